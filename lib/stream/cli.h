@@ -1,0 +1,82 @@
+/*
+ * What every tool has in common: the shared options, usage errors, the
+ * history record, progress on a terminal.
+ *
+ * A tool's main() begins with cli_parse() and ends with `return cli_done(&cli)`.
+ */
+#ifndef RECPIPE_CLI_H
+#define RECPIPE_CLI_H
+
+#include <argp.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "stream/json.h"
+#include "stream/util.h"
+
+#define RECPIPE_VERSION "0.1.0"
+
+struct cli {
+	const char *output;    /* -o FILE, or NULL for stdout */
+	char **inputs;         /* the remaining arguments, NULL-terminated; empty means stdin */
+	int n_inputs;
+	int threads;           /* -j N; default: the processors we may run on */
+	uint64_t seed;         /* --seed N; default 1 */
+	int level;             /* -#; default 1 */
+	bool quiet;            /* -q */
+	bool history;          /* unless --no-history */
+	char *command;         /* the command line, shell-quoted, for the history */
+	double started;        /* seconds_now() */
+};
+
+/* What a tool says about itself; all strings are static. */
+struct cli_tool {
+	const char *name;
+	const char *arguments;             /* as in usage: "[STREAM...]" */
+	const char *summary;               /* one paragraph shown before the options */
+	const char *examples;              /* shown after the options: worked examples, one a line */
+	const struct argp_option *options; /* ends with {0} */
+	argp_parser_t option;              /* called for each of the tool's own options; state->input is `settings` */
+	bool usage_without_input;          /* no arguments and a terminal as stdin mean usage (all filters) */
+	bool binary_output;                /* refuse to write a stream to a terminal */
+};
+
+/*
+ * Parses argv into *cli and, through tool->option, into *settings. Answers --help and --version on stdout
+ * and leaves. Wrong usage is one line on stderr and exit 2. Clamps OpenMP to cli->threads.
+ */
+void cli_parse(const struct cli_tool *tool, int argc, char **argv, struct cli *cli, void *settings);
+
+/* Wrong usage found later: one line "tool: ..., try --help", exit 2. */
+_Noreturn void die_usage(const char *format, ...) PRINTF_LIKE(1, 2);
+
+/* Option values for use in tool->option: die with wrong usage unless in [low, high]. */
+int64_t option_int(const char *option, const char *value, int64_t low, int64_t high);
+double option_float(const char *option, const char *value, double low, double high);
+/* The index of value in the NULL-terminated list of names. */
+int option_choice(const char *option, const char *value, const char *const names[]);
+
+/* The history document: version, command, seed, threads, seconds, peak memory; add to it what was measured. */
+json_t *cli_history(const struct cli *cli);
+
+/* Flushes and checks stdout; the exit status of main. */
+int cli_done(const struct cli *cli);
+
+/*
+ * Progress: on a terminal one line redrawn a few times a second with rate and time left; otherwise a plain line
+ * every half minute; nothing with -q. `what` names the unit ("users"); total 0 means unknown.
+ */
+struct progress {
+	const struct cli *cli;
+	const char *what;
+	int64_t total;
+	double started, last;
+	bool drawn;
+};
+void progress_start(struct progress *progress, const struct cli *cli, const char *what, int64_t total);
+void progress_at(struct progress *progress, int64_t done, const char *note); /* note may be NULL */
+void progress_end(struct progress *progress);
+/* A line for people on stderr ("epoch 3 ..."), unless -q; replaces a drawn progress line. */
+void notice(const struct cli *cli, const char *format, ...) PRINTF_LIKE(2, 3);
+
+#endif

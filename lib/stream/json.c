@@ -1,0 +1,75 @@
+#include "stream/json.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "stream/util.h"
+
+json_t *json_parse(const char *text, size_t size, const char *where)
+{
+	json_error_t error;
+	json_t *document = json_loadb(text, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
+	if (!document)
+		die("%s: line %d, column %d: not JSON: %s", where, error.line, error.column, error.text);
+	return document;
+}
+
+static json_t *get(const json_t *object, const char *key, const char *expected, const char *where)
+{
+	json_t *value = json_object_get(object, key);
+	if (!value)
+		die("%s: no \"%s\", %s was expected", where, key, expected);
+	return value;
+}
+
+const char *json_get_string(const json_t *object, const char *key, const char *where)
+{
+	const char *text = json_string_value(get(object, key, "a string", where));
+	if (!text)
+		die("%s: \"%s\" is not a string", where, key);
+	return text;
+}
+
+int64_t json_get_int(const json_t *object, const char *key, int64_t low, int64_t high, const char *where)
+{
+	json_t *value = get(object, key, "a whole number", where);
+	if (!json_is_integer(value) || json_integer_value(value) < low || json_integer_value(value) > high)
+		die("%s: \"%s\" is not a whole number from %lld to %lld", where, key, (long long)low, (long long)high);
+	return json_integer_value(value);
+}
+
+double json_get_number(const json_t *object, const char *key, const char *where)
+{
+	json_t *value = get(object, key, "a number", where);
+	if (!json_is_number(value))
+		die("%s: \"%s\" is not a number", where, key);
+	return json_number_value(value);
+}
+
+bool json_get_bool(const json_t *object, const char *key, const char *where)
+{
+	json_t *value = get(object, key, "true or false", where);
+	if (!json_is_boolean(value))
+		die("%s: \"%s\" is not true or false", where, key);
+	return json_is_true(value);
+}
+
+json_t *json_get_object(const json_t *object, const char *key, const char *where)
+{
+	json_t *value = get(object, key, "an object", where);
+	if (!json_is_object(value))
+		die("%s: \"%s\" is not an object", where, key);
+	return value;
+}
+
+char *json_text(const json_t *document)
+{
+	char *text = json_dumps(document, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(9));
+	if (!text)
+		die("out of memory");
+	size_t length = strlen(text);
+	text = xreallocarray(text, length + 2, 1);
+	text[length] = '\n';
+	text[length + 1] = '\0';
+	return text;
+}

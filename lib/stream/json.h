@@ -1,0 +1,27 @@
+/*
+ * JSON for metadata and tokenizers: jansson, with readers that die with the
+ * place and the key when a value is missing or of another type.
+ *
+ * `where` names the document in messages ("run.tar.zst: model/config.json").
+ * Returned strings and objects are borrowed from the document.
+ */
+#ifndef RECPIPE_JSON_H
+#define RECPIPE_JSON_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Parses text; the caller owns the reference. Dies on bad JSON with line and column. */
+json_t *json_parse(const char *text, size_t size, const char *where);
+
+const char *json_get_string(const json_t *object, const char *key, const char *where);
+int64_t json_get_int(const json_t *object, const char *key, int64_t low, int64_t high, const char *where);
+double json_get_number(const json_t *object, const char *key, const char *where);
+bool json_get_bool(const json_t *object, const char *key, const char *where);
+json_t *json_get_object(const json_t *object, const char *key, const char *where);
+
+/* One line, keys in insertion order, ended by a newline; the caller frees it. */
+char *json_text(const json_t *document);
+
+#endif

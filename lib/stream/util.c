@@ -1,0 +1,286 @@
+#define _GNU_SOURCE
+#include "stream/util.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+const char *program_name = "recpipe";
+static const char *unfinished_path;
+
+/* One line, one write: lines of concurrent stages never mix. Control characters would break the line. */
+static void report(const char *suffix, const char *format, va_list arguments)
+{
+	char line[2048];
+	int start = snprintf(line, sizeof line, "%s: ", program_name);
+	int length = vsnprintf(line + start, sizeof line - (size_t)start - 1, format, arguments);
+	size_t end = (size_t)start + (size_t)(length < 0 ? 0 : length);
+	if (end > sizeof line - 2)
+		end = sizeof line - 2;
+	if (suffix)
+		end += (size_t)snprintf(line + end, sizeof line - end - 1, ": %s", suffix);
+	if (end > sizeof line - 2)
+		end = sizeof line - 2;
+	for (size_t i = 0; i < end; i++)
+		if ((unsigned char)line[i] < ' ' || line[i] == 127)
+			line[i] = '?';
+	line[end++] = '\n';
+	if (!write_all(STDERR_FILENO, line, end)) {
+		/* nowhere left to say it */
+	}
+}
+
+static _Noreturn void leave(void)
+{
+	if (unfinished_path)
+		unlink(unfinished_path);
+	_exit(1);
+}
+
+void die(const char *format, ...)
+{
+	va_list arguments;
+	va_start(arguments, format);
+	report(NULL, format, arguments);
+	va_end(arguments);
+	leave();
+}
+
+void die_errno(const char *format, ...)
+{
+	const char *reason = strerror(errno);
+	va_list arguments;
+	va_start(arguments, format);
+	report(reason, format, arguments);
+	va_end(arguments);
+	leave();
+}
+
+void warn(const char *format, ...)
+{
+	va_list arguments;
+	va_start(arguments, format);
+	report(NULL, format, arguments);
+	va_end(arguments);
+}
+
+void die_removes(const char *path)
+{
+	unfinished_path = path;
+}
+
+void *xmalloc(size_t size)
+{
+	void *memory = malloc(size ? size : 1);
+	if (!memory)
+		die("out of memory: %zu bytes were asked for", size);
+	return memory;
+}
+
+void *xcalloc(size_t count, size_t size)
+{
+	void *memory = calloc(count ? count : 1, size ? size : 1);
+	if (!memory)
+		die("out of memory: %zu x %zu bytes were asked for", count, size);
+	return memory;
+}
+
+void *xreallocarray(void *old, size_t count, size_t size)
+{
+	void *memory = reallocarray(old, count ? count : 1, size ? size : 1);
+	if (!memory)
+		die("out of memory: %zu x %zu bytes were asked for", count, size);
+	return memory;
+}
+
+char *xstrndup(const char *text, size_t length)
+{
+	char *copy = xmalloc(length + 1);
+	memcpy(copy, text, length);
+	copy[length] = '\0';
+	return copy;
+}
+
+char *xstrdup(const char *text)
+{
+	return xstrndup(text, strlen(text));
+}
+
+char *xasprintf(const char *format, ...)
+{
+	char *text;
+	va_list arguments;
+	va_start(arguments, format);
+	int length = vasprintf(&text, format, arguments);
+	va_end(arguments);
+	if (length < 0)
+		die("out of memory");
+	return text;
+}
+
+void *xaligned(size_t count, size_t size)
+{
+	size_t bytes;
+	if (__builtin_mul_overflow(count, size, &bytes) || bytes > SIZE_MAX - 64)
+		die("out of memory: %zu x %zu bytes were asked for", count, size);
+	bytes = (bytes + 63) / 64 * 64;
+	void *memory = aligned_alloc(64, bytes ? bytes : 64);
+	if (!memory)
+		die("out of memory: %zu bytes were asked for", bytes);
+	memset(memory, 0, bytes);
+	return memory;
+}
+
+void *buffer_add(struct buffer *buffer, size_t size)
+{
+	if (size > SIZE_MAX / 2 - buffer->size)
+		die("out of memory: %zu more bytes were asked for", size);
+	size_t needed = buffer->size + size;
+	if (needed > buffer->capacity) {
+		size_t capacity = buffer->capacity ? buffer->capacity : 256;
+		while (capacity < needed)
+			capacity *= 2;
+		buffer->data = xreallocarray(buffer->data, capacity, 1);
+		buffer->capacity = capacity;
+	}
+	void *room = buffer->data + buffer->size;
+	buffer->size = needed;
+	return room;
+}
+
+void buffer_append(struct buffer *buffer, const void *data, size_t size)
+{
+	void *room = buffer_add(buffer, size);
+	if (size)
+		memcpy(room, data, size);
+}
+
+void buffer_free(struct buffer *buffer)
+{
+	free(buffer->data);
+	*buffer = (struct buffer){0};
+}
+
+/* splitmix64 spreads the seed over the state, as the generator's authors advise. */
+void rng_seed(struct rng *rng, uint64_t seed)
+{
+	for (int i = 0; i < 4; i++) {
+		seed += UINT64_C(0x9e3779b97f4a7c15);
+		uint64_t z = seed;
+		z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+		z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+		rng->word[i] = z ^ (z >> 31);
+	}
+}
+
+static uint64_t rotate_left(uint64_t x, int k)
+{
+	return (x << k) | (x >> (64 - k));
+}
+
+uint64_t rng_next(struct rng *rng)
+{
+	uint64_t *s = rng->word;
+	uint64_t result = rotate_left(s[1] * 5, 7) * 9;
+	uint64_t t = s[1] << 17;
+	s[2] ^= s[0];
+	s[3] ^= s[1];
+	s[1] ^= s[2];
+	s[0] ^= s[3];
+	s[2] ^= t;
+	s[3] = rotate_left(s[3], 45);
+	return result;
+}
+
+uint64_t rng_below(struct rng *rng, uint64_t bound)
+{
+	/* Lemire 2019: multiply, reject the few that would bias */
+	unsigned __int128 product = (unsigned __int128)rng_next(rng) * bound;
+	if ((uint64_t)product < bound) {
+		uint64_t threshold = -bound % bound;
+		while ((uint64_t)product < threshold)
+			product = (unsigned __int128)rng_next(rng) * bound;
+	}
+	return (uint64_t)(product >> 64);
+}
+
+double rng_uniform(struct rng *rng)
+{
+	return (double)(rng_next(rng) >> 11) * 0x1p-53;
+}
+
+double rng_normal(struct rng *rng)
+{
+	double radius = sqrt(-2 * log(1 - rng_uniform(rng)));
+	return radius * cos(6.283185307179586 * rng_uniform(rng));
+}
+
+uint64_t fingerprint(uint64_t hash, const void *data, size_t size)
+{
+	const unsigned char *byte = data;
+	for (size_t i = 0; i < size; i++)
+		hash = (hash ^ byte[i]) * UINT64_C(0x100000001b3);
+	return hash;
+}
+
+void fingerprint_text(uint64_t hash, char text[17])
+{
+	snprintf(text, 17, "%016llx", (unsigned long long)hash);
+}
+
+double seconds_now(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+double peak_memory_mib(void)
+{
+	struct rusage usage;
+	getrusage(RUSAGE_SELF, &usage);
+	return (double)usage.ru_maxrss / 1024;
+}
+
+bool parse_int(const char *text, int64_t low, int64_t high, int64_t *value)
+{
+	char *end;
+	errno = 0;
+	long long parsed = strtoll(text, &end, 10);
+	if (end == text || *end || errno || parsed < low || parsed > high)
+		return false;
+	*value = parsed;
+	return true;
+}
+
+bool parse_float(const char *text, double low, double high, double *value)
+{
+	char *end;
+	errno = 0;
+	double parsed = strtod(text, &end);
+	if (end == text || *end || !(parsed >= low && parsed <= high))
+		return false;
+	*value = parsed;
+	return true;
+}
+
+bool write_all(int fd, const void *data, size_t size)
+{
+	const char *next = data;
+	while (size) {
+		ssize_t written = write(fd, next, size);
+		if (written < 0 && errno == EINTR)
+			continue;
+		if (written < 0)
+			return false;
+		next += written;
+		size -= (size_t)written;
+	}
+	return true;
+}

@@ -1,0 +1,75 @@
+/*
+ * The ground every other file stands on: one way to fail, checked memory, a
+ * seeded random generator, clocks and hashes.
+ *
+ * Errors have one path out. die() prints one line "tool: message" with a
+ * single write, removes an unfinished output file and exits 1. It never ends
+ * a zstd frame, so whoever reads our output sees it is truncated.
+ */
+#ifndef RECPIPE_UTIL_H
+#define RECPIPE_UTIL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define PRINTF_LIKE(format, first) __attribute__((format(printf, format, first)))
+#define MUST_USE __attribute__((warn_unused_result))
+
+extern const char *program_name; /* set once by cli_parse() */
+
+_Noreturn void die(const char *format, ...) PRINTF_LIKE(1, 2);
+/* The same, followed by ": " and the text of errno. */
+_Noreturn void die_errno(const char *format, ...) PRINTF_LIKE(1, 2);
+void warn(const char *format, ...) PRINTF_LIKE(1, 2);
+/* A file to unlink when the process dies; NULL forgets it. The path is borrowed. */
+void die_removes(const char *path);
+
+/* Memory, or death. Counts are multiplied with an overflow check. */
+void *xmalloc(size_t size);
+void *xcalloc(size_t count, size_t size);
+void *xreallocarray(void *old, size_t count, size_t size);
+char *xstrdup(const char *text);
+char *xstrndup(const char *text, size_t length);
+char *xasprintf(const char *format, ...) PRINTF_LIKE(1, 2);
+/* 64-byte aligned, zeroed, to be given to free(). */
+void *xaligned(size_t count, size_t size);
+
+#define COUNT_OF(array) (sizeof(array) / sizeof *(array))
+
+/* A byte buffer that grows by doubling. Zeroed is empty; buffer_free resets it. */
+struct buffer {
+	char *data;
+	size_t size, capacity;
+};
+void *buffer_add(struct buffer *buffer, size_t size); /* room for size more bytes, uninitialised */
+void buffer_append(struct buffer *buffer, const void *data, size_t size);
+void buffer_free(struct buffer *buffer);
+
+/* xoshiro256** (Blackman & Vigna 2018): small, seedable, saved and restored as four words. */
+struct rng {
+	uint64_t word[4];
+};
+void rng_seed(struct rng *rng, uint64_t seed);
+uint64_t rng_next(struct rng *rng);
+uint64_t rng_below(struct rng *rng, uint64_t bound); /* unbiased, in [0, bound); bound > 0 */
+double rng_uniform(struct rng *rng);                 /* in [0, 1) */
+double rng_normal(struct rng *rng);                  /* mean 0, variance 1; no state beyond the words */
+
+/* FNV-1a, 64 bits, for fingerprints; start from FINGERPRINT_START and chain. */
+#define FINGERPRINT_START UINT64_C(0xcbf29ce484222325)
+uint64_t fingerprint(uint64_t hash, const void *data, size_t size);
+/* As 16 lower-case hexadecimal digits and a NUL. */
+void fingerprint_text(uint64_t hash, char text[17]);
+
+double seconds_now(void);            /* monotonic */
+double peak_memory_mib(void);        /* of this process so far */
+
+/* Whole-string number parsing: false on junk, overflow or out of [low, high]. */
+bool parse_int(const char *text, int64_t low, int64_t high, int64_t *value) MUST_USE;
+bool parse_float(const char *text, double low, double high, double *value) MUST_USE;
+
+/* write(2) until done; false with errno set. */
+bool write_all(int fd, const void *data, size_t size) MUST_USE;
+
+#endif
