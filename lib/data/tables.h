@@ -1,0 +1,63 @@
+/*
+ * The tables that tools exchange, in memory: catalog and sequences
+ * (tensor-stream(5)). A loader takes the pieces of its own group from a bag
+ * and leaves others alone; zeroed is empty.
+ */
+#ifndef RECPIPE_TABLES_H
+#define RECPIPE_TABLES_H
+
+#include "data/strings.h"
+#include "stream/bag.h"
+
+/* Items. Without text, indptr and what follows are NULL. */
+struct catalog {
+	bool complete;
+	char fingerprint[17];      /* of the item ids in order: what id-based models belong to */
+	struct strings item_id;
+	int64_t n_items;
+	int64_t *indptr;           /* n_items + 1: tokens of item i are [indptr[i], indptr[i + 1]) */
+	int32_t *input_ids;
+	uint8_t *token_type_ids;   /* 1 key, 2 value */
+	uint8_t *attribute;        /* which attribute a token belongs to, from 0 */
+	int64_t n_tokens;
+};
+/* Takes the piece if it is of the group "catalog". */
+bool catalog_take(struct catalog *catalog, const struct piece *piece);
+/* Dies, naming both, unless `fingerprint` (of a group called `what` in messages) is this catalog's. */
+void catalog_require(const struct catalog *catalog, const char *fingerprint, const char *what);
+void catalog_free(struct catalog *catalog);
+
+/* Users and the items they met, oldest first. */
+struct sequences {
+	bool complete;
+	char catalog[17];          /* fingerprint of the catalog the rows belong to */
+	char id[17];               /* of this table */
+	json_t *meta;              /* its meta.json: how it was made (k-core, ties, split) */
+	struct strings user_id;
+	int64_t n_users;
+	int64_t *indptr;           /* n_users + 1 */
+	int32_t *item;             /* rows of the catalog */
+	int64_t *timestamp;        /* or NULL */
+	int64_t n_events;
+};
+/* Takes the piece if it is of the group "sequences". Item rows are checked by sequences_check(). */
+bool sequences_take(struct sequences *sequences, const struct piece *piece);
+/* Dies unless both tables are complete, belong together, and every item is a row of the catalog. */
+void sequences_check(const struct sequences *sequences, const struct catalog *catalog);
+void sequences_free(struct sequences *sequences);
+
+/*
+ * The split, the same in every tool. Leave-one-out: of a user's n events the last is the test target, the one before
+ * it the validation target, the rest is training. A global time split (meta "split_time") instead: training is what
+ * happened before T; see tables.c. Users with fewer events than a part needs have none of it.
+ */
+enum part { PART_TRAIN, PART_VALID, PART_TEST };
+/* How many of the user's first events are training. */
+int64_t train_length(const struct sequences *sequences, int64_t user);
+/*
+ * The target's index among the user's events, and so the length of its history; -1 where the user has no target of
+ * this part. The history of the test target includes the validation item.
+ */
+int64_t target_index(const struct sequences *sequences, int64_t user, enum part part);
+
+#endif

@@ -1,0 +1,79 @@
+/*
+ * Models that recommend the next item: what seq-train trains and seq-rank
+ * asks. An architecture is one file (sasrec.c, gru.c, popular.c, markov.c)
+ * that fills one `struct architecture`; the list is in model.c.
+ *
+ * Two kinds of scores. Most models score by a dot product: a query vector for a
+ * history, a vector for each item. `markov` gives whole rows of scores.
+ */
+#ifndef RECPIPE_MODEL_H
+#define RECPIPE_MODEL_H
+
+#include "nn/params.h"
+#include "nn/tape.h"
+#include "stream/bag.h"
+
+/* Histories packed end to end, oldest item first: history r is item[indptr[r] .. indptr[r + 1]). Borrowed. */
+struct histories {
+	int64_t rows;
+	const int64_t *indptr; /* rows + 1, from any base */
+	const int32_t *item;   /* rows of the catalog, checked by the caller */
+};
+
+struct model {
+	const struct architecture *architecture;
+	json_t *config;          /* config.json: "architecture", sizes, variants; complete, defaults included */
+	int64_t n_items;
+	int64_t width;           /* of query and item vectors; 0 for models that give whole rows of scores */
+	char catalog[17];        /* fingerprint of the catalog it belongs to */
+	struct params params;    /* named tensors */
+	void *state;             /* the architecture's own */
+};
+
+struct architecture {
+	const char *name, *summary;
+	/* Checks the config, fills in its defaults, declares the parameters (not their values). Dies with `where`. */
+	void (*declare)(struct model *model, const char *where);
+	/* Initial parameter values; NULL for models that only count. */
+	void (*initialise)(struct model *model, struct rng *rng);
+	/* Trained by counting: the whole of the training; NULL for models trained by gradients. */
+	void (*count)(struct model *model, const struct histories *training);
+	/*
+	 * Trained by gradients: hidden states of every position of the histories, packed, (tokens, width). Position t has
+	 * seen items up to t. `dropout` is on where the tape trains. Long histories are cut to the latest max_length by the
+	 * caller.
+	 */
+	struct array *(*hidden)(struct tape *tape, const struct model *model, const struct histories *histories);
+	/* Name of the parameter whose rows are the item vectors ("item_embedding.weight"), for dot-product models. */
+	const char *item_vectors;
+	/* Models that give whole rows of scores: scores is rows x n_items. NULL otherwise. */
+	void (*score)(const struct model *model, const struct histories *histories, float *scores);
+};
+
+/* config: an object with at least "architecture"; stolen. Parameters are declared, not initialised. */
+struct model *model_new(json_t *config, int64_t n_items, const char *catalog, const char *where);
+/* The longest history the model looks at; 0: no limit. */
+int64_t model_max_length(const struct model *model);
+/*
+ * Query vectors of whole histories (their latest max_length items), rows x width, without dropout. Works in blocks of
+ * its own: any number of rows in bounded memory. An empty history gives a query of zeros.
+ */
+void model_queries(const struct model *model, const struct histories *histories, float *queries);
+/* n_items x width, borrowed from the model. */
+const float *model_item_vectors(const struct model *model);
+
+/* Writes the group "model": meta, config.json, parameters, end. `id` tells one training from another. */
+void model_write(struct bag_out *out, const struct model *model, uint64_t id, const char *tokenizer_or_null);
+/* Takes pieces of the group "model"; the finished model is loader->model once its end was met. */
+struct model_loader {
+	struct model *model;
+	bool complete;
+	char id[17];
+	/* private */
+	json_t *meta;
+	int64_t n_loaded;
+};
+bool model_take(struct model_loader *loader, const struct piece *piece);
+void model_free(struct model *model);
+
+#endif
