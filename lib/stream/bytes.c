@@ -1,0 +1,301 @@
+#include "stream/bytes.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zstd.h>
+
+#include "stream/util.h"
+
+#define PIPE_BYTES (1 << 20)
+#define INPUT_BYTES (256 << 10)
+
+struct source {
+	int fd;
+	const char *name, *context;
+	ZSTD_DCtx *zstd;      /* NULL: not compressed */
+	bool started, in_frame, at_end;
+	long long consumed, total;
+	ZSTD_inBuffer input;
+	char buffer[INPUT_BYTES];
+};
+
+static _Noreturn void source_die(const struct source *source, const char *what)
+{
+	if (source->context)
+		die("%s: %s: %s", source->name, source->context, what);
+	die("%s: %s", source->name, what);
+}
+
+struct source *source_open(const char *path)
+{
+	struct source *source = xcalloc(1, sizeof *source);
+	bool is_stdin = !strcmp(path, "-");
+	source->name = is_stdin ? "stdin" : path;
+	source->fd = is_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
+	struct stat status;
+	if (source->fd < 0 || fstat(source->fd, &status) < 0)
+		die_errno("%s", source->name);
+	if (S_ISREG(status.st_mode))
+		source->total = status.st_size;
+	if (S_ISDIR(status.st_mode))
+		source_die(source, "is a directory, a file was expected");
+	if (S_ISFIFO(status.st_mode))
+		fcntl(source->fd, F_SETPIPE_SZ, PIPE_BYTES);
+	source->input.src = source->buffer;
+	return source;
+}
+
+/* Refills the input buffer; false at the end of the file. */
+static bool refill(struct source *source)
+{
+	ssize_t got;
+	do
+		got = read(source->fd, source->buffer, sizeof source->buffer);
+	while (got < 0 && errno == EINTR);
+	if (got < 0)
+		die_errno("%s", source->name);
+	source->consumed += got;
+	source->input.size = (size_t)got;
+	source->input.pos = 0;
+	return got > 0;
+}
+
+static bool looks_like_zstd(const unsigned char *bytes, size_t size)
+{
+	if (size < 4)
+		return false;
+	uint32_t magic = bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16 | (uint32_t)bytes[3] << 24;
+	return magic == ZSTD_MAGICNUMBER || (magic & ZSTD_MAGIC_SKIPPABLE_MASK) == ZSTD_MAGIC_SKIPPABLE_START;
+}
+
+/* The first bytes tell zstd from anything else; a pipe may hand them out in pieces. */
+static void start(struct source *source)
+{
+	source->started = true;
+	while (source->input.size < 4) {
+		ssize_t got = read(source->fd, source->buffer + source->input.size, sizeof source->buffer - source->input.size);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			die_errno("%s", source->name);
+		if (got == 0)
+			break;
+		source->consumed += got;
+		source->input.size += (size_t)got;
+	}
+	if (!looks_like_zstd((const unsigned char *)source->buffer, source->input.size))
+		return;
+	source->zstd = ZSTD_createDCtx();
+	if (!source->zstd)
+		die("out of memory");
+}
+
+static size_t read_plain(struct source *source, char *data, size_t size)
+{
+	size_t done = 0;
+	while (done < size && !source->at_end) {
+		size_t ready = source->input.size - source->input.pos;
+		if (ready > size - done)
+			ready = size - done;
+		memcpy(data + done, source->buffer + source->input.pos, ready);
+		source->input.pos += ready;
+		done += ready;
+		if (done < size && !refill(source))
+			source->at_end = true;
+	}
+	return done;
+}
+
+static size_t read_zstd(struct source *source, char *data, size_t size)
+{
+	ZSTD_outBuffer output = {data, size, 0};
+	while (output.pos < size && !source->at_end) {
+		size_t consumed = source->input.pos, produced = output.pos;
+		size_t result = ZSTD_decompressStream(source->zstd, &output, &source->input);
+		if (ZSTD_isError(result)) {
+			char what[160];
+			snprintf(what, sizeof what, "corrupt stream: %s", ZSTD_getErrorName(result));
+			source_die(source, what);
+		}
+		if (source->input.pos > consumed || output.pos > produced) {
+			source->in_frame = result != 0;
+		} else if (!refill(source)) {
+			if (source->in_frame)
+				source_die(source, "truncated stream");
+			source->at_end = true;
+		}
+	}
+	return output.pos;
+}
+
+size_t source_read(struct source *source, void *data, size_t size)
+{
+	if (!source->started)
+		start(source);
+	return source->zstd ? read_zstd(source, data, size) : read_plain(source, data, size);
+}
+
+const char *source_name(const struct source *source)
+{
+	return source->name;
+}
+
+bool source_is_compressed(const struct source *source)
+{
+	return source->zstd != NULL;
+}
+
+void source_progress(const struct source *source, long long *done, long long *total)
+{
+	*done = source->consumed;
+	*total = source->total;
+}
+
+void source_context(struct source *source, const char *context)
+{
+	source->context = context;
+}
+
+void source_close(struct source *source)
+{
+	if (source->fd != STDIN_FILENO)
+		close(source->fd);
+	ZSTD_freeDCtx(source->zstd);
+	free(source);
+}
+
+struct output {
+	int fd;
+	const char *path;   /* NULL: stdout */
+	char *temporary;    /* NULL: written in place (stdout, devices, pipes) */
+};
+
+static char *volatile temporary_path;
+
+static void remove_and_die(int signal_number)
+{
+	if (temporary_path)
+		unlink(temporary_path);
+	signal(signal_number, SIG_DFL);
+	raise(signal_number);
+}
+
+static void open_temporary(struct output *output)
+{
+	const char *slash = strrchr(output->path, '/');
+	int folder = slash ? (int)(slash - output->path) + 1 : 0;
+	output->temporary = xasprintf("%.*s.%s.XXXXXX", folder, output->path, output->path + folder);
+	output->fd = mkostemp(output->temporary, O_CLOEXEC);
+	if (output->fd < 0)
+		die_errno("%s", output->path);
+	mode_t mask = umask(0);
+	umask(mask);
+	fchmod(output->fd, 0666 & ~mask);
+	die_removes(output->temporary);
+	temporary_path = output->temporary;
+	const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
+	for (size_t i = 0; i < COUNT_OF(signals); i++)
+		if (signal(signals[i], remove_and_die) == SIG_IGN)
+			signal(signals[i], SIG_IGN);
+}
+
+struct output *output_open(const char *path)
+{
+	struct output *output = xcalloc(1, sizeof *output);
+	output->path = path;
+	struct stat status;
+	if (!path) {
+		output->fd = STDOUT_FILENO;
+		if (fstat(output->fd, &status) == 0 && S_ISFIFO(status.st_mode))
+			fcntl(output->fd, F_SETPIPE_SZ, PIPE_BYTES);
+	} else if (stat(path, &status) == 0 && !S_ISREG(status.st_mode)) {
+		output->fd = open(path, O_WRONLY | O_CLOEXEC);
+		if (output->fd < 0)
+			die_errno("%s", path);
+	} else {
+		open_temporary(output);
+	}
+	return output;
+}
+
+int output_fd(const struct output *output)
+{
+	return output->fd;
+}
+
+const char *output_name(const struct output *output)
+{
+	return output->path ? output->path : "stdout";
+}
+
+void output_write(struct output *output, const void *data, size_t size)
+{
+	if (!write_all(output->fd, data, size))
+		die_errno("%s", output_name(output));
+}
+
+void output_commit(struct output *output)
+{
+	if (output->temporary) {
+		if (fsync(output->fd) < 0 || close(output->fd) < 0 || rename(output->temporary, output->path) < 0)
+			die_errno("%s", output->path);
+		temporary_path = NULL;
+		die_removes(NULL);
+		free(output->temporary);
+	} else if (close(output->fd) < 0) {
+		die_errno("%s", output_name(output));
+	}
+	free(output);
+}
+
+struct sink {
+	struct output *output;
+	ZSTD_CCtx *zstd;
+	char *buffer;
+	size_t capacity;
+};
+
+struct sink *sink_open(struct output *output, int level)
+{
+	struct sink *sink = xcalloc(1, sizeof *sink);
+	sink->output = output;
+	sink->zstd = ZSTD_createCCtx();
+	sink->capacity = ZSTD_CStreamOutSize();
+	sink->buffer = xmalloc(sink->capacity);
+	if (!sink->zstd || ZSTD_isError(ZSTD_CCtx_setParameter(sink->zstd, ZSTD_c_compressionLevel, level)) ||
+	    ZSTD_isError(ZSTD_CCtx_setParameter(sink->zstd, ZSTD_c_checksumFlag, 1)))
+		die("out of memory");
+	return sink;
+}
+
+static void compress(struct sink *sink, const void *data, size_t size, ZSTD_EndDirective directive)
+{
+	ZSTD_inBuffer input = {data, size, 0};
+	size_t left;
+	do {
+		ZSTD_outBuffer output = {sink->buffer, sink->capacity, 0};
+		left = ZSTD_compressStream2(sink->zstd, &output, &input, directive);
+		if (ZSTD_isError(left))
+			die("%s: zstd: %s", output_name(sink->output), ZSTD_getErrorName(left));
+		output_write(sink->output, sink->buffer, output.pos);
+	} while (directive == ZSTD_e_end ? left != 0 : input.pos < input.size);
+}
+
+void sink_write(struct sink *sink, const void *data, size_t size)
+{
+	compress(sink, data, size, ZSTD_e_continue);
+}
+
+void sink_close(struct sink *sink)
+{
+	compress(sink, NULL, 0, ZSTD_e_end);
+	output_commit(sink->output);
+	ZSTD_freeCCtx(sink->zstd);
+	free(sink->buffer);
+	free(sink);
+}

@@ -1,0 +1,45 @@
+/*
+ * Bytes in and out. The only file that knows zstd.
+ *
+ * A source is a path or stdin; zstd frames (any number) are taken apart,
+ * anything else is read as it is. An output is stdout or a file that appears
+ * under its name only when it is complete.
+ */
+#ifndef RECPIPE_BYTES_H
+#define RECPIPE_BYTES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+struct source;
+/* path "-" is stdin. Dies where it cannot be opened. The path is borrowed. */
+struct source *source_open(const char *path);
+/* Fills data with `size` bytes; fewer only at the proven end. Dies on truncated or corrupt frames. */
+size_t source_read(struct source *source, void *data, size_t size);
+/* The path, or "stdin", for messages. */
+const char *source_name(const struct source *source);
+/* Whether the bytes come out of zstd frames; known after the first read. */
+bool source_is_compressed(const struct source *source);
+/* Bytes of input consumed so far and in all (0 where unknown), before decompression: for progress. */
+void source_progress(const struct source *source, long long *done, long long *total);
+/* What is being read, for messages about truncation ("catalog/000000.item_id.txt"); borrowed; NULL: nothing yet. */
+void source_context(struct source *source, const char *context);
+void source_close(struct source *source);
+
+struct output;
+/* path NULL is stdout. A regular file is written under a temporary name (removed when the process dies). */
+struct output *output_open(const char *path);
+int output_fd(const struct output *output);
+const char *output_name(const struct output *output);
+void output_write(struct output *output, const void *data, size_t size);
+/* fsync and rename, or for stdout a checked close. Frees. */
+void output_commit(struct output *output);
+
+/* A zstd frame with content checksum on an output. Only sink_close() ends the frame. */
+struct sink;
+struct sink *sink_open(struct output *output, int level);
+void sink_write(struct sink *sink, const void *data, size_t size);
+void sink_close(struct sink *sink); /* ends the frame and commits the output */
+
+#endif
