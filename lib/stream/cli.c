@@ -1,0 +1,264 @@
+#include "stream/cli.h"
+
+#include <errno.h>
+#include <omp.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { KEY_SEED = 0x1000, KEY_NO_HISTORY, KEY_VERSION };
+
+static const struct argp_option shared_options[] = {
+	{NULL, 0, NULL, 0, "Options of every tool:", 100},
+	{"output", 'o', "FILE", 0, "Write to FILE, which appears only when it is complete", 100},
+	{"threads", 'j', "N", 0, "Use N threads (default: the processors there are)", 100},
+	{"seed", KEY_SEED, "N", 0, "Seed of everything random (default 1)", 100},
+	{"level", '#', NULL, 0, "Compression level, -1 (default) to -19", 100},
+	{"no-history", KEY_NO_HISTORY, NULL, 0, "Leave no log/NN-tool.json in the stream", 100},
+	{"quiet", 'q', NULL, 0, "No progress and no notices", 100},
+	{"version", KEY_VERSION, NULL, 0, "Print the version", 100},
+	{"0", '0', NULL, OPTION_HIDDEN, NULL, 100}, {"1", '1', NULL, OPTION_HIDDEN, NULL, 100},
+	{"2", '2', NULL, OPTION_HIDDEN, NULL, 100}, {"3", '3', NULL, OPTION_HIDDEN, NULL, 100},
+	{"4", '4', NULL, OPTION_HIDDEN, NULL, 100}, {"5", '5', NULL, OPTION_HIDDEN, NULL, 100},
+	{"6", '6', NULL, OPTION_HIDDEN, NULL, 100}, {"7", '7', NULL, OPTION_HIDDEN, NULL, 100},
+	{"8", '8', NULL, OPTION_HIDDEN, NULL, 100}, {"9", '9', NULL, OPTION_HIDDEN, NULL, 100},
+	{0},
+};
+
+/* What the parsers need to know of each other. */
+struct parse {
+	const struct cli_tool *tool;
+	struct cli *cli;
+	void *settings;
+	int digits; /* of the level so far; 0: none */
+};
+
+static int processors(void)
+{
+	cpu_set_t set;
+	return sched_getaffinity(0, sizeof set, &set) ? 1 : CPU_COUNT(&set);
+}
+
+static void add_input(struct cli *cli, char *path)
+{
+	cli->inputs = xreallocarray(cli->inputs, (size_t)cli->n_inputs + 2, sizeof *cli->inputs);
+	cli->inputs[cli->n_inputs++] = path;
+	cli->inputs[cli->n_inputs] = NULL;
+}
+
+static error_t parse_shared(int key, char *value, struct argp_state *state)
+{
+	struct parse *parse = state->input;
+	struct cli *cli = parse->cli;
+	switch (key) {
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = parse->settings;
+		return 0;
+	case 'o':
+		cli->output = strcmp(value, "-") ? value : NULL;
+		return 0;
+	case 'j':
+		cli->threads = (int)option_int("-j", value, 1, 4096);
+		return 0;
+	case 'q':
+		cli->quiet = true;
+		return 0;
+	case KEY_SEED:
+		cli->seed = (uint64_t)option_int("--seed", value, 0, INT64_MAX);
+		return 0;
+	case KEY_NO_HISTORY:
+		cli->history = false;
+		return 0;
+	case KEY_VERSION:
+		printf("%s (recpipe) %s\n", parse->tool->name, RECPIPE_VERSION);
+		exit(fflush(stdout) ? 1 : 0);
+	case '0': case '1': case '2': case '3': case '4': case '5': case '6': case '7': case '8': case '9':
+		cli->level = (parse->digits++ ? cli->level * 10 : 0) + (key - '0');
+		return 0;
+	case '#':
+		die_usage("the level is given as a number, -1 to -19");
+	case ARGP_KEY_ARG:
+		add_input(cli, value);
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+/* argp's own help option prints to stdout and exits 0, but its usage errors span two lines: ours are one. */
+static error_t parse_help(int key, char *value, struct argp_state *state)
+{
+	(void)value;
+	if (key != '?')
+		return ARGP_ERR_UNKNOWN;
+	argp_state_help(state, stdout, ARGP_HELP_LONG | ARGP_HELP_SHORT_USAGE | ARGP_HELP_DOC);
+	exit(fflush(stdout) ? 1 : 0);
+}
+
+static const struct argp_option help_option[] = {
+	{"help", '?', NULL, 0, "This text", 101},
+	{0},
+};
+
+static char *quoted_command(int argc, char **argv)
+{
+	struct buffer text = {0};
+	for (int i = 0; i < argc; i++) {
+		const char *word = i ? argv[i] : program_name;
+		buffer_append(&text, " ", i ? 1 : 0);
+		bool plain = *word && strspn(word, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._/=:,+@%-") == strlen(word);
+		if (plain) {
+			buffer_append(&text, word, strlen(word));
+			continue;
+		}
+		buffer_append(&text, "'", 1);
+		for (; *word; word++)
+			buffer_append(&text, *word == '\'' ? "'\\''" : word, *word == '\'' ? 4 : 1);
+		buffer_append(&text, "'", 1);
+	}
+	buffer_append(&text, "", 1);
+	return text.data;
+}
+
+/* getopt prints its complaints itself, after the name it finds in argv[0]; then we leave with status 2. */
+static _Noreturn void leave_usage(void)
+{
+	_exit(2);
+}
+
+void cli_parse(const struct cli_tool *tool, int argc, char **argv, struct cli *cli, void *settings)
+{
+	program_name = tool->name;
+	*cli = (struct cli){.threads = processors(), .seed = 1, .level = 1, .history = true, .started = seconds_now()};
+	cli->inputs = xcalloc(1, sizeof *cli->inputs);
+	cli->command = quoted_command(argc, argv);
+	if (argc > 0)
+		argv[0] = (char *)(uintptr_t)tool->name;
+
+	char *doc = xasprintf("%s\v%s%s", tool->summary, tool->examples ? "Examples:\n" : "", tool->examples ? tool->examples : "");
+	const struct argp own = {tool->options, tool->option, NULL, NULL, NULL, NULL, NULL};
+	const struct argp help = {help_option, parse_help, NULL, NULL, NULL, NULL, NULL};
+	const struct argp_child children[] = {{&own, 0, NULL, 0}, {&help, 0, NULL, 0}, {0}};
+	const struct argp all = {shared_options, parse_shared, tool->arguments, doc, children, NULL, NULL};
+	struct parse parse = {.tool = tool, .cli = cli, .settings = settings};
+
+	/* argp wraps the examples unless told the terminal is wide */
+	setenv("ARGP_HELP_FMT", "rmargin=100,no-dup-args-note", 0);
+	argp_err_exit_status = 2;
+	if (tool->usage_without_input && argc == 1 && isatty(STDIN_FILENO)) {
+		argp_help(&all, stderr, ARGP_HELP_SHORT_USAGE | ARGP_HELP_SEE, (char *)(uintptr_t)tool->name);
+		leave_usage();
+	}
+	if (argp_parse(&all, argc, argv, ARGP_NO_HELP, NULL, &parse))
+		leave_usage();
+	if (cli->level < 1 || cli->level > 19)
+		die_usage("level -%d, -1 to -19 was expected", cli->level);
+	if (tool->binary_output && !cli->output && isatty(STDOUT_FILENO))
+		die_usage("refusing to write a binary stream to a terminal; use -o FILE or a pipe");
+	omp_set_num_threads(cli->threads);
+	free(doc);
+}
+
+void die_usage(const char *format, ...)
+{
+	char text[1024];
+	va_list arguments;
+	va_start(arguments, format);
+	vsnprintf(text, sizeof text, format, arguments);
+	va_end(arguments);
+	warn("%s (see %s --help)", text, program_name);
+	leave_usage();
+}
+
+int64_t option_int(const char *option, const char *value, int64_t low, int64_t high)
+{
+	int64_t number;
+	if (!parse_int(value, low, high, &number))
+		die_usage("%s %s: a whole number from %lld to %lld was expected", option, value, (long long)low, (long long)high);
+	return number;
+}
+
+double option_float(const char *option, const char *value, double low, double high)
+{
+	double number;
+	if (!parse_float(value, low, high, &number))
+		die_usage("%s %s: a number from %g to %g was expected", option, value, low, high);
+	return number;
+}
+
+int option_choice(const char *option, const char *value, const char *const names[])
+{
+	struct buffer list = {0};
+	for (int i = 0; names[i]; i++) {
+		if (!strcmp(value, names[i])) {
+			buffer_free(&list);
+			return i;
+		}
+		buffer_append(&list, i ? ", " : "", i ? 2 : 0);
+		buffer_append(&list, names[i], strlen(names[i]));
+	}
+	die_usage("%s %s: one of %.*s was expected", option, value, (int)list.size, list.data);
+}
+
+json_t *cli_history(const struct cli *cli)
+{
+	return json_pack("{s:s, s:s, s:s, s:I, s:i, s:f, s:f}", "tool", program_name, "version", RECPIPE_VERSION, "command",
+	                 cli->command, "seed", (json_int_t)cli->seed, "threads", cli->threads, "seconds",
+	                 seconds_now() - cli->started, "peak_memory_mib", peak_memory_mib());
+}
+
+int cli_done(const struct cli *cli)
+{
+	free(cli->command);
+	free(cli->inputs);
+	if (fflush(stdout) || (fclose(stdout) && errno != EBADF))
+		die_errno("stdout");
+	return 0;
+}
+
+void progress_start(struct progress *progress, const struct cli *cli, const char *what, int64_t total)
+{
+	*progress = (struct progress){.cli = cli, .what = what, .total = total};
+	progress->started = progress->last = seconds_now();
+}
+
+void progress_at(struct progress *progress, int64_t done, const char *note)
+{
+	if (progress->cli->quiet)
+		return;
+	double now = seconds_now();
+	bool terminal = isatty(STDERR_FILENO);
+	if (now - progress->last < (terminal ? 0.2 : 30))
+		return;
+	progress->last = now;
+	double rate = (double)done / (now - progress->started);
+	char left[64] = "";
+	if (progress->total > 0 && rate > 0)
+		snprintf(left, sizeof left, " of %lld, %.0f s left", (long long)progress->total,
+		         (double)(progress->total - done) / rate);
+	fprintf(stderr, "%s%s: %lld%s %s, %.0f/s%s%s%s", terminal ? "\r\033[K" : "", program_name, (long long)done, left,
+	        progress->what, rate, note ? ", " : "", note ? note : "", terminal ? "" : "\n");
+	progress->drawn = terminal;
+}
+
+void progress_end(struct progress *progress)
+{
+	if (progress->drawn)
+		fputs("\r\033[K", stderr);
+	progress->drawn = false;
+}
+
+void notice(const struct cli *cli, const char *format, ...)
+{
+	if (cli->quiet)
+		return;
+	char text[1024];
+	va_list arguments;
+	va_start(arguments, format);
+	vsnprintf(text, sizeof text, format, arguments);
+	va_end(arguments);
+	fprintf(stderr, "%s%s: %s\n", isatty(STDERR_FILENO) ? "\r\033[K" : "", program_name, text);
+}
