@@ -1,4 +1,3 @@
-#define _GNU_SOURCE
 #include "stream/util.h"
 
 #include <errno.h>
