@@ -1,22 +1,45 @@
 # recpipe: sequential recommendation as Unix filters.
-#   make            build the tools into build/bin
-#   make SAN=1      the same with AddressSanitizer and UBSan, into build-san/bin
+#
+#   make              the tools, into build/bin
+#   make demo         installs what is missing, builds, and runs the pipeline on examples/
+#   make check        installs what is missing, builds, and runs every test (minutes)
+#   make check-long   the same, then under the sanitizers, then the published figures (hours)
+#   make bench        speed beside other programs
+#   make fuzz         FUZZ_SECONDS (60) of each fuzz target; needs clang
+#   make install      PREFIX (/usr/local), DESTDIR; and make uninstall
+#   SAN=1             with any of these: AddressSanitizer and UBSan, in build-san
 
 PREFIX ?= /usr/local
 CC ?= cc
 BUILD := build$(if $(SAN),-san)
 CFLAGS ?= -O3 -g
-CPPFLAGS += -D_GNU_SOURCE -Ilib $(shell pkg-config --cflags libzstd jansson libpcre2-8 openblas 2>/dev/null)
-WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
-override CFLAGS += -std=c11 -fopenmp -MMD -MP $(WARNINGS) $(if $(SAN),-O1 -fno-omit-frame-pointer -fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined)
+FUZZ_SECONDS ?= 60
 comma := ,
-LDLIBS := -lzstd -ljansson -lpcre2-8 -lcsv -lopenblas -lmvec -lm
+
+BLAS_CFLAGS := $(shell pkg-config --cflags openblas 2>/dev/null)
+BLAS_LIBS := $(or $(shell pkg-config --libs openblas 2>/dev/null),-lopenblas)
+WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
+SANITIZE := $(if $(SAN),-O1 -fno-omit-frame-pointer -fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined)
+override CPPFLAGS += -D_GNU_SOURCE -Ilib $(BLAS_CFLAGS)
+override CFLAGS += -std=c11 -fopenmp -fno-math-errno -fno-trapping-math -MMD -MP $(WARNINGS) $(SANITIZE)
+LDLIBS := -lzstd -ljansson -lpcre2-8 -lcsv $(BLAS_LIBS) -lmvec -lm
+
 TOOLS := $(patsubst tools/%.c,%,$(wildcard tools/*.c))
 LIB_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard lib/*/*.c))
+UNITS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c))
+BENCHES := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c))
 
 all: $(TOOLS:%=$(BUILD)/bin/%)
 
 $(BUILD)/bin/%: $(BUILD)/tools/%.o $(BUILD)/librecpipe.a
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/librecpipe.a
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
+
+$(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(BUILD)/librecpipe.a
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
@@ -27,9 +50,90 @@ $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
-clean:
-	rm -rf build build-san
+# exp, tanh and erf over arrays; nothing else may reorder or assume finite arithmetic
+$(BUILD)/lib/nn/vec.o: override CFLAGS += -ffast-math
 
-.PHONY: all clean
+# --- set-up: what a bare machine lacks, as probe=package; a probe is a program, a header or python:module
+
+BUILD_NEEDS := $(firstword $(CC))=gcc stdio.h=libc6-dev pkg-config=pkg-config zstd.h=libzstd-dev csv.h=libcsv-dev \
+	jansson.h=libjansson-dev pcre2.h=libpcre2-dev cblas.h=libopenblas-openmp-dev zstd=zstd tar=tar \
+	$(if $(findstring clang,$(CC)),clang=clang omp.h=libomp-dev)
+CHECK_NEEDS := bats=bats parallel=parallel cmocka.h=libcmocka-dev mandoc=mandoc shellcheck=shellcheck \
+	bsdtar=libarchive-tools python3=python3 python:numpy=python3-numpy nc=netcat-openbsd ssh=openssh-client \
+	/usr/sbin/sshd=openssh-server
+
+# A recipe line: installs as root or with sudo, or says what to run.
+need = @missing=; for need in $(1); do probe=$${need%=*}; \
+	case $$probe in \
+	*.h) $(CC) $(CPPFLAGS) -DPCRE2_CODE_UNIT_WIDTH=8 -include stdarg.h -include stddef.h -include setjmp.h \
+		-include stdint.h -include $$probe -E -x c /dev/null >/dev/null 2>&1 ;; \
+	python:*) python3 -c "import $${probe\#*:}" 2>/dev/null ;; \
+	*) command -v $$probe >/dev/null ;; \
+	esac || missing="$$missing $${need\#*=}"; done; \
+	[ -z "$$missing" ] && exit; \
+	install="env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends$$missing"; \
+	if ! command -v apt-get >/dev/null; then echo "Missing, by the names of Debian's packages:$$missing"; exit 1; \
+	elif [ "$$(id -u)" = 0 ]; then sudo=; \
+	elif sudo -n true 2>/dev/null || { [ -t 0 ] && command -v sudo >/dev/null; }; then sudo=sudo; \
+	else echo "Missing packages. As root, run: apt-get update && $$install"; exit 1; fi; \
+	echo "Installing$$missing"; $$sudo apt-get update -q </dev/null && $$sudo $$install </dev/null \
+	|| { echo "This failed: apt-get update && $$install"; exit 1; }
+
+# A make of its own, so that packages just installed are seen; as many jobs as there are processors.
+again = @$(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
+
+demo:
+	$(call need,$(BUILD_NEEDS))
+	$(again) all
+	@RECPIPE_BIN=$(CURDIR)/$(BUILD)/bin examples/demo.sh
+
+check:
+	$(call need,$(BUILD_NEEDS) $(CHECK_NEEDS))
+	$(again) all units
+	@tests/run $(BUILD)
+
+units: $(UNITS)
+
+check-long: check
+	$(MAKE) SAN=1 check
+	@RECPIPE_BIN=$(CURDIR)/$(BUILD)/bin tests/figures.sh
+
+bench: all $(BENCHES)
+	@cd tests/bench && for bench in bench_*.sh bench_*.py; do [ ! -x "$$bench" ] || \
+		RECPIPE_BIN=$(CURDIR)/$(BUILD)/bin RECPIPE_BENCH=$(CURDIR)/$(BUILD)/bench ./$$bench || exit; done
+
+FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+fuzz:
+	@$(MAKE) --no-print-directory BUILD=build-fuzz CC=clang \
+		CFLAGS="-O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined" \
+		$(FUZZERS:%=build-fuzz/%)
+	@for target in $(FUZZERS); do tests/fuzz/run build-fuzz/$$target $(FUZZ_SECONDS) || exit; done
+
+build-fuzz/fuzz_%: build-fuzz/tests/fuzz/fuzz_%.o build-fuzz/librecpipe.a
+	$(CC) $(CFLAGS) -fsanitize=fuzzer -Wl,--wrap=_exit,--wrap=write -o $@ $^ $(LDLIBS)
+
+# --- installation
+
+BIN := $(DESTDIR)$(PREFIX)/bin
+MAN := $(DESTDIR)$(PREFIX)/share/man
+COMPLETIONS := $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+PAGES := $(notdir $(wildcard man/*.[157]))
+
+install: all
+	install -d $(BIN) $(COMPLETIONS) $(MAN)/man1 $(MAN)/man5 $(MAN)/man7
+	install $(TOOLS:%=$(BUILD)/bin/%) $(BIN)
+	for page in $(PAGES); do install -m 644 man/$$page $(MAN)/man$${page##*.}/ || exit; done
+	install -m 644 tools/completion.bash $(COMPLETIONS)/recpipe
+	for tool in $(TOOLS); do ln -sf recpipe $(COMPLETIONS)/$$tool || exit; done
+
+uninstall:
+	rm -f $(TOOLS:%=$(BIN)/%) $(COMPLETIONS)/recpipe $(TOOLS:%=$(COMPLETIONS)/%)
+	for page in $(PAGES); do rm -f $(MAN)/man$${page##*.}/$$page; done
+
+clean:
+	rm -rf build build-san build-fuzz
+
+.PHONY: all demo check units check-long bench fuzz install uninstall clean
 .SECONDARY:
+.DELETE_ON_ERROR:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Prints every include that looks up the stairs of lib/ (stream; data and nn on it; model on all), and every
+# library header outside the one file that may know it. Exit 1 if there is any.
+cd "$(dirname "$0")/.." || exit
+shopt -s nullglob
+bad=0
+
+# only FLOOR REGEX: files of the floor include from lib/ only what matches
+only() {
+	grep -nE '^#include "' "lib/$1"/*.[ch] /dev/null | grep -vE "#include \"($2)/" && bad=1
+}
+# home HEADER FILE...: who may include a library's header
+home() {
+	local header=$1 file
+	shift
+	for file in $(grep -lE "^#[[:space:]]*include <$header>" lib/*/*.[ch] tools/*.c); do
+		case " $* " in
+		*" $file "*) ;;
+		*) echo "$file: includes <$header>, which is for $*"; bad=1 ;;
+		esac
+	done
+}
+
+only stream stream
+only data 'stream|data'
+only nn 'stream|nn'
+only model 'stream|data|nn|model'
+home 'zstd\.h' lib/stream/bytes.c
+home 'csv\.h' lib/data/table.c
+home 'pcre2\.h' lib/data/bpe.c lib/data/pretokenizer.c
+grep -nE '^#include <(zstd|csv|pcre2|cblas|immintrin)' tools/*.c && bad=1
+exit $bad

@@ -1,0 +1,61 @@
+# Loaded by every .bats file: the tools on PATH, the data, and a few assertions.
+# shellcheck shell=bash
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+export ROOT
+export RECPIPE_BIN=${RECPIPE_BIN:-$ROOT/build/bin}
+export PATH=$RECPIPE_BIN:$PATH
+export LC_ALL=C.UTF-8
+# leaks of a process that dies or ends are not errors; others are
+export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=0:allocator_may_return_null=1}
+# a stage that fails must fail the pipe, unless a test says otherwise
+set -o pipefail
+
+EXAMPLE=$ROOT/examples/online-retail
+export EXAMPLE
+
+# shared_data ml-1m: prints the folder of a data set that is not shipped, or skips the test
+shared_data() {
+	local folder=${RECPIPE_DATA:-$ROOT/../shared/data}/$1
+	[ -d "$folder" ] || skip "no data: $1"
+	printf '%s\n' "$folder"
+}
+
+needs() {
+	local program
+	for program; do
+		command -v "$program" >/dev/null || skip "no $program"
+	done
+}
+
+# fails COMMAND...: it exits 1 with one line on stderr, which is left in $output
+fails() {
+	fails_with 1 "$@"
+}
+
+# misused COMMAND...: the same with exit 2, for wrong usage
+misused() {
+	fails_with 2 "$@"
+}
+
+fails_with() {
+	local expected=$1 status=0
+	shift
+	"$@" >"$BATS_TEST_TMPDIR/stdout" 2>"$BATS_TEST_TMPDIR/stderr" || status=$?
+	output=$(<"$BATS_TEST_TMPDIR/stderr")
+	if [ "$status" != "$expected" ] || [ "$(wc -l <"$BATS_TEST_TMPDIR/stderr")" != 1 ]; then
+		printf '%s: status %s (expected %s), stderr:\n%s\n' "$*" "$status" "$expected" "$output"
+		return 1
+	fi
+}
+
+# says PATTERN: $output contains the fixed text
+says() {
+	case $output in
+	*"$1"*) ;;
+	*)
+		printf 'expected "%s" in: %s\n' "$1" "$output"
+		return 1
+		;;
+	esac
+}
