@@ -39,6 +39,7 @@ struct sequences {
 	int32_t *item;             /* rows of the catalog */
 	int64_t *timestamp;        /* or NULL */
 	int64_t n_events;
+	int64_t split_time;        /* of a global time split; INT64_MIN: leave-one-out */
 };
 /* Takes the piece if it is of the group "sequences". Item rows are checked by sequences_check(). */
 bool sequences_take(struct sequences *sequences, const struct piece *piece);
@@ -47,9 +48,10 @@ void sequences_check(const struct sequences *sequences, const struct catalog *ca
 void sequences_free(struct sequences *sequences);
 
 /*
- * The split, the same in every tool. Leave-one-out: of a user's n events the last is the test target, the one before
- * it the validation target, the rest is training. A global time split (meta "split_time") instead: training is what
- * happened before T; see tables.c. Users with fewer events than a part needs have none of it.
+ * The split, the same in every tool. Leave-one-out: of a user's n >= 3 events the last is the test target, the one
+ * before it the validation target, the rest is training; users with fewer events are training only. Global time split
+ * at T: the test target is the user's first event at or after T, the validation target the last before T, training what
+ * came before that; users with a single event before T keep it as training, users with none have no part.
  */
 enum part { PART_TRAIN, PART_VALID, PART_TEST };
 /* How many of the user's first events are training. */
