@@ -88,21 +88,6 @@ static error_t parse_shared(int key, char *value, struct argp_state *state)
 	}
 }
 
-/* argp's own help option prints to stdout and exits 0, but its usage errors span two lines: ours are one. */
-static error_t parse_help(int key, char *value, struct argp_state *state)
-{
-	(void)value;
-	if (key != '?')
-		return ARGP_ERR_UNKNOWN;
-	argp_state_help(state, stdout, ARGP_HELP_LONG | ARGP_HELP_SHORT_USAGE | ARGP_HELP_DOC);
-	exit(fflush(stdout) ? 1 : 0);
-}
-
-static const struct argp_option help_option[] = {
-	{"help", '?', NULL, 0, "This text", 101},
-	{0},
-};
-
 static char *quoted_command(int argc, char **argv)
 {
 	struct buffer text = {0};
@@ -123,7 +108,6 @@ static char *quoted_command(int argc, char **argv)
 	return text.data;
 }
 
-/* getopt prints its complaints itself, after the name it finds in argv[0]; then we leave with status 2. */
 static _Noreturn void leave_usage(void)
 {
 	_exit(2);
@@ -140,8 +124,7 @@ void cli_parse(const struct cli_tool *tool, int argc, char **argv, struct cli *c
 
 	char *doc = xasprintf("%s\v%s%s", tool->summary, tool->examples ? "Examples:\n" : "", tool->examples ? tool->examples : "");
 	const struct argp own = {tool->options, tool->option, NULL, NULL, NULL, NULL, NULL};
-	const struct argp help = {help_option, parse_help, NULL, NULL, NULL, NULL, NULL};
-	const struct argp_child children[] = {{&own, 0, NULL, 0}, {&help, 0, NULL, 0}, {0}};
+	const struct argp_child children[] = {{&own, 0, NULL, 0}, {0}};
 	const struct argp all = {shared_options, parse_shared, tool->arguments, doc, children, NULL, NULL};
 	struct parse parse = {.tool = tool, .cli = cli, .settings = settings};
 
@@ -152,7 +135,7 @@ void cli_parse(const struct cli_tool *tool, int argc, char **argv, struct cli *c
 		argp_help(&all, stderr, ARGP_HELP_SHORT_USAGE | ARGP_HELP_SEE, (char *)(uintptr_t)tool->name);
 		leave_usage();
 	}
-	if (argp_parse(&all, argc, argv, ARGP_NO_HELP, NULL, &parse))
+	if (argp_parse(&all, argc, argv, 0, NULL, &parse))
 		leave_usage();
 	if (cli->level < 1 || cli->level > 19)
 		die_usage("level -%d, -1 to -19 was expected", cli->level);
