@@ -27,6 +27,7 @@ struct model {
 	int64_t width;           /* of query and item vectors; 0 for models that give whole rows of scores */
 	char catalog[17];        /* fingerprint of the catalog it belongs to */
 	struct params params;    /* named tensors */
+	const struct param *item_vectors; /* whose rows are the item vectors, for dot-product models; set by declare */
 	void *state;             /* the architecture's own */
 };
 
@@ -41,11 +42,11 @@ struct architecture {
 	/*
 	 * Trained by gradients: hidden states of every position of the histories, packed, (tokens, width). Position t has
 	 * seen items up to t. `dropout` is on where the tape trains. Long histories are cut to the latest max_length by the
-	 * caller.
+	 * caller. The histories live until the tape is begun anew.
 	 */
 	struct array *(*hidden)(struct tape *tape, const struct model *model, const struct histories *histories);
-	/* Name of the parameter whose rows are the item vectors ("item_embedding.weight"), for dot-product models. */
-	const char *item_vectors;
+	/* How many tokens a worker best takes through hidden() at once: what fits the caches. */
+	int64_t tokens_at_once;
 	/* Models that give whole rows of scores: scores is rows x n_items. NULL otherwise. */
 	void (*score)(const struct model *model, const struct histories *histories, float *scores);
 };

@@ -1,0 +1,24 @@
+/*
+ * The matrix product, single-threaded: parallelism is by sequences, rows or blocks
+ * outside. The only file that includes cblas.h.
+ */
+#ifndef RECPIPE_BLAS_H
+#define RECPIPE_BLAS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/*
+ * To be called first in main() of tools that multiply. OpenBLAS chooses its kernels when it is loaded, and older ones
+ * fall back to those of a 2004 processor where they do not know the present one: then this sets OPENBLAS_CORETYPE and
+ * runs the program again.
+ */
+void blas_init(char **argv);
+/* The kernels in use: "SkylakeX"; for the history. */
+const char *blas_name(void);
+
+/* c (m x n) = alpha op(a) op(b) + beta c; row-major with strides (floats between rows). */
+void gemm(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, float alpha, const float *a,
+	int64_t stride_a, const float *b, int64_t stride_b, float beta, float *c, int64_t stride_c);
+
+#endif

@@ -1,0 +1,48 @@
+/*
+ * The fused operations models are made of. Each is one function here; its
+ * backward pass stands beside it in ops_*.c. n is tokens, d a width.
+ */
+#ifndef RECPIPE_OPS_H
+#define RECPIPE_OPS_H
+
+#include "nn/tape.h"
+
+enum activation { ACT_NONE, ACT_RELU, ACT_GELU /* with erf */, N_ACTIVATIONS };
+extern const char *const activation_names[]; /* "none", "relu", "gelu", NULL */
+
+/*
+ * dropout(scale x table[id] + positions[position]): (n, d). positions and position may be NULL. Ids are checked by
+ * the caller and borrowed until backward.
+ */
+struct array *embedding(struct tape *tape, struct array *table, const int32_t *id, int64_t n, float scale,
+	struct array *positions, const int32_t *position, float dropout);
+
+/* dropout(activation(x weight^T + bias)): (n, out). weight (out, in) as in PyTorch; bias may be NULL. */
+struct array *linear(struct tape *tape, struct array *x, struct array *weight, struct array *bias,
+	enum activation activation, float dropout);
+
+/*
+ * sum = x + dropout(update); result = weight * normalised(sum) + bias, the biased variance as in PyTorch. update NULL:
+ * the norm of x alone. *sum (may be NULL) gets the array of the sum.
+ */
+struct array *residual_norm(struct tape *tape, struct array *x, struct array *update, float dropout,
+	struct array *weight, struct array *bias, float epsilon, struct array **sum);
+/* x + dropout(update) */
+struct array *residual(struct tape *tape, struct array *x, struct array *update, float dropout);
+
+/*
+ * Causal multi-head attention of each sequence with itself: token t of a sequence sees tokens 0..t of it. q, k, v:
+ * (n, d), may be views; heads divides d; sequence s is tokens [indptr[s] - indptr[0], indptr[s + 1] - indptr[0]).
+ * Scores are scaled by 1 / sqrt(d / heads); dropout is of the probabilities.
+ */
+struct array *causal_attention(struct tape *tape, struct array *q, struct array *k, struct array *v, int heads,
+	const int64_t *indptr, int64_t sequences, float dropout);
+
+/*
+ * A layer of gated recurrent units as PyTorch's (Cho et al. 2014, reset after the recurrent product), gates in the
+ * order r, z, n: weight_ih (3h, in), weight_hh (3h, h), biases (3h) or NULL. The state starts at zero. (n, h).
+ */
+struct array *gru_layer(struct tape *tape, struct array *x, struct array *weight_ih, struct array *weight_hh,
+	struct array *bias_ih, struct array *bias_hh, const int64_t *indptr, int64_t sequences);
+
+#endif

@@ -1,0 +1,54 @@
+/*
+ * The parameters of a model: named tensors, end to end in one block in the
+ * order they were declared, without gaps. Gradients and Adam's moments are
+ * blocks laid out the same way, so optimiser, clipping and checkpoints are
+ * flat loops, and adjacent matrices (query, key, value) multiply as one.
+ *
+ * A frozen parameter is one without gradient. Frozen ones come last in the
+ * block, whatever the order of declaration.
+ */
+#ifndef RECPIPE_PARAMS_H
+#define RECPIPE_PARAMS_H
+
+#include "stream/npy.h"
+
+struct param {
+	char name[80];          /* Hugging Face style: "layers.0.attention.query.weight" */
+	int n_dims;             /* 1 or 2 */
+	int64_t rows, columns;  /* one row where n_dims is 1 */
+	bool frozen;
+	int64_t offset;         /* in floats, in every block */
+	float *value;           /* rows x columns */
+};
+
+struct params {
+	struct param **list;
+	int count, capacity;
+	int64_t size;       /* floats of all */
+	int64_t trainable;  /* floats of those with a gradient: [0, trainable) of every block */
+	float *value;       /* [size], 64-byte aligned */
+	float *first;       /* Adam's moments, [trainable] each; NULL until params_train() */
+	float *second;
+};
+
+/* rows 0 declares a vector of `columns`. The param lives as long as params; its value is there after params_allocate. */
+struct param *params_add(struct params *params, int64_t rows, int64_t columns, bool frozen, const char *name, ...)
+	PRINTF_LIKE(5, 6);
+/* After the last params_add: lays out the block, zeroed. */
+void params_allocate(struct params *params);
+/* Allocates the moments, zeroed, where they are not there yet. */
+void params_train(struct params *params);
+/* NULL where there is none. */
+struct param *params_find(const struct params *params, const char *name);
+int64_t param_count(const struct param *param);
+/* A view for reading and writing streams. */
+struct tensor param_tensor(const struct param *param);
+void params_free(struct params *params);
+
+/* Initial values. Xavier: normal with variance 2 / (rows + columns). */
+void param_fill(struct param *param, float value);
+void param_normal(struct param *param, struct rng *rng, double deviation);
+void param_uniform(struct param *param, struct rng *rng, double bound);
+void param_xavier(struct param *param, struct rng *rng);
+
+#endif

@@ -1,0 +1,50 @@
+/*
+ * A tape records operations as they compute, and runs their backward passes
+ * in reverse. A model is written as its forward pass alone.
+ *
+ * A tape belongs to one thread, and operations are serial: training is parallel over
+ * sequences (model/train.h), each worker with its own tape and its own block of
+ * parameter gradients. Batches are ragged: tokens of all sequences packed end
+ * to end, without padding. An array on the tape has one row a token.
+ */
+#ifndef RECPIPE_TAPE_H
+#define RECPIPE_TAPE_H
+
+#include "nn/array.h"
+#include "nn/params.h"
+
+struct tape {
+	struct arena arena;
+	struct operation *last; /* of those recorded */
+	bool training;          /* record, keep gradients, drop out */
+	uint64_t key;           /* of this batch's dropout masks */
+	uint64_t drawn;         /* masks so far */
+	float *gradients;       /* of the parameters, [params->trainable], added to by backward; borrowed */
+};
+
+/* Forgets what was recorded. gradients NULL: nothing is recorded and nothing dropped out. */
+void tape_begin(struct tape *tape, float *gradients, uint64_t key);
+/* From the arrays whose gradients a loss has set, to the parameters. */
+void tape_backward(struct tape *tape);
+void tape_free(struct tape *tape);
+
+/* A new array, uninitialised; with room for a gradient if wanted and training. */
+struct array *tape_array(struct tape *tape, int64_t rows, int64_t columns, bool gradient);
+/* A parameter, or adjacent ones with the same number of columns (or all vectors) from first to last, as one array. */
+struct array *tape_param(struct tape *tape, const struct param *first, const struct param *last);
+/* Columns [first, first + count). */
+struct array *tape_columns(struct tape *tape, struct array *array, int64_t first, int64_t count);
+
+/*
+ * An operation of one's own: its struct begins with this one, comes from the
+ * arena, and is recorded when training.
+ */
+struct operation {
+	void (*backward)(struct tape *tape, struct operation *operation);
+	struct operation *before;
+};
+void tape_record(struct tape *tape, struct operation *operation, void (*backward)(struct tape *, struct operation *));
+/* For backward passes: whether to add to the gradient (1) or to set it (0, the first time); marks it touched. */
+float gradient_beta(struct array *array);
+
+#endif
