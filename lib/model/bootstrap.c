@@ -1,0 +1,159 @@
+#include "model/bootstrap.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "stream/util.h"
+
+/* Below this many equal values, drawing them one by one is cheaper than one binomial number. */
+#define CELL_MIN 48
+
+/*
+ * Users of equal difference are exchangeable: how many of a cell's users a resample holds is binomial, so one number
+ * replaces `count` draws. Differences of measures at a cut-off take few values, and most users are in few cells.
+ */
+struct cell {
+	double value;
+	int64_t count;
+};
+
+struct sample {
+	struct cell *cells;
+	double *rest;       /* the values that are not in cells */
+	int64_t n_cells, n_rest, n;
+};
+
+static int by_value(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+	return (x > y) - (x < y);
+}
+
+static struct sample sample_of(const double *difference, int64_t n)
+{
+	struct sample sample = {.n = n};
+	sample.rest = xreallocarray(NULL, (size_t)n, sizeof *sample.rest);
+	sample.cells = xcalloc((size_t)(n / CELL_MIN + 1), sizeof *sample.cells);
+	double *sorted = xreallocarray(NULL, (size_t)n, sizeof *sorted);
+	for (int64_t i = 0; i < n; i++)
+		sorted[i] = difference[i];
+	qsort(sorted, (size_t)n, sizeof *sorted, by_value);
+	for (int64_t from = 0, to; from < n; from = to) {
+		for (to = from + 1; to < n && sorted[to] <= sorted[from];)
+			to++;
+		if (to - from >= CELL_MIN)
+			sample.cells[sample.n_cells++] = (struct cell){sorted[from], to - from};
+		else
+			for (int64_t i = from; i < to; i++)
+				sample.rest[sample.n_rest++] = sorted[i];
+	}
+	free(sorted);
+	return sample;
+}
+
+static double log_factorial(int64_t n)
+{
+	int sign;
+	return lgamma_r((double)n + 1, &sign); /* lgamma() writes a global */
+}
+
+/* Binomial by inversion, for n p below 10. */
+static int64_t binomial_small(struct rng *rng, int64_t n, double p)
+{
+	double odds = p / (1 - p), start = pow(1 - p, (double)n);
+	for (;;) {
+		double u = rng_uniform(rng), mass = start;
+		for (int64_t k = 0; k <= n; k++) {
+			if (u < mass)
+				return k;
+			u -= mass;
+			mass *= odds * (double)(n - k) / (double)(k + 1);
+		}
+	}
+}
+
+/* Hörmann 1993, algorithm BTRS: transformed rejection with a squeeze, for p <= 1/2 and n p of 10 or more. */
+static int64_t binomial_large(struct rng *rng, int64_t n, double p)
+{
+	double spread = sqrt((double)n * p * (1 - p)), b = 1.15 + 2.53 * spread, a = -0.0873 + 0.0248 * b + 0.01 * p;
+	double centre = (double)n * p + 0.5, squeeze = 0.92 - 4.2 / b, alpha = (2.83 + 5.1 / b) * spread;
+	int64_t mode = (int64_t)(((double)n + 1) * p);
+	for (;;) {
+		double v = rng_uniform(rng), u = rng_uniform(rng) - 0.5, us = 0.5 - fabs(u);
+		double place = floor((2 * a / us + b) * u + centre);
+		if (!(place >= 0 && place <= (double)n))
+			continue;
+		int64_t k = (int64_t)place;
+		if (us >= 0.07 && v <= squeeze)
+			return k;
+		double bound = log_factorial(mode) + log_factorial(n - mode) - log_factorial(k) - log_factorial(n - k) +
+		               (double)(k - mode) * log(p / (1 - p));
+		if (log(v * alpha / (a / (us * us) + b)) <= bound)
+			return k;
+	}
+}
+
+static int64_t binomial(struct rng *rng, int64_t n, double p)
+{
+	if (n == 0 || p >= 1)
+		return n;
+	if (p > 0.5)
+		return n - binomial(rng, n, 1 - p);
+	return (double)n * p < 10 ? binomial_small(rng, n, p) : binomial_large(rng, n, p);
+}
+
+/* The mean of n users drawn with replacement. */
+static double resample(const struct sample *sample, struct rng *rng)
+{
+	double sum = 0;
+	int64_t draws = sample->n, users = sample->n;
+	for (int64_t i = 0; i < sample->n_cells; i++) {
+		const struct cell *cell = &sample->cells[i];
+		int64_t drawn = binomial(rng, draws, (double)cell->count / (double)users);
+		sum += (double)drawn * cell->value;
+		draws -= drawn;
+		users -= cell->count;
+	}
+	for (; draws > 0; draws--)
+		sum += sample->rest[rng_below(rng, (uint64_t)sample->n_rest)];
+	return sum / (double)sample->n;
+}
+
+/* Linear between the two nearest of the sorted values. */
+static double quantile(const double *sorted, int n, double share)
+{
+	double place = share * (n - 1);
+	int below = (int)place;
+	return below + 1 < n ? sorted[below] + (place - below) * (sorted[below + 1] - sorted[below]) : sorted[n - 1];
+}
+
+struct comparison bootstrap_paired(const double difference[], int64_t n, int resamples, uint64_t seed)
+{
+	struct comparison result = {0};
+	double sum = 0;
+	for (int64_t i = 0; i < n; i++) {
+		sum += difference[i];
+		*(difference[i] > 0 ? &result.wins : difference[i] < 0 ? &result.losses : &result.ties) += 1;
+	}
+	result.mean = sum / (double)n;
+
+	struct sample sample = sample_of(difference, n);
+	double *means = xreallocarray(NULL, (size_t)resamples, sizeof *means);
+#pragma omp parallel for schedule(static)
+	for (int r = 0; r < resamples; r++) {
+		struct rng rng; /* of this resample alone, whichever thread draws it */
+		rng_seed(&rng, seed ^ ((uint64_t)r + 1) * UINT64_C(0xd1342543de82ef95));
+		means[r] = resample(&sample, &rng);
+	}
+	int64_t farther = 0;
+	for (int r = 0; r < resamples; r++)
+		farther += fabs(means[r] - result.mean) >= fabs(result.mean) - 1e-12; /* equal but for rounding counts */
+	result.p = (1 + (double)farther) / (1 + (double)resamples);
+	qsort(means, (size_t)resamples, sizeof *means, by_value);
+	result.low = quantile(means, resamples, 0.025);
+	result.high = quantile(means, resamples, 0.975);
+	free(means);
+	free(sample.cells);
+	free(sample.rest);
+	return result;
+}
