@@ -175,12 +175,9 @@ struct output {
 	char *temporary;    /* NULL: written in place (stdout, devices, pipes) */
 };
 
-static char *volatile temporary_path;
-
 static void remove_and_die(int signal_number)
 {
-	if (temporary_path)
-		unlink(temporary_path);
+	unfinished_remove();
 	signal(signal_number, SIG_DFL);
 	raise(signal_number);
 }
@@ -196,8 +193,7 @@ static void open_temporary(struct output *output)
 	mode_t mask = umask(0);
 	umask(mask);
 	fchmod(output->fd, 0666 & ~mask);
-	die_removes(output->temporary);
-	temporary_path = output->temporary;
+	unfinished_add(output->temporary);
 	const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
 	for (size_t i = 0; i < COUNT_OF(signals); i++)
 		if (signal(signals[i], remove_and_die) == SIG_IGN)
@@ -244,8 +240,7 @@ void output_commit(struct output *output)
 	if (output->temporary) {
 		if (fsync(output->fd) < 0 || close(output->fd) < 0 || rename(output->temporary, output->path) < 0)
 			die_errno("%s", output->path);
-		temporary_path = NULL;
-		die_removes(NULL);
+		unfinished_done(output->temporary);
 		free(output->temporary);
 	} else if (close(output->fd) < 0) {
 		die_errno("%s", output_name(output));

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 const char *program_name = "recpipe";
-static const char *unfinished_path;
+static const char *volatile unfinished[4];
 
 /* One line, one write: lines of concurrent stages never mix. Control characters would break the line. */
 static void report(const char *suffix, const char *format, va_list arguments)
@@ -37,8 +37,7 @@ static void report(const char *suffix, const char *format, va_list arguments)
 
 static _Noreturn void leave(void)
 {
-	if (unfinished_path)
-		unlink(unfinished_path);
+	unfinished_remove();
 	_exit(1);
 }
 
@@ -69,9 +68,30 @@ void warn(const char *format, ...)
 	va_end(arguments);
 }
 
-void die_removes(const char *path)
+static void replace_unfinished(const char *old, const char *new)
 {
-	unfinished_path = path;
+	for (size_t i = 0; i < COUNT_OF(unfinished); i++)
+		if (unfinished[i] == old) {
+			unfinished[i] = new;
+			return;
+		}
+}
+
+void unfinished_add(const char *path)
+{
+	replace_unfinished(NULL, path);
+}
+
+void unfinished_done(const char *path)
+{
+	replace_unfinished(path, NULL);
+}
+
+void unfinished_remove(void)
+{
+	for (size_t i = 0; i < COUNT_OF(unfinished); i++)
+		if (unfinished[i])
+			unlink(unfinished[i]);
 }
 
 void *xmalloc(size_t size)

@@ -22,8 +22,10 @@ _Noreturn void die(const char *format, ...) PRINTF_LIKE(1, 2);
 /* The same, followed by ": " and the text of errno. */
 _Noreturn void die_errno(const char *format, ...) PRINTF_LIKE(1, 2);
 void warn(const char *format, ...) PRINTF_LIKE(1, 2);
-/* A file to unlink when the process dies; NULL forgets it. The path is borrowed. */
-void die_removes(const char *path);
+/* Files to unlink when the process dies, until they are finished. Paths are borrowed. */
+void unfinished_add(const char *path);
+void unfinished_done(const char *path);
+void unfinished_remove(void); /* all of them; safe in a signal handler */
 
 /* Memory, or death. Counts are multiplied with an overflow check. */
 void *xmalloc(size_t size);
