@@ -1,0 +1,31 @@
+/* Popularity: every user is recommended what occurred most often in training. */
+#include "model/model.h"
+
+static void declare(struct model *model, const char *where)
+{
+	(void)where;
+	params_add(&model->params, 0, model->n_items, true, "count");
+}
+
+static void count(struct model *model, const struct histories *training)
+{
+	float *counts = params_find(&model->params, "count")->value;
+	for (int64_t i = training->indptr[0]; i < training->indptr[training->rows]; i++)
+		counts[training->item[i]]++;
+}
+
+static void score(const struct model *model, const struct histories *histories, float *scores)
+{
+	const float *counts = params_find(&model->params, "count")->value;
+	for (int64_t row = 0; row < histories->rows; row++)
+		for (int64_t item = 0; item < model->n_items; item++)
+			scores[row * model->n_items + item] = counts[item];
+}
+
+const struct architecture popular_architecture = {
+	.name = "popular",
+	.summary = "items by how often they occur in training, the same for everybody",
+	.declare = declare,
+	.count = count,
+	.score = score,
+};
