@@ -25,7 +25,8 @@ override CFLAGS += -std=c11 -fopenmp -fno-math-errno -fno-trapping-math -MMD -MP
 LDLIBS := -lzstd -ljansson -lpcre2-8 -lcsv $(BLAS_LIBS) -lmvec -lm
 
 TOOLS := $(patsubst tools/%.c,%,$(wildcard tools/*.c))
-LIB_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard lib/*/*.c))
+FLOORS := stream data nn model
+LIB_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard $(FLOORS:%=lib/%/*.c)))
 UNITS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c))
 BENCHES := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c))
 
@@ -104,9 +105,11 @@ bench: all $(BENCHES)
 
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 fuzz:
-	@$(MAKE) --no-print-directory BUILD=build-fuzz CC=clang \
+	$(call need,$(BUILD_NEEDS) clang=clang omp.h=libomp-dev)
+	@$(MAKE) --no-print-directory BUILD=build-fuzz CC=clang FLOORS="stream data" \
 		CFLAGS="-O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined" \
 		$(FUZZERS:%=build-fuzz/%)
+	@tests/fuzz/seeds.py build-fuzz/seeds
 	@for target in $(FUZZERS); do tests/fuzz/run build-fuzz/$$target $(FUZZ_SECONDS) || exit; done
 
 build-fuzz/fuzz_%: build-fuzz/tests/fuzz/fuzz_%.o build-fuzz/librecpipe.a
