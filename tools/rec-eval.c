@@ -1,0 +1,700 @@
+/* rec-eval: rankings in, figures out. */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "data/ranking.h"
+#include "model/bootstrap.h"
+#include "model/metric.h"
+#include "model/slices.h"
+#include "stream/bytes.h"
+
+enum format { FORMAT_TABLE, FORMAT_LINES, FORMAT_JSON };
+static const char *const format_names[] = {"table", "lines", "json", NULL};
+
+struct settings {
+	const char *measures;
+	int64_t *cuts, *bounds;
+	int n_cuts, n_bounds;
+	enum ties ties;
+	double head;
+	const char *versus;
+	int resamples;
+	bool per_user, by_slices;
+	int format; /* -1: a table on a terminal, lines otherwise */
+	int digits;
+};
+
+enum { KEY_TIES = 0x2000, KEY_HEAD, KEY_HISTORY, KEY_NO_SLICES, KEY_VERSUS, KEY_RESAMPLES, KEY_FORMAT, KEY_JSON, KEY_DIGITS };
+
+static const struct argp_option options[] = {
+	{"measures", 'm', "LIST", 0, "Measures, as ndcg,recall@50,mrr; or all (default ndcg,recall,mrr,coverage)", 0},
+	{"cutoff", 'k', "LIST", 0, "Cut-offs of measures that name none (default 5,10,20)", 0},
+	{"ties", KEY_TIES, "RULE", 0, "Rank among items of the target's score: average (default), best, worst", 0},
+	{"per-user", 'u', NULL, 0, "Lines for each user too", 0},
+	{"versus", KEY_VERSUS, "STREAM", 0, "Difference to the ranking in STREAM, with interval and p-value", 0},
+	{"resamples", KEY_RESAMPLES, "N", 0, "Of the bootstrap (default 10000)", 0},
+	{"head", KEY_HEAD, "PERCENT", 0, "Share of the trained items that is called the head (default 20)", 0},
+	{"history", KEY_HISTORY, "LIST", 0, "Where the slices by history length end (default 5,10,20,50)", 0},
+	{"no-slices", KEY_NO_SLICES, NULL, 0, "All users only", 0},
+	{"format", KEY_FORMAT, "FORMAT", 0, "table (default on a terminal), lines (default elsewhere) or json", 0},
+	{"json", KEY_JSON, NULL, 0, "The same as --format json", 0},
+	{"digits", KEY_DIGITS, "N", 0, "Decimals of table and lines (default 4)", 0},
+	{0},
+};
+
+/* Ascending where it must be. */
+static int64_t *parse_list(const char *option, const char *text, int64_t high, int limit, bool ascending, int *count)
+{
+	int64_t *list = NULL;
+	char *copy = xstrdup(text), *rest = copy;
+	*count = 0;
+	for (char *entry; (entry = strsep(&rest, ","));) {
+		list = xreallocarray(list, (size_t)*count + 1, sizeof *list);
+		list[*count] = option_int(option, entry, 1, high);
+		if (ascending && *count && list[*count] <= list[*count - 1])
+			die_usage("%s %s: ascending numbers were expected", option, text);
+		if (++*count > limit)
+			die_usage("%s %s: more than %d numbers", option, text, limit);
+	}
+	free(copy);
+	return list;
+}
+
+static error_t parse_option(int key, char *value, struct argp_state *state)
+{
+	struct settings *settings = state->input;
+	switch (key) {
+	case 'm':
+		settings->measures = value;
+		return 0;
+	case 'k':
+		free(settings->cuts);
+		settings->cuts = parse_list("-k", value, METRIC_MAX_CUT, 64, false, &settings->n_cuts);
+		return 0;
+	case 'u':
+		settings->per_user = true;
+		return 0;
+	case KEY_TIES:
+		settings->ties = (enum ties)option_choice("--ties", value, ties_names);
+		return 0;
+	case KEY_VERSUS:
+		settings->versus = value;
+		return 0;
+	case KEY_RESAMPLES:
+		settings->resamples = (int)option_int("--resamples", value, 1, 10000000);
+		return 0;
+	case KEY_HEAD:
+		settings->head = option_float("--head", value, 0, 100) / 100;
+		return 0;
+	case KEY_HISTORY:
+		free(settings->bounds);
+		settings->bounds = parse_list("--history", value, INT32_MAX, SLICES_MAX_BOUNDS, true, &settings->n_bounds);
+		return 0;
+	case KEY_NO_SLICES:
+		settings->by_slices = false;
+		return 0;
+	case KEY_FORMAT:
+		settings->format = option_choice("--format", value, format_names);
+		return 0;
+	case KEY_JSON:
+		settings->format = FORMAT_JSON;
+		return 0;
+	case KEY_DIGITS:
+		settings->digits = (int)option_int("--digits", value, 1, 15);
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+/* What --help shows behind the options: the table of measures, then examples. */
+static char *help_text(void)
+{
+	struct buffer text = {0};
+	static const char examples[] =
+		"  seq-rank catalog.tar.zst model.tar.zst | rec-eval\n"
+		"  rec-eval -k 1,10,100 -m ndcg,hr,mrr@k sasrec.tar.zst\n"
+		"  rec-eval -u -m ndcg@10 run.tar.zst | sort -t '\t' -k 3n | head    # the users served worst\n"
+		"  rec-eval sasrec.tar.zst --versus popular.tar.zst\n"
+		"\nMeasures, of a user whose target has rank r (at a cut-off k: ndcg@10, or at those of -k):\n";
+	buffer_append(&text, examples, sizeof examples - 1);
+	for (const struct metric *metric = metrics; metric->name; metric++) {
+		char *line = xasprintf("  %-10s %s\n", metric->name, metric->formula);
+		buffer_append(&text, line, strlen(line));
+		free(line);
+	}
+	buffer_append(&text, "", 1);
+	return text.data;
+}
+
+/* --- load --- */
+
+struct run {
+	struct ranking ranking;
+	struct catalog catalog;
+	struct sequences sequences;
+	const char *name; /* for messages */
+};
+
+static void load(struct run *run, const struct cli *cli, char *const *paths)
+{
+	struct bag *bag = bag_open_paths(cli, paths);
+	struct piece piece;
+	run->name = paths[0] ? paths[0] : "stdin";
+	bag_want(bag, "ranking");
+	bag_want(bag, "catalog");
+	bag_want(bag, "sequences");
+	while (bag_next(bag, &piece))
+		if (!ranking_take(&run->ranking, &piece) && !catalog_take(&run->catalog, &piece))
+			sequences_take(&run->sequences, &piece);
+	bag_close(bag);
+	ranking_check(&run->ranking, &run->catalog, run->name);
+	if (run->sequences.complete)
+		sequences_check(&run->sequences, &run->catalog);
+}
+
+static void run_free(struct run *run)
+{
+	ranking_free(&run->ranking);
+	catalog_free(&run->catalog);
+	sequences_free(&run->sequences);
+}
+
+/* Measures of lists need lists as long as their cut-off: an error where asked for, left out where they are our choice. */
+static void check_lists(struct measures *measures, const struct run *run, bool chosen)
+{
+	int kept = 0;
+	for (int i = 0; i < measures->count; i++) {
+		struct measure *measure = &measures->at[i];
+		bool short_lists = !measure->metric->value && measure->cut > run->ranking.list_length;
+		if (short_lists && chosen)
+			die("%s: %s: the ranking holds the best %lld items of each user; rank with -k %lld or more", run->name,
+			    measure->name, (long long)run->ranking.list_length, (long long)measure->cut);
+		if (!short_lists)
+			measures->at[kept++] = *measure;
+	}
+	measures->count = kept;
+}
+
+/* --- compute --- */
+
+struct figures {
+	struct slices slices;
+	double (*mean)[SLICES_MAX]; /* by measure and slice; of lists: for "all" alone */
+	int64_t tied;               /* users whose target shares its score */
+};
+
+static double user_value(const struct settings *settings, const struct measure *measure, const struct ranking *ranking,
+	int64_t row)
+{
+	return measure_value(measure, ranking->greater[row], ranking->equal[row], settings->ties);
+}
+
+static double reach_share(const struct ranking *ranking, const struct measure *measure)
+{
+	return (double)ranking_reach(ranking, measure->cut) / (double)ranking->n_items;
+}
+
+static void mean_by_slice(const struct settings *settings, const struct measure *measure, const struct ranking *ranking,
+	const struct slices *slices, double mean[SLICES_MAX])
+{
+	for (int64_t row = 0; row < ranking->n_users; row++) {
+		if (ranking->target[row] < 0)
+			continue;
+		double value = user_value(settings, measure, ranking, row);
+		mean[SLICE_ALL] += value;
+		if (slices->count == 1)
+			continue;
+		mean[slices->by_target[row]] += value;
+		mean[slices->by_history[row]] += value;
+	}
+	for (int slice = 0; slice < slices->count; slice++)
+		if (slices->users[slice])
+			mean[slice] /= (double)slices->users[slice];
+}
+
+static struct figures compute(const struct settings *settings, const struct measures *measures, struct run *run)
+{
+	const struct ranking *ranking = &run->ranking;
+	bool sliced = settings->by_slices && run->sequences.complete;
+	struct figures figures = {.slices = slices_make(ranking, sliced ? &run->sequences : NULL, settings->head,
+	                                                settings->bounds, settings->n_bounds)};
+	if (!figures.slices.users[SLICE_ALL])
+		die("%s: no user of the ranking has a target", run->name);
+	figures.mean = xcalloc((size_t)measures->count, sizeof *figures.mean);
+	for (int64_t row = 0; row < ranking->n_users; row++)
+		figures.tied += ranking->target[row] >= 0 && ranking->equal[row] > 0;
+	for (int i = 0; i < measures->count; i++) {
+		if (measures->at[i].metric->value)
+			mean_by_slice(settings, &measures->at[i], ranking, &figures.slices, figures.mean[i]);
+		else
+			figures.mean[i][SLICE_ALL] = reach_share(ranking, &measures->at[i]);
+	}
+	return figures;
+}
+
+/* Users of both runs: rows of one, and of the other. */
+struct pairs {
+	int64_t *row, *other;
+	int64_t count, missing_here, missing_there;
+};
+
+static void check_comparable(const struct run *run, const struct run *versus)
+{
+	if (strcmp(run->ranking.catalog, versus->ranking.catalog))
+		die("%s ranks the catalog %s, %s ranks %s", run->name, run->ranking.catalog, versus->name, versus->ranking.catalog);
+	if (run->ranking.part != versus->ranking.part)
+		die("%s and %s: one ranks for test targets, the other for validation targets", run->name, versus->name);
+	if (run->ranking.seen_removed != versus->ranking.seen_removed)
+		warn("%s and %s: one removes seen items, the other keeps them", run->name, versus->name);
+}
+
+static struct pairs pair_users(struct run *run, struct run *versus)
+{
+	struct ranking *here = &run->ranking, *there = &versus->ranking;
+	struct pairs pairs = {0};
+	pairs.row = xcalloc((size_t)here->n_users, sizeof *pairs.row);
+	pairs.other = xcalloc((size_t)here->n_users, sizeof *pairs.other);
+	for (int64_t row = 0; row < there->n_users; row++)
+		pairs.missing_here += there->target[row] >= 0;
+	for (int64_t row = 0; row < here->n_users; row++) {
+		if (here->target[row] < 0)
+			continue;
+		const char *user = strings_at(&here->user_id, row);
+		int64_t other = strings_find(&there->user_id, user, strlen(user));
+		if (other < 0 || there->target[other] < 0) {
+			pairs.missing_there++;
+			continue;
+		}
+		if (there->target[other] != here->target[row])
+			die("%s and %s: user %s has another target", run->name, versus->name, user);
+		pairs.row[pairs.count] = row;
+		pairs.other[pairs.count++] = other;
+	}
+	pairs.missing_here -= pairs.count;
+	if (!pairs.count)
+		die("%s and %s: no user is in both", run->name, versus->name);
+	if (pairs.missing_here || pairs.missing_there)
+		warn("%lld users of %s are not in %s, %lld the other way; the %lld of both are compared",
+		     (long long)pairs.missing_there, run->name, versus->name, (long long)pairs.missing_here,
+		     (long long)pairs.count);
+	return pairs;
+}
+
+struct duel {
+	double here, there; /* means over the users of both */
+	struct comparison comparison;
+};
+
+static struct duel compare(const struct settings *settings, const struct cli *cli, const struct measure *measure,
+	const struct run *run, const struct run *versus, const struct pairs *pairs)
+{
+	struct duel duel = {0};
+	if (!measure->metric->value) {
+		duel.here = reach_share(&run->ranking, measure);
+		duel.there = reach_share(&versus->ranking, measure);
+		return duel;
+	}
+	double *difference = xcalloc((size_t)pairs->count, sizeof *difference);
+	for (int64_t i = 0; i < pairs->count; i++) {
+		double here = user_value(settings, measure, &run->ranking, pairs->row[i]);
+		double there = user_value(settings, measure, &versus->ranking, pairs->other[i]);
+		duel.here += here / (double)pairs->count;
+		duel.there += there / (double)pairs->count;
+		difference[i] = here - there;
+	}
+	duel.comparison = bootstrap_paired(difference, pairs->count, settings->resamples, cli->seed);
+	free(difference);
+	return duel;
+}
+
+/* --- what every format says about how the figures came about --- */
+
+static json_t *protocol_of(const struct settings *settings, const struct run *run, const struct figures *figures)
+{
+	const struct ranking *ranking = &run->ranking;
+	const struct slices *slices = &figures->slices;
+	json_t *protocol = json_object();
+	const json_t *model = json_object_get(ranking->meta, "model");
+	if (json_is_string(model))
+		json_object_set_new(protocol, "model", json_string(json_string_value(model)));
+	const char *part = ranking->part == PART_TEST ? "test" : "validation";
+	char *split = run->sequences.complete && run->sequences.split_time != INT64_MIN
+		? xasprintf("time %lld, %s", (long long)run->sequences.split_time, part)
+		: xasprintf("%s%s", run->sequences.complete ? "leave-one-out, " : "", part);
+	json_object_set_new(protocol, "split", json_string(split));
+	free(split);
+	json_object_set_new(protocol, "seen", json_string(ranking->seen_removed ? "removed" : "kept"));
+	json_object_set_new(protocol, "ties", json_string(ties_names[settings->ties]));
+	json_object_set_new(protocol, "items", json_integer(ranking->n_items));
+	json_object_set_new(protocol, "tied", json_integer(figures->tied));
+	if (slices->users[SLICE_ALL] != ranking->n_users)
+		json_object_set_new(protocol, "targetless", json_integer(ranking->n_users - slices->users[SLICE_ALL]));
+	if (slices->count > 1) {
+		json_object_set_new(protocol, "head_items", json_integer(slices->head_items));
+		json_object_set_new(protocol, "tail_items", json_integer(slices->tail_items));
+		json_object_set_new(protocol, "cold_items", json_integer(slices->cold_items));
+		if (slices->head_items)
+			json_object_set_new(protocol, "head_events", json_integer(slices->head_events));
+	}
+	return protocol;
+}
+
+/* --- write --- */
+
+struct report {
+	FILE *out;
+	const struct settings *settings;
+	const struct measures *measures;
+	struct run *run;
+	const struct figures *figures;
+	json_t *protocol;
+};
+
+static bool has_figure(const struct report *report, int measure, int slice)
+{
+	return report->figures->slices.users[slice] && (slice == SLICE_ALL || report->measures->at[measure].metric->value);
+}
+
+/* A number with a comma every three digits. */
+static const char *grouped(int64_t number, char text[32])
+{
+	char digits[32];
+	int length = snprintf(digits, sizeof digits, "%lld", (long long)number), used = 0;
+	for (int i = 0; i < length; i++) {
+		if (i && (length - i) % 3 == 0)
+			text[used++] = ',';
+		text[used++] = digits[i];
+	}
+	text[used] = '\0';
+	return text;
+}
+
+static int terminal_width(void)
+{
+	struct winsize size;
+	return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col ? size.ws_col : 80;
+}
+
+static void write_protocol_text(const struct report *report)
+{
+	const struct slices *slices = &report->figures->slices;
+	const char *model = json_string_value(json_object_get(report->protocol, "model"));
+	char a[32], b[32], c[32];
+	fprintf(report->out, "%s%s%s users (split: %s), targets ranked among all %s items, seen items %s.\n", model ? model : "",
+	        model ? ": " : "", grouped(slices->users[SLICE_ALL], a),
+	        json_string_value(json_object_get(report->protocol, "split")), grouped(report->run->ranking.n_items, b),
+	        report->run->ranking.seen_removed ? "removed" : "kept");
+	if (slices->users[SLICE_ALL] != report->run->ranking.n_users)
+		fprintf(report->out, "%s more users have no target and are left out.\n",
+		        grouped(report->run->ranking.n_users - slices->users[SLICE_ALL], a));
+	fprintf(report->out, "Equal scores: %s rank; %s targets share theirs with other items.\n",
+	        ties_names[report->settings->ties], grouped(report->figures->tied, a));
+	if (slices->count > 1 && slices->head_items)
+		fprintf(report->out, "Targets: head is in training %s times or more (%s items), ", grouped(slices->head_events, a),
+		        grouped(slices->head_items, b));
+	if (slices->count > 1)
+		fprintf(report->out, "%stail %s(%s items), cold never (%s).\n", slices->head_items ? "" : "Targets: ",
+		        slices->head_items ? "less often " : "", grouped(slices->tail_items, b), grouped(slices->cold_items, c));
+}
+
+/* A name of two words, the first one only where it changes. */
+static void write_label(const struct report *report, int slice, int width)
+{
+	const char *name = report->figures->slices.name[slice], *before = slice ? name - sizeof report->figures->slices.name[0] : "";
+	const char *colon = strchr(name, ':');
+	if (!colon) {
+		fprintf(report->out, "%-*s", width, name);
+		return;
+	}
+	int first = (int)(colon - name);
+	bool repeated = !strncmp(name, before, (size_t)first + 1);
+	fprintf(report->out, "%-9.*s%-*s", repeated ? 0 : first, name, width - 9, colon + 1);
+}
+
+static int column_width(const struct report *report, const struct measure *measure)
+{
+	int number = report->settings->digits + 4, title = (int)strlen(measure->metric->title) + 2;
+	int cut = measure->cut ? snprintf(NULL, 0, "  @%lld", (long long)measure->cut) : title;
+	return number > cut ? number : cut;
+}
+
+static bool starts_group(const struct measures *measures, int i, int first)
+{
+	return i == first || measures->at[i].metric != measures->at[i - 1].metric;
+}
+
+static void write_heads(const struct report *report, int first, int end, int indent)
+{
+	const struct measures *measures = report->measures;
+	int pending = indent;
+	for (int i = first; i < end; i++) {
+		int width = column_width(report, &measures->at[i]);
+		if (starts_group(measures, i, first)) {
+			const char *title = measures->at[i].metric->title;
+			fprintf(report->out, "%*s%s", pending + 2, "", title);
+			pending = -(int)strlen(title) - 2;
+		}
+		pending += width;
+	}
+	fprintf(report->out, "\n%*s", indent, "users");
+	for (int i = first; i < end; i++) {
+		char cut[32] = "";
+		if (measures->at[i].cut)
+			snprintf(cut, sizeof cut, "@%lld", (long long)measures->at[i].cut);
+		fprintf(report->out, "%*s", column_width(report, &measures->at[i]), cut);
+	}
+	fputc('\n', report->out);
+}
+
+static void write_block(const struct report *report, int first, int end, int label)
+{
+	char number[32];
+	write_heads(report, first, end, label + 10);
+	for (int slice = 0; slice < report->figures->slices.count; slice++) {
+		write_label(report, slice, label);
+		fprintf(report->out, "%10s", grouped(report->figures->slices.users[slice], number));
+		for (int i = first; i < end; i++) {
+			int width = column_width(report, &report->measures->at[i]);
+			if (has_figure(report, i, slice))
+				fprintf(report->out, "%*.*f", width, report->settings->digits, report->figures->mean[i][slice]);
+			else
+				fprintf(report->out, "%*s", width, "-");
+		}
+		fputc('\n', report->out);
+	}
+}
+
+/* As many measures side by side as the terminal has room for; those of lists have no slices and one line. */
+static void write_table(const struct report *report)
+{
+	const struct measures *measures = report->measures;
+	int label = 3, room = terminal_width();
+	for (int slice = 1; slice < report->figures->slices.count; slice++) {
+		int width = 9 + (int)strlen(strchr(report->figures->slices.name[slice], ':') + 1);
+		label = width > label ? width : label;
+	}
+	write_protocol_text(report);
+	for (int first = 0, end; first < measures->count; first = end) {
+		int used = label + 10;
+		for (end = first; end < measures->count && measures->at[end].metric->value; end++) {
+			used += column_width(report, &measures->at[end]);
+			if (end > first && used > room)
+				break;
+		}
+		if (end > first) {
+			fputc('\n', report->out);
+			write_block(report, first, end, label);
+			continue;
+		}
+		fprintf(report->out, "\n%s", measures->at[end].metric->title);
+		for (; end < measures->count && !measures->at[end].metric->value; end++)
+			fprintf(report->out, "  @%lld %.*f", (long long)measures->at[end].cut, report->settings->digits,
+			        report->figures->mean[end][SLICE_ALL]);
+		fputc('\n', report->out);
+	}
+}
+
+static void write_user_lines(const struct report *report)
+{
+	const struct ranking *ranking = &report->run->ranking;
+	for (int64_t row = 0; row < ranking->n_users; row++)
+		for (int i = 0; ranking->target[row] >= 0 && i < report->measures->count; i++)
+			if (report->measures->at[i].metric->value)
+				fprintf(report->out, "%s\t%s\t%.*f\n", report->measures->at[i].name, strings_at(&ranking->user_id, row),
+				        report->settings->digits, user_value(report->settings, &report->measures->at[i], ranking, row));
+}
+
+static json_t *users_json(const struct report *report)
+{
+	const struct ranking *ranking = &report->run->ranking;
+	json_t *users = json_object();
+	for (int64_t row = 0; row < ranking->n_users; row++) {
+		if (ranking->target[row] < 0)
+			continue;
+		json_t *values = json_object();
+		for (int i = 0; i < report->measures->count; i++)
+			if (report->measures->at[i].metric->value)
+				json_object_set_new(values, report->measures->at[i].name,
+				                    json_real(user_value(report->settings, &report->measures->at[i], ranking, row)));
+		json_object_set_new(users, strings_at(&ranking->user_id, row), values);
+	}
+	return users;
+}
+
+/* {"all": {"users": 6040, "ndcg@5": 0.1, ...}, "target:cold": ...} */
+static json_t *figures_json(const struct report *report)
+{
+	const struct slices *slices = &report->figures->slices;
+	json_t *figures = json_object();
+	for (int slice = 0; slice < slices->count; slice++) {
+		json_t *part = json_pack("{s:I}", "users", (json_int_t)slices->users[slice]);
+		for (int i = 0; i < report->measures->count; i++)
+			if (has_figure(report, i, slice))
+				json_object_set_new(part, report->measures->at[i].name, json_real(report->figures->mean[i][slice]));
+		json_object_set_new(figures, slices->name[slice], part);
+	}
+	return figures;
+}
+
+/* {"all": {"ndcg@5": 0.1, ...}, "versus": ..., "difference": ..., "low": ...} */
+static json_t *duels_json(const struct report *report, const struct duel duels[])
+{
+	static const char *const parts[] = {"all", "versus", "difference", "low", "high", "p", "wins", "losses", "ties"};
+	json_t *figures = json_object();
+	for (int part = 0; part < (int)COUNT_OF(parts); part++) {
+		json_t *values = json_object();
+		for (int i = 0; i < report->measures->count; i++) {
+			const struct measure *measure = &report->measures->at[i];
+			const struct comparison *comparison = &duels[i].comparison;
+			const double real[] = {duels[i].here, duels[i].there, duels[i].here - duels[i].there, comparison->low,
+			                       comparison->high, comparison->p};
+			const int64_t whole[] = {comparison->wins, comparison->losses, comparison->ties};
+			if (part < 3 || measure->metric->value)
+				json_object_set_new(values, measure->name, part < 6 ? json_real(real[part]) : json_integer(whole[part - 6]));
+		}
+		json_object_set_new(figures, parts[part], values);
+	}
+	return figures;
+}
+
+/* An object's values, a line each. */
+static void write_values(const struct report *report, const json_t *values, const char *of)
+{
+	const char *key;
+	json_t *value;
+	json_object_foreach((json_t *)(uintptr_t)values, key, value) {
+		if (json_is_string(value))
+			fprintf(report->out, "%s\t%s\t%s\n", key, of, json_string_value(value));
+		else if (json_is_integer(value))
+			fprintf(report->out, "%s\t%s\t%" JSON_INTEGER_FORMAT "\n", key, of, json_integer_value(value));
+		else
+			fprintf(report->out, "%s\t%s\t%.*f\n", key, of, report->settings->digits, json_real_value(value));
+	}
+}
+
+/* Lines, or JSON, of the same figures. `figures` is stolen. */
+static void write_data(const struct report *report, json_t *figures, bool lines)
+{
+	if (lines) {
+		const char *of;
+		json_t *values;
+		if (report->settings->per_user)
+			write_user_lines(report);
+		write_values(report, report->protocol, "all");
+		json_object_foreach(figures, of, values)
+			write_values(report, values, of);
+		json_decref(figures);
+		return;
+	}
+	json_t *document = json_pack("{s:O, s:o}", "protocol", report->protocol, "figures", figures);
+	if (report->settings->per_user)
+		json_object_set_new(document, "users", users_json(report));
+	json_dumpf(document, report->out, JSON_INDENT(1) | JSON_REAL_PRECISION(15));
+	fputc('\n', report->out);
+	json_decref(document);
+}
+
+static void write_duel_table(const struct report *report, const struct duel duels[], const struct run *versus)
+{
+	int digits = report->settings->digits, width = digits + 5;
+	char wins[32], losses[32], ties[32];
+	write_protocol_text(report);
+	fprintf(report->out, "A is %s, B is %s. Interval: 95 %%, p: two-sided; %d paired bootstrap resamples of users.\n\n",
+	        report->run->name, versus->name, report->settings->resamples);
+	fprintf(report->out, "%-14s%*s%*s%*s  %-*s%*s  %s\n", "", width, "A", width, "B", width, "A - B", 2 * width + 2,
+	        "interval", width, "p", "A wins / loses / ties");
+	for (int i = 0; i < report->measures->count; i++) {
+		const struct duel *duel = &duels[i];
+		const struct comparison *comparison = &duel->comparison;
+		fprintf(report->out, "%-14s%*.*f%*.*f%+*.*f", report->measures->at[i].name, width, digits, duel->here, width, digits,
+		        duel->there, width, digits, duel->here - duel->there);
+		if (report->measures->at[i].metric->value)
+			fprintf(report->out, "  [%+*.*f,%+*.*f] %*.*f  %s / %s / %s", width - 1, digits, comparison->low, width, digits,
+			        comparison->high, width, digits, comparison->p, grouped(comparison->wins, wins),
+			        grouped(comparison->losses, losses), grouped(comparison->ties, ties));
+		fputc('\n', report->out);
+	}
+}
+
+static void evaluate_versus(struct report *report, const struct cli *cli, int format)
+{
+	struct run versus = {0};
+	load(&versus, cli, (char *[]){(char *)(uintptr_t)report->settings->versus, NULL});
+	check_comparable(report->run, &versus);
+	struct pairs pairs = pair_users(report->run, &versus);
+	struct duel *duels = xcalloc((size_t)report->measures->count, sizeof *duels);
+	for (int i = 0; i < report->measures->count; i++)
+		duels[i] = compare(report->settings, cli, &report->measures->at[i], report->run, &versus, &pairs);
+	json_object_set_new(report->protocol, "versus", json_string(versus.name));
+	json_object_set_new(report->protocol, "compared", json_integer(pairs.count));
+	json_object_set_new(report->protocol, "resamples", json_integer(report->settings->resamples));
+	json_object_set_new(report->protocol, "seed", json_integer((json_int_t)cli->seed));
+	if (format == FORMAT_TABLE)
+		write_duel_table(report, duels, &versus);
+	else
+		write_data(report, duels_json(report, duels), format == FORMAT_LINES);
+	free(duels);
+	free(pairs.row);
+	free(pairs.other);
+	run_free(&versus);
+}
+
+int main(int argc, char **argv)
+{
+	struct settings settings = {.ties = TIES_AVERAGE, .head = 0.2, .resamples = 10000, .by_slices = true, .format = -1, .digits = 4};
+	settings.cuts = parse_list("-k", "5,10,20", METRIC_MAX_CUT, 64, false, &settings.n_cuts);
+	settings.bounds = parse_list("--history", "5,10,20,50", INT32_MAX, SLICES_MAX_BOUNDS, true, &settings.n_bounds);
+	char *examples = help_text();
+	const struct cli_tool tool = {
+		.name = "rec-eval",
+		.arguments = "[STREAM...]",
+		.summary = "Measures rankings by seq-rank: how high the held-out items stand in the whole catalog, over all users, "
+		           "by popularity of the item and by length of the history.",
+		.examples = examples,
+		.options = options,
+		.option = parse_option,
+		.usage_without_input = true,
+	};
+	struct cli cli;
+	cli_parse(&tool, argc, argv, &cli, &settings);
+	if (settings.versus && settings.per_user)
+		die_usage("-u and --versus do not go together; join the lines of two runs with -u");
+
+	const char *list = settings.measures ? settings.measures : "ndcg,recall,mrr,coverage";
+	struct measures measures = measures_parse(list, settings.cuts, settings.n_cuts);
+	struct run run = {0};
+	load(&run, &cli, cli.inputs);
+	check_lists(&measures, &run, settings.measures != NULL);
+	struct figures figures = compute(&settings, &measures, &run);
+
+	int format = settings.format;
+	if (format < 0)
+		format = !cli.output && !settings.per_user && isatty(STDOUT_FILENO) ? FORMAT_TABLE : FORMAT_LINES;
+	struct output *output = output_open(cli.output);
+	FILE *out = fdopen(dup(output_fd(output)), "w");
+	if (!out)
+		die_errno("%s", output_name(output));
+	struct report report = {out, &settings, &measures, &run, &figures, protocol_of(&settings, &run, &figures)};
+	if (settings.versus)
+		evaluate_versus(&report, &cli, format);
+	else if (format == FORMAT_TABLE)
+		write_table(&report);
+	else
+		write_data(&report, figures_json(&report), format == FORMAT_LINES);
+	if (ferror(out) || fclose(out))
+		die_errno("%s", output_name(output));
+	output_commit(output);
+
+	json_decref(report.protocol);
+	slices_free(&figures.slices);
+	free(figures.mean);
+	measures_free(&measures);
+	run_free(&run);
+	free(settings.cuts);
+	free(settings.bounds);
+	free(examples);
+	return cli_done(&cli);
+}
