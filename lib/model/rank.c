@@ -1,0 +1,430 @@
+#include "model/rank.h"
+
+#include <float.h>
+#include <math.h>
+#include <omp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/rank_scan.h"
+#include "stream/util.h"
+
+#define MAX_WIDTH 16384
+#define BLOCK_BYTES (256 << 10)   /* of the 8-bit copy: stays in a core's cache while the queries pass over it */
+#define TINY 1e-18f               /* least scale: keeps bounds above what underflow could hide */
+
+/* --- the best k so far, and the counts, of one query over a part of the catalog --- */
+
+struct best {
+	float score;
+	int32_t item;
+};
+
+struct selection {
+	struct best *heap;           /* the worst of the best on top */
+	int32_t n, k;
+	float bar;                   /* a score below it changes nothing: -inf until there are k */
+	const int32_t *seen;         /* sorted, without repetitions and the target */
+	int64_t n_seen;
+	int32_t target;              /* -1: none */
+	float target_score;          /* +inf where there is no target: nothing is counted */
+	int32_t greater, equal;
+};
+
+static bool is_better(struct best a, struct best b)
+{
+	return a.score > b.score || (a.score == b.score && a.item < b.item);
+}
+
+static bool is_seen(const struct selection *selection, int32_t item)
+{
+	int64_t low = 0, high = selection->n_seen;
+	while (low < high) {
+		int64_t middle = low + (high - low) / 2;
+		if (selection->seen[middle] < item)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < selection->n_seen && selection->seen[low] == item;
+}
+
+/* Puts entry at the heap's hole and moves it down to its place. */
+static void sift_down(struct best *heap, int32_t n, int32_t hole, struct best entry)
+{
+	for (;;) {
+		int32_t child = 2 * hole + 1;
+		if (child >= n)
+			break;
+		if (child + 1 < n && is_better(heap[child], heap[child + 1]))
+			child++;
+		if (!is_better(entry, heap[child]))
+			break;
+		heap[hole] = heap[child];
+		hole = child;
+	}
+	heap[hole] = entry;
+}
+
+static void offer(struct selection *selection, struct best entry)
+{
+	if (entry.score < selection->bar || is_seen(selection, entry.item))
+		return;
+	struct best *heap = selection->heap;
+	if (selection->n < selection->k) {
+		heap[selection->n++] = entry;
+		if (selection->n == selection->k)
+			for (int32_t i = selection->k / 2; i-- > 0;)
+				sift_down(heap, selection->k, i, heap[i]);
+	} else if (is_better(entry, heap[0]))
+		sift_down(heap, selection->k, 0, entry);
+	if (selection->n == selection->k)
+		selection->bar = heap[0].score;
+}
+
+static void count(struct selection *selection, struct best entry)
+{
+	selection->greater += entry.score > selection->target_score;
+	selection->equal += entry.score == selection->target_score && entry.item != selection->target;
+}
+
+static int compare_items(const void *a, const void *b)
+{
+	int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;
+	return (x > y) - (x < y);
+}
+
+static int compare_best(const void *a, const void *b)
+{
+	return is_better(*(const struct best *)b, *(const struct best *)a) ? 1 : -1;
+}
+
+/* Sorts the row's seen items in place, without repetitions and without the target; returns how many are left. */
+static int64_t tidy_seen(int32_t *seen, int64_t n, int32_t target)
+{
+	int64_t kept = 0;
+	if (n)
+		qsort(seen, (size_t)n, sizeof *seen, compare_items);
+	for (int64_t i = 0; i < n; i++)
+		if (seen[i] != target && (!kept || seen[kept - 1] != seen[i]))
+			seen[kept++] = seen[i];
+	return kept;
+}
+
+/* The selections of all rows, `parts` of them for a row, and what they stand on. */
+struct selections {
+	struct selection *selection; /* row * parts + part */
+	struct best *heap;
+	int32_t *seen;
+};
+
+static struct selections selections_new(const struct ranks *ranks, int parts)
+{
+	struct selections all;
+	int64_t n = ranks->rows * parts, base = ranks->seen_indptr ? ranks->seen_indptr[0] : 0;
+	int64_t n_seen = ranks->seen_indptr ? ranks->seen_indptr[ranks->rows] - base : 0;
+	all.selection = xcalloc((size_t)n, sizeof *all.selection);
+	all.heap = xreallocarray(NULL, (size_t)n, (size_t)ranks->k * sizeof *all.heap);
+	all.seen = xreallocarray(NULL, (size_t)n_seen + 1, sizeof *all.seen);
+	if (n_seen)
+		memcpy(all.seen, ranks->seen_item + base, (size_t)n_seen * sizeof *all.seen);
+	for (int64_t i = 0; i < n; i++) {
+		struct selection *selection = &all.selection[i];
+		int64_t row = i / parts;
+		*selection = (struct selection){.heap = all.heap + i * ranks->k, .k = ranks->k, .bar = -INFINITY,
+		                                .target = ranks->target ? ranks->target[row] : -1,
+		                                .target_score = INFINITY};
+		if (n_seen) {
+			selection->seen = all.seen + ranks->seen_indptr[row] - base;
+			selection->n_seen = ranks->seen_indptr[row + 1] - ranks->seen_indptr[row];
+		}
+	}
+	return all;
+}
+
+static void selections_free(struct selections *all)
+{
+	free(all->selection);
+	free(all->heap);
+	free(all->seen);
+}
+
+/* Joins the parts of a row and writes its answer. */
+static void answer(const struct ranks *ranks, int64_t row, struct selection *parts, int n_parts)
+{
+	struct selection *whole = &parts[0];
+	for (int part = 1; part < n_parts; part++) {
+		for (int32_t i = 0; i < parts[part].n; i++)
+			offer(whole, parts[part].heap[i]);
+		whole->greater += parts[part].greater;
+		whole->equal += parts[part].equal;
+	}
+	qsort(whole->heap, (size_t)whole->n, sizeof *whole->heap, compare_best);
+	for (int32_t i = 0; i < ranks->k; i++) {
+		bool there = i < whole->n;
+		ranks->top_item[row * ranks->k + i] = there ? whole->heap[i].item : -1;
+		ranks->top_score[row * ranks->k + i] = there ? whole->heap[i].score : -FLT_MAX;
+	}
+	if (ranks->target) {
+		ranks->greater[row] = whole->greater;
+		ranks->equal[row] = whole->equal;
+	}
+}
+
+/* --- the catalog in 8 bits --- */
+
+struct ranker {
+	const struct scan *scan;
+	const float *vectors;
+	int64_t n_items, width, words;  /* words: of four dimensions */
+	int64_t n_tiles;
+	uint8_t *codes;                 /* by tile, then as SCAN_LANES says; round(vector / scale) + 128 */
+	float *scale;                   /* by item; NaN behind the last: it compares as false, whatever is asked */
+	double max_error, max_code;     /* over the items: |vector / scale - code| and |code| */
+	double max_norm;
+};
+
+/* codes = round(vector / scale), within +-levels; returns scale. */
+static float quantise(const float *vector, int64_t width, int levels, int8_t *codes)
+{
+	float largest = 0;
+	for (int64_t i = 0; i < width; i++)
+		largest = fabsf(vector[i]) > largest ? fabsf(vector[i]) : largest;
+	const float limit = (float)levels, scale = largest / limit > TINY ? largest / limit : TINY, inverse = 1 / scale;
+	for (int64_t i = 0; i < width; i++) {
+		float code = vector[i] * inverse + 0x1.8p23f - 0x1.8p23f; /* to the nearest integer */
+		codes[i] = (int8_t)(code > limit ? limit : code > -limit ? code : -limit);
+	}
+	return scale;
+}
+
+struct norms {
+	double vector, code, error; /* |vector|, |code|, |vector / scale - code| */
+};
+
+static struct norms norms_of(const float *vector, float scale, const int8_t *codes, int64_t width)
+{
+	double vector_sum = 0, code_sum = 0, error_sum = 0, inverse = 1 / (double)scale;
+	for (int64_t i = 0; i < width; i++) {
+		double value = vector[i], code = codes[i], error = value * inverse - code;
+		vector_sum += value * value;
+		code_sum += code * code;
+		error_sum += error * error;
+	}
+	return (struct norms){sqrt(vector_sum), sqrt(code_sum), sqrt(error_sum)};
+}
+
+static void encode_item(struct ranker *ranker, int64_t item, int8_t *codes, struct norms *norms)
+{
+	const float *vector = ranker->vectors + item * ranker->width;
+	ranker->scale[item] = quantise(vector, ranker->width, 127, codes);
+	*norms = norms_of(vector, ranker->scale[item], codes, ranker->width);
+	uint8_t *block = ranker->codes + item / SCAN_LANES * SCAN_LANES * ranker->words * 4 + item % SCAN_LANES * 4;
+	for (int64_t word = 0; word < ranker->words; word++)
+		for (int i = 0; i < 4; i++)
+			block[word * 4 * SCAN_LANES + i] = (uint8_t)(codes[4 * word + i] + 128);
+}
+
+struct ranker *ranker_new(const float *vectors, int64_t n_items, int64_t width, const char *where)
+{
+	if (n_items < 1 || n_items > INT32_MAX - SCAN_TILE || width < 1 || width > MAX_WIDTH)
+		die("%s: cannot rank %lld items of width %lld", where, (long long)n_items, (long long)width);
+	struct ranker *ranker = xcalloc(1, sizeof *ranker);
+	*ranker = (struct ranker){.scan = scan_choose(), .vectors = vectors, .n_items = n_items, .width = width,
+	                          .words = (width + 3) / 4, .n_tiles = (n_items + SCAN_TILE - 1) / SCAN_TILE};
+	ranker->codes = xaligned((size_t)(ranker->n_tiles * SCAN_TILE), (size_t)ranker->words * 4);
+	ranker->scale = xaligned((size_t)(ranker->n_tiles * SCAN_TILE), sizeof *ranker->scale);
+	double max_error = 0, max_code = 0, max_norm = 0;
+	int64_t bad = n_items;
+#pragma omp parallel reduction(max : max_error, max_code, max_norm) reduction(min : bad)
+	{
+		int8_t *codes = xcalloc((size_t)ranker->words, 4);
+#pragma omp for
+		for (int64_t item = 0; item < n_items; item++) {
+			struct norms norms;
+			encode_item(ranker, item, codes, &norms);
+			if (!isfinite(norms.vector) && item < bad)
+				bad = item;
+			max_error = fmax(max_error, norms.error);
+			max_code = fmax(max_code, norms.code);
+			max_norm = fmax(max_norm, norms.vector);
+		}
+		free(codes);
+	}
+	if (bad < n_items)
+		die("%s: the vector of item %lld is not finite", where, (long long)bad);
+	for (int64_t item = n_items; item < ranker->n_tiles * SCAN_TILE; item++)
+		ranker->scale[item] = NAN;
+	ranker->max_error = max_error;
+	ranker->max_code = max_code;
+	ranker->max_norm = max_norm;
+	return ranker;
+}
+
+void ranker_free(struct ranker *ranker)
+{
+	if (!ranker)
+		return;
+	free(ranker->codes);
+	free(ranker->scale);
+	free(ranker);
+}
+
+/* False where scores would not be finite. */
+static bool probe_ready(struct probe *probe, const struct ranker *ranker)
+{
+	probe->factor = quantise(probe->query, ranker->width, ranker->scan->query_levels, probe->codes);
+	struct norms norms = norms_of(probe->query, probe->factor, probe->codes, ranker->width);
+	if (!(norms.vector * ranker->max_norm < FLT_MAX / 4))
+		return false;
+	int32_t sum = 0;
+	for (int64_t i = 0; i < ranker->width; i++)
+		sum += probe->codes[i];
+	probe->offset = -128 * sum;
+	/* What the 8 bits lose, and then what f32 arithmetic may: the score's own sum and the bound's evaluation. */
+	double lost = norms.vector * ranker->max_error + norms.error * probe->factor * ranker->max_code;
+	double rounding = 2 * (double)(ranker->width + 32) * FLT_EPSILON;
+	double slack = lost + rounding * norms.vector * (ranker->max_code + ranker->max_error);
+	probe->slack = (float)(slack * (1 + 1e-5)) + TINY;
+	return true;
+}
+
+static void visit_hits(const struct ranker *ranker, const struct probe *probe, struct selection *selection,
+                       const int32_t *products, int64_t tile)
+{
+	uint8_t hits[SCAN_TILE];
+	int n = ranker->scan->filter(probe, selection->bar, selection->target_score, products,
+	                             ranker->scale + tile * SCAN_TILE, hits, &selection->greater);
+	for (int i = 0; i < n; i++) {
+		int32_t item = (int32_t)(tile * SCAN_TILE + hits[i]);
+		float score = ranker->scan->score(probe->query, ranker->vectors + item * ranker->width, ranker->width);
+		count(selection, (struct best){score, item});
+		offer(selection, (struct best){score, item});
+	}
+}
+
+/* One block of tiles, all queries: in groups, the last one filled up with copies of its last query. */
+static void scan_block(const struct ranker *ranker, const struct probe *probes, struct selection *selections, int parts,
+                       int64_t rows, int64_t tile, int64_t end)
+{
+	int32_t products[SCAN_QUERIES * SCAN_TILE];
+	for (int64_t first = 0; first < rows; first += SCAN_QUERIES) {
+		const int8_t *codes[SCAN_QUERIES];
+		int64_t n = rows - first < SCAN_QUERIES ? rows - first : SCAN_QUERIES;
+		for (int64_t q = 0; q < SCAN_QUERIES; q++)
+			codes[q] = probes[first + (q < n ? q : n - 1)].codes;
+		for (int64_t t = tile; t < end; t++) {
+			ranker->scan->products(ranker->codes + t * SCAN_TILE * ranker->words * 4, ranker->words, codes,
+			                       n == 1 ? 1 : SCAN_QUERIES, products);
+			for (int64_t q = 0; q < n; q++)
+				visit_hits(ranker, &probes[first + q], &selections[(first + q) * parts],
+				           products + q * SCAN_TILE, t);
+		}
+	}
+}
+
+/* The target's score, and the seen items' share of the counts taken away beforehand. */
+static void prepare_selection(const struct ranker *ranker, const float *query, struct selection *parts, int n_parts)
+{
+	const struct scan *scan = ranker->scan;
+	struct selection *first = &parts[0];
+	first->n_seen = tidy_seen((int32_t *)(uintptr_t)first->seen, first->n_seen, first->target);
+	if (first->target >= 0) {
+		first->target_score = scan->score(query, ranker->vectors + first->target * ranker->width, ranker->width);
+		for (int64_t i = 0; i < first->n_seen; i++) {
+			int32_t item = first->seen[i];
+			float score = scan->score(query, ranker->vectors + item * ranker->width, ranker->width);
+			first->greater -= score > first->target_score;
+			first->equal -= score == first->target_score;
+		}
+	}
+	for (int part = 1; part < n_parts; part++) {
+		parts[part].n_seen = first->n_seen;
+		parts[part].target_score = first->target_score;
+	}
+}
+
+int64_t rank_queries(const struct ranker *ranker, const float *queries, const struct ranks *ranks)
+{
+	if (ranks->rows < 1)
+		return -1;
+	/* Many queries: each thread takes some of them over the whole catalog. Few: each takes a part of the catalog. */
+	const int threads = omp_get_max_threads();
+	const int parts = ranks->rows >= 2 * SCAN_QUERIES * threads ? 1 : threads, slices = threads / parts;
+	const int64_t block = 1 + BLOCK_BYTES / (SCAN_TILE * ranker->words * 4), n_blocks = (ranker->n_tiles + block - 1) / block;
+	struct selections all = selections_new(ranks, parts);
+	struct probe *probes = xcalloc((size_t)ranks->rows, sizeof *probes);
+	int8_t *codes = xcalloc((size_t)ranks->rows, (size_t)ranker->words * 4);
+	int64_t bad = ranks->rows;
+#pragma omp parallel num_threads(threads)
+	{
+#pragma omp for schedule(dynamic, 4) reduction(min : bad)
+		for (int64_t row = 0; row < ranks->rows; row++) {
+			probes[row].query = queries + row * ranker->width;
+			probes[row].codes = codes + row * ranker->words * 4;
+			if (probe_ready(&probes[row], ranker))
+				prepare_selection(ranker, probes[row].query, &all.selection[row * parts], parts);
+			else if (row < bad)
+				bad = row;
+		}
+#pragma omp for schedule(static, 1)
+		for (int task = 0; task < threads; task++) {
+			int slice = task / parts, part = task % parts;
+			int64_t row = ranks->rows * slice / slices, row_end = ranks->rows * (slice + 1) / slices;
+			int64_t b = n_blocks * part / parts, b_end = n_blocks * (part + 1) / parts;
+			for (; b < b_end && bad == ranks->rows; b++) {
+				int64_t end = (b + 1) * block < ranker->n_tiles ? (b + 1) * block : ranker->n_tiles;
+				scan_block(ranker, probes + row, &all.selection[row * parts + part], parts, row_end - row, b * block,
+				           end);
+			}
+		}
+#pragma omp for
+		for (int64_t row = 0; row < ranks->rows; row++)
+			if (bad == ranks->rows)
+				answer(ranks, row, &all.selection[row * parts], parts);
+	}
+	free(codes);
+	free(probes);
+	selections_free(&all);
+	return bad < ranks->rows ? bad : -1;
+}
+
+/* --- from rows of scores --- */
+
+/* False where a score is not finite. */
+static bool select_scores(const float *scores, int64_t n_items, struct selection *selection)
+{
+	selection->n_seen = tidy_seen((int32_t *)(uintptr_t)selection->seen, selection->n_seen, selection->target);
+	if (selection->target >= 0)
+		selection->target_score = scores[selection->target];
+	for (int64_t item = 0; item < n_items; item++) {
+		struct best entry = {scores[item], (int32_t)item};
+		if (!isfinite(entry.score))
+			return false;
+		if (selection->target >= 0)
+			count(selection, entry);
+		offer(selection, entry);
+	}
+	for (int64_t i = 0; i < selection->n_seen; i++) {
+		float score = scores[selection->seen[i]];
+		selection->greater -= score > selection->target_score;
+		selection->equal -= score == selection->target_score;
+	}
+	return true;
+}
+
+int64_t rank_scores(const float *scores, int64_t n_items, const struct ranks *ranks)
+{
+	struct selections all = selections_new(ranks, 1);
+	int64_t bad = ranks->rows;
+#pragma omp parallel for schedule(dynamic, 4) reduction(min : bad)
+	for (int64_t row = 0; row < ranks->rows; row++)
+		if (!select_scores(scores + row * n_items, n_items, &all.selection[row]) && row < bad)
+			bad = row;
+	if (bad == ranks->rows)
+#pragma omp parallel for
+		for (int64_t row = 0; row < ranks->rows; row++)
+			answer(ranks, row, &all.selection[row], 1);
+	selections_free(&all);
+	return bad < ranks->rows ? bad : -1;
+}

@@ -1,0 +1,277 @@
+/* Ranking equals scoring everything and sorting, bit for bit, with every kernel, batch size and thread count. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <float.h>
+#include <math.h>
+#include <omp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/rank.h"
+#include "model/rank_scan.h"
+#include "stream/util.h"
+
+struct problem {
+	int64_t n_items, width, rows;
+	int32_t k;
+	float *items, *queries;
+	int64_t *seen_indptr;
+	int32_t *seen_item, *target;
+};
+
+struct answers {
+	int32_t *greater, *equal, *top_item;
+	float *top_score;
+};
+
+static struct answers answers_new(const struct problem *problem)
+{
+	size_t rows = (size_t)problem->rows, k = (size_t)problem->k;
+	return (struct answers){xcalloc(rows, 4), xcalloc(rows, 4), xcalloc(rows * k, 4), xcalloc(rows * k, 4)};
+}
+
+static void answers_free(struct answers *answers)
+{
+	free(answers->greater);
+	free(answers->equal);
+	free(answers->top_item);
+	free(answers->top_score);
+}
+
+static void problem_free(struct problem *problem)
+{
+	free(problem->items);
+	free(problem->queries);
+	free(problem->seen_indptr);
+	free(problem->seen_item);
+	free(problem->target);
+}
+
+enum kind { NORMAL, TIES, OUTLIERS, TINY, HUGE_VALUES, ZEROS, N_KINDS };
+
+static float value_of(struct rng *rng, enum kind kind)
+{
+	float normal = (float)rng_normal(rng);
+	switch (kind) {
+	case TIES:
+		return (float)(int)rng_below(rng, 3) - 1;
+	case OUTLIERS:
+		return rng_below(rng, 20) ? normal : 1000 * normal;
+	case TINY:
+		return normal * 1e-24f;
+	case HUGE_VALUES:
+		return normal * 1e16f;
+	case ZEROS:
+		return 0;
+	default:
+		return normal;
+	}
+}
+
+static struct problem problem_new(struct rng *rng, enum kind kind, int64_t n_items, int64_t width, int64_t rows, int32_t k)
+{
+	struct problem problem = {.n_items = n_items, .width = width, .rows = rows, .k = k};
+	problem.items = xcalloc((size_t)(n_items * width), sizeof(float));
+	problem.queries = xcalloc((size_t)(rows * width), sizeof(float));
+	for (int64_t i = 0; i < n_items * width; i++)
+		problem.items[i] = value_of(rng, kind);
+	for (int64_t i = 0; i < rows * width; i++)
+		problem.queries[i] = value_of(rng, kind);
+	problem.seen_indptr = xcalloc((size_t)rows + 1, sizeof(int64_t));
+	problem.target = xcalloc((size_t)rows, sizeof(int32_t));
+	problem.seen_indptr[0] = 5; /* any base */
+	for (int64_t row = 0; row < rows; row++) {
+		problem.seen_indptr[row + 1] = problem.seen_indptr[row] + (int64_t)rng_below(rng, 30);
+		problem.target[row] = (int32_t)rng_below(rng, (uint64_t)n_items);
+	}
+	problem.seen_item = xcalloc((size_t)problem.seen_indptr[rows], sizeof(int32_t));
+	for (int64_t i = 0; i < problem.seen_indptr[rows]; i++)
+		problem.seen_item[i] = (int32_t)rng_below(rng, (uint64_t)n_items);
+	return problem;
+}
+
+static bool is_seen(const struct problem *problem, int64_t row, int32_t item)
+{
+	for (int64_t i = problem->seen_indptr[row]; i < problem->seen_indptr[row + 1]; i++)
+		if (problem->seen_item[i] == item)
+			return item != problem->target[row];
+	return false;
+}
+
+/* The definition: score everything, count, and pick the best k one after another. */
+static void rank_plainly(const struct problem *problem, const float *scores, struct answers *answers)
+{
+	char *taken = xcalloc((size_t)problem->n_items, 1);
+	for (int64_t row = 0; row < problem->rows; row++) {
+		const float *score = scores + row * problem->n_items;
+		for (int32_t item = 0; item < problem->n_items; item++) {
+			taken[item] = is_seen(problem, row, item);
+			if (taken[item] || item == problem->target[row])
+				continue;
+			answers->greater[row] += score[item] > score[problem->target[row]];
+			answers->equal[row] += score[item] == score[problem->target[row]];
+		}
+		for (int32_t i = 0; i < problem->k; i++) {
+			int32_t best = -1;
+			for (int32_t item = 0; item < problem->n_items; item++)
+				if (!taken[item] && (best < 0 || score[item] > score[best]))
+					best = item;
+			if (best >= 0)
+				taken[best] = 1;
+			answers->top_item[row * problem->k + i] = best;
+			answers->top_score[row * problem->k + i] = best < 0 ? -FLT_MAX : score[best];
+		}
+	}
+	free(taken);
+}
+
+static void assert_same(const struct problem *problem, const struct answers *a, const struct answers *b)
+{
+	size_t rows = (size_t)problem->rows, k = (size_t)problem->k;
+	assert_memory_equal(a->greater, b->greater, rows * 4);
+	assert_memory_equal(a->equal, b->equal, rows * 4);
+	assert_memory_equal(a->top_item, b->top_item, rows * k * 4);
+	assert_memory_equal(a->top_score, b->top_score, rows * k * 4);
+}
+
+static struct ranks part_of(const struct problem *problem, const struct answers *answers, int64_t row, int64_t rows)
+{
+	return (struct ranks){.rows = rows, .seen_indptr = problem->seen_indptr + row, .seen_item = problem->seen_item,
+	                      .target = problem->target + row, .k = problem->k, .greater = answers->greater + row,
+	                      .equal = answers->equal + row, .top_item = answers->top_item + row * problem->k,
+	                      .top_score = answers->top_score + row * problem->k};
+}
+
+static void check(struct problem *problem)
+{
+	struct answers expected = answers_new(problem);
+	float *scores = xcalloc((size_t)(problem->rows * problem->n_items), sizeof *scores);
+	for (int64_t row = 0; row < problem->rows; row++)
+		for (int64_t item = 0; item < problem->n_items; item++)
+			scores[row * problem->n_items + item] =
+			    scan_choose()->score(problem->queries + row * problem->width, problem->items + item * problem->width,
+			                         problem->width);
+	rank_plainly(problem, scores, &expected);
+	struct ranker *ranker = ranker_new(problem->items, problem->n_items, problem->width, "test");
+	const int64_t batches[] = {1, 7, problem->rows};
+	for (int threads = 1; threads <= 3; threads++)
+		for (size_t b = 0; b < COUNT_OF(batches); b++) {
+			struct answers got = answers_new(problem);
+			omp_set_num_threads(threads);
+			for (int64_t row = 0; row < problem->rows; row += batches[b]) {
+				int64_t rows = problem->rows - row < batches[b] ? problem->rows - row : batches[b];
+				struct ranks ranks = part_of(problem, &got, row, rows);
+				assert_int_equal(rank_queries(ranker, problem->queries + row * problem->width, &ranks), -1);
+			}
+			assert_same(problem, &expected, &got);
+			answers_free(&got);
+		}
+	ranker_free(ranker);
+	struct answers got = answers_new(problem);
+	struct ranks ranks = part_of(problem, &got, 0, problem->rows);
+	assert_int_equal(rank_scores(scores, problem->n_items, &ranks), -1);
+	assert_same(problem, &expected, &got);
+	answers_free(&got);
+	answers_free(&expected);
+	free(scores);
+}
+
+static void ranking_equals_sorting_all_scores(void **state)
+{
+	(void)state;
+	static const struct { int64_t n_items, width, rows; int32_t k; } shapes[] = {
+		{1, 1, 3, 4}, {5, 3, 40, 2}, {128, 4, 9, 128}, {129, 17, 50, 10}, {2000, 64, 70, 10}, {700, 100, 60, 100},
+	};
+	static const char *const names[] = {"plain", "avx2", "vnni"};
+	struct rng rng;
+	rng_seed(&rng, 1);
+	for (size_t n = 0; n < COUNT_OF(names); n++) {
+		scan_name = names[n];
+		if (!scan_choose())
+			continue;
+		for (size_t shape = 0; shape < COUNT_OF(shapes); shape++)
+			for (int kind = 0; kind < N_KINDS; kind++) {
+				struct problem problem = problem_new(&rng, (enum kind)kind, shapes[shape].n_items, shapes[shape].width,
+				                                     shapes[shape].rows, shapes[shape].k);
+				check(&problem);
+				problem_free(&problem);
+			}
+	}
+	scan_name = NULL;
+}
+
+static void scores_are_the_same_bits_from_every_kernel(void **state)
+{
+	(void)state;
+	static const char *const names[] = {"avx2", "vnni"};
+	struct rng rng;
+	rng_seed(&rng, 2);
+	struct problem problem = problem_new(&rng, NORMAL, 200, 83, 1, 1);
+	scan_name = "plain";
+	const struct scan *plain = scan_choose();
+	for (size_t n = 0; n < COUNT_OF(names); n++) {
+		scan_name = names[n];
+		const struct scan *scan = scan_choose();
+		for (int64_t item = 0; scan && item < problem.n_items; item++) {
+			const float *vector = problem.items + item * problem.width;
+			float a = plain->score(problem.queries, vector, problem.width);
+			float b = scan->score(problem.queries, vector, problem.width);
+			assert_memory_equal(&a, &b, sizeof a);
+		}
+	}
+	scan_name = NULL;
+	problem_free(&problem);
+}
+
+static void without_targets_and_seen_items(void **state)
+{
+	(void)state;
+	const float items[] = {1, 3, 2, 3}, query = 1;
+	int32_t top_item[4];
+	float top_score[4];
+	struct ranker *ranker = ranker_new(items, 4, 1, "test");
+	assert_int_equal(rank_queries(ranker, &query, &(struct ranks){.rows = 1, .k = 4, .top_item = top_item, .top_score = top_score}), -1);
+	const int32_t order[] = {1, 3, 2, 0};
+	assert_memory_equal(top_item, order, sizeof order);
+	ranker_free(ranker);
+}
+
+static void what_is_not_finite_is_found(void **state)
+{
+	(void)state;
+	struct rng rng;
+	rng_seed(&rng, 3);
+	struct problem problem = problem_new(&rng, NORMAL, 300, 8, 40, 5);
+	struct answers answers = answers_new(&problem);
+	struct ranks ranks = part_of(&problem, &answers, 0, problem.rows);
+	struct ranker *ranker = ranker_new(problem.items, problem.n_items, problem.width, "test");
+	problem.queries[31 * 8 + 2] = NAN;
+	assert_int_equal(rank_queries(ranker, problem.queries, &ranks), 31);
+	problem.queries[17 * 8 + 7] = INFINITY;
+	assert_int_equal(rank_queries(ranker, problem.queries, &ranks), 17);
+	problem.queries[4 * 8] = FLT_MAX; /* a finite query whose scores are not */
+	assert_int_equal(rank_queries(ranker, problem.queries, &ranks), 4);
+	ranker_free(ranker);
+	float *scores = xcalloc((size_t)(problem.rows * problem.n_items), sizeof *scores);
+	scores[9 * problem.n_items + 299] = NAN;
+	assert_int_equal(rank_scores(scores, problem.n_items, &ranks), 9);
+	free(scores);
+	answers_free(&answers);
+	problem_free(&problem);
+}
+
+int main(void)
+{
+	program_name = "test_rank";
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(ranking_equals_sorting_all_scores),
+		cmocka_unit_test(scores_are_the_same_bits_from_every_kernel),
+		cmocka_unit_test(without_targets_and_seen_items),
+		cmocka_unit_test(what_is_not_finite_is_found),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
