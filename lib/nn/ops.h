@@ -22,13 +22,11 @@ struct array *linear(struct tape *tape, struct array *x, struct array *weight, s
 	enum activation activation, float dropout);
 
 /*
- * sum = x + dropout(update); result = weight * normalised(sum) + bias, the biased variance as in PyTorch. update NULL:
- * the norm of x alone. *sum (may be NULL) gets the array of the sum.
+ * sum = x + update; result = weight * normalised(sum) + bias, with the biased variance as in PyTorch. update NULL: the
+ * norm of x alone. *sum (may be NULL) gets the array of the sum.
  */
-struct array *residual_norm(struct tape *tape, struct array *x, struct array *update, float dropout,
-	struct array *weight, struct array *bias, float epsilon, struct array **sum);
-/* x + dropout(update) */
-struct array *residual(struct tape *tape, struct array *x, struct array *update, float dropout);
+struct array *residual_norm(struct tape *tape, struct array *x, struct array *update, struct array *weight,
+	struct array *bias, float epsilon, struct array **sum);
 
 /*
  * Causal multi-head attention of each sequence with itself: token t of a sequence sees tokens 0..t of it. q, k, v:

@@ -19,11 +19,12 @@ struct tape {
 	bool training;          /* record, keep gradients, drop out */
 	uint64_t key;           /* of this batch's dropout masks */
 	uint64_t drawn;         /* masks so far */
+	int64_t first_row;      /* the batch's tokens before this tape's: masks do not depend on who computes what */
 	float *gradients;       /* of the parameters, [params->trainable], added to by backward; borrowed */
 };
 
 /* Forgets what was recorded. gradients NULL: nothing is recorded and nothing dropped out. */
-void tape_begin(struct tape *tape, float *gradients, uint64_t key);
+void tape_begin(struct tape *tape, float *gradients, uint64_t key, int64_t first_row);
 /* From the arrays whose gradients a loss has set, to the parameters. */
 void tape_backward(struct tape *tape);
 void tape_free(struct tape *tape);
@@ -36,14 +37,18 @@ struct array *tape_param(struct tape *tape, const struct param *first, const str
 struct array *tape_columns(struct tape *tape, struct array *array, int64_t first, int64_t count);
 
 /*
- * An operation of one's own: its struct begins with this one, comes from the
- * arena, and is recorded when training.
+ * An operation's struct begins with this one. RECORD copies it, as initialised by what follows, to the arena; its
+ * backward pass is called with the tape and the copy.
  */
 struct operation {
 	void (*backward)(struct tape *tape, struct operation *operation);
 	struct operation *before;
 };
-void tape_record(struct tape *tape, struct operation *operation, void (*backward)(struct tape *, struct operation *));
+void tape_record(struct tape *tape, const void *operation, size_t size);
+#define RECORD(tape, type, function, ...) \
+	tape_record(tape, &(type){ .operation = { .backward = (function) }, __VA_ARGS__ }, sizeof(type))
+/* The key of the next dropout mask. */
+uint64_t tape_mask(struct tape *tape);
 /* For backward passes: whether to add to the gradient (1) or to set it (0, the first time); marks it touched. */
 float gradient_beta(struct array *array);
 

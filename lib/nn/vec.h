@@ -1,27 +1,68 @@
 /*
- * Loops over transcendental functions, in vec.c, the only file built with
- * -ffast-math; each is compiled for several x86-64 levels and chosen at run
- * time. Finite input only: the callers check what could be otherwise.
+ * Loops over elements that must be fast: in vec.c, the only file built with
+ * -ffast-math, compiled for three x86-64 levels of which the best is chosen at run
+ * time. Finite input only: callers check what could be otherwise.
  */
 #ifndef RECPIPE_VEC_H
 #define RECPIPE_VEC_H
 
 #include <stdint.h>
 
-float vec_max(const float *x, int64_t n);
 float vec_dot(const float *a, const float *b, int64_t n);
+double vec_sum_of_squares(const float *x, int64_t n);
 void vec_axpy(float alpha, const float *x, float *y, int64_t n); /* y += alpha x */
-/* x = exp(x - shift), returns the sum */
-float vec_exp_sum(float *x, float shift, int64_t n);
-void vec_sigmoid(float *x, int64_t n);
-void vec_tanh(float *x, int64_t n);
-/* y = gelu(x), with erf; and dx = dy x gelu'(x) in place of dy */
+/* y (rows x n, stride) += the same x for every row; and x += the sum of the rows of y */
+void vec_add_rows(float *y, int64_t rows, int64_t n, int64_t stride, const float *x);
+void vec_sum_rows(const float *y, int64_t rows, int64_t n, int64_t stride, float *x);
+
+/* x = exp(x - max x), returns their sum; *max is the maximum */
+float vec_exp_sum(float *x, int64_t n, float *max);
+void vec_relu(float *x, int64_t n);
+void vec_relu_backward(const float *y, float *dy, int64_t n); /* dy = 0 where y is not positive */
+/* y = gelu(x) with erf; dy *= gelu'(x) */
 void vec_gelu(const float *x, float *y, int64_t n);
 void vec_gelu_backward(const float *x, float *dy, int64_t n);
+
 /*
- * Inverted dropout with a mask that is a function of key and index alone: x[i] is multiplied by 0 or 1 / (1 - p).
- * `from` is the index of x[0] in the mask; the same call makes the forward and the backward pass.
+ * Inverted dropout with a mask that is a function of key and index alone: y[i] = x[i] x (0 or 1 / (1 - p)); y may be x.
+ * `from` is the index of x[0] in the mask; the same call serves the forward and the backward pass.
  */
-void vec_dropout(float *x, int64_t n, float p, uint64_t key, uint64_t from);
+void vec_dropout(const float *x, float *y, int64_t n, float p, uint64_t key, uint64_t from);
+
+/*
+ * Row-wise softmax of scale x scores, where row r sees `visible` + r columns; the rest of its `columns` become 0.
+ * Backward: from probabilities and their gradients to the scores' gradients, in place of the latter.
+ */
+void vec_causal_softmax(float *scores, int64_t rows, int64_t columns, int64_t visible, float scale);
+void vec_softmax_backward(const float *probability, float *gradient, int64_t rows, int64_t columns, float scale);
+
+/*
+ * y = weight x normalised(s) + bias with s = x + update (NULL: x alone) of one row; s is stored where it is not NULL.
+ * Keeps mean and 1 / deviation. Backward: dx = dy through the norm + dsum (may be NULL); dweight, dbias are added to.
+ */
+void vec_norm(const float *x, const float *update, float *s, float *y, const float *weight, const float *bias,
+	float epsilon, int64_t n, float moments[2]);
+void vec_norm_backward(const float *s, const float *dy, const float *weight, const float *dsum, float *dx,
+	float *dweight, float *dbias, int64_t n, const float moments[2]);
+
+/*
+ * One step of a gated recurrent unit, rows x h. gates (3h a row): input products in, r, z, n out. recurrent (3h):
+ * products of the previous state, of which the third part is kept for backward. state may not be previous; previous
+ * NULL: zeros.
+ */
+void vec_gru(float *gates, const float *recurrent, const float *previous, float *state, int64_t rows, int64_t h);
+/*
+ * From dstate (rows x h) to the gradients of the input products (dinput, 3h) and of the recurrent ones (drecurrent,
+ * 3h), and of the previous state, as far as it is direct (dprevious, in place of dstate).
+ */
+void vec_gru_backward(const float *gates, const float *recurrent, const float *previous, float *dstate, float *dinput,
+	float *drecurrent, int64_t rows, int64_t h);
+
+/* Adam on n parameters: see optimise.c for the factors. */
+struct adam_factors {
+	float gradient_scale, beta1, one_minus_beta1, beta2, one_minus_beta2, rate, root, epsilon, decay;
+};
+void vec_adam(const struct adam_factors *factors, const float *gradient, float *first, float *second, float *value,
+	int64_t n);
 
 #endif

@@ -1,0 +1,68 @@
+#include "nn/blas.h"
+
+#include <cblas.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "stream/util.h"
+
+/* Other libraries than OpenBLAS do not have it. */
+extern char *openblas_get_corename(void) __attribute__((weak));
+
+const char *blas_name(void)
+{
+	return openblas_get_corename ? openblas_get_corename() : "other";
+}
+
+#ifdef __x86_64__
+static bool is_one_of(const char *name, const char *const list[])
+{
+	while (*list)
+		if (!strcasecmp(name, *list++))
+			return true;
+	return false;
+}
+
+/* The kernels this processor can run that the library did not choose, or NULL. */
+static const char *better_kernels(const char *name)
+{
+	static const char *const avx512[] = { "SkylakeX", "Cooperlake", "SapphireRapids", NULL };
+	static const char *const avx2[] = { "Haswell", "Zen", "Excavator", NULL };
+	__builtin_cpu_init();
+	if (is_one_of(name, avx512))
+		return NULL;
+	if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+	    __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))
+		return "SkylakeX";
+	if (!is_one_of(name, avx2) && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+		return "Haswell";
+	return NULL;
+}
+
+void blas_init(char **argv)
+{
+	if (!openblas_get_corename || getenv("OPENBLAS_CORETYPE"))
+		return;
+	const char *kernels = better_kernels(openblas_get_corename());
+	if (kernels && !setenv("OPENBLAS_CORETYPE", kernels, 1))
+		execv("/proc/self/exe", argv); /* where that fails we are slow, not wrong */
+}
+#else
+void blas_init(char **argv)
+{
+	(void)argv;
+}
+#endif
+
+void gemm(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, float alpha, const float *a,
+	int64_t stride_a, const float *b, int64_t stride_b, float beta, float *c, int64_t stride_c)
+{
+	if (!m || !n)
+		return;
+	if (m > INT_MAX || n > INT_MAX || k > INT_MAX || stride_a > INT_MAX || stride_b > INT_MAX || stride_c > INT_MAX)
+		die("a product of %lld x %lld x %lld is too large", (long long)m, (long long)n, (long long)k);
+	cblas_sgemm(CblasRowMajor, transpose_a ? CblasTrans : CblasNoTrans, transpose_b ? CblasTrans : CblasNoTrans,
+		(int)m, (int)n, (int)k, alpha, a, (int)stride_a, b, (int)stride_b, beta, c, (int)stride_c);
+}

@@ -1,0 +1,112 @@
+#include "nn/params.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct param *params_add(struct params *params, int64_t rows, int64_t columns, bool frozen, const char *name, ...)
+{
+	struct param *param = xcalloc(1, sizeof *param);
+	va_list arguments;
+	va_start(arguments, name);
+	vsnprintf(param->name, sizeof param->name, name, arguments);
+	va_end(arguments);
+	param->n_dims = rows ? 2 : 1;
+	param->rows = rows ? rows : 1;
+	param->columns = columns;
+	param->frozen = frozen;
+	int64_t count;
+	if (rows < 0 || columns < 1 || __builtin_mul_overflow(param->rows, columns, &count) || count > INT64_MAX / 64)
+		die("%s: a tensor of %lld x %lld", param->name, (long long)rows, (long long)columns);
+	if (params->count == params->capacity) {
+		params->capacity = params->capacity ? 2 * params->capacity : 32;
+		params->list = xreallocarray(params->list, (size_t)params->capacity, sizeof *params->list);
+	}
+	params->list[params->count++] = param;
+	return param;
+}
+
+static int64_t place(struct params *params, bool frozen, int64_t offset)
+{
+	for (int i = 0; i < params->count; i++) {
+		struct param *param = params->list[i];
+		if (param->frozen != frozen)
+			continue;
+		param->offset = offset;
+		if (__builtin_add_overflow(offset, param_count(param), &offset))
+			die("%s: the model is too large", param->name);
+	}
+	return offset;
+}
+
+void params_allocate(struct params *params)
+{
+	params->trainable = place(params, false, 0);
+	params->size = place(params, true, params->trainable);
+	params->value = xaligned((size_t)params->size, sizeof *params->value);
+	for (int i = 0; i < params->count; i++)
+		params->list[i]->value = params->value + params->list[i]->offset;
+}
+
+void params_train(struct params *params)
+{
+	if (!params->first)
+		params->first = xaligned((size_t)params->trainable, sizeof *params->first);
+	if (!params->second)
+		params->second = xaligned((size_t)params->trainable, sizeof *params->second);
+}
+
+struct param *params_find(const struct params *params, const char *name)
+{
+	for (int i = 0; i < params->count; i++)
+		if (!strcmp(params->list[i]->name, name))
+			return params->list[i];
+	return NULL;
+}
+
+int64_t param_count(const struct param *param)
+{
+	return param->rows * param->columns;
+}
+
+struct tensor param_tensor(const struct param *param)
+{
+	return param->n_dims == 1 ? tensor_1d(F4, param->columns, param->value)
+	                          : tensor_2d(F4, param->rows, param->columns, param->value);
+}
+
+void params_free(struct params *params)
+{
+	for (int i = 0; i < params->count; i++)
+		free(params->list[i]);
+	free(params->list);
+	free(params->value);
+	free(params->first);
+	free(params->second);
+	*params = (struct params){0};
+}
+
+void param_fill(struct param *param, float value)
+{
+	for (int64_t i = 0; i < param_count(param); i++)
+		param->value[i] = value;
+}
+
+void param_normal(struct param *param, struct rng *rng, double deviation)
+{
+	for (int64_t i = 0; i < param_count(param); i++)
+		param->value[i] = (float)(deviation * rng_normal(rng));
+}
+
+void param_uniform(struct param *param, struct rng *rng, double bound)
+{
+	for (int64_t i = 0; i < param_count(param); i++)
+		param->value[i] = (float)(bound * (2 * rng_uniform(rng) - 1));
+}
+
+void param_xavier(struct param *param, struct rng *rng)
+{
+	param_normal(param, rng, sqrt(2.0 / (double)(param->rows + param->columns)));
+}

@@ -1,0 +1,222 @@
+#include "nn/vec.h"
+
+#include <math.h>
+#include <stddef.h>
+
+#if defined __x86_64__ && !defined __SANITIZE_ADDRESS__
+#define CLONES __attribute__((target_clones("default", "arch=x86-64-v3", "arch=x86-64-v4")))
+#else
+#define CLONES
+#endif
+
+CLONES float vec_dot(const float *a, const float *b, int64_t n)
+{
+	float sum = 0;
+	for (int64_t i = 0; i < n; i++)
+		sum += a[i] * b[i];
+	return sum;
+}
+
+CLONES double vec_sum_of_squares(const float *x, int64_t n)
+{
+	double sum = 0;
+	for (int64_t i = 0; i < n; i++)
+		sum += (double)x[i] * x[i];
+	return sum;
+}
+
+CLONES void vec_axpy(float alpha, const float *restrict x, float *restrict y, int64_t n)
+{
+	for (int64_t i = 0; i < n; i++)
+		y[i] += alpha * x[i];
+}
+
+CLONES void vec_add_rows(float *restrict y, int64_t rows, int64_t n, int64_t stride, const float *restrict x)
+{
+	for (int64_t r = 0; r < rows; r++)
+		for (int64_t i = 0; i < n; i++)
+			y[r * stride + i] += x[i];
+}
+
+CLONES void vec_sum_rows(const float *restrict y, int64_t rows, int64_t n, int64_t stride, float *restrict x)
+{
+	for (int64_t r = 0; r < rows; r++)
+		for (int64_t i = 0; i < n; i++)
+			x[i] += y[r * stride + i];
+}
+
+CLONES float vec_exp_sum(float *x, int64_t n, float *max)
+{
+	float top = x[0], sum = 0;
+	for (int64_t i = 1; i < n; i++)
+		top = x[i] > top ? x[i] : top;
+	for (int64_t i = 0; i < n; i++) {
+		x[i] = expf(x[i] - top);
+		sum += x[i];
+	}
+	*max = top;
+	return sum;
+}
+
+CLONES void vec_relu(float *x, int64_t n)
+{
+	for (int64_t i = 0; i < n; i++)
+		x[i] = x[i] > 0 ? x[i] : 0;
+}
+
+CLONES void vec_relu_backward(const float *restrict y, float *restrict dy, int64_t n)
+{
+	for (int64_t i = 0; i < n; i++)
+		dy[i] = y[i] > 0 ? dy[i] : 0;
+}
+
+CLONES void vec_gelu(const float *restrict x, float *restrict y, int64_t n)
+{
+	for (int64_t i = 0; i < n; i++)
+		y[i] = .5f * x[i] * (1 + erff(.70710678f * x[i]));
+}
+
+CLONES void vec_gelu_backward(const float *restrict x, float *restrict dy, int64_t n)
+{
+	for (int64_t i = 0; i < n; i++) {
+		float phi = .5f * (1 + erff(.70710678f * x[i]));
+		dy[i] *= phi + x[i] * .39894228f * expf(-.5f * x[i] * x[i]);
+	}
+}
+
+/* Two rounds of multiply and xor-shift (constants of Wellons' lowbias32) turn key and index into 32 random bits. */
+CLONES void vec_dropout(const float *x, float *y, int64_t n, float p, uint64_t key, uint64_t from)
+{
+	uint64_t mixed = (key ^ (from >> 32)) * UINT64_C(0xbf58476d1ce4e5b9);
+	uint32_t first = (uint32_t)(mixed >> 32), second = (uint32_t)mixed, start = (uint32_t)from;
+	uint32_t threshold = (uint32_t)(p * 4294967040.f);
+	float scale = 1 / (1 - p);
+	for (int64_t i = 0; i < n; i++) {
+		uint32_t bits = (start + (uint32_t)i) * UINT32_C(0x9e3779b9) + first;
+		bits = (bits ^ (bits >> 16)) * UINT32_C(0x7feb352d) + second;
+		bits = (bits ^ (bits >> 15)) * UINT32_C(0x846ca68b);
+		bits ^= bits >> 16;
+		y[i] = bits >= threshold ? x[i] * scale : 0;
+	}
+}
+
+CLONES void vec_causal_softmax(float *scores, int64_t rows, int64_t columns, int64_t visible, float scale)
+{
+	for (int64_t r = 0; r < rows; r++) {
+		float *row = scores + r * columns, max = row[0], sum = 0;
+		int64_t n = visible + r;
+		for (int64_t i = 1; i < n; i++)
+			max = row[i] > max ? row[i] : max;
+		for (int64_t i = 0; i < n; i++) {
+			row[i] = expf((row[i] - max) * scale);
+			sum += row[i];
+		}
+		for (int64_t i = 0; i < n; i++)
+			row[i] *= 1 / sum;
+		for (int64_t i = n; i < columns; i++)
+			row[i] = 0;
+	}
+}
+
+CLONES void vec_softmax_backward(const float *restrict probability, float *restrict gradient, int64_t rows,
+	int64_t columns, float scale)
+{
+	for (int64_t r = 0; r < rows; r++) {
+		const float *p = probability + r * columns;
+		float *g = gradient + r * columns, sum = 0;
+		for (int64_t i = 0; i < columns; i++)
+			sum += p[i] * g[i];
+		for (int64_t i = 0; i < columns; i++)
+			g[i] = p[i] * (g[i] - sum) * scale;
+	}
+}
+
+CLONES void vec_norm(const float *x, const float *update, float *restrict s, float *restrict y, const float *weight,
+	const float *bias, float epsilon, int64_t n, float moments[2])
+{
+	if (update) {
+		for (int64_t i = 0; i < n; i++)
+			s[i] = x[i] + update[i];
+		x = s;
+	}
+	float mean = 0, variance = 0;
+	for (int64_t i = 0; i < n; i++)
+		mean += x[i];
+	mean /= (float)n;
+	for (int64_t i = 0; i < n; i++)
+		variance += (x[i] - mean) * (x[i] - mean);
+	float inverse = 1 / sqrtf(variance / (float)n + epsilon);
+	for (int64_t i = 0; i < n; i++)
+		y[i] = weight[i] * (x[i] - mean) * inverse + bias[i];
+	moments[0] = mean;
+	moments[1] = inverse;
+}
+
+CLONES void vec_norm_backward(const float *restrict s, const float *restrict dy, const float *restrict weight,
+	const float *restrict dsum, float *restrict dx, float *restrict dweight, float *restrict dbias, int64_t n,
+	const float moments[2])
+{
+	float mean = moments[0], inverse = moments[1], total = 0, along = 0;
+	for (int64_t i = 0; i < n; i++) {
+		float u = weight[i] * dy[i];
+		total += u;
+		along += u * (s[i] - mean);
+	}
+	total /= (float)n;
+	along *= inverse * inverse / (float)n;
+	for (int64_t i = 0; i < n; i++)
+		dx[i] = (dsum ? dsum[i] : 0) + inverse * (weight[i] * dy[i] - total - (s[i] - mean) * along);
+	if (!dweight)
+		return;
+	for (int64_t i = 0; i < n; i++) {
+		dweight[i] += dy[i] * (s[i] - mean) * inverse;
+		dbias[i] += dy[i];
+	}
+}
+
+CLONES void vec_gru(float *restrict gates, const float *restrict recurrent, const float *restrict previous,
+	float *restrict state, int64_t rows, int64_t h)
+{
+	for (int64_t row = 0; row < rows; row++) {
+		float *r = gates + row * 3 * h, *z = r + h, *n = z + h;
+		const float *u = recurrent + row * 3 * h;
+		for (int64_t i = 0; i < 2 * h; i++)
+			r[i] = 1 / (1 + expf(-(r[i] + u[i])));
+		for (int64_t i = 0; i < h; i++)
+			n[i] = tanhf(n[i] + r[i] * u[2 * h + i]);
+		for (int64_t i = 0; i < h; i++)
+			state[row * h + i] = n[i] + z[i] * ((previous ? previous[row * h + i] : 0) - n[i]);
+	}
+}
+
+CLONES void vec_gru_backward(const float *restrict gates, const float *restrict recurrent,
+	const float *restrict previous, float *restrict dstate, float *restrict dinput, float *restrict drecurrent,
+	int64_t rows, int64_t h)
+{
+	for (int64_t row = 0; row < rows; row++) {
+		const float *r = gates + row * 3 * h, *z = r + h, *n = z + h, *a = recurrent + row * 3 * h + 2 * h;
+		float *d = dstate + row * h, *in = dinput + row * 3 * h, *re = drecurrent + row * 3 * h;
+		for (int64_t i = 0; i < h; i++) {
+			float dz = d[i] * ((previous ? previous[row * h + i] : 0) - n[i]) * z[i] * (1 - z[i]);
+			float dn = d[i] * (1 - z[i]) * (1 - n[i] * n[i]);
+			float dr = dn * a[i] * r[i] * (1 - r[i]);
+			in[i] = re[i] = dr;
+			in[h + i] = re[h + i] = dz;
+			in[2 * h + i] = dn;
+			re[2 * h + i] = dn * r[i];
+			d[i] *= z[i];
+		}
+	}
+}
+
+CLONES void vec_adam(const struct adam_factors *factors, const float *restrict gradient, float *restrict first,
+	float *restrict second, float *restrict value, int64_t n)
+{
+	struct adam_factors f = *factors;
+	for (int64_t i = 0; i < n; i++) {
+		float g = gradient[i] * f.gradient_scale;
+		first[i] = f.beta1 * first[i] + f.one_minus_beta1 * g;
+		second[i] = f.beta2 * second[i] + f.one_minus_beta2 * g * g;
+		value[i] -= f.decay * value[i] + f.rate * first[i] / (sqrtf(second[i]) * f.root + f.epsilon);
+	}
+}
