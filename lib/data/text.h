@@ -1,0 +1,16 @@
+/*
+ * Texts as people wrote them: HTML entities decoded, white space evened out.
+ */
+#ifndef RECPIPE_TEXT_H
+#define RECPIPE_TEXT_H
+
+#include "stream/util.h"
+
+/*
+ * Appends the text to the buffer, with a NUL, every run of white space and control characters as one space, none at
+ * the ends. decode: entities of HTML 4 with their semicolon (&amp; &#39; &#x27; &eacute; &trade;) become characters,
+ * once; what is no entity stays. Returns the length without the NUL.
+ */
+size_t text_clean(struct buffer *buffer, const char *text, size_t length, bool decode);
+
+#endif

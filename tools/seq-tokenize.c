@@ -1,0 +1,498 @@
+/*
+ * seq-tokenize: events and items from CSV or TSV into a tensor stream:
+ * tokenizer, catalog and sequences.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "data/dataset.h"
+#include "data/tokenizer.h"
+#include "stream/bag.h"
+#include "stream/bytes.h"
+
+#define DEFAULT_VOCAB 8192
+#define ITEMS_AT_ONCE 256 /* encoded by a thread before they are written */
+
+struct settings {
+	const char *items, *tokenizer, *item_id_column;
+	char **attributes;
+	int64_t vocab_size, min_user, min_item;
+	int duplicates, ties;
+	bool has_split;
+	int64_t split_time;
+	struct reading reading;
+};
+
+static const char *const duplicates_names[] = {"keep", "first", "last", NULL};
+static const char *const ties_names[] = {"file", "shuffle", NULL};
+enum { TIES_FILE, TIES_SHUFFLE };
+
+enum {
+	KEY_ITEMS = 256, KEY_TOKENIZER, KEY_VOCAB_SIZE, KEY_ATTRIBUTES, KEY_KEEP_ENTITIES, KEY_USER_COLUMN, KEY_ITEM_COLUMN,
+	KEY_TIME_COLUMN, KEY_ITEM_ID_COLUMN, KEY_DELIMITER, KEY_SKIP_BAD, KEY_MIN_USER, KEY_MIN_ITEM, KEY_DUPLICATES,
+	KEY_TIES, KEY_SPLIT_TIME,
+};
+
+static const struct argp_option options[] = {
+	{NULL, 0, NULL, 0, "Events:", 1},
+	{"user-column", KEY_USER_COLUMN, "NAME", 0, "Column of the user (default: the usual names)", 1},
+	{"item-column", KEY_ITEM_COLUMN, "NAME", 0, "Column of the item", 1},
+	{"time-column", KEY_TIME_COLUMN, "NAME", 0, "Column of the time: seconds, or ISO 8601 dates", 1},
+	{"duplicates", KEY_DUPLICATES, "WHICH", 0, "Of a user's events with one item: keep (default), first, last", 1},
+	{"min-user", KEY_MIN_USER, "N", 0, "k-core: only users with N events and more", 1},
+	{"min-item", KEY_MIN_ITEM, "N", 0, "k-core: only items with N events and more", 1},
+	{"ties", KEY_TIES, "ORDER", 0, "Events of one time: file (default: as they stand), shuffle (by --seed)", 1},
+	{"split-time", KEY_SPLIT_TIME, "TIME", 0, "Split by time, not leave-one-out: test is what comes first from TIME on", 1},
+	{NULL, 0, NULL, 0, "Items:", 2},
+	{"items", KEY_ITEMS, "FILE", 0, "Texts of the items: an id and attributes", 2},
+	{"item-id-column", KEY_ITEM_ID_COLUMN, "NAME", 0, "Column of the id in FILE", 2},
+	{"attributes", KEY_ATTRIBUTES, "A,B,...", 0, "Text columns, in this order (default: all)", 2},
+	{"keep-entities", KEY_KEEP_ENTITIES, NULL, 0, "Do not decode HTML entities", 2},
+	{"tokenizer", KEY_TOKENIZER, "FILE", 0,
+	 "tokenizer.json, GGUF, a folder, vocab.json,merges.txt or a stream (default: byte-level BPE learned from the texts)", 2},
+	{"vocab-size", KEY_VOCAB_SIZE, "N", 0, "Size of the vocabulary learned (default 8192)", 2},
+	{NULL, 0, NULL, 0, "Both:", 3},
+	{"delimiter", KEY_DELIMITER, "C", 0, "Between fields: a character, or tab (default: as in the header)", 3},
+	{"skip-bad", KEY_SKIP_BAD, NULL, 0, "Count and leave out wrong rows (default: the first one is fatal)", 3},
+	{0},
+};
+
+static char delimiter_option(const char *value)
+{
+	if (!strcmp(value, "tab") || !strcmp(value, "\\t"))
+		return '\t';
+	if (strlen(value) != 1 || strchr("\"\r\n ", *value) || *value & 0x80)
+		die_usage("--delimiter %s: one character, or tab, was expected", value);
+	return *value;
+}
+
+/* "a,b" as a NULL-terminated list */
+static char **list_option(const char *value)
+{
+	char *text = xstrdup(value), *name;
+	char **list = xcalloc(strlen(value) + 2, sizeof *list);
+	for (int n = 0; (name = strsep(&text, ","));)
+		if (*name)
+			list[n++] = name;
+	if (!*list)
+		die_usage("--attributes '%s': names of columns were expected", value);
+	return list;
+}
+
+static int64_t time_option(const char *value)
+{
+	int64_t seconds;
+	uint32_t fraction;
+	if (!parse_time(value, &seconds, &fraction) || fraction)
+		die_usage("--split-time %s: whole seconds or a date like 2011-11-21 was expected", value);
+	return seconds;
+}
+
+static error_t option(int key, char *value, struct argp_state *state)
+{
+	struct settings *settings = state->input;
+	struct reading *reading = &settings->reading;
+	switch (key) {
+	case KEY_ITEMS: settings->items = value; return 0;
+	case KEY_TOKENIZER: settings->tokenizer = value; return 0;
+	case KEY_VOCAB_SIZE:
+		settings->vocab_size = option_int("--vocab-size", value, LEARNED_VOCAB_MIN, 1 << 24);
+		return 0;
+	case KEY_ATTRIBUTES: settings->attributes = list_option(value); return 0;
+	case KEY_KEEP_ENTITIES: reading->keep_entities = true; return 0;
+	case KEY_USER_COLUMN: reading->user = value; return 0;
+	case KEY_ITEM_COLUMN: reading->item = value; return 0;
+	case KEY_TIME_COLUMN: reading->time = value; return 0;
+	case KEY_ITEM_ID_COLUMN: settings->item_id_column = value; return 0;
+	case KEY_DELIMITER: reading->delimiter = delimiter_option(value); return 0;
+	case KEY_SKIP_BAD: reading->skip_bad = true; return 0;
+	case KEY_MIN_USER: settings->min_user = option_int("--min-user", value, 0, INT64_MAX); return 0;
+	case KEY_MIN_ITEM: settings->min_item = option_int("--min-item", value, 0, INT64_MAX); return 0;
+	case KEY_DUPLICATES: settings->duplicates = option_choice("--duplicates", value, duplicates_names); return 0;
+	case KEY_TIES: settings->ties = option_choice("--ties", value, ties_names); return 0;
+	case KEY_SPLIT_TIME:
+		settings->has_split = true;
+		settings->split_time = time_option(value);
+		return 0;
+	default: return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const struct cli_tool tool = {
+	.name = "seq-tokenize",
+	.arguments = "[EVENTS...]",
+	.summary = "Reads events (who met what, when) and the texts of items from CSV or TSV with a header line, plain or "
+	           "compressed by zstd, and writes the groups tokenizer, catalog and sequences of a tensor stream.",
+	.examples = "  seq-tokenize --items items.csv events.csv | seq-train --arch sasrec | seq-rank | rec-eval\n"
+	            "  seq-tokenize --items items.csv --attributes title,brand --tokenizer tokenizer.json events.tsv.zst -o s.tar.zst\n"
+	            "  seq-tokenize --min-user 5 --min-item 5 --duplicates first ratings.csv | tar --zstd -t\n",
+	.options = options,
+	.option = option,
+	.usage_without_input = true,
+	.binary_output = true,
+};
+
+static void check_settings(const struct settings *settings, const struct cli *cli)
+{
+	if (settings->tokenizer && settings->vocab_size)
+		die_usage("--vocab-size is for a learned vocabulary, not for --tokenizer");
+	if (!settings->items && (settings->tokenizer || settings->vocab_size || settings->attributes || settings->item_id_column))
+		die_usage("--tokenizer, --vocab-size, --attributes and --item-id-column need --items");
+	bool items_stdin = settings->items && !strcmp(settings->items, "-"), events_stdin = !cli->n_inputs;
+	for (int i = 0; i < cli->n_inputs; i++)
+		events_stdin |= !strcmp(cli->inputs[i], "-");
+	if (items_stdin && events_stdin)
+		die_usage("events and items cannot both be read from stdin");
+}
+
+/* --- reading --- */
+
+static void read_tables(struct dataset *dataset, const struct settings *settings, const struct cli *cli)
+{
+	struct reading reading = settings->reading;
+	if (settings->items) {
+		reading.item = settings->item_id_column;
+		dataset_read_items(dataset, settings->items, &reading, settings->attributes);
+		if (!dataset->attributes.n)
+			die("%s: no text column beside the id", settings->items);
+		reading.item = settings->reading.item;
+	}
+	char *const from_stdin[] = {"-", NULL};
+	for (char *const *path = cli->n_inputs ? cli->inputs : from_stdin; *path; path++)
+		dataset_read_events(dataset, *path, &reading);
+	if (!dataset->n_read)
+		die("%s: no events", cli->n_inputs ? cli->inputs[0] : "stdin");
+	if (settings->has_split && !dataset->has_time)
+		die("%s: --split-time without a time column", cli->n_inputs ? cli->inputs[0] : "stdin");
+}
+
+/* What dropped how much, for the history. */
+static json_t *filter(struct dataset *dataset, const struct settings *settings, const struct cli *cli)
+{
+	struct rng rng;
+	rng_seed(&rng, cli->seed);
+	dataset_order(dataset, settings->ties == TIES_SHUFFLE ? &rng : NULL);
+	dataset_deduplicate(dataset, (enum duplicates)settings->duplicates);
+	int64_t duplicates = dataset->n_read - dataset->n_events, before = dataset->n_events;
+	int64_t users = dataset->user_id.count, items = dataset->item_id.count;
+	int rounds = 0;
+	if (settings->min_user > 1 || settings->min_item > 1)
+		rounds = dataset_core(dataset, settings->min_user, settings->min_item);
+	/* without an items file every item came with an event, and goes with its last one */
+	dataset_compact(dataset, settings->min_item > 0 || !settings->items);
+	if (!dataset->n_events)
+		die("--min-user %lld --min-item %lld leave no events of %lld", (long long)settings->min_user,
+		    (long long)settings->min_item, (long long)before);
+	return json_pack("{s:I, s:I, s:I, s:I, s:i}", "duplicate_events", (json_int_t)duplicates, "core_events",
+	                 (json_int_t)(before - dataset->n_events), "users", (json_int_t)(users - dataset->user_id.count),
+	                 "items", (json_int_t)(items - dataset->item_id.count), "core_rounds", rounds);
+}
+
+/* --- tokenizer --- */
+
+static bool is_stream(const char *path)
+{
+	struct stat status;
+	if (stat(path, &status) || !S_ISREG(status.st_mode))
+		return false;
+	char head[512];
+	struct source *source = source_open(path);
+	size_t size = source_read(source, head, sizeof head);
+	bool stream = source_is_compressed(source) || (size == sizeof head && !memcmp(head + 257, "ustar", 5));
+	source_close(source);
+	return stream;
+}
+
+static struct tokenizer *tokenizer_of_stream(const struct cli *cli, const char *path)
+{
+	struct tokenizer *tokenizer = NULL;
+	struct bag *bag = bag_open_paths(cli, (char *[]){(char *)(uintptr_t)path, NULL});
+	bag_want(bag, "tokenizer");
+	struct piece piece;
+	while (bag_next(bag, &piece)) {
+		if (piece.kind != PIECE_MEMBER || strcmp(piece.name, "tokenizer.json"))
+			continue;
+		json_t *document = json_parse(piece.bytes, piece.size, piece.where);
+		if (tokenizer)
+			tokenizer_free(tokenizer);
+		tokenizer = tokenizer_from_json(document, piece.where);
+		json_decref(document);
+	}
+	bag_close(bag);
+	if (!tokenizer)
+		die("%s: no tokenizer in the stream", path);
+	return tokenizer;
+}
+
+static struct tokenizer *learn(const struct dataset *dataset, int64_t vocab_size)
+{
+	struct learner *learner = learner_new();
+	for (int64_t item = 0; item < dataset->attributes.n_items; item++)
+		for (int i = 0; i < dataset->attributes.n; i++) {
+			const char *name = dataset->attributes.name[i], *text = dataset_text(dataset, item, i);
+			if (!*text)
+				continue;
+			learner_add(learner, name, strlen(name));
+			learner_add(learner, text, strlen(text));
+		}
+	return learner_finish(learner, vocab_size ? vocab_size : DEFAULT_VOCAB);
+}
+
+static struct tokenizer *find_tokenizer(const struct settings *settings, const struct dataset *dataset, const struct cli *cli)
+{
+	if (!settings->items)
+		return NULL;
+	if (!settings->tokenizer)
+		return learn(dataset, settings->vocab_size);
+	return is_stream(settings->tokenizer) ? tokenizer_of_stream(cli, settings->tokenizer)
+	                                      : tokenizer_load(settings->tokenizer);
+}
+
+static void write_tokenizer(struct bag_out *out, const struct tokenizer *tokenizer)
+{
+	size_t size;
+	const char *text = tokenizer_json(tokenizer, &size);
+	bag_begin(out, "tokenizer", tokenizer_fingerprint(tokenizer), 1, 1,
+	          json_pack("{s:I}", "vocab_size", (json_int_t)tokenizer_vocab_size(tokenizer)));
+	bag_add_bytes(out, "tokenizer.json", text, size);
+	bag_end(out);
+}
+
+/* --- catalog --- */
+
+/* Tokens of consecutive items. */
+struct encoded {
+	int64_t indptr[ITEMS_AT_ONCE + 1];
+	struct buffer ids, types, attribute;
+};
+
+static void encode_part(struct encoded *encoded, struct encoder *encoder, const char *text, int type, int attribute)
+{
+	size_t before = encoded->ids.size;
+	encoder_encode(encoder, text, strlen(text), false, &encoded->ids);
+	size_t tokens = (encoded->ids.size - before) / sizeof(int32_t);
+	memset(buffer_add(&encoded->types, tokens), type, tokens);
+	memset(buffer_add(&encoded->attribute, tokens), attribute, tokens);
+}
+
+/* Key and value apart, as Recformer does; an attribute without a value is left out. */
+static void encode_items(struct encoded *encoded, struct encoder *encoder, const struct dataset *dataset, int64_t from,
+                         int64_t to)
+{
+	encoded->ids.size = encoded->types.size = encoded->attribute.size = 0;
+	encoded->indptr[0] = 0;
+	for (int64_t item = from; item < to; item++) {
+		for (int i = 0; i < dataset->attributes.n; i++) {
+			const char *text = dataset_text(dataset, item, i);
+			if (!*text)
+				continue;
+			encode_part(encoded, encoder, dataset->attributes.name[i], 1, i);
+			encode_part(encoded, encoder, text, 2, i);
+		}
+		encoded->indptr[item - from + 1] = (int64_t)encoded->types.size;
+	}
+}
+
+static void write_encoded(struct bag_out *out, const struct encoded *encoded, const char *ids, int64_t rows)
+{
+	int64_t tokens = encoded->indptr[rows];
+	const struct column columns[] = {
+		{.name = "item_id", .is_text = true, .text = ids},
+		{.name = "indptr", .tensor = tensor_1d(I8, rows + 1, encoded->indptr)},
+		{.name = "input_ids", .is_ragged = true, .tensor = tensor_1d(I4, tokens, encoded->ids.data)},
+		{.name = "token_type_ids", .is_ragged = true, .tensor = tensor_1d(U1, tokens, encoded->types.data)},
+		{.name = "attribute", .is_ragged = true, .tensor = tensor_1d(U1, tokens, encoded->attribute.data)},
+	};
+	bag_add_rows(out, rows, columns, COUNT_OF(columns));
+}
+
+/* Threads encode, each in turn writes. Returns the number of tokens. */
+static int64_t write_items(struct bag_out *out, const struct dataset *dataset, const struct tokenizer *tokenizer,
+                           const struct cli *cli)
+{
+	int64_t items = dataset->item_id.count, tokens = 0;
+	struct progress progress;
+	progress_start(&progress, cli, "items", items);
+#pragma omp parallel num_threads(cli->threads)
+	{
+		struct encoder *encoder = encoder_new(tokenizer);
+		struct encoded encoded = {.ids = {0}};
+#pragma omp for ordered schedule(dynamic)
+		for (int64_t from = 0; from < items; from += ITEMS_AT_ONCE) {
+			int64_t to = from + ITEMS_AT_ONCE < items ? from + ITEMS_AT_ONCE : items;
+			encode_items(&encoded, encoder, dataset, from, to);
+#pragma omp ordered
+			{
+				write_encoded(out, &encoded, strings_at(&dataset->item_id, from), to - from);
+				tokens += encoded.indptr[to - from];
+				progress_at(&progress, to, NULL);
+			}
+		}
+		encoder_free(encoder);
+		buffer_free(&encoded.ids);
+		buffer_free(&encoded.types);
+		buffer_free(&encoded.attribute);
+	}
+	progress_end(&progress);
+	return tokens;
+}
+
+static json_t *attribute_names(const struct dataset *dataset)
+{
+	json_t *names = json_array();
+	for (int i = 0; i < dataset->attributes.n; i++)
+		json_array_append_new(names, json_string(dataset->attributes.name[i]));
+	return names;
+}
+
+/* Of all that the catalog's members are made from. */
+static uint64_t catalog_id(const struct dataset *dataset, uint64_t of_ids, const struct tokenizer *tokenizer)
+{
+	uint64_t id = of_ids;
+	if (!tokenizer)
+		return id;
+	uint64_t of_tokenizer = tokenizer_fingerprint(tokenizer);
+	id = fingerprint(id, &of_tokenizer, sizeof of_tokenizer);
+	for (int i = 0; i < dataset->attributes.n; i++)
+		id = fingerprint(id, dataset->attributes.name[i], strlen(dataset->attributes.name[i]) + 1);
+	for (int64_t item = 0; item < dataset->item_id.count; item++)
+		for (int i = 0; i < dataset->attributes.n; i++) {
+			const char *text = dataset_text(dataset, item, i);
+			id = fingerprint(id, text, strlen(text) + 1);
+		}
+	return id;
+}
+
+/* tokenizer NULL: ids alone. Returns the number of tokens. */
+static int64_t write_catalog(struct bag_out *out, const struct dataset *dataset, uint64_t of_ids,
+                             const struct tokenizer *tokenizer, const struct cli *cli)
+{
+	char text[17];
+	fingerprint_text(of_ids, text);
+	json_t *meta = json_pack("{s:s, s:I}", "fingerprint", text, "n_items", (json_int_t)dataset->item_id.count);
+	if (tokenizer) {
+		fingerprint_text(tokenizer_fingerprint(tokenizer), text);
+		json_object_set_new(meta, "tokenizer", json_string(text));
+		json_object_set_new(meta, "attributes", attribute_names(dataset));
+	}
+	bag_begin(out, "catalog", catalog_id(dataset, of_ids, tokenizer), 1, 1, meta);
+	int64_t tokens = 0;
+	if (tokenizer) {
+		tokens = write_items(out, dataset, tokenizer, cli);
+	} else {
+		const struct column ids = {.name = "item_id", .is_text = true, .text = dataset->item_id.text.data};
+		bag_add_rows(out, dataset->item_id.count, &ids, 1);
+	}
+	bag_end(out);
+	return tokens;
+}
+
+/* --- sequences --- */
+
+static uint64_t sequences_id(const struct dataset *dataset, uint64_t of_items)
+{
+	uint64_t id = fingerprint(of_items, dataset->user_id.text.data, dataset->user_id.text.size);
+	id = fingerprint(id, dataset->indptr, ((size_t)dataset->user_id.count + 1) * sizeof *dataset->indptr);
+	id = fingerprint(id, dataset->item, (size_t)dataset->n_events * sizeof *dataset->item);
+	return dataset->time ? fingerprint(id, dataset->time, (size_t)dataset->n_events * sizeof *dataset->time) : id;
+}
+
+static void write_sequences(struct bag_out *out, const struct dataset *dataset, uint64_t of_items,
+                            const struct settings *settings)
+{
+	char text[17];
+	fingerprint_text(of_items, text);
+	json_t *meta = json_pack("{s:s, s:I, s:I, s:s, s:s, s:I, s:I}", "catalog", text, "n_users",
+	                         (json_int_t)dataset->user_id.count, "n_events", (json_int_t)dataset->n_events, "ties",
+	                         ties_names[settings->ties], "duplicates", duplicates_names[settings->duplicates], "min_user",
+	                         (json_int_t)settings->min_user, "min_item", (json_int_t)settings->min_item);
+	uint64_t id = sequences_id(dataset, of_items);
+	if (settings->has_split) {
+		json_object_set_new(meta, "split_time", json_integer(settings->split_time));
+		id = fingerprint(id, &settings->split_time, sizeof settings->split_time);
+	}
+	bag_begin(out, "sequences", id, 1, 1, meta);
+	const struct column columns[] = {
+		{.name = "user_id", .is_text = true, .text = dataset->user_id.text.data},
+		{.name = "indptr", .tensor = tensor_1d(I8, dataset->user_id.count + 1, dataset->indptr)},
+		{.name = "item", .is_ragged = true, .tensor = tensor_1d(I4, dataset->n_events, dataset->item)},
+		{.name = "timestamp", .is_ragged = true, .tensor = tensor_1d(I8, dataset->n_events, dataset->time)},
+	};
+	bag_add_rows(out, dataset->user_id.count, columns, dataset->time ? 4 : 3);
+	bag_end(out);
+}
+
+/* --- what was found --- */
+
+static void tell(const struct cli *cli, const struct settings *settings, const struct dataset *dataset,
+                 const struct dataset_facts *facts, int64_t tokens)
+{
+	notice(cli, "%lld users, %lld items, %lld events; %.1f events a user (median %lld)", (long long)dataset->user_id.count,
+	       (long long)dataset->item_id.count, (long long)dataset->n_events, facts->mean_length,
+	       (long long)facts->median_length);
+	if (settings->items)
+		notice(cli, "%lld tokens, %.1f an item", (long long)tokens, (double)tokens / (double)dataset->item_id.count);
+	if (dataset->n_skipped)
+		notice(cli, "%lld wrong rows left out, the first: %s", (long long)dataset->n_skipped, dataset->first_problem);
+	if (facts->textless_items)
+		notice(cli, "warning: %lld items have no text in %s", (long long)facts->textless_items, settings->items);
+	if (facts->tied_share > 0.01)
+		notice(cli, "%.1f %% of the users have their last two events at the same second; their order: %s",
+		       100 * facts->tied_share, settings->ties == TIES_SHUFFLE ? "shuffled" : "the file's");
+	if (facts->future_share > 0 && !settings->has_split)
+		notice(cli, "warning: leave-one-out trains on the future: %.1f %% of the training events are later than the test "
+		       "event of the average user (see --split-time)", 100 * facts->future_share);
+}
+
+static json_t *history(const struct cli *cli, const struct dataset *dataset, const struct dataset_facts *facts,
+                       json_t *dropped, const struct tokenizer *tokenizer, int64_t tokens)
+{
+	json_t *record = cli_history(cli);
+	json_t *found = json_pack(
+	    "{s:I, s:I, s:I, s:I, s:I, s:f, s:I, s:I, s:I, s:f, s:f, s:o}", "events_read", (json_int_t)dataset->n_read,
+	    "rows_skipped", (json_int_t)dataset->n_skipped, "users", (json_int_t)dataset->user_id.count, "items",
+	    (json_int_t)dataset->item_id.count, "events", (json_int_t)dataset->n_events, "mean_length", facts->mean_length,
+	    "median_length", (json_int_t)facts->median_length, "longest", (json_int_t)facts->longest, "unseen_items",
+	    (json_int_t)facts->unseen_items, "tied_share", facts->tied_share, "future_share", facts->future_share, "dropped",
+	    dropped);
+	if (tokenizer) {
+		json_object_set_new(found, "textless_items", json_integer(facts->textless_items));
+		json_object_set_new(found, "tokens", json_integer(tokens));
+		json_object_set_new(found, "vocab_size", json_integer(tokenizer_vocab_size(tokenizer)));
+	}
+	json_object_update(record, found);
+	json_decref(found);
+	return record;
+}
+
+int main(int argc, char **argv)
+{
+	struct cli cli;
+	struct settings settings = {0};
+	cli_parse(&tool, argc, argv, &cli, &settings);
+	check_settings(&settings, &cli);
+	settings.reading.cli = &cli;
+
+	struct dataset dataset = {0};
+	read_tables(&dataset, &settings, &cli);
+	json_t *dropped = filter(&dataset, &settings, &cli);
+	struct dataset_facts facts;
+	dataset_describe(&dataset, &facts);
+	struct tokenizer *tokenizer = find_tokenizer(&settings, &dataset, &cli);
+
+	uint64_t of_items = fingerprint(FINGERPRINT_START, dataset.item_id.text.data, dataset.item_id.text.size);
+	struct bag_out *out = bag_create(&cli);
+	if (tokenizer)
+		write_tokenizer(out, tokenizer);
+	int64_t tokens = write_catalog(out, &dataset, of_items, tokenizer, &cli);
+	write_sequences(out, &dataset, of_items, &settings);
+	bag_finish(out, history(&cli, &dataset, &facts, dropped, tokenizer, tokens));
+
+	tell(&cli, &settings, &dataset, &facts, tokens);
+	if (tokenizer)
+		tokenizer_free(tokenizer);
+	dataset_free(&dataset);
+	return cli_done(&cli);
+}
