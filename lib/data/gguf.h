@@ -49,9 +49,10 @@ struct gguf {
 	const char *path;           /* borrowed, for messages */
 	const unsigned char *bytes; /* the mapped file */
 	size_t size;
-	struct gguf_value *values;
+	bool is_mapped;             /* by gguf_open() */
+	struct gguf_value *values;  /* by key */
 	int64_t n_values;
-	struct gguf_tensor *tensors;
+	struct gguf_tensor *tensors; /* by name */
 	int64_t n_tensors;
 };
 

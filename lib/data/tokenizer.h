@@ -30,6 +30,9 @@ struct tokenizer;
 struct tokenizer *tokenizer_load(const char *path);
 /* From a document, as a stream carries it (borrowed). `where` names it in messages. */
 struct tokenizer *tokenizer_from_json(const json_t *document, const char *where);
+/* From an open GGUF's vocabulary. */
+struct gguf;
+struct tokenizer *tokenizer_from_gguf(const struct gguf *gguf);
 void tokenizer_free(struct tokenizer *tokenizer);
 
 /*

@@ -1,0 +1,837 @@
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include "data/bpe.h"
+
+#include <pcre2.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* --- UTF-8 --- */
+
+int utf8_next(const char *text, size_t left)
+{
+	const unsigned char *byte = (const unsigned char *)text;
+	if (byte[0] < 0x80)
+		return 1;
+	if (byte[0] < 0xc2 || byte[0] > 0xf4)
+		return -1;
+	int length = byte[0] < 0xe0 ? 2 : byte[0] < 0xf0 ? 3 : 4;
+	/* the second byte's range keeps out overlong forms, surrogates and what lies beyond U+10FFFF */
+	unsigned low = byte[0] == 0xe0 ? 0xa0 : byte[0] == 0xf0 ? 0x90 : 0x80;
+	unsigned high = byte[0] == 0xed ? 0x9f : byte[0] == 0xf4 ? 0x8f : 0xbf;
+	for (int i = 1; i < length; i++) {
+		if ((size_t)i >= left || byte[i] < low || byte[i] > high)
+			return -i;
+		low = 0x80;
+		high = 0xbf;
+	}
+	return length;
+}
+
+bool utf8_is_valid(const char *text, size_t length)
+{
+	size_t at = 0;
+	while (at < length) {
+		uint64_t eight;
+		if (at + 8 <= length && (memcpy(&eight, text + at, 8), !(eight & UINT64_C(0x8080808080808080)))) {
+			at += 8;
+			continue;
+		}
+		int step = utf8_next(text + at, length - at);
+		if (step < 0)
+			return false;
+		at += (size_t)step;
+	}
+	return true;
+}
+
+void utf8_clean(const char **text, size_t *length, struct buffer *clean)
+{
+	clean->size = 0;
+	for (size_t at = 0; at < *length;) {
+		int step = utf8_next(*text + at, *length - at);
+		if (step < 0)
+			buffer_append(clean, "\xef\xbf\xbd", 3);
+		else
+			buffer_append(clean, *text + at, (size_t)step);
+		at += (size_t)abs(step);
+	}
+	*text = clean->data;
+	*length = clean->size;
+}
+
+uint32_t utf8_code_point(const char *text)
+{
+	const unsigned char *byte = (const unsigned char *)text;
+	if (byte[0] < 0x80)
+		return byte[0];
+	if (byte[0] < 0xe0)
+		return (byte[0] & 0x1fu) << 6 | (byte[1] & 0x3fu);
+	if (byte[0] < 0xf0)
+		return (byte[0] & 0x0fu) << 12 | (byte[1] & 0x3fu) << 6 | (byte[2] & 0x3fu);
+	return (byte[0] & 0x07u) << 18 | (byte[1] & 0x3fu) << 12 | (byte[2] & 0x3fu) << 6 | (byte[3] & 0x3fu);
+}
+
+bool is_white_space(uint32_t c)
+{
+	return (c >= 9 && c <= 13) || c == ' ' || c == 0x85 || c == 0xa0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200a) ||
+	       c == 0x2028 || c == 0x2029 || c == 0x202f || c == 0x205f || c == 0x3000;
+}
+
+/* --- patterns --- */
+
+const char WORD_PATTERN[] = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
+
+struct pattern {
+	pcre2_code *code;
+	char *where;
+};
+
+struct matcher {
+	pcre2_match_data *data;
+	pcre2_match_context *context;
+	pcre2_jit_stack *stack;
+};
+
+#define WHITE "\\t-\\r \\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}"
+
+/*
+ * To PCRE2, \s is more than Unicode's White_Space: it has U+180E too. So \s and \S are spelt out; \S within a class
+ * cannot be, and is left alone.
+ */
+static char *spell_out_white_space(const char *text)
+{
+	struct buffer spelt = {0};
+	bool in_class = false;
+	for (; *text; text++) {
+		if (text[0] == '\\' && text[1] == 's') {
+			const char *space = in_class ? WHITE : "[" WHITE "]";
+			buffer_append(&spelt, space, strlen(space));
+			text++;
+		} else if (text[0] == '\\' && text[1] == 'S' && !in_class) {
+			buffer_append(&spelt, "[^" WHITE "]", strlen("[^" WHITE "]"));
+			text++;
+		} else if (text[0] == '\\' && text[1]) {
+			buffer_append(&spelt, text, 2);
+			text++;
+		} else {
+			if (*text == '[')
+				in_class = true;
+			else if (*text == ']')
+				in_class = false;
+			buffer_append(&spelt, text, 1);
+		}
+	}
+	buffer_append(&spelt, "", 1);
+	return spelt.data;
+}
+
+struct pattern *pattern_new(const char *text, bool literal, const char *where)
+{
+	/* Oniguruma's ^ and $ are those of lines */
+	uint32_t options = literal ? PCRE2_LITERAL | PCRE2_UTF
+	                           : PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C;
+	pcre2_compile_context *context = pcre2_compile_context_create(NULL);
+	if (!context || pcre2_set_newline(context, PCRE2_NEWLINE_LF))
+		die("out of memory");
+	char *spelt = literal ? xstrdup(text) : spell_out_white_space(text);
+	int error;
+	PCRE2_SIZE offset;
+	struct pattern *pattern = xcalloc(1, sizeof *pattern);
+	pattern->code = pcre2_compile((PCRE2_SPTR)spelt, PCRE2_ZERO_TERMINATED, options, &error, &offset, context);
+	if (!pattern->code) {
+		PCRE2_UCHAR reason[256];
+		pcre2_get_error_message(error, reason, sizeof reason);
+		die("%s: not a pattern: \"%.200s\": %s", where, text, (char *)reason);
+	}
+	pcre2_jit_compile(pattern->code, PCRE2_JIT_COMPLETE); /* where it fails, the interpreter does it */
+	pattern->where = xstrdup(where);
+	pcre2_compile_context_free(context);
+	free(spelt);
+	return pattern;
+}
+
+void pattern_free(struct pattern *pattern)
+{
+	if (!pattern)
+		return;
+	pcre2_code_free(pattern->code);
+	free(pattern->where);
+	free(pattern);
+}
+
+struct matcher *matcher_new(void)
+{
+	struct matcher *matcher = xcalloc(1, sizeof *matcher);
+	matcher->data = pcre2_match_data_create(1, NULL);
+	matcher->context = pcre2_match_context_create(NULL);
+	matcher->stack = pcre2_jit_stack_create(32 << 10, 16 << 20, NULL);
+	if (!matcher->data || !matcher->context)
+		die("out of memory");
+	if (matcher->stack)
+		pcre2_jit_stack_assign(matcher->context, NULL, matcher->stack);
+	return matcher;
+}
+
+void matcher_free(struct matcher *matcher)
+{
+	if (!matcher)
+		return;
+	pcre2_match_data_free(matcher->data);
+	pcre2_match_context_free(matcher->context);
+	pcre2_jit_stack_free(matcher->stack);
+	free(matcher);
+}
+
+bool pattern_find(const struct pattern *pattern, struct matcher *matcher, const char *text, size_t length, size_t from,
+                  size_t *start, size_t *end)
+{
+	int found = pcre2_match(pattern->code, (PCRE2_SPTR)text, length, from, PCRE2_NO_UTF_CHECK, matcher->data,
+	                        matcher->context);
+	if (found == PCRE2_ERROR_NOMATCH)
+		return false;
+	if (found < 0) {
+		PCRE2_UCHAR reason[256];
+		pcre2_get_error_message(found, reason, sizeof reason);
+		die("%s: its pattern fails on a text of %zu bytes: %s", pattern->where, length, (char *)reason);
+	}
+	PCRE2_SIZE *bounds = pcre2_get_ovector_pointer(matcher->data);
+	if (bounds[0] < from || bounds[1] < bounds[0])
+		die("%s: its pattern matches backwards, with \\K", pattern->where);
+	*start = bounds[0];
+	*end = bounds[1];
+	return true;
+}
+
+/* --- the model --- */
+
+struct merge {
+	int32_t left, right; /* left -1: an empty slot */
+	int32_t rank;
+};
+
+/* GPT-2's characters for bytes: printable ones stand for themselves, the others follow from U+0100 on, in order. */
+static uint32_t char_of_byte(unsigned byte)
+{
+	static const unsigned char hidden[][2] = {{0, 32}, {127, 160}, {173, 173}};
+	uint32_t before = 0;
+	for (int i = 0; i < 3; i++) {
+		if (byte >= hidden[i][0] && byte <= hidden[i][1])
+			return 256 + before + byte - hidden[i][0];
+		before += hidden[i][1] - hidden[i][0] + 1u;
+	}
+	return byte;
+}
+
+/* The inverse; -1 where the character stands for no byte. */
+static int byte_of_char(uint32_t c)
+{
+	if (c < 256)
+		return char_of_byte(c) == c ? (int)c : -1;
+	if (c < 256 + 33)
+		return (int)c - 256;
+	if (c < 256 + 33 + 34)
+		return (int)c - 256 - 33 + 127;
+	return c == 256 + 33 + 34 ? 173 : -1;
+}
+
+/* UTF-8 of a character for a byte: below U+0800. */
+static size_t put_char_of_byte(unsigned byte, char text[2])
+{
+	uint32_t c = char_of_byte(byte);
+	if (c < 0x80) {
+		text[0] = (char)c;
+		return 1;
+	}
+	text[0] = (char)(0xc0 | c >> 6);
+	text[1] = (char)(0x80 | (c & 0x3f));
+	return 2;
+}
+
+void bpe_token_bytes(const char *token, struct buffer *bytes)
+{
+	size_t before = bytes->size;
+	for (const char *next = token; *next; next += utf8_next(next, strlen(next))) {
+		int byte = byte_of_char(utf8_code_point(next));
+		if (byte < 0) {
+			/* not made of bytes: an added token, which is plain text */
+			bytes->size = before;
+			buffer_append(bytes, token, strlen(token));
+			return;
+		}
+		buffer_append(bytes, &(char){(char)byte}, 1);
+	}
+}
+
+int32_t bpe_id(const struct bpe *bpe, const char *token, size_t length)
+{
+	/* a look-up only builds the index on first use, which bpe_init() has made */
+	return length ? (int32_t)strings_find((struct strings *)&bpe->tokens, token, length) : -1;
+}
+
+void bpe_init(struct bpe *bpe, struct strings *tokens, const struct bpe_options *options, int64_t n_merges)
+{
+	*bpe = (struct bpe){.tokens = *tokens, .options = *options};
+	*tokens = (struct strings){0};
+	strings_find(&bpe->tokens, "a", 1);
+	for (unsigned byte = 0; byte < 256; byte++) {
+		char text[8];
+		size_t length = 1;
+		text[0] = (char)byte;
+		if (options->byte_level)
+			length = put_char_of_byte(byte, text);
+		bpe->byte_id[byte] = options->byte_level || (byte && byte < 0x80) ? bpe_id(bpe, text, length) : -1;
+		snprintf(text, sizeof text, "<0x%02X>", byte);
+		bpe->fallback[byte] = bpe_id(bpe, text, 6);
+	}
+	for (bpe->n_slots = 64; bpe->n_slots < n_merges * 2;)
+		bpe->n_slots *= 2;
+	bpe->merges = xreallocarray(NULL, (size_t)bpe->n_slots, sizeof *bpe->merges);
+	memset(bpe->merges, -1, (size_t)bpe->n_slots * sizeof *bpe->merges);
+	bpe->merged = xcalloc((size_t)n_merges, sizeof *bpe->merged);
+}
+
+static struct merge *merge_slot(const struct bpe *bpe, int32_t left, int32_t right)
+{
+	uint64_t mask = (uint64_t)bpe->n_slots - 1;
+	uint64_t hash = ((uint64_t)(uint32_t)left << 32 | (uint32_t)right) * UINT64_C(0x9e3779b97f4a7c15);
+	for (uint64_t i = (hash >> 32) & mask;; i = (i + 1) & mask) {
+		struct merge *slot = &bpe->merges[i];
+		if (slot->left < 0 || (slot->left == left && slot->right == right))
+			return slot;
+	}
+}
+
+bool bpe_add_merge(struct bpe *bpe, const char *left, size_t left_length, const char *right, size_t right_length)
+{
+	struct buffer both = {0};
+	buffer_append(&both, left, left_length);
+	buffer_append(&both, right, right_length);
+	int32_t left_id = bpe_id(bpe, left, left_length);
+	int32_t right_id = bpe_id(bpe, right, right_length);
+	int32_t merged = bpe_id(bpe, both.data, both.size);
+	buffer_free(&both);
+	if (left_id < 0 || right_id < 0 || merged < 0)
+		return false;
+	*merge_slot(bpe, left_id, right_id) = (struct merge){left_id, right_id, (int32_t)bpe->n_merges};
+	bpe->merged[bpe->n_merges++] = merged;
+	return true;
+}
+
+void bpe_free(struct bpe *bpe)
+{
+	strings_free(&bpe->tokens);
+	free(bpe->merges);
+	free(bpe->merged);
+	*bpe = (struct bpe){0};
+}
+
+/* --- encoding words --- */
+
+#define NO_MERGE UINT32_MAX
+#define CACHE_SLOTS (1 << 15)
+#define CACHE_BYTES (4u << 20)  /* words and ids together; when full the cache starts anew */
+#define CACHE_LONGEST 128       /* longer words seldom come back */
+
+struct symbol {
+	int32_t id, previous, next;
+	uint32_t rank; /* of the merge with the next symbol */
+};
+
+struct cached {
+	uint32_t hash;   /* 0: empty */
+	uint32_t length;
+	uint32_t at;     /* in the arena: the word, then its ids */
+	uint32_t n_ids;
+};
+
+struct bpe_worker {
+	const struct bpe *bpe;
+	struct symbol *symbols;
+	int32_t n_symbols, capacity;
+	uint64_t *heap;   /* rank << 32 | position: the least is the next merge */
+	int64_t heap_size, heap_capacity;
+	struct buffer spelling, arena;
+	struct cached *cache;
+	int32_t n_cached;
+};
+
+struct bpe_worker *bpe_worker_new(const struct bpe *bpe)
+{
+	struct bpe_worker *worker = xcalloc(1, sizeof *worker);
+	worker->bpe = bpe;
+	worker->cache = xcalloc(CACHE_SLOTS, sizeof *worker->cache);
+	return worker;
+}
+
+void bpe_worker_free(struct bpe_worker *worker)
+{
+	if (!worker)
+		return;
+	free(worker->symbols);
+	free(worker->heap);
+	buffer_free(&worker->spelling);
+	buffer_free(&worker->arena);
+	free(worker->cache);
+	free(worker);
+}
+
+static void add_symbol(struct bpe_worker *worker, int32_t id)
+{
+	if (worker->n_symbols == worker->capacity) {
+		if (worker->capacity > INT32_MAX / 2)
+			die("a word of more than %d characters", worker->capacity);
+		worker->capacity = worker->capacity ? worker->capacity * 2 : 256;
+		worker->symbols = xreallocarray(worker->symbols, (size_t)worker->capacity, sizeof *worker->symbols);
+	}
+	int32_t at = worker->n_symbols++;
+	worker->symbols[at] = (struct symbol){id, at - 1, at + 1, NO_MERGE};
+}
+
+static void push(struct bpe_worker *worker, uint64_t key)
+{
+	if (worker->heap_size == worker->heap_capacity) {
+		worker->heap_capacity = worker->heap_capacity ? worker->heap_capacity * 2 : 256;
+		worker->heap = xreallocarray(worker->heap, (size_t)worker->heap_capacity, sizeof *worker->heap);
+	}
+	int64_t at = worker->heap_size++;
+	while (at && worker->heap[(at - 1) / 2] > key) {
+		worker->heap[at] = worker->heap[(at - 1) / 2];
+		at = (at - 1) / 2;
+	}
+	worker->heap[at] = key;
+}
+
+static uint64_t pop(struct bpe_worker *worker)
+{
+	uint64_t *heap = worker->heap, least = heap[0], last = heap[--worker->heap_size];
+	int64_t at = 0, size = worker->heap_size;
+	for (int64_t child; (child = 2 * at + 1) < size; at = child) {
+		child += child + 1 < size && heap[child + 1] < heap[child];
+		if (heap[child] >= last)
+			break;
+		heap[at] = heap[child];
+	}
+	heap[at] = last;
+	return least;
+}
+
+/* Looks up the merge of the symbol and the one after it, and queues it. */
+static void consider(struct bpe_worker *worker, int32_t at)
+{
+	struct symbol *symbol = &worker->symbols[at];
+	symbol->rank = NO_MERGE;
+	if (symbol->next >= worker->n_symbols)
+		return;
+	const struct merge *merge = merge_slot(worker->bpe, symbol->id, worker->symbols[symbol->next].id);
+	if (merge->left < 0)
+		return;
+	symbol->rank = (uint32_t)merge->rank;
+	push(worker, (uint64_t)symbol->rank << 32 | (uint32_t)at);
+}
+
+static void merge_symbols(struct bpe_worker *worker)
+{
+	struct symbol *symbols = worker->symbols;
+	for (int32_t i = 0; i < worker->n_symbols; i++)
+		consider(worker, i);
+	while (worker->heap_size) {
+		uint64_t key = pop(worker);
+		int32_t at = (int32_t)(uint32_t)key;
+		if (symbols[at].rank != key >> 32)
+			continue; /* queued before one of the two was merged elsewhere */
+		int32_t gone = symbols[at].next, after = symbols[gone].next;
+		symbols[at].id = worker->bpe->merged[key >> 32];
+		symbols[at].next = after;
+		symbols[gone].rank = NO_MERGE;
+		if (after < worker->n_symbols)
+			symbols[after].previous = at;
+		consider(worker, at);
+		if (symbols[at].previous >= 0)
+			consider(worker, symbols[at].previous);
+	}
+}
+
+static void start_with_bytes(struct bpe_worker *worker, const char *word, size_t length)
+{
+	const struct bpe *bpe = worker->bpe;
+	for (size_t i = 0; i < length; i++) {
+		int32_t id = bpe->byte_id[(unsigned char)word[i]];
+		if (id >= 0)
+			add_symbol(worker, id);
+		else if (bpe->options.unk >= 0 &&
+		         !(bpe->options.fuse_unk && i && bpe->byte_id[(unsigned char)word[i - 1]] < 0))
+			add_symbol(worker, bpe->options.unk);
+	}
+}
+
+/* Adds the tokens of a character's bytes if the vocabulary has them all. */
+static bool fall_back(struct bpe_worker *worker, const char *text, int length)
+{
+	for (int i = 0; i < length; i++)
+		if (worker->bpe->fallback[(unsigned char)text[i]] < 0)
+			return false;
+	for (int i = 0; i < length; i++)
+		add_symbol(worker, worker->bpe->fallback[(unsigned char)text[i]]);
+	return true;
+}
+
+/* An unknown token waits, to be fused with the next, until a known character comes: as the reference has it. */
+static void start_with_characters(struct bpe_worker *worker, const char *word, size_t length)
+{
+	const struct bpe *bpe = worker->bpe;
+	bool unknown_waits = false;
+	int step;
+	for (size_t i = 0; i < length; i += (size_t)step) {
+		step = utf8_next(word + i, length - i);
+		int32_t id = step == 1 ? bpe->byte_id[(unsigned char)word[i]] : bpe_id(bpe, word + i, (size_t)step);
+		if (id < 0 && bpe->options.byte_fallback && fall_back(worker, word + i, step))
+			continue;
+		if (unknown_waits && (id >= 0 || !bpe->options.fuse_unk)) {
+			add_symbol(worker, bpe->options.unk);
+			unknown_waits = false;
+		}
+		if (id >= 0)
+			add_symbol(worker, id);
+		else
+			unknown_waits = bpe->options.unk >= 0;
+	}
+	if (unknown_waits)
+		add_symbol(worker, bpe->options.unk);
+}
+
+/* The id of a word that is a token as a whole, or -1. */
+static int32_t whole_word(struct bpe_worker *worker, const char *word, size_t length)
+{
+	if (!worker->bpe->options.byte_level)
+		return bpe_id(worker->bpe, word, length);
+	worker->spelling.size = 0;
+	for (size_t i = 0; i < length; i++) {
+		char text[2];
+		buffer_append(&worker->spelling, text, put_char_of_byte((unsigned char)word[i], text));
+	}
+	return bpe_id(worker->bpe, worker->spelling.data, worker->spelling.size);
+}
+
+static void encode_word(struct bpe_worker *worker, const char *word, size_t length, struct buffer *ids)
+{
+	if (worker->bpe->options.ignore_merges) {
+		int32_t id = whole_word(worker, word, length);
+		if (id >= 0) {
+			buffer_append(ids, &id, sizeof id);
+			return;
+		}
+	}
+	worker->n_symbols = 0;
+	if (worker->bpe->options.byte_level)
+		start_with_bytes(worker, word, length);
+	else
+		start_with_characters(worker, word, length);
+	merge_symbols(worker);
+	for (int32_t i = 0; i < worker->n_symbols; i = worker->symbols[i].next)
+		buffer_append(ids, &worker->symbols[i].id, sizeof worker->symbols[i].id);
+}
+
+static uint32_t word_hash(const char *word, size_t length)
+{
+	uint64_t hash = length;
+	for (; length >= 8; length -= 8, word += 8) {
+		uint64_t eight;
+		memcpy(&eight, word, 8);
+		hash = (hash ^ eight) * UINT64_C(0x9e3779b97f4a7c15);
+		hash ^= hash >> 32;
+	}
+	uint64_t rest = 0;
+	memcpy(&rest, word, length);
+	hash = (hash ^ rest) * UINT64_C(0x9e3779b97f4a7c15);
+	return (uint32_t)(hash >> 32) | 1;
+}
+
+static struct cached *cache_slot(const struct bpe_worker *worker, uint32_t hash, const char *word, size_t length)
+{
+	for (uint32_t i = hash >> 1;; i++) {
+		struct cached *slot = &worker->cache[i % CACHE_SLOTS];
+		if (!slot->hash || (slot->hash == hash && slot->length == length &&
+		                    !memcmp(worker->arena.data + slot->at, word, length)))
+			return slot;
+	}
+}
+
+static void remember(struct bpe_worker *worker, struct cached *slot, uint32_t hash, const char *word, size_t length,
+                     const char *ids, size_t size)
+{
+	if (worker->n_cached == CACHE_SLOTS / 2 || worker->arena.size + length + size > CACHE_BYTES) {
+		memset(worker->cache, 0, CACHE_SLOTS * sizeof *worker->cache);
+		worker->n_cached = 0;
+		worker->arena.size = 0;
+		slot = cache_slot(worker, hash, word, length);
+	}
+	*slot = (struct cached){hash, (uint32_t)length, (uint32_t)worker->arena.size, (uint32_t)(size / sizeof(int32_t))};
+	buffer_append(&worker->arena, word, length);
+	buffer_append(&worker->arena, ids, size);
+	worker->n_cached++;
+}
+
+void bpe_worker_encode(struct bpe_worker *worker, const char *word, size_t length, struct buffer *ids)
+{
+	if (length > CACHE_LONGEST) {
+		encode_word(worker, word, length, ids);
+		return;
+	}
+	uint32_t hash = word_hash(word, length);
+	struct cached *slot = cache_slot(worker, hash, word, length);
+	if (slot->hash) {
+		buffer_append(ids, worker->arena.data + slot->at + length, slot->n_ids * sizeof(int32_t));
+		return;
+	}
+	size_t before = ids->size;
+	encode_word(worker, word, length, ids);
+	remember(worker, slot, hash, word, length, ids->data + before, ids->size - before);
+}
+
+/* --- learning --- */
+
+struct pair {
+	int32_t left, right;
+	int64_t count;
+	struct buffer words; /* int32_t: where it occurs, or did */
+	bool merged;
+};
+
+struct candidate {
+	int64_t count;
+	int32_t left, right, pair;
+};
+
+struct learning {
+	struct strings *words, *tokens;
+	const int64_t *counts;
+	int64_t *start;          /* word w: symbols start[w] to start[w] + length[w] */
+	int32_t *length, *symbols;
+	struct pair *pairs;
+	int32_t n_pairs, pair_capacity;
+	int32_t *slots;          /* from (left, right) to a pair; -1: empty */
+	int64_t n_slots;
+	struct candidate *heap;
+	int64_t heap_size, heap_capacity;
+};
+
+static bool comes_before(const struct candidate *a, const struct candidate *b)
+{
+	if (a->count != b->count)
+		return a->count > b->count;
+	return a->left != b->left ? a->left < b->left : a->right < b->right;
+}
+
+static void propose(struct learning *learning, int32_t number)
+{
+	if (learning->heap_size == learning->heap_capacity) {
+		learning->heap_capacity = learning->heap_capacity ? learning->heap_capacity * 2 : 1024;
+		learning->heap = xreallocarray(learning->heap, (size_t)learning->heap_capacity, sizeof *learning->heap);
+	}
+	const struct pair *pair = &learning->pairs[number];
+	struct candidate candidate = {pair->count, pair->left, pair->right, number};
+	int64_t at = learning->heap_size++;
+	for (; at && comes_before(&candidate, &learning->heap[(at - 1) / 2]); at = (at - 1) / 2)
+		learning->heap[at] = learning->heap[(at - 1) / 2];
+	learning->heap[at] = candidate;
+}
+
+static struct candidate best(struct learning *learning)
+{
+	struct candidate *heap = learning->heap, first = heap[0], last = heap[--learning->heap_size];
+	int64_t at = 0, size = learning->heap_size;
+	for (int64_t child; (child = 2 * at + 1) < size; at = child) {
+		child += child + 1 < size && comes_before(&heap[child + 1], &heap[child]);
+		if (!comes_before(&heap[child], &last))
+			break;
+		heap[at] = heap[child];
+	}
+	heap[at] = last;
+	return first;
+}
+
+static int32_t *pair_slot(const struct learning *learning, int32_t left, int32_t right)
+{
+	uint64_t mask = (uint64_t)learning->n_slots - 1;
+	uint64_t hash = ((uint64_t)(uint32_t)left << 32 | (uint32_t)right) * UINT64_C(0x9e3779b97f4a7c15);
+	for (uint64_t i = (hash >> 32) & mask;; i = (i + 1) & mask) {
+		int32_t *slot = &learning->slots[i];
+		if (*slot < 0 || (learning->pairs[*slot].left == left && learning->pairs[*slot].right == right))
+			return slot;
+	}
+}
+
+static void grow_pairs(struct learning *learning)
+{
+	if (learning->pair_capacity > INT32_MAX / 2)
+		die("more than %d different pairs of tokens", learning->pair_capacity);
+	learning->pair_capacity = learning->pair_capacity ? learning->pair_capacity * 2 : 1024;
+	learning->pairs = xreallocarray(learning->pairs, (size_t)learning->pair_capacity, sizeof *learning->pairs);
+	learning->n_slots = (int64_t)learning->pair_capacity * 2;
+	learning->slots = xreallocarray(learning->slots, (size_t)learning->n_slots, sizeof *learning->slots);
+	memset(learning->slots, -1, (size_t)learning->n_slots * sizeof *learning->slots);
+	for (int32_t i = 0; i < learning->n_pairs; i++)
+		*pair_slot(learning, learning->pairs[i].left, learning->pairs[i].right) = i;
+}
+
+static int32_t pair_of(struct learning *learning, int32_t left, int32_t right)
+{
+	if (learning->n_pairs == learning->pair_capacity)
+		grow_pairs(learning);
+	int32_t *slot = pair_slot(learning, left, right);
+	if (*slot < 0) {
+		*slot = learning->n_pairs++;
+		learning->pairs[*slot] = (struct pair){.left = left, .right = right};
+	}
+	return *slot;
+}
+
+/* The pair occurs once more, or once less, in the word. */
+static int32_t count_pair(struct learning *learning, int32_t left, int32_t right, int32_t word, int sign)
+{
+	int32_t number = pair_of(learning, left, right);
+	struct pair *pair = &learning->pairs[number];
+	pair->count += sign * learning->counts[word];
+	size_t known = pair->words.size / sizeof word;
+	if (sign > 0 && !(known && ((int32_t *)(void *)pair->words.data)[known - 1] == word))
+		buffer_append(&pair->words, &word, sizeof word);
+	return number;
+}
+
+static void start_learning(struct learning *learning)
+{
+	int64_t n = learning->words->count;
+	learning->start = xcalloc((size_t)n, sizeof *learning->start);
+	learning->length = xcalloc((size_t)n, sizeof *learning->length);
+	learning->symbols = xcalloc(learning->words->text.size, sizeof *learning->symbols);
+	int32_t byte_id[256];
+	for (unsigned byte = 0; byte < 256; byte++) {
+		char text[2];
+		byte_id[byte] = (int32_t)strings_find(learning->tokens, text, put_char_of_byte(byte, text));
+	}
+	for (int64_t w = 0; w < n; w++) {
+		const char *word = strings_at(learning->words, w);
+		size_t length = strlen(word);
+		if (length > INT32_MAX)
+			die("a word of more than %d bytes", INT32_MAX);
+		learning->start[w] = learning->words->start[w];
+		learning->length[w] = (int32_t)length;
+		int32_t *symbols = learning->symbols + learning->start[w];
+		for (size_t i = 0; i < length; i++) {
+			symbols[i] = byte_id[(unsigned char)word[i]];
+			if (i)
+				count_pair(learning, symbols[i - 1], symbols[i], (int32_t)w, 1);
+		}
+	}
+	for (int32_t i = 0; i < learning->n_pairs; i++)
+		propose(learning, i);
+}
+
+/* Merges the pair in one word; the new pairs' numbers are appended to `fresh`. */
+static void merge_in_word(struct learning *learning, int32_t word, int32_t left, int32_t right, int32_t merged,
+                          struct buffer *fresh)
+{
+	int32_t *symbols = learning->symbols + learning->start[word], length = learning->length[word], kept = 0;
+	for (int32_t i = 0; i < length; i++) {
+		if (i + 1 == length || symbols[i] != left || symbols[i + 1] != right) {
+			symbols[kept++] = symbols[i];
+			continue;
+		}
+		if (kept) {
+			count_pair(learning, symbols[kept - 1], left, word, -1);
+			int32_t pair = count_pair(learning, symbols[kept - 1], merged, word, 1);
+			buffer_append(fresh, &pair, sizeof pair);
+		}
+		i++;
+		if (i + 1 < length) {
+			count_pair(learning, right, symbols[i + 1], word, -1);
+			int32_t pair = count_pair(learning, merged, symbols[i + 1], word, 1);
+			buffer_append(fresh, &pair, sizeof pair);
+		}
+		symbols[kept++] = merged;
+	}
+	learning->length[word] = kept;
+}
+
+static int ascending(const void *a, const void *b)
+{
+	int32_t left = *(const int32_t *)a, right = *(const int32_t *)b;
+	return (left > right) - (left < right);
+}
+
+static void merge_everywhere(struct learning *learning, int32_t number, int32_t merged)
+{
+	struct pair *pair = &learning->pairs[number];
+	struct buffer words = pair->words, fresh = {0};
+	int32_t left = pair->left, right = pair->right;
+	pair->words = (struct buffer){0};
+	pair->count = 0;
+	pair->merged = true;
+	const int32_t *word = (const int32_t *)(void *)words.data;
+	for (size_t i = 0; i < words.size / sizeof *word; i++)
+		merge_in_word(learning, word[i], left, right, merged, &fresh);
+	size_t n = fresh.size / sizeof(int32_t);
+	int32_t *proposed = (int32_t *)(void *)fresh.data;
+	if (n)
+		qsort(proposed, n, sizeof *proposed, ascending);
+	for (size_t i = 0; i < n; i++)
+		if (!i || proposed[i] != proposed[i - 1])
+			propose(learning, proposed[i]);
+	buffer_free(&words);
+	buffer_free(&fresh);
+}
+
+static void end_learning(struct learning *learning)
+{
+	for (int32_t i = 0; i < learning->n_pairs; i++)
+		buffer_free(&learning->pairs[i].words);
+	free(learning->pairs);
+	free(learning->slots);
+	free(learning->heap);
+	free(learning->start);
+	free(learning->length);
+	free(learning->symbols);
+}
+
+/* The bytes in the order of the characters that stand for them, as GPT-2's vocabulary has them. */
+static void add_byte_tokens(struct strings *tokens)
+{
+	for (uint32_t c = '!'; c <= 256 + 33 + 34; c++) {
+		char text[2];
+		if (byte_of_char(c) >= 0)
+			strings_add(tokens, text, put_char_of_byte((unsigned)byte_of_char(c), text));
+	}
+}
+
+void bpe_learn(struct strings *words, const int64_t *counts, int64_t vocab_size, struct strings *tokens,
+               struct strings *merges)
+{
+	struct learning learning = {.words = words, .tokens = tokens, .counts = counts};
+	add_byte_tokens(tokens);
+	start_learning(&learning);
+	struct buffer text = {0};
+	while (tokens->count < vocab_size && learning.heap_size) {
+		struct candidate candidate = best(&learning);
+		struct pair *pair = &learning.pairs[candidate.pair];
+		if (candidate.count != pair->count) {
+			if (pair->count > 1)
+				propose(&learning, candidate.pair);
+			continue;
+		}
+		if (pair->count < 2)
+			break;
+		text.size = 0;
+		const char *left = strings_at(tokens, pair->left), *right = strings_at(tokens, pair->right);
+		size_t left_length = strlen(left);
+		buffer_append(&text, left, left_length);
+		buffer_append(&text, " ", 1);
+		buffer_append(&text, right, strlen(right));
+		if (!pair->merged)
+			strings_add(merges, text.data, text.size);
+		memmove(text.data + left_length, text.data + left_length + 1, text.size - left_length - 1);
+		merge_everywhere(&learning, candidate.pair, (int32_t)strings_intern(tokens, text.data, text.size - 1));
+	}
+	buffer_free(&text);
+	end_learning(&learning);
+}

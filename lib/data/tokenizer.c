@@ -1,0 +1,837 @@
+#include "data/tokenizer.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "data/bpe.h"
+
+#define MAX_STEPS 16
+#define MAX_ID (1 << 24)
+#define MAX_HOLES (1 << 16) /* ids without a token, in all */
+
+/* --- the parts of a tokenizer, in the order in which text meets them --- */
+
+/* An added token: found in the text before anything else is done to it. */
+struct added {
+	char *text;
+	size_t length;
+	int32_t id;
+	bool lstrip, rstrip, single_word; /* takes the white space before, after it along; only between non-word characters */
+};
+
+/* By first byte, then longest first: the tokens that begin with byte b are [start[b], start[b + 1]). */
+struct added_set {
+	struct added *tokens;
+	int64_t n_tokens;
+	int64_t start[257];
+};
+
+/* Replaces what the pattern finds, or, without one, puts content before the text. */
+struct normalizer {
+	struct pattern *pattern;
+	char *content;
+};
+
+enum behavior { ISOLATED, REMOVED, CONTIGUOUS, MERGED_WITH_PREVIOUS, MERGED_WITH_NEXT };
+static const char *const BEHAVIORS[] = {"Isolated", "Removed", "Contiguous", "MergedWithPrevious", "MergedWithNext"};
+
+/* A pre-tokenizer: rewrites the text a little, then cuts it into pieces for the next one. */
+struct step {
+	char *prefix;            /* put before text that does not begin with it; or NULL */
+	bool prefix_at_start;    /* only at the very start of the text */
+	char *space;             /* what spaces become; or NULL */
+	struct pattern *pattern; /* or NULL: no cut */
+	enum behavior behavior;
+	bool invert;             /* the pattern describes the pieces, not what is between them */
+};
+
+struct tokenizer {
+	struct bpe bpe;
+	struct added_set raw, normalized; /* found in the text as it is, and after normalization */
+	struct normalizer normalizers[MAX_STEPS];
+	int n_normalizers;
+	struct step steps[MAX_STEPS];
+	int n_steps;
+	struct buffer prefix, suffix;     /* int32_t: ids around a sequence */
+	struct pattern *word_character;
+	bool *is_special;                 /* by id */
+	bool adds_space;                  /* a space is put before the text: decoding takes it away */
+	char *json;
+	size_t json_size;
+};
+
+/* --- from the document --- */
+
+static const char *type_of(const json_t *object, const char *where)
+{
+	if (!json_is_object(object))
+		die("%s: an object with a \"type\" was expected", where);
+	return json_get_string(object, "type", where);
+}
+
+static bool get_flag(const json_t *object, const char *key, bool fallback, const char *where)
+{
+	const json_t *value = json_object_get(object, key);
+	return value && !json_is_null(value) ? json_get_bool(object, key, where) : fallback;
+}
+
+static const json_t *get_array(const json_t *object, const char *key, const char *where)
+{
+	const json_t *array = json_object_get(object, key);
+	if (!json_is_array(array))
+		die("%s: \"%s\" is not an array", where, key);
+	return array;
+}
+
+/* Tokens by id while they are collected. */
+struct token_list {
+	const char **tokens;
+	int64_t size, count;
+};
+
+static void put_token(struct token_list *list, const char *token, int64_t id, const char *where)
+{
+	if (id < 0 || id >= MAX_ID)
+		die("%s: token \"%.80s\" has id %lld: ids are from 0 to %d", where, token, (long long)id, MAX_ID - 1);
+	if (id >= list->size) {
+		int64_t size = id + 1 > list->size * 2 ? id + 1 : list->size * 2;
+		list->tokens = xreallocarray(list->tokens, (size_t)size, sizeof *list->tokens);
+		memset(list->tokens + list->size, 0, (size_t)(size - list->size) * sizeof *list->tokens);
+		list->size = size;
+	}
+	if (!*token)
+		die("%s: the token of id %lld is empty", where, (long long)id);
+	if (list->tokens[id])
+		die("%s: id %lld belongs to both \"%.80s\" and \"%.80s\"", where, (long long)id, list->tokens[id], token);
+	list->tokens[id] = token;
+	list->count++;
+}
+
+static void collect_tokens(const json_t *document, const json_t *vocab, struct strings *tokens, const char *where)
+{
+	struct token_list list = {0};
+	const char *token;
+	json_t *value;
+	json_object_foreach((json_t *)vocab, token, value) {
+		if (!json_is_integer(value))
+			die("%s: model.vocab: the id of \"%.80s\" is not a whole number", where, token);
+		put_token(&list, token, json_integer_value(value), where);
+	}
+	size_t i;
+	json_array_foreach(json_object_get(document, "added_tokens"), i, value) {
+		const char *content = json_get_string(value, "content", where);
+		int64_t id = json_get_int(value, "id", 0, MAX_ID - 1, where);
+		const json_t *known = json_object_get(vocab, content);
+		if (!known)
+			put_token(&list, content, id, where);
+		else if (json_integer_value(known) != id)
+			die("%s: added token \"%.80s\" has id %lld, but the vocabulary says %lld", where, content, (long long)id,
+			    (long long)json_integer_value(known));
+	}
+	while (list.size && !list.tokens[list.size - 1])
+		list.size--;
+	if (!list.count)
+		die("%s: the vocabulary is empty", where);
+	if (list.size - list.count > MAX_HOLES)
+		die("%s: %lld ids up to %lld have no token: at most %d were expected", where,
+		    (long long)(list.size - list.count), (long long)list.size - 1, MAX_HOLES);
+	for (int64_t id = 0; id < list.size; id++) {
+		token = list.tokens[id] ? list.tokens[id] : "";
+		strings_add(tokens, token, strlen(token));
+	}
+	free(list.tokens);
+}
+
+static void add_merge(struct bpe *bpe, const json_t *merge, size_t rank, const char *where)
+{
+	const char *left = json_string_value(merge), *right;
+	size_t left_length;
+	if (left) {
+		right = strchr(left, ' ');
+		if (!right || strchr(right + 1, ' '))
+			die("%s: merge %zu, \"%.80s\", is not two tokens with a space between", where, rank, left);
+		left_length = (size_t)(right++ - left);
+	} else {
+		left = json_string_value(json_array_get(merge, 0));
+		right = json_string_value(json_array_get(merge, 1));
+		if (!left || !right || json_array_size(merge) != 2)
+			die("%s: merge %zu is not a pair of tokens", where, rank);
+		left_length = strlen(left);
+	}
+	if (!bpe_add_merge(bpe, left, left_length, right, strlen(right)))
+		die("%s: merge %zu, \"%.*s %.80s\": its parts or their join are not in the vocabulary", where, rank,
+		    (int)(left_length < 80 ? left_length : 80), left, right);
+}
+
+/* Settings that change the ids and that we do not have; null, false, 0 and "" mean they are not used. */
+static void refuse(const json_t *object, const char *key, const char *where)
+{
+	const json_t *value = json_object_get(object, key);
+	bool unused = !value || json_is_null(value) || json_is_false(value) ||
+	              (json_is_number(value) && json_number_value(value) == 0) ||
+	              (json_is_string(value) && !json_string_length(value));
+	if (!unused)
+		die("%s: \"%s\" is not supported", where, key);
+}
+
+static void read_model(struct tokenizer *tokenizer, const json_t *document, bool byte_level, const char *where)
+{
+	const json_t *model = json_get_object(document, "model", where);
+	const json_t *type = json_object_get(model, "type");
+	const json_t *vocab = json_get_object(model, "vocab", where), *merges = get_array(model, "merges", where);
+	if (type && (!json_is_string(type) || strcmp(json_string_value(type), "BPE")))
+		die("%s: a model of type \"BPE\" was expected", where);
+	refuse(model, "dropout", where);
+	refuse(model, "continuing_subword_prefix", where);
+	refuse(model, "end_of_word_suffix", where);
+
+	struct strings tokens = {0};
+	collect_tokens(document, vocab, &tokens, where);
+	struct bpe_options options = {
+		.byte_level = byte_level,
+		.byte_fallback = get_flag(model, "byte_fallback", false, where),
+		.fuse_unk = get_flag(model, "fuse_unk", false, where),
+		.ignore_merges = get_flag(model, "ignore_merges", false, where),
+		.unk = -1,
+	};
+	const json_t *unk = json_object_get(model, "unk_token");
+	if (unk && !json_is_null(unk)) {
+		const char *token = json_get_string(model, "unk_token", where);
+		options.unk = (int32_t)strings_find(&tokens, token, strlen(token));
+		if (options.unk < 0 || !*token)
+			die("%s: the unknown token \"%.80s\" is not in the vocabulary", where, token);
+	}
+	bpe_init(&tokenizer->bpe, &tokens, &options, (int64_t)json_array_size(merges));
+	for (size_t rank = 0; rank < json_array_size(merges); rank++)
+		add_merge(&tokenizer->bpe, json_array_get(merges, rank), rank, where);
+}
+
+/* A "pattern" of the document: {"Regex": "..."} or {"String": "..."}. */
+static struct pattern *read_pattern(const json_t *object, const char *where)
+{
+	const json_t *pattern = json_object_get(object, "pattern");
+	const char *regex = json_string_value(json_object_get(pattern, "Regex"));
+	const char *literal = json_string_value(json_object_get(pattern, "String"));
+	if (!regex == !literal)
+		die("%s: \"pattern\" is neither {\"Regex\": ...} nor {\"String\": ...}", where);
+	if (literal && !*literal)
+		die("%s: \"pattern\" is an empty string", where);
+	return pattern_new(regex ? regex : literal, !regex, where);
+}
+
+static void read_normalizer(struct tokenizer *tokenizer, const json_t *object, int depth, const char *where)
+{
+	if (!object || json_is_null(object))
+		return;
+	const char *type = type_of(object, where);
+	if (!strcmp(type, "Sequence") && depth < MAX_STEPS) {
+		size_t i;
+		json_t *part;
+		json_array_foreach(get_array(object, "normalizers", where), i, part)
+			read_normalizer(tokenizer, part, depth + 1, where);
+		return;
+	}
+	if (tokenizer->n_normalizers == MAX_STEPS)
+		die("%s: more than %d normalizers", where, MAX_STEPS);
+	struct normalizer *normalizer = &tokenizer->normalizers[tokenizer->n_normalizers++];
+	if (!strcmp(type, "Prepend")) {
+		normalizer->content = xstrdup(json_get_string(object, "prepend", where));
+		tokenizer->adds_space = true;
+	} else if (!strcmp(type, "Replace")) {
+		normalizer->pattern = read_pattern(object, where);
+		normalizer->content = xstrdup(json_get_string(object, "content", where));
+	} else {
+		die("%s: normalizer \"%.80s\" is not supported: Prepend, Replace and Sequence of them are", where, type);
+	}
+}
+
+static enum behavior read_behavior(const json_t *object, const char *where)
+{
+	const char *name = json_get_string(object, "behavior", where);
+	for (size_t i = 0; i < COUNT_OF(BEHAVIORS); i++)
+		if (!strcmp(name, BEHAVIORS[i]))
+			return (enum behavior)i;
+	die("%s: \"behavior\" is \"%.80s\": Isolated, Removed, Contiguous, MergedWithPrevious or MergedWithNext was expected",
+	    where, name);
+}
+
+static void read_metaspace(struct tokenizer *tokenizer, struct step *step, const json_t *object, const char *where)
+{
+	const json_t *scheme = json_object_get(object, "prepend_scheme");
+	const char *name = scheme ? json_get_string(object, "prepend_scheme", where)
+	                          : get_flag(object, "add_prefix_space", true, where) ? "always" : "never";
+	step->space = xstrdup(json_get_string(object, "replacement", where));
+	if (!*step->space)
+		die("%s: \"replacement\" is empty", where);
+	if (!strcmp(name, "always") || !strcmp(name, "first")) {
+		step->prefix = xstrdup(step->space);
+		step->prefix_at_start = !strcmp(name, "first");
+		tokenizer->adds_space = true;
+	} else if (strcmp(name, "never")) {
+		die("%s: \"prepend_scheme\" is \"%.80s\": always, first or never was expected", where, name);
+	}
+	if (get_flag(object, "split", true, where)) {
+		step->pattern = pattern_new(step->space, true, where);
+		step->behavior = MERGED_WITH_NEXT;
+	}
+}
+
+static void read_pre_tokenizer(struct tokenizer *tokenizer, const json_t *object, int depth, bool *byte_level,
+                               const char *where)
+{
+	if (!object || json_is_null(object))
+		return;
+	const char *type = type_of(object, where);
+	if (!strcmp(type, "Sequence") && depth < MAX_STEPS) {
+		size_t i;
+		json_t *part;
+		json_array_foreach(get_array(object, "pretokenizers", where), i, part)
+			read_pre_tokenizer(tokenizer, part, depth + 1, byte_level, where);
+		return;
+	}
+	if (tokenizer->n_steps == MAX_STEPS)
+		die("%s: more than %d pre-tokenizers", where, MAX_STEPS);
+	if (*byte_level)
+		die("%s: pre-tokenizer \"%.80s\" after \"ByteLevel\", which was expected last", where, type);
+	struct step *step = &tokenizer->steps[tokenizer->n_steps++];
+	if (!strcmp(type, "ByteLevel")) {
+		*byte_level = true;
+		if (get_flag(object, "add_prefix_space", true, where)) {
+			step->prefix = xstrdup(" ");
+			tokenizer->adds_space = true;
+		}
+		if (get_flag(object, "use_regex", true, where))
+			step->pattern = pattern_new(WORD_PATTERN, false, where);
+	} else if (!strcmp(type, "Split")) {
+		step->pattern = read_pattern(object, where);
+		step->behavior = read_behavior(object, where);
+		step->invert = get_flag(object, "invert", false, where);
+	} else if (!strcmp(type, "Digits")) {
+		step->pattern = pattern_new("\\p{N}", false, where);
+		step->behavior = get_flag(object, "individual_digits", false, where) ? ISOLATED : CONTIGUOUS;
+	} else if (!strcmp(type, "Metaspace")) {
+		read_metaspace(tokenizer, step, object, where);
+	} else {
+		die("%s: pre-tokenizer \"%.80s\" is not supported: ByteLevel, Split, Digits, Metaspace and Sequence are", where,
+		    type);
+	}
+}
+
+static void add_id(const struct tokenizer *tokenizer, struct buffer *ids, const json_t *id, const char *where)
+{
+	json_int_t value = json_integer_value(id);
+	if (!json_is_integer(id) || value < 0 || value >= tokenizer->bpe.tokens.count ||
+	    !*strings_at(&tokenizer->bpe.tokens, value))
+		die("%s: post_processor: an id of the vocabulary was expected", where);
+	buffer_append(ids, &(int32_t){(int32_t)value}, sizeof(int32_t));
+}
+
+/* TemplateProcessing's "single": special tokens around the sequence. */
+static void read_template(struct tokenizer *tokenizer, const json_t *object, const char *where)
+{
+	const json_t *known = json_object_get(object, "special_tokens");
+	bool sequence_met = false;
+	size_t i, j;
+	json_t *part, *id;
+	json_array_foreach(get_array(object, "single", where), i, part) {
+		if (json_object_get(part, "Sequence")) {
+			if (sequence_met)
+				die("%s: post_processor: the template holds the sequence twice", where);
+			sequence_met = true;
+			continue;
+		}
+		const char *name = json_string_value(json_object_get(json_object_get(part, "SpecialToken"), "id"));
+		const json_t *ids = name ? json_object_get(json_object_get(known, name), "ids") : NULL;
+		if (!json_is_array(ids))
+			die("%s: post_processor: part %zu of the template is neither the sequence nor a known special token", where, i);
+		json_array_foreach(ids, j, id)
+			add_id(tokenizer, sequence_met ? &tokenizer->suffix : &tokenizer->prefix, id, where);
+	}
+	if (!sequence_met)
+		die("%s: post_processor: the template has no sequence", where);
+}
+
+static void read_post_processor(struct tokenizer *tokenizer, const json_t *object, bool nested, const char *where)
+{
+	if (!object || json_is_null(object))
+		return;
+	const char *type = type_of(object, where);
+	bool done = tokenizer->prefix.size || tokenizer->suffix.size;
+	if (!strcmp(type, "Sequence") && !nested) {
+		size_t i;
+		json_t *part;
+		json_array_foreach(get_array(object, "processors", where), i, part)
+			read_post_processor(tokenizer, part, true, where);
+	} else if (!strcmp(type, "ByteLevel")) {
+		/* moves offsets only */
+	} else if (!strcmp(type, "TemplateProcessing") && !done) {
+		read_template(tokenizer, object, where);
+	} else if ((!strcmp(type, "RobertaProcessing") || !strcmp(type, "BertProcessing")) && !done) {
+		add_id(tokenizer, &tokenizer->prefix, json_array_get(json_object_get(object, "cls"), 1), where);
+		add_id(tokenizer, &tokenizer->suffix, json_array_get(json_object_get(object, "sep"), 1), where);
+	} else {
+		die("%s: post_processor \"%.80s\" is not supported there", where, type);
+	}
+}
+
+static int by_byte_then_longest(const void *a, const void *b)
+{
+	const struct added *left = a, *right = b;
+	unsigned char x = (unsigned char)left->text[0], y = (unsigned char)right->text[0];
+	if (x != y)
+		return x < y ? -1 : 1;
+	if (left->length != right->length)
+		return left->length > right->length ? -1 : 1;
+	return (left->id > right->id) - (left->id < right->id);
+}
+
+static void sort_added(struct added_set *set)
+{
+	if (!set->n_tokens)
+		return;
+	qsort(set->tokens, (size_t)set->n_tokens, sizeof *set->tokens, by_byte_then_longest);
+	for (int64_t i = set->n_tokens - 1, byte = 256; byte >= 0; byte--) {
+		while (i >= 0 && (unsigned char)set->tokens[i].text[0] >= byte)
+			i--;
+		set->start[byte] = i + 1;
+	}
+}
+
+static void normalize(const struct tokenizer *tokenizer, struct matcher *matcher, struct buffer work[2], const char **text,
+                      size_t *length);
+
+static void read_added_tokens(struct tokenizer *tokenizer, const json_t *document, const char *where)
+{
+	const json_t *list = json_object_get(document, "added_tokens");
+	if (list && !json_is_null(list) && !json_is_array(list))
+		die("%s: \"added_tokens\" is not an array", where);
+	struct matcher *matcher = matcher_new();
+	struct buffer work[2] = {0};
+	size_t i;
+	json_t *token;
+	tokenizer->is_special = xcalloc((size_t)tokenizer->bpe.tokens.count, sizeof *tokenizer->is_special);
+	json_array_foreach(list, i, token) {
+		const char *text = json_get_string(token, "content", where);
+		size_t length = strlen(text);
+		int32_t id = bpe_id(&tokenizer->bpe, text, length);
+		tokenizer->is_special[id] = get_flag(token, "special", false, where);
+		bool normalized = get_flag(token, "normalized", false, where);
+		if (normalized)
+			normalize(tokenizer, matcher, work, &text, &length);
+		if (!length)
+			continue;
+		struct added_set *set = normalized ? &tokenizer->normalized : &tokenizer->raw;
+		if (!(set->n_tokens & (set->n_tokens - 1)))
+			set->tokens = xreallocarray(set->tokens, (size_t)set->n_tokens * 2 + 1, sizeof *set->tokens);
+		set->tokens[set->n_tokens++] = (struct added){
+			.text = xstrndup(text, length),
+			.length = length,
+			.id = id,
+			.lstrip = get_flag(token, "lstrip", false, where),
+			.rstrip = get_flag(token, "rstrip", false, where),
+			.single_word = get_flag(token, "single_word", false, where),
+		};
+	}
+	sort_added(&tokenizer->raw);
+	sort_added(&tokenizer->normalized);
+	matcher_free(matcher);
+	buffer_free(&work[0]);
+	buffer_free(&work[1]);
+}
+
+/* The document as it is kept and written: without what we leave to the caller. */
+static void keep_document(struct tokenizer *tokenizer, const json_t *document)
+{
+	json_t *kept = json_copy((json_t *)document);
+	if (!kept || json_object_set_new(kept, "truncation", json_null()) ||
+	    json_object_set_new(kept, "padding", json_null()))
+		die("out of memory");
+	tokenizer->json = json_text(kept);
+	tokenizer->json_size = strlen(tokenizer->json);
+	json_decref(kept);
+}
+
+struct tokenizer *tokenizer_from_json(const json_t *document, const char *where)
+{
+	if (!json_is_object(document))
+		die("%s: not a tokenizer: an object was expected", where);
+	struct tokenizer *tokenizer = xcalloc(1, sizeof *tokenizer);
+	bool byte_level = false;
+	read_normalizer(tokenizer, json_object_get(document, "normalizer"), 0, where);
+	read_pre_tokenizer(tokenizer, json_object_get(document, "pre_tokenizer"), 0, &byte_level, where);
+	read_model(tokenizer, document, byte_level, where);
+	read_added_tokens(tokenizer, document, where);
+	read_post_processor(tokenizer, json_object_get(document, "post_processor"), false, where);
+	tokenizer->word_character = pattern_new("[\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\x{200c}\\x{200d}]", false, where);
+	keep_document(tokenizer, document);
+	return tokenizer;
+}
+
+static void free_added(struct added_set *set)
+{
+	for (int64_t i = 0; i < set->n_tokens; i++)
+		free(set->tokens[i].text);
+	free(set->tokens);
+}
+
+void tokenizer_free(struct tokenizer *tokenizer)
+{
+	if (!tokenizer)
+		return;
+	for (int i = 0; i < MAX_STEPS; i++) {
+		pattern_free(tokenizer->normalizers[i].pattern);
+		free(tokenizer->normalizers[i].content);
+		pattern_free(tokenizer->steps[i].pattern);
+		free(tokenizer->steps[i].prefix);
+		free(tokenizer->steps[i].space);
+	}
+	bpe_free(&tokenizer->bpe);
+	free_added(&tokenizer->raw);
+	free_added(&tokenizer->normalized);
+	buffer_free(&tokenizer->prefix);
+	buffer_free(&tokenizer->suffix);
+	pattern_free(tokenizer->word_character);
+	free(tokenizer->is_special);
+	free(tokenizer->json);
+	free(tokenizer);
+}
+
+/* --- what is known about it --- */
+
+const char *tokenizer_json(const struct tokenizer *tokenizer, size_t *size)
+{
+	*size = tokenizer->json_size;
+	return tokenizer->json;
+}
+
+uint64_t tokenizer_fingerprint(const struct tokenizer *tokenizer)
+{
+	return fingerprint(FINGERPRINT_START, tokenizer->json, tokenizer->json_size);
+}
+
+int64_t tokenizer_vocab_size(const struct tokenizer *tokenizer)
+{
+	return tokenizer->bpe.tokens.count;
+}
+
+int32_t tokenizer_id(const struct tokenizer *tokenizer, const char *token)
+{
+	return bpe_id(&tokenizer->bpe, token, strlen(token));
+}
+
+const char *tokenizer_token(const struct tokenizer *tokenizer, int32_t id)
+{
+	if (id < 0 || id >= tokenizer->bpe.tokens.count)
+		return NULL;
+	const char *token = strings_at(&tokenizer->bpe.tokens, id);
+	return *token ? token : NULL;
+}
+
+int32_t tokenizer_special(const struct tokenizer *tokenizer, enum special special)
+{
+	static const char *const names[N_SPECIAL][5] = {
+		[SPECIAL_BOS] = {"<s>", "<|begin_of_text|>", "<bos>", "[CLS]", "<|endoftext|>"},
+		[SPECIAL_EOS] = {"</s>", "<|end_of_text|>", "<eos>", "[SEP]", "<|endoftext|>"},
+		[SPECIAL_UNK] = {"<unk>", "[UNK]"},
+		[SPECIAL_PAD] = {"<pad>", "[PAD]"},
+		[SPECIAL_MASK] = {"<mask>", "[MASK]"},
+	};
+	if (special == SPECIAL_BOS && tokenizer->prefix.size)
+		return *(const int32_t *)(const void *)tokenizer->prefix.data;
+	if (special == SPECIAL_EOS && tokenizer->suffix.size)
+		return *(const int32_t *)(const void *)tokenizer->suffix.data;
+	if (special == SPECIAL_UNK && tokenizer->bpe.options.unk >= 0)
+		return tokenizer->bpe.options.unk;
+	for (int i = 0; i < 5 && names[special][i]; i++) {
+		int32_t id = tokenizer_id(tokenizer, names[special][i]);
+		if (id >= 0)
+			return id;
+	}
+	return -1;
+}
+
+/* --- encoding --- */
+
+struct encoder {
+	const struct tokenizer *tokenizer;
+	struct matcher *matcher;
+	struct bpe_worker *worker;
+	struct buffer *ids;
+	struct buffer clean, normalized[2], rewritten[MAX_STEPS];
+};
+
+struct encoder *encoder_new(const struct tokenizer *tokenizer)
+{
+	struct encoder *encoder = xcalloc(1, sizeof *encoder);
+	encoder->tokenizer = tokenizer;
+	encoder->matcher = matcher_new();
+	encoder->worker = bpe_worker_new(&tokenizer->bpe);
+	return encoder;
+}
+
+void encoder_free(struct encoder *encoder)
+{
+	if (!encoder)
+		return;
+	matcher_free(encoder->matcher);
+	bpe_worker_free(encoder->worker);
+	buffer_free(&encoder->clean);
+	buffer_free(&encoder->normalized[0]);
+	buffer_free(&encoder->normalized[1]);
+	for (int i = 0; i < MAX_STEPS; i++)
+		buffer_free(&encoder->rewritten[i]);
+	free(encoder);
+}
+
+static void append_text(struct buffer *buffer, const char *text)
+{
+	buffer_append(buffer, text, strlen(text));
+}
+
+static void replace(const struct normalizer *normalizer, struct matcher *matcher, struct buffer *out, const char *text,
+                    size_t length)
+{
+	size_t kept = 0, from = 0, start, end;
+	while (from <= length && pattern_find(normalizer->pattern, matcher, text, length, from, &start, &end)) {
+		buffer_append(out, text + kept, start - kept);
+		append_text(out, normalizer->content);
+		kept = end;
+		/* past an empty match by one character */
+		from = end > start ? end : end < length ? end + (size_t)utf8_next(text + end, length - end) : length + 1;
+	}
+	buffer_append(out, text + kept, length - kept);
+}
+
+static void normalize(const struct tokenizer *tokenizer, struct matcher *matcher, struct buffer work[2], const char **text,
+                      size_t *length)
+{
+	for (int i = 0; i < tokenizer->n_normalizers && *length; i++) {
+		const struct normalizer *normalizer = &tokenizer->normalizers[i];
+		struct buffer *out = &work[i % 2];
+		out->size = 0;
+		if (normalizer->pattern) {
+			replace(normalizer, matcher, out, *text, *length);
+		} else {
+			append_text(out, normalizer->content);
+			buffer_append(out, *text, *length);
+		}
+		*text = out->data;
+		*length = out->size;
+	}
+}
+
+/* Does what the step does to the text before it is cut. */
+static void rewrite(const struct step *step, struct buffer *out, const char **text, size_t *length, bool at_start)
+{
+	const char *prefix = step->prefix && (at_start || !step->prefix_at_start) ? step->prefix : NULL;
+	if (prefix && *length >= strlen(prefix) && !memcmp(*text, prefix, strlen(prefix)))
+		prefix = NULL;
+	if (prefix && step->space && **text == ' ')
+		prefix = NULL; /* the space becomes the prefix */
+	if (!prefix && !step->space)
+		return;
+	out->size = 0;
+	if (prefix)
+		append_text(out, prefix);
+	for (size_t at = 0; at < *length;) {
+		const char *space = step->space ? memchr(*text + at, ' ', *length - at) : NULL;
+		size_t end = space ? (size_t)(space - *text) : *length;
+		buffer_append(out, *text + at, end - at);
+		if (space)
+			append_text(out, step->space);
+		at = end + (space != NULL);
+	}
+	*text = out->data;
+	*length = out->size;
+}
+
+static void pre_tokenize(struct encoder *encoder, int number, const char *text, size_t length, bool at_start);
+
+/* Pieces of one text on their way to the next step; the last one waits because the next may join it. */
+struct cutting {
+	struct encoder *encoder;
+	const char *text;
+	int step;
+	bool at_start;
+	size_t start, end;
+	bool is_match;
+};
+
+static void let_go(struct cutting *cutting)
+{
+	const struct step *step = &cutting->encoder->tokenizer->steps[cutting->step];
+	if (cutting->end > cutting->start && !(cutting->is_match && step->behavior == REMOVED))
+		pre_tokenize(cutting->encoder, cutting->step + 1, cutting->text + cutting->start, cutting->end - cutting->start,
+		             cutting->at_start && !cutting->start);
+}
+
+static void cut(struct cutting *cutting, size_t start, size_t end, bool is_match)
+{
+	const struct step *step = &cutting->encoder->tokenizer->steps[cutting->step];
+	is_match ^= step->invert;
+	bool joins = cutting->end > cutting->start &&
+	             ((step->behavior == CONTIGUOUS && is_match == cutting->is_match) ||
+	              (step->behavior == MERGED_WITH_PREVIOUS && is_match && !cutting->is_match) ||
+	              (step->behavior == MERGED_WITH_NEXT && !is_match && cutting->is_match));
+	if (!joins) {
+		let_go(cutting);
+		cutting->start = start;
+	}
+	cutting->end = end;
+	cutting->is_match = is_match;
+}
+
+static void pre_tokenize(struct encoder *encoder, int number, const char *text, size_t length, bool at_start)
+{
+	const struct tokenizer *tokenizer = encoder->tokenizer;
+	if (number == tokenizer->n_steps) {
+		bpe_worker_encode(encoder->worker, text, length, encoder->ids);
+		return;
+	}
+	const struct step *step = &tokenizer->steps[number];
+	rewrite(step, &encoder->rewritten[number], &text, &length, at_start);
+	struct cutting cutting = {.encoder = encoder, .text = text, .step = number, .at_start = at_start};
+	size_t done = 0, from = 0, start, end;
+	while (from < length && step->pattern &&
+	       pattern_find(step->pattern, encoder->matcher, text, length, from, &start, &end)) {
+		if (start > done)
+			cut(&cutting, done, start, false);
+		if (end > start)
+			cut(&cutting, start, end, true);
+		done = end;
+		from = end > start ? end : end < length ? end + (size_t)utf8_next(text + end, length - end) : length;
+	}
+	if (done < length)
+		cut(&cutting, done, length, false);
+	let_go(&cutting);
+}
+
+/* The leftmost, longest added token at or after *at. */
+static const struct added *find_added(const struct added_set *set, const char *text, size_t length, size_t *at)
+{
+	for (; *at < length; ++*at) {
+		unsigned char byte = (unsigned char)text[*at];
+		for (int64_t i = set->start[byte]; i < set->start[byte + 1]; i++) {
+			const struct added *token = &set->tokens[i];
+			if (token->length <= length - *at && !memcmp(text + *at, token->text, token->length))
+				return token;
+		}
+	}
+	return NULL;
+}
+
+static size_t previous_character(const char *text, size_t at)
+{
+	do
+		at--;
+	while (((unsigned char)text[at] & 0xc0) == 0x80);
+	return at;
+}
+
+static bool is_word_character(struct encoder *encoder, const char *text, size_t start, size_t length)
+{
+	size_t size = (size_t)utf8_next(text + start, length - start), from, to;
+	return pattern_find(encoder->tokenizer->word_character, encoder->matcher, text + start, size, 0, &from, &to);
+}
+
+static bool stands_alone(struct encoder *encoder, const char *text, size_t length, size_t start, size_t end)
+{
+	return !(start && is_word_character(encoder, text, previous_character(text, start), length)) &&
+	       !(end < length && is_word_character(encoder, text, end, length));
+}
+
+/* Takes the white space along that the token wants. */
+static void widen(const struct added *token, const char *text, size_t length, size_t least, size_t *start, size_t *end)
+{
+	while (token->lstrip && *start > least && is_white_space(utf8_code_point(text + previous_character(text, *start))))
+		*start = previous_character(text, *start);
+	while (token->rstrip && *end < length && is_white_space(utf8_code_point(text + *end)))
+		*end += (size_t)utf8_next(text + *end, length - *end);
+}
+
+static void encode_plain(struct encoder *encoder, const char *text, size_t length, bool at_start)
+{
+	pre_tokenize(encoder, 0, text, length, at_start);
+}
+
+/* Ids of the set's tokens in the text; what lies between them goes to `rest`. */
+static void encode_around(struct encoder *encoder, const struct added_set *set, const char *text, size_t length,
+                          bool at_start, void (*rest)(struct encoder *, const char *, size_t, bool))
+{
+	size_t done = 0, at = 0;
+	const struct added *token;
+	while (set->n_tokens && (token = find_added(set, text, length, &at))) {
+		size_t start = at, end = at += token->length;
+		if (token->single_word && !stands_alone(encoder, text, length, start, end))
+			continue;
+		widen(token, text, length, done, &start, &end);
+		if (start > done)
+			rest(encoder, text + done, start - done, at_start && !done);
+		buffer_append(encoder->ids, &token->id, sizeof token->id);
+		done = end;
+		if (at < done)
+			at = done;
+	}
+	if (done < length)
+		rest(encoder, text + done, length - done, at_start && !done);
+}
+
+static void encode_part(struct encoder *encoder, const char *text, size_t length, bool at_start)
+{
+	normalize(encoder->tokenizer, encoder->matcher, encoder->normalized, &text, &length);
+	encode_around(encoder, &encoder->tokenizer->normalized, text, length, at_start, encode_plain);
+}
+
+void encoder_encode(struct encoder *encoder, const char *text, size_t length, bool add_special, struct buffer *ids)
+{
+	const struct tokenizer *tokenizer = encoder->tokenizer;
+	encoder->ids = ids;
+	if (!utf8_is_valid(text, length))
+		utf8_clean(&text, &length, &encoder->clean);
+	if (add_special)
+		buffer_append(ids, tokenizer->prefix.data, tokenizer->prefix.size);
+	encode_around(encoder, &tokenizer->raw, text, length, true, encode_part);
+	if (add_special)
+		buffer_append(ids, tokenizer->suffix.data, tokenizer->suffix.size);
+}
+
+/* --- decoding --- */
+
+/* "<0x0A>" is that byte; -1 if the token is none. */
+static int byte_of_token(const char *token)
+{
+	unsigned byte;
+	int end = 0;
+	return strlen(token) == 6 && sscanf(token, "<0x%2X>%n", &byte, &end) == 1 && end == 6 ? (int)byte : -1;
+}
+
+static void decode_plain(const struct tokenizer *tokenizer, const char *token, struct buffer *text)
+{
+	int byte = tokenizer->bpe.options.byte_fallback ? byte_of_token(token) : -1;
+	if (byte >= 0) {
+		buffer_append(text, &(char){(char)byte}, 1);
+		return;
+	}
+	for (const char *mark; (mark = strstr(token, "\xe2\x96\x81")); token = mark + 3) {
+		buffer_append(text, token, (size_t)(mark - token));
+		buffer_append(text, " ", 1);
+	}
+	append_text(text, token);
+}
+
+void tokenizer_decode(const struct tokenizer *tokenizer, const int32_t *ids, int64_t count, struct buffer *text)
+{
+	size_t before = text->size;
+	for (int64_t i = 0; i < count; i++) {
+		const char *token = tokenizer_token(tokenizer, ids[i]);
+		if (!token || tokenizer->is_special[ids[i]])
+			continue;
+		if (tokenizer->bpe.options.byte_level)
+			bpe_token_bytes(token, text);
+		else
+			decode_plain(tokenizer, token, text);
+	}
+	if (tokenizer->adds_space && text->size > before && text->data[before] == ' ')
+		memmove(text->data + before, text->data + before + 1, --text->size - before);
+}
