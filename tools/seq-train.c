@@ -9,7 +9,7 @@
 
 #include "data/tables.h"
 #include "model/metric.h"
-#include "model/rank.h"
+#include "model/recommend.h"
 #include "model/train.h"
 #include "nn/blas.h"
 #include "stream/cli.h"
@@ -442,39 +442,13 @@ static void train_epoch(struct run *run, struct packed *packed)
 	progress_end(&progress);
 }
 
-/* How many items score above each validation target, and the same: the whole catalog, in blocks of users. */
-static void rank_validation(const struct run *run, int32_t *greater, int32_t *equal)
-{
-	const struct model *model = run->model;
-	const int64_t block = 1024;
-	float *queries = xaligned((size_t)(block * model->width), sizeof *queries);
-	int32_t *top_item = xcalloc((size_t)block, sizeof *top_item);
-	float *top_score = xcalloc((size_t)block, sizeof *top_score);
-	struct ranker *ranker = ranker_new(model_item_vectors(model), model->n_items, model->width, "item vectors");
-	for (int64_t row = 0; row < run->valid.rows; row += block) {
-		int64_t rows = row + block < run->valid.rows ? block : run->valid.rows - row;
-		struct histories histories = {rows, run->valid.indptr + row, run->valid.item};
-		struct ranks ranks = {.rows = rows, .target = run->valid.target + row, .k = 1, .greater = greater + row,
-		                      .equal = equal + row, .top_item = top_item, .top_score = top_score};
-		if (!run->settings->keep_seen) {
-			ranks.seen_indptr = histories.indptr;
-			ranks.seen_item = histories.item;
-		}
-		model_queries(model, &histories, queries);
-		if (rank_queries(ranker, queries, &ranks) >= 0)
-			die("scores of validation are not finite after epoch %lld", (long long)run->epoch + 1);
-	}
-	ranker_free(ranker);
-	free(queries);
-	free(top_item);
-	free(top_score);
-}
-
 static void validate(const struct run *run, double *ndcg, double *recall)
 {
 	int64_t rows = run->valid.rows;
 	int32_t *greater = xcalloc((size_t)rows, sizeof *greater), *equal = xcalloc((size_t)rows, sizeof *equal);
-	rank_validation(run, greater, equal);
+	struct histories histories = packed_histories(&run->valid);
+	if (rank_targets(run->model, &histories, run->valid.target, !run->settings->keep_seen, greater, equal) >= 0)
+		die("scores of validation are not finite after epoch %lld", (long long)run->epoch + 1);
 	struct measures measures = measures_parse("ndcg@10,recall@10", NULL, 0);
 	*ndcg = *recall = 0;
 	for (int64_t row = 0; row < rows; row++) {
