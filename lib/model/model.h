@@ -49,6 +49,11 @@ struct architecture {
 	int64_t tokens_at_once;
 	/* Models that give whole rows of scores: scores is rows x n_items. NULL otherwise. */
 	void (*score)(const struct model *model, const struct histories *histories, float *scores);
+	/* Models that keep tables of their own in `state`; each may be NULL. */
+	void (*write)(struct bag_out *out, const struct model *model);         /* members after the parameters */
+	bool (*take)(struct model *model, const struct piece *member);         /* whether the member was its own */
+	bool (*is_complete)(const struct model *model);                        /* whether all of them came */
+	void (*release)(struct model *model);                                  /* frees state */
 };
 
 /* config: an object with at least "architecture"; stolen. Parameters are declared, not initialised. */
