@@ -31,6 +31,7 @@ options.add_argument("--split", default="test")
 options.add_argument("--seen", default="keep")
 options.add_argument("--item-prefix", default="i")
 options.add_argument("--expected", action="store_true")
+options.add_argument("--spoil", default="", help="put one wrong value into the ranking: target greater equal item user n_items")
 options = options.parse_args()
 os.makedirs(options.folder, exist_ok=True)
 
@@ -125,6 +126,20 @@ if options.order == "reverse":
     users.reverse()
 
 
+with open(os.path.join(options.folder, "run.trec"), "w") as run, open(os.path.join(options.folder, "qrels"), "w") as qrels:
+    for u in users:
+        qrels.write("%s 0 %s 1\n" % (user_id[u], item_id[target[u]]))
+        for place, i in enumerate(lists[u]):
+            run.write("%s Q0 %s %d %d synthetic\n" % (user_id[u], item_id[i], place + 1, -place))
+
+spoilt = {"target": (target, n_items), "greater": (greater, n_items), "equal": (equal, -1), "item": (lists[3], n_items),
+          "user": (user_id, user_id[4]), "targetless": (target, -1)}
+if options.spoil in spoilt:
+    spoilt[options.spoil][0][3] = spoilt[options.spoil][1]
+if options.spoil == "n_items":
+    n_items += 1
+
+
 def write_ranking(name, users, shard=1, shards=1):
     stream = Stream(name)
     details = {"catalog": catalog, "n_items": n_items, "split": options.split, "seen": options.seen, "model": "synthetic"}
@@ -143,11 +158,6 @@ write_ranking("ranking.tar", users)
 half = len(users) // 2
 write_ranking("ranking.1.tar", users[:half], 1, 2)
 write_ranking("ranking.2.tar", users[half:], 2, 2)
-with open(os.path.join(options.folder, "run.trec"), "w") as run, open(os.path.join(options.folder, "qrels"), "w") as qrels:
-    for u in users:
-        qrels.write("%s 0 %s 1\n" % (user_id[u], item_id[target[u]]))
-        for place, i in enumerate(lists[u]):
-            run.write("%s Q0 %s %d %d synthetic\n" % (user_id[u], item_id[i], place + 1, -place))
 
 
 # --- every figure from its definition

@@ -116,7 +116,7 @@ static char *help_text(void)
 	static const char examples[] =
 		"  seq-rank catalog.tar.zst model.tar.zst | rec-eval\n"
 		"  rec-eval -k 1,10,100 -m ndcg,hr,mrr@k sasrec.tar.zst\n"
-		"  rec-eval -u -m ndcg@10 run.tar.zst | sort -t '\t' -k 3n | head    # the users served worst\n"
+		"  rec-eval -u -m mrr run.tar.zst | sort -gk3 | head      # the users served worst\n"
 		"  rec-eval sasrec.tar.zst --versus popular.tar.zst\n"
 		"\nMeasures, of a user whose target has rank r (at a cut-off k: ndcg@10, or at those of -k):\n";
 	buffer_append(&text, examples, sizeof examples - 1);
@@ -312,6 +312,17 @@ static struct duel compare(const struct settings *settings, const struct cli *cl
 
 /* --- what every format says about how the figures came about --- */
 
+/* How the targets were held out, and in which order events of one time stand. */
+static void add_holdout(json_t *protocol, const struct sequences *sequences)
+{
+	char *time = xasprintf("time %lld", (long long)sequences->split_time);
+	json_object_set_new(protocol, "holdout", json_string(sequences->split_time == INT64_MIN ? "leave-one-out" : time));
+	free(time);
+	const char *order = json_string_value(json_object_get(sequences->meta, "ties"));
+	if (order)
+		json_object_set_new(protocol, "equal_times", json_string(order));
+}
+
 static json_t *protocol_of(const struct settings *settings, const struct run *run, const struct figures *figures)
 {
 	const struct ranking *ranking = &run->ranking;
@@ -320,12 +331,9 @@ static json_t *protocol_of(const struct settings *settings, const struct run *ru
 	const json_t *model = json_object_get(ranking->meta, "model");
 	if (json_is_string(model))
 		json_object_set_new(protocol, "model", json_string(json_string_value(model)));
-	const char *part = ranking->part == PART_TEST ? "test" : "validation";
-	char *split = run->sequences.complete && run->sequences.split_time != INT64_MIN
-		? xasprintf("time %lld, %s", (long long)run->sequences.split_time, part)
-		: xasprintf("%s%s", run->sequences.complete ? "leave-one-out, " : "", part);
-	json_object_set_new(protocol, "split", json_string(split));
-	free(split);
+	json_object_set_new(protocol, "split", json_string(ranking->part == PART_TEST ? "test" : "valid"));
+	if (run->sequences.complete)
+		add_holdout(protocol, &run->sequences);
 	json_object_set_new(protocol, "seen", json_string(ranking->seen_removed ? "removed" : "kept"));
 	json_object_set_new(protocol, "ties", json_string(ties_names[settings->ties]));
 	json_object_set_new(protocol, "items", json_integer(ranking->n_items));
@@ -382,10 +390,14 @@ static void write_protocol_text(const struct report *report)
 {
 	const struct slices *slices = &report->figures->slices;
 	const char *model = json_string_value(json_object_get(report->protocol, "model"));
+	const char *holdout = json_string_value(json_object_get(report->protocol, "holdout"));
+	const char *order = json_string_value(json_object_get(report->protocol, "equal_times"));
 	char a[32], b[32], c[32];
-	fprintf(report->out, "%s%s%s users (split: %s), targets ranked among all %s items, seen items %s.\n", model ? model : "",
-	        model ? ": " : "", grouped(slices->users[SLICE_ALL], a),
-	        json_string_value(json_object_get(report->protocol, "split")), grouped(report->run->ranking.n_items, b),
+	fprintf(report->out, "%s%s%s targets of %s users", model ? model : "", model ? ": " : "",
+	        report->run->ranking.part == PART_TEST ? "test" : "validation", grouped(slices->users[SLICE_ALL], a));
+	if (holdout)
+		fprintf(report->out, " (%s%s%s)", holdout, order ? ", equal times: " : "", order ? order : "");
+	fprintf(report->out, ", ranked among all %s items, seen items %s.\n", grouped(report->run->ranking.n_items, b),
 	        report->run->ranking.seen_removed ? "removed" : "kept");
 	if (slices->users[SLICE_ALL] != report->run->ranking.n_users)
 		fprintf(report->out, "%s more users have no target and are left out.\n",
