@@ -50,21 +50,22 @@ static int32_t *slot_of(const struct strings *strings, const char *text, size_t 
 	}
 }
 
-/* Keeps the index at most half full; rows added since the last look-up are put in. Of equal strings the first stays. */
+/* Room in the index for `rows`, at most half full, and every row there is put in. Of equal strings the first stays. */
 static void index_rows(struct strings *strings, int64_t rows)
 {
-	if (rows * 2 <= strings->n_slots)
-		return;
-	strings->n_slots = 64;
-	while (strings->n_slots < rows * 4)
-		strings->n_slots *= 2;
-	strings->slot = xreallocarray(strings->slot, (size_t)strings->n_slots, sizeof *strings->slot);
-	memset(strings->slot, -1, (size_t)strings->n_slots * sizeof *strings->slot);
-	for (int64_t row = 0; row < strings->count; row++) {
-		const char *text = strings_at(strings, row);
+	if (rows * 2 > strings->n_slots) {
+		strings->n_slots = 64;
+		while (strings->n_slots < rows * 4)
+			strings->n_slots *= 2;
+		strings->slot = xreallocarray(strings->slot, (size_t)strings->n_slots, sizeof *strings->slot);
+		memset(strings->slot, -1, (size_t)strings->n_slots * sizeof *strings->slot);
+		strings->n_indexed = 0;
+	}
+	for (; strings->n_indexed < strings->count; strings->n_indexed++) {
+		const char *text = strings_at(strings, strings->n_indexed);
 		int32_t *slot = slot_of(strings, text, strlen(text));
 		if (*slot < 0)
-			*slot = (int32_t)row;
+			*slot = (int32_t)strings->n_indexed;
 	}
 }
 
@@ -83,6 +84,7 @@ int64_t strings_intern(struct strings *strings, const char *text, size_t length)
 	if (*slot < 0) {
 		*slot = (int32_t)strings->count;
 		strings_add(strings, text, length);
+		strings->n_indexed = strings->count;
 	}
 	return *slot;
 }

@@ -12,7 +12,7 @@ struct strings {
 	int64_t *start;
 	int64_t count, capacity;
 	int32_t *slot;      /* open-addressing index from string to row, built on the first look-up or interning */
-	int64_t n_slots;
+	int64_t n_slots, n_indexed;
 };
 
 void strings_add(struct strings *strings, const char *text, size_t length);
