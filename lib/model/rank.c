@@ -23,7 +23,7 @@ struct best {
 struct selection {
 	struct best *heap;           /* the worst of the best on top */
 	int32_t n, k;
-	float bar;                   /* a score below it changes nothing: -inf until there are k */
+	float bar;                   /* a score below it changes nothing: -inf until there are k, +inf where k is 0 */
 	const int32_t *seen;         /* sorted, without repetitions and the target */
 	int64_t n_seen;
 	int32_t target;              /* -1: none */
@@ -124,14 +124,14 @@ static struct selections selections_new(const struct ranks *ranks, int parts)
 	int64_t n = ranks->rows * parts, base = ranks->seen_indptr ? ranks->seen_indptr[0] : 0;
 	int64_t n_seen = ranks->seen_indptr ? ranks->seen_indptr[ranks->rows] - base : 0;
 	all.selection = xcalloc((size_t)n, sizeof *all.selection);
-	all.heap = xreallocarray(NULL, (size_t)n, (size_t)ranks->k * sizeof *all.heap);
+	all.heap = xreallocarray(NULL, (size_t)n, ((size_t)ranks->k + 1) * sizeof *all.heap);
 	all.seen = xreallocarray(NULL, (size_t)n_seen + 1, sizeof *all.seen);
 	if (n_seen)
 		memcpy(all.seen, ranks->seen_item + base, (size_t)n_seen * sizeof *all.seen);
 	for (int64_t i = 0; i < n; i++) {
 		struct selection *selection = &all.selection[i];
 		int64_t row = i / parts;
-		*selection = (struct selection){.heap = all.heap + i * ranks->k, .k = ranks->k, .bar = -INFINITY,
+		*selection = (struct selection){.heap = all.heap + i * ranks->k, .k = ranks->k, .bar = ranks->k ? -INFINITY : INFINITY,
 		                                .target = ranks->target ? ranks->target[row] : -1,
 		                                .target_score = INFINITY};
 		if (n_seen) {
@@ -159,7 +159,8 @@ static void answer(const struct ranks *ranks, int64_t row, struct selection *par
 		whole->greater += parts[part].greater;
 		whole->equal += parts[part].equal;
 	}
-	qsort(whole->heap, (size_t)whole->n, sizeof *whole->heap, compare_best);
+	if (whole->n)
+		qsort(whole->heap, (size_t)whole->n, sizeof *whole->heap, compare_best);
 	for (int32_t i = 0; i < ranks->k; i++) {
 		bool there = i < whole->n;
 		ranks->top_item[row * ranks->k + i] = there ? whole->heap[i].item : -1;

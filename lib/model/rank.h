@@ -26,7 +26,7 @@ struct ranks {
 	const int64_t *seen_indptr;
 	const int32_t *seen_item;
 	const int32_t *target;     /* (rows), never left out; NULL: greater and equal are not computed and may be NULL */
-	int32_t k;                 /* at least 1 */
+	int32_t k;                 /* 0: counts alone, the lists may be NULL */
 
 	int32_t *greater, *equal;  /* (rows): other items that score above, and the same as, the target */
 	int32_t *top_item;         /* (rows, k), best first; where fewer than k items are left, -1 ... */
