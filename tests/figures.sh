@@ -22,7 +22,7 @@ export LC_ALL=C
 td=(--norm original --heads 1 --hidden-size 64 --layers 2 --intermediate-size 64 --activation relu --dropout 0.1
     --scale-embedding yes --positions start --initialiser normal --epochs 100 --patience 10 --batch-size 128)
 recbole=(--norm post --input-norm yes --heads 2 --hidden-size 64 --layers 2 --intermediate-size 256 --activation gelu
-         --dropout 0.5 --scale-embedding no --positions start --initialiser normal --max-length 50 --epochs 100 --patience 10)
+         --dropout 0.5 --attention-output-dropout 0.5 --activation-dropout 0 --scale-embedding no --positions start --initialiser normal --max-length 50 --epochs 100 --patience 10)
 
 # name, set, seen items, targets HR@10 and NDCG@10 with what may lie between, then the options of seq-train
 figure() {
