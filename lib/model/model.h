@@ -55,14 +55,23 @@ struct architecture {
 	bool (*is_complete)(const struct model *model);                        /* whether all of them came */
 	void (*release)(struct model *model);                                  /* frees state */
 };
+extern const struct architecture sasrec_architecture, gru_architecture, popular_architecture, markov_architecture;
+
+/* For declare: the value of a key of the config, where it is missing set to `fallback`; dies where it does not fit. */
+int64_t config_int(struct model *model, const char *key, int64_t fallback, int64_t low, int64_t high, const char *where);
+double config_real(struct model *model, const char *key, double fallback, double low, double high, const char *where);
+bool config_bool(struct model *model, const char *key, bool fallback, const char *where);
+/* The index in the NULL-terminated list of names. */
+int config_choice(struct model *model, const char *key, const char *const names[], int fallback, const char *where);
 
 /* config: an object with at least "architecture"; stolen. Parameters are declared, not initialised. */
 struct model *model_new(json_t *config, int64_t n_items, const char *catalog, const char *where);
 /* The longest history the model looks at; 0: no limit. */
 int64_t model_max_length(const struct model *model);
 /*
- * Query vectors of whole histories (their latest max_length items), rows x width, without dropout. Works in blocks of
- * its own: any number of rows in bounded memory. An empty history gives a query of zeros.
+ * Query vectors of whole histories (their latest max_length items), rows x width, without dropout. A history's vector
+ * has the same bits whatever else is asked with it: each is computed alone, in parallel over histories. An empty
+ * history gives a query of zeros.
  */
 void model_queries(const struct model *model, const struct histories *histories, float *queries);
 /* n_items x width, borrowed from the model. */
@@ -77,7 +86,7 @@ struct model_loader {
 	char id[17];
 	/* private */
 	json_t *meta;
-	int64_t n_loaded;
+	bool *loaded;            /* by parameter */
 };
 bool model_take(struct model_loader *loader, const struct piece *piece);
 void model_free(struct model *model);

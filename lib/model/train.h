@@ -49,7 +49,7 @@ struct training_result {
 	double rate;           /* of this step */
 };
 /*
- * One update. targets is packed as histories->item is: what follows each input, -1 for no loss. Sequences are at most
+ * One update. targets[i] is what follows histories->item[i], -1 for no loss. Sequences are at most
  * model_max_length() long. seed: of dropout and negatives of this batch, drawn anew by the caller for every step.
  * Dies naming tensor and step where loss, gradient or parameter is not finite. Without any target nothing happens.
  */

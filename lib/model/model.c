@@ -1,0 +1,251 @@
+#include "model/model.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct architecture *const architectures[] = {
+	&sasrec_architecture, &gru_architecture, &popular_architecture, &markov_architecture,
+};
+
+/* --- config --- */
+
+static json_t *config_value(struct model *model, const char *key, json_t *fallback)
+{
+	json_t *value = json_object_get(model->config, key);
+	if (!value) {
+		json_object_set_new(model->config, key, fallback);
+		return fallback;
+	}
+	json_decref(fallback);
+	return value;
+}
+
+int64_t config_int(struct model *model, const char *key, int64_t fallback, int64_t low, int64_t high, const char *where)
+{
+	config_value(model, key, json_integer(fallback));
+	return json_get_int(model->config, key, low, high, where);
+}
+
+double config_real(struct model *model, const char *key, double fallback, double low, double high, const char *where)
+{
+	config_value(model, key, json_real(fallback));
+	double value = json_get_number(model->config, key, where);
+	if (!(value >= low && value <= high))
+		die("%s: \"%s\" is %g, from %g to %g was expected", where, key, value, low, high);
+	return value;
+}
+
+bool config_bool(struct model *model, const char *key, bool fallback, const char *where)
+{
+	config_value(model, key, json_boolean(fallback));
+	return json_get_bool(model->config, key, where);
+}
+
+int config_choice(struct model *model, const char *key, const char *const names[], int fallback, const char *where)
+{
+	config_value(model, key, json_string(names[fallback]));
+	const char *name = json_get_string(model->config, key, where);
+	struct buffer known = {0};
+	for (int i = 0; names[i]; i++) {
+		if (!strcmp(names[i], name))
+			return i;
+		buffer_append(&known, i ? ", " : "", i ? 2 : 0);
+		buffer_append(&known, names[i], strlen(names[i]));
+	}
+	buffer_append(&known, "", 1);
+	die("%s: \"%s\" is \"%s\", one of %s was expected", where, key, name, known.data);
+}
+
+/* --- models --- */
+
+static const struct architecture *architecture_of(struct model *model, const char *where)
+{
+	const char *names[COUNT_OF(architectures) + 1] = {0};
+	for (size_t i = 0; i < COUNT_OF(architectures); i++)
+		names[i] = architectures[i]->name;
+	json_get_string(model->config, "architecture", where);
+	return architectures[config_choice(model, "architecture", names, 0, where)];
+}
+
+struct model *model_new(json_t *config, int64_t n_items, const char *catalog, const char *where)
+{
+	if (n_items < 1 || n_items > INT32_MAX)
+		die("%s: %lld items, 1 to %d were expected", where, (long long)n_items, INT32_MAX);
+	struct model *model = xcalloc(1, sizeof *model);
+	model->config = config;
+	model->n_items = n_items;
+	strncpy(model->catalog, catalog, sizeof model->catalog - 1);
+	model->architecture = architecture_of(model, where);
+	model->architecture->declare(model, where);
+	if (model->item_vectors)
+		model->width = model->item_vectors->columns;
+	params_allocate(&model->params);
+	return model;
+}
+
+void model_free(struct model *model)
+{
+	if (!model)
+		return;
+	if (model->architecture->release)
+		model->architecture->release(model);
+	else
+		free(model->state);
+	params_free(&model->params);
+	json_decref(model->config);
+	free(model);
+}
+
+int64_t model_max_length(const struct model *model)
+{
+	return json_integer_value(json_object_get(model->config, "max_length"));
+}
+
+const float *model_item_vectors(const struct model *model)
+{
+	return model->item_vectors->value;
+}
+
+static void query(struct tape *tape, const struct model *model, const struct histories *histories, int64_t row,
+	float *query)
+{
+	int64_t indptr[2] = { histories->indptr[row], histories->indptr[row + 1] }, longest = model_max_length(model);
+	if (longest && indptr[1] - indptr[0] > longest)
+		indptr[0] = indptr[1] - longest;
+	if (indptr[1] == indptr[0]) {
+		memset(query, 0, (size_t)model->width * sizeof *query);
+		return;
+	}
+	struct histories one = { 1, indptr, histories->item };
+	tape_begin(tape, NULL, 0, 0);
+	const struct array *hidden = model->architecture->hidden(tape, model, &one);
+	memcpy(query, hidden->value + (hidden->rows - 1) * hidden->stride, (size_t)model->width * sizeof *query);
+}
+
+void model_queries(const struct model *model, const struct histories *histories, float *queries)
+{
+	#pragma omp parallel
+	{
+		struct tape tape = {0};
+		#pragma omp for schedule(dynamic, 16)
+		for (int64_t row = 0; row < histories->rows; row++)
+			query(&tape, model, histories, row, queries + row * model->width);
+		tape_free(&tape);
+	}
+}
+
+/* --- streams --- */
+
+void model_write(struct bag_out *out, const struct model *model, uint64_t id, const char *tokenizer)
+{
+	json_t *details = json_pack("{s:s, s:s, s:I}", "architecture", model->architecture->name, "catalog", model->catalog,
+		"items", (json_int_t)model->n_items);
+	if (tokenizer)
+		json_object_set_new(details, "tokenizer", json_string(tokenizer));
+	bag_begin(out, "model", id, 1, 1, details);
+	bag_add_json(out, "config.json", model->config);
+	for (int i = 0; i < model->params.count; i++) {
+		char name[sizeof model->params.list[i]->name + 4];
+		snprintf(name, sizeof name, "%s.npy", model->params.list[i]->name);
+		struct tensor tensor = param_tensor(model->params.list[i]);
+		bag_add_tensor(out, name, &tensor);
+	}
+	if (model->architecture->write)
+		model->architecture->write(out, model);
+	bag_end(out);
+}
+
+static void take_meta(struct model_loader *loader, const struct piece *piece)
+{
+	model_free(loader->model);
+	json_decref(loader->meta);
+	free(loader->loaded);
+	*loader = (struct model_loader){ .meta = json_incref(piece->json) };
+	strncpy(loader->id, json_get_string(piece->json, "id", piece->where), sizeof loader->id - 1);
+}
+
+static void take_config(struct model_loader *loader, const struct piece *piece)
+{
+	if (loader->model)
+		die("%s: a second config.json", piece->where);
+	const char *catalog = json_get_string(loader->meta, "catalog", piece->where);
+	int64_t n_items = json_get_int(loader->meta, "items", 1, INT32_MAX, piece->where);
+	loader->model = model_new(json_parse(piece->bytes, piece->size, piece->where), n_items, catalog, piece->where);
+	loader->loaded = xcalloc((size_t)loader->model->params.count, sizeof *loader->loaded);
+}
+
+static struct param *param_of(const struct model_loader *loader, const struct piece *piece, int *index)
+{
+	const struct params *params = &loader->model->params;
+	for (int i = 0; i < params->count; i++) {
+		size_t length = strlen(params->list[i]->name);
+		if (!strncmp(piece->name, params->list[i]->name, length) && !strcmp(piece->name + length, ".npy")) {
+			*index = i;
+			return params->list[i];
+		}
+	}
+	return NULL;
+}
+
+static void take_param(struct model_loader *loader, const struct piece *piece)
+{
+	int index;
+	struct param *param = param_of(loader, piece, &index);
+	if (!param)
+		die("%s: not a parameter of %s", piece->where, loader->model->architecture->name);
+	struct tensor tensor, expected = param_tensor(param);
+	npy_parse(piece->bytes, piece->size, &tensor, piece->where);
+	if (tensor.n_dims != expected.n_dims || memcmp(tensor.shape, expected.shape,
+	    (size_t)tensor.n_dims * sizeof *tensor.shape) != 0) {
+		char is[128], should_be[128];
+		die("%s: %s, %s was expected", piece->where, tensor_describe(&tensor, is), tensor_describe(&expected, should_be));
+	}
+	float *values = tensor_as(&tensor, F4, piece->where);
+	memcpy(param->value, values, tensor_bytes(&expected));
+	free(values);
+	loader->loaded[index] = true;
+}
+
+static void take_member(struct model_loader *loader, const struct piece *piece)
+{
+	if (!strcmp(piece->name, "config.json")) {
+		take_config(loader, piece);
+		return;
+	}
+	if (!loader->model)
+		die("%s: a member before config.json", piece->where);
+	const struct architecture *architecture = loader->model->architecture;
+	if (!architecture->take || !architecture->take(loader->model, piece))
+		take_param(loader, piece);
+}
+
+static void take_end(struct model_loader *loader, const struct piece *piece)
+{
+	const struct model *model = loader->model;
+	if (!model)
+		die("%s: the model has no config.json", piece->where);
+	for (int i = 0; i < model->params.count; i++)
+		if (!loader->loaded[i])
+			die("%s: %s.npy is missing", piece->where, model->params.list[i]->name);
+	if (model->architecture->is_complete && !model->architecture->is_complete(model))
+		die("%s: parts of the model are missing", piece->where);
+	loader->complete = true;
+	json_decref(loader->meta);
+	free(loader->loaded);
+	loader->meta = NULL;
+	loader->loaded = NULL;
+}
+
+bool model_take(struct model_loader *loader, const struct piece *piece)
+{
+	if (strcmp(piece->group, "model"))
+		return false;
+	switch (piece->kind) {
+	case PIECE_META: take_meta(loader, piece); break;
+	case PIECE_MEMBER: take_member(loader, piece); break;
+	case PIECE_END: take_end(loader, piece); break;
+	case PIECE_CHUNK: die("%s: a table's chunk in a model", piece->where);
+	}
+	return true;
+}
