@@ -17,8 +17,9 @@ static const char *const user_names[] = {
 static const char *const item_names[] = {
 	"itemid", "item", "iid", "parentasin", "asin", "movieid", "movie", "productid", "product", "sku", "isbn", "bookid",
 	"articleid", "newsid", "trackid", "songid", "artistid", "videoid", "businessid", "gmapid", "gameid", "stockcode",
-	"contentid", "id", NULL,
+	"contentid", NULL,
 };
+static const char *const id_names[] = {"id", NULL}; /* of items in their own file only: among events it numbers rows */
 static const char *const time_names[] = {
 	"timestamp", "time", "unixreviewtime", "unixtime", "datetime", "date", "eventtime", "eventdate", "createdat",
 	"reviewtime", "invoicedate", "tdat", "ts", NULL,
@@ -228,6 +229,8 @@ void dataset_read_items(struct dataset *dataset, const char *path, const struct 
 	struct progress progress;
 	struct table *table = open_table(path, reading, &progress);
 	int id = find_column(table, reading->item, item_names, "item id");
+	if (id < 0)
+		id = find_usual(table, id_names);
 	if (id < 0)
 		die_column(table, "item id column by a usual name (name it with --item-id-column)");
 	int *column = find_attributes(&dataset->attributes, table, id, attributes);

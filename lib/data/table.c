@@ -49,10 +49,14 @@ static void report_line(struct table *table, char *text)
 	if (!table->skip_bad || !table->column)
 		die("%s: %s", table_name(table), text);
 	table->skipped++;
-	if (table->first_problem)
+	if (table->first_problem) {
 		free(text);
-	else
-		table->first_problem = text;
+		return;
+	}
+	table->first_problem = text;
+	for (; *text; text++) /* it will be part of a line */
+		if ((unsigned char)*text < ' ' || *text == 127)
+			*text = '?';
 }
 
 static const char *name_of(const struct table *table, int column)

@@ -1,0 +1,43 @@
+/* CSV and TSV as events and as items, with and without --skip-bad: the last byte of the input says which. */
+#include <string.h>
+
+#include "data/dataset.h"
+
+static const struct cli cli = {.quiet = true};
+
+/* What table.h promises of every row. */
+static void walk(const char *path, bool skip_bad)
+{
+	struct table *table = table_open(path, 0, skip_bad);
+	while (table_next(table))
+		for (int i = 0; i < table_columns(table); i++) {
+			size_t length;
+			const char *text = table_field(table, i, &length);
+			if (strlen(text) != length || length > FIELD_MAX)
+				__builtin_trap();
+		}
+	table_close(table);
+}
+
+static void fuzz_one(const char *path, const uint8_t *data, size_t size)
+{
+	int mode = size ? data[size - 1] : 0;
+	struct reading reading = {.cli = &cli, .skip_bad = mode & 1};
+	struct dataset dataset = {0};
+	walk(path, mode & 1);
+	if (mode & 2)
+		dataset_read_items(&dataset, path, &reading, NULL);
+	else
+		dataset_read_events(&dataset, path, &reading);
+	struct rng rng;
+	rng_seed(&rng, 1);
+	dataset_order(&dataset, mode & 4 ? &rng : NULL);
+	dataset_deduplicate(&dataset, (enum duplicates)(mode >> 3 & 1) + 1);
+	dataset_core(&dataset, 2, 2);
+	dataset_compact(&dataset, mode & 16);
+	struct dataset_facts facts;
+	dataset_describe(&dataset, &facts);
+	dataset_free(&dataset);
+}
+
+#include "fuzz.h"

@@ -1,0 +1,370 @@
+#!/usr/bin/env bats
+load helpers
+
+setup() {
+	cd "$BATS_TEST_TMPDIR" || exit
+	printf 'user_id,item_id,timestamp\nu1,b,3\nu2,a,1\nu1,a,1\nu1,c,2\nu2,b,2\n' >events.csv
+	printf 'item_id,title,brand\na,Red pen,Bic\nb,"Ink, blue",\nz,Never sold,Bic\n' >items.csv
+}
+
+# member FILE NAME
+member() {
+	tar --zstd -xOf "$1" "$2"
+}
+
+# sequences FILE: a line a user, "user: item item ..."
+sequences() {
+	rm -rf seen && mkdir seen && tar --zstd -xf "$1" -C seen
+	python3 - <<-'END'
+		import numpy
+		users = open("seen/sequences/000000.user_id.txt").read().split("\n")[:-1]
+		items = open("seen/catalog/000000.item_id.txt").read().split("\n")[:-1]
+		indptr, item = (numpy.load(f"seen/sequences/000000.{name}.npy") for name in ("indptr", "item"))
+		for i, user in enumerate(users):
+		    print(user + ":", *(items[k] for k in item[indptr[i]:indptr[i + 1]]))
+	END
+}
+
+# makes EVENTS-TEXT EXPECTED-SEQUENCES OPTION...
+makes() {
+	local text=$1 expected=$2
+	shift 2
+	printf "%b" "$text" | seq-tokenize -q "$@" -o made.tar.zst
+	output=$(sequences made.tar.zst | paste -sd/ -)
+	[ "$output" = "$expected" ] || { printf 'expected %s, made %s\n' "$expected" "$output"; return 1; }
+}
+
+# wrong TEXT MESSAGE OPTION...: fatal, and counted with --skip-bad
+wrong() {
+	local text=$1 message=$2
+	shift 2
+	printf "%b" "$text" >wrong.csv
+	rm -f wrong.tar.zst
+	fails seq-tokenize "$@" wrong.csv -o wrong.tar.zst
+	says "seq-tokenize: wrong.csv: $message"
+	[ ! -e wrong.tar.zst ]
+	seq-tokenize --skip-bad "$@" wrong.csv 2>said >wrong.tar.zst
+	output=$(<said)
+	says "wrong rows left out, the first: wrong.csv: $message"
+}
+
+H='user_id,item_id,timestamp\n'
+
+@test "events become sequences, oldest first, users and items in order of appearance" {
+	seq-tokenize events.csv >s.tar.zst 2>said
+	output=$(<said)
+	says "2 users, 3 items, 5 events; 2.5 events a user"
+	[ "$(sequences s.tar.zst | paste -sd/ -)" = "u1: a c b/u2: a b" ]
+	[ "$(member s.tar.zst catalog/000000.item_id.txt | paste -sd' ' -)" = "b a c" ]
+	[ "$(tar --zstd -tf s.tar.zst | paste -sd' ' -)" = "catalog/meta.json catalog/000000.item_id.txt catalog/end.json\
+ sequences/meta.json sequences/000000.user_id.txt sequences/000000.indptr.npy sequences/000000.item.npy\
+ sequences/000000.timestamp.npy sequences/end.json log/00-seq-tokenize.json" ]
+	[ "$(python3 -c 'import numpy; print(*numpy.load("seen/sequences/000000.timestamp.npy"))')" = "1 2 3 1 2" ]
+}
+
+@test "stdin, -, zstd and a file give the same bytes" {
+	zstd -q events.csv
+	seq-tokenize -q --no-history events.csv >a
+	seq-tokenize -q --no-history <events.csv >b
+	seq-tokenize -q --no-history - <events.csv >c
+	seq-tokenize -q --no-history events.csv.zst -o d
+	cmp a b && cmp a c && cmp a d
+}
+
+@test "several files of events are one" {
+	printf 'user_id\titem_id\ttimestamp\nu3\ta\t9\n' >more.tsv
+	seq-tokenize -q events.csv more.tsv -o s.tar.zst
+	[ "$(sequences s.tar.zst | paste -sd/ -)" = "u1: a c b/u2: a b/u3: a" ]
+	printf 'user_id,item_id\nu3,a\n' >more.csv
+	fails seq-tokenize events.csv more.csv -o s2.tar.zst
+	says "more.csv: no time column, unlike the events before"
+}
+
+@test "BOM, CRLF, quoted line breaks, semicolons, tabs, RecBole's types" {
+	makes '\xef\xbb\xbfuser_id,item_id,timestamp\r\nu,b,2\r\n\r\nu,a,1\r\n' "u: a b"
+	makes 'user_id,note,item_id\nu,"one\ntwo, ""three""",b\nu,,a\n' "u: b a"
+	makes 'user_id;item_id\nu;b,c\n' "u: b,c"
+	makes 'user_id:token\titem_id:token\ttimestamp:float\nu\t5"\t2\nu\ta b\t1.0\n' 'u: a b 5"'
+	makes 'user_id,item_id\nu|1,b\n' "u|1: b"
+	makes 'user_id|item_id\nu|b\n' "u: b"
+	makes 'user_id,item_id|x\nu,b|2\n' "u,b: 2" --delimiter '|' --user-column user_id,item_id --item-column x
+}
+
+@test "usual names of columns, and names given" {
+	makes 'overall,reviewerID,asin,unixReviewTime\n5,u,b,2\n5,u,a,1\n' "u: a b"
+	makes 'userId,movieId,rating,timestamp\nu,b,4,2\nu,a,4,1\n' "u: a b"
+	makes 'Customer ID,Stock-Code,InvoiceDate\nu,b,2010-12-02\nu,a,2010-12-01 08:26:00\n' "u: a b"
+	makes 'who,what,when\nu,b,2\nu,a,1\n' "u: a b" --user-column who --item-column what --time-column when
+	makes 'session_id,user_id,item_id\ns,u,b\ns,u,a\n' "s: b a" --user-column session_id
+	fails seq-tokenize --user-column who events.csv -o x
+	says "seq-tokenize: events.csv: no column who (the user); the columns are user_id, item_id, timestamp"
+	printf '1,2,3\n4,5,6\n' >bare.csv
+	fails seq-tokenize bare.csv -o x
+	says "bare.csv: no user column by a usual name (name it with --user-column); the columns are 1, 2, 3"
+	fails seq-tokenize --time-column item_id events.csv -o x
+	says "column item_id cannot be two things at once"
+	printf 'user_id,user_id,item_id\n' >twice.csv
+	fails seq-tokenize --user-column user_id twice.csv -o x
+	says "two columns are called user_id"
+}
+
+@test "times: integers, decimals, dates; ties keep the file's order or are shuffled by the seed" {
+	makes "${H}u,c,1.75\nu,b,1.5\nu,a,1\n" "u: a b c"
+	makes "${H}u,c,2020-01-01T00:00:00+01:00\nu,b,2019-12-31T23:30:00Z\nu,a,2019-12-31\n" "u: a c b"
+	makes "${H}u,c,5\nu,b,5\nu,a,5\nu,z,1\n" "u: z c b a"
+	text=$H
+	for i in 1 2 3 4 5 6 7 8; do text+="u,$i,7\n"; done
+	makes "${text}u,z,1\n" "u: z 1 2 3 4 5 6 7 8"
+	printf '%b' "$text" >ties.csv
+	for seed in 1 1 2; do
+		seq-tokenize -q --ties shuffle --seed $seed ties.csv -o "s$seed.tar.zst"
+		sequences "s$seed.tar.zst" >>shuffled
+	done
+	[ "$(sort shuffled | uniq | wc -l)" = 2 ]
+	[ "$(tr ' ' '\n' <shuffled | sort | uniq -c | awk '/[0-9]$/ { print $1 }' | sort -u)" = 3 ]
+	seq-tokenize ties.csv 2>&1 >s | grep -F "100.0 % of the users have their last two events at the same second"
+}
+
+@test "no time column: the order of the file, and no timestamps" {
+	makes 'user_id,item_id\nu,b\nu,a\n' "u: b a"
+	[ ! -e seen/sequences/000000.timestamp.npy ]
+}
+
+@test "duplicates: kept, the first, the last" {
+	text="${H}u,a,1\nu,b,2\nu,a,3\nu,a,4\nv,a,1\n"
+	makes "$text" "u: a b a a/v: a"
+	makes "$text" "u: a b/v: a" --duplicates first
+	makes "$text" "u: b a/v: a" --duplicates last
+}
+
+@test "k-core: repeated until it is stable" {
+	text='user_id,item_id\nu,a\nu,b\nu,c\nv,a\nv,b\nw,c\n'
+	makes "$text" "u: a b c/v: a b" --min-user 2
+	# without w, c has one event; without c, u keeps two
+	makes "$text" "u: a b/v: a b" --min-user 2 --min-item 2
+	[ "$(tr '\n' ' ' <seen/catalog/000000.item_id.txt)" = "a b " ]
+	printf "%b" "$text" >core.csv
+	fails seq-tokenize --min-user 4 core.csv -o x
+	says "--min-user 4 --min-item 0 leave no events of 6"
+}
+
+@test "the catalog: the items file's order, then the unseen; --min-item drops what is too rare" {
+	seq-tokenize --items items.csv events.csv -o s.tar.zst 2>said
+	[ "$(member s.tar.zst catalog/000000.item_id.txt | tr '\n' ' ')" = "a b z c " ]
+	output=$(<said)
+	says "warning: 1 items have no text in items.csv"
+	[ "$(sequences s.tar.zst | paste -sd/ -)" = "u1: a c b/u2: a b" ]
+	seq-tokenize -q --items items.csv --min-item 1 events.csv -o s.tar.zst
+	[ "$(member s.tar.zst catalog/000000.item_id.txt | tr '\n' ' ')" = "a b c " ]
+	seq-tokenize -q --items items.csv --min-item 2 events.csv -o s.tar.zst
+	[ "$(member s.tar.zst catalog/000000.item_id.txt | tr '\n' ' ')" = "a b " ]
+	[ "$(sequences s.tar.zst | paste -sd/ -)" = "u1: a b/u2: a b" ]
+}
+
+# texts FILE: the catalog's tokens, a line an item, "type.attribute:token ..."
+texts() {
+	rm -rf seen && mkdir seen && tar --zstd -xf "$1" -C seen
+	python3 - <<-'END'
+		import json, numpy
+		vocab = json.load(open("seen/tokenizer/tokenizer.json"))["model"]["vocab"]
+		token = {i: t for t, i in vocab.items()}
+		indptr, ids, types, attribute = (numpy.load(f"seen/catalog/000000.{name}.npy")
+		    for name in ("indptr", "input_ids", "token_type_ids", "attribute"))
+		for row in range(len(indptr) - 1):
+		    print(*(f"{types[i]}.{attribute[i]}:{token[ids[i]]}" for i in range(indptr[row], indptr[row + 1])))
+	END
+}
+
+@test "key and value are tokenised apart; empty attributes are left out" {
+	seq-tokenize -q --items items.csv events.csv -o s.tar.zst
+	[ "$(tar --zstd -tf s.tar.zst | head -3 | paste -sd' ' -)" = "tokenizer/meta.json tokenizer/tokenizer.json tokenizer/end.json" ]
+	texts s.tar.zst >got
+	join_tokens() { sed -E 's/ ?([0-9.]+):/\n\1 /g' | awk 'NF { if ($1 != last) printf "%s%s:", last ? " " : "", $1; last = $1; printf "%s", $2 } END { print "" }'; }
+	[ "$(sed -n 1p got | join_tokens)" = "1.0:title 2.0:RedĠpen 1.1:brand 2.1:Bic" ]
+	[ "$(sed -n 2p got | join_tokens)" = "1.0:title 2.0:Ink,Ġblue" ]
+	[ "$(sed -n 4p got)" = "" ]
+	member s.tar.zst catalog/meta.json | grep -F '"attributes":["title","brand"]'
+	seq-tokenize -q --items items.csv --attributes brand,title events.csv -o t.tar.zst
+	texts t.tar.zst >got
+	[ "$(sed -n 1p got | join_tokens)" = "1.0:brand 2.0:Bic 1.1:title 2.1:RedĠpen" ]
+	seq-tokenize -q --items items.csv --attributes brand events.csv -o t.tar.zst
+	texts t.tar.zst >got
+	[ "$(sed -n 2p got)" = "" ]
+	fails seq-tokenize --items items.csv --attributes title,colour events.csv -o x
+	says "items.csv: no column colour (an attribute); the columns are item_id, title, brand"
+}
+
+@test "HTML entities are decoded, unless they are to be kept" {
+	printf 'id,title\na,Q&amp;A   &#39;&eacute;\n' >items.csv
+	seq-tokenize -q --items items.csv events.csv -o s.tar.zst
+	texts s.tar.zst | grep -qv ';'
+	seq-tokenize -q --items items.csv --keep-entities events.csv -o t.tar.zst
+	texts t.tar.zst | grep ';'
+}
+
+@test "the tokenizer of a stream is used again, and learning is the same for any number of threads" {
+	seq-tokenize -q --items "$EXAMPLE/items.csv" --vocab-size 600 -j1 --no-history "$EXAMPLE/events.csv" -o a.tar.zst
+	seq-tokenize -q --items "$EXAMPLE/items.csv" --vocab-size 600 -j2 --no-history "$EXAMPLE/events.csv" -o b.tar.zst
+	cmp a.tar.zst b.tar.zst
+	seq-tokenize -q --items "$EXAMPLE/items.csv" --tokenizer a.tar.zst -j2 --no-history "$EXAMPLE/events.csv" -o c.tar.zst
+	cmp a.tar.zst c.tar.zst
+	member a.tar.zst tokenizer/tokenizer.json >tokenizer.json
+	seq-tokenize -q --items "$EXAMPLE/items.csv" --tokenizer tokenizer.json --no-history "$EXAMPLE/events.csv" -o d.tar.zst
+	cmp a.tar.zst d.tar.zst
+	member a.tar.zst tokenizer/meta.json | grep -F '"vocab_size":600'
+	[ "$(member a.tar.zst tokenizer/meta.json | grep -o '"id":"[0-9a-f]*"')" = \
+		"$(member a.tar.zst catalog/meta.json | grep -o '"tokenizer":"[0-9a-f]*"' | sed s/tokenizer/id/)" ]
+	seq-tokenize -q events.csv -o plain.tar.zst
+	fails seq-tokenize -q --items items.csv --tokenizer plain.tar.zst events.csv -o x
+	says "plain.tar.zst: no tokenizer in the stream"
+}
+
+@test "--split-time is kept in the stream, and is a whole second" {
+	seq-tokenize -q --split-time 1970-01-02 events.csv -o s.tar.zst
+	member s.tar.zst sequences/meta.json | grep -F '"split_time":86400'
+	misused seq-tokenize --split-time soon events.csv
+	misused seq-tokenize --split-time 1.5 events.csv
+	printf 'user_id,item_id\nu,a\n' >timeless.csv
+	fails seq-tokenize --split-time 5 timeless.csv -o x
+	says "timeless.csv: --split-time without a time column"
+}
+
+@test "leave-one-out that trains on the future is said, quiet with -q; positions are no times" {
+	printf "%b" "${H}u,a,1\nu,b,2\nu,c,3\nv,a,10\nv,b,20\nv,c,30\n" >future.csv
+	seq-tokenize future.csv 2>said >s
+	output=$(<said)
+	says "warning: leave-one-out trains on the future: 25.0 % of the training events"
+	[ -z "$(seq-tokenize -q future.csv 2>&1 >s)" ]
+	[ -z "$(seq-tokenize --split-time 5 future.csv 2>&1 >s | grep future)" ]
+	printf "%b" "${H}u,a,0\nu,b,1\nu,c,2\nv,a,0\nv,b,1\nv,c,2\nv,d,3\n" >positions.csv
+	[ -z "$(seq-tokenize positions.csv 2>&1 >s | grep future)" ]
+}
+
+@test "wrong rows are errors with file, line, column and value; --skip-bad counts them" {
+	wrong "${H}u,a,1\nu,a\n" "line 3: 2 fields, 3 were expected (user_id, item_id, timestamp)"
+	wrong "${H}u,a,1\nu,a,2,3\n" "line 3: 4 fields, 3 were expected"
+	wrong "${H}u,a,1\nu,b,noon\n" "line 3, column timestamp: 'noon': a time was expected"
+	wrong "${H}u,a,1\nu,b,\n" "line 3, column timestamp: ''"
+	wrong "${H}u,a,1\n,b,2\n" "line 3, column user_id: '': empty, an id was expected"
+	wrong "${H}u,a,1\nu,  ,2\n" "line 3, column item_id: '': empty, an id was expected"
+	wrong "${H}u,a,1\nu,\"b\nc\",2\n" "line 3, column item_id: 'b?c': a control character inside an id"
+	wrong "${H}u,a,1\nu,b\0000c,2\n" "line 3, column item_id: 'b': a NUL byte inside"
+	wrong "${H}u,a,1\nu,\0377,2\n" "line 3, column item_id: "
+	says "not UTF-8"
+	wrong "${H}u,a,1\nu,5\" nail,2\n" "line 3, column item_id: 'u,5\" nail,2': a quote inside a field is two quotes"
+	wrong "user_id,note,item_id\nu,\"1\n\n2\",a\nu,x\n" "line 5: 2 fields"
+	wrong "user_id\titem_id\r\nu\ta\r\nu\r\n" "line 3: 1 field, 2 were expected"
+}
+
+@test "wrong rows of items, and items listed twice" {
+	printf 'item_id,title\na,x\na,y\n,z\n' >items.csv
+	fails seq-tokenize --items items.csv events.csv -o x
+	says "items.csv: line 3, column item_id: 'a': this item was listed before"
+	seq-tokenize --skip-bad --items items.csv events.csv 2>said >s
+	output=$(<said)
+	says "2 wrong rows left out, the first: items.csv: line 3, column item_id: 'a'"
+	printf 'item_id\na\n' >items.csv
+	fails seq-tokenize --items items.csv events.csv -o x
+	says "items.csv: no text column beside the id"
+	printf 'name,title\na,x\n' >items.csv
+	fails seq-tokenize --items items.csv events.csv -o x
+	says "items.csv: no item id column by a usual name (name it with --item-id-column); the columns are name, title"
+	seq-tokenize -q --items items.csv --item-id-column name events.csv -o s.tar.zst
+}
+
+@test "a quote that is never closed names the line where it opened" {
+	printf "%b" "${H}u,a,1\nu,\"b,2\nu,c,3\n" >open.csv
+	fails seq-tokenize open.csv -o x
+	says "open.csv: line 3, column item_id: a quote opened here is not closed by the end of the file"
+	fails seq-tokenize --skip-bad open.csv -o x
+	{ printf "%b" "${H}u,a,1\nu,\"b,2\n"; { yes u,c,3 || :; } | head -c 3000000; } >open.csv
+	fails seq-tokenize open.csv -o x
+	says "open.csv: line 3, column item_id: a quote opened here is not closed within a mebibyte"
+}
+
+@test "fields of ten million characters" {
+	for quote in '' '"'; do
+		{ printf "%bu,a,1\nu,%s" "$H" "$quote"; head -c 10000000 /dev/zero | tr '\0' x; printf '%s,2\nu,b,3\n' "$quote"; } >long.csv
+		fails seq-tokenize long.csv -o x
+		says "long.csv: line 3, column item_id: '"
+		says "longer than a mebibyte"
+		seq-tokenize --skip-bad -q long.csv -o s.tar.zst
+		[ "$(sequences s.tar.zst)" = "u: a b" ]
+	done
+	head -c 100000000 /dev/zero | tr '\0' x >long.csv
+	fails seq-tokenize long.csv -o x
+	says "long.csv: line 1, column ?: '"
+}
+
+@test "empty, missing and foreign input" {
+	: >empty
+	fails seq-tokenize empty -o x
+	says "empty: empty, a header line was expected"
+	fails seq-tokenize -o x </dev/null
+	says "stdin: empty, a header line was expected"
+	printf '\n\n' >empty
+	fails seq-tokenize empty -o x
+	printf '%b' "$H" >empty
+	fails seq-tokenize empty -o x
+	says "empty: no events"
+	fails seq-tokenize missing.csv -o x
+	says "missing.csv: No such file or directory"
+	fails seq-tokenize . -o x
+	printf '\377\376u\0s\0e\0r\0' >utf16.csv
+	fails seq-tokenize utf16.csv -o x
+	says "utf16.csv: UTF-16, UTF-8 was expected"
+	seq-tokenize -q events.csv -o s.tar.zst
+	fails seq-tokenize s.tar.zst -o x
+	zstd -qc events.csv | head -c 40 >cut.csv.zst
+	fails seq-tokenize cut.csv.zst -o x
+	says "cut.csv.zst: truncated stream"
+	[ ! -e x ]
+}
+
+@test "a full disk, a closed pipe" {
+	fails seq-tokenize -q events.csv -o /dev/full
+	says "/dev/full: No space left on device"
+	status=0
+	seq-tokenize -q "$EXAMPLE/events.csv" 2>said | head -c1 >/dev/null || status=$?
+	[ ! -s said ]
+}
+
+@test "wrong usage" {
+	misused seq-tokenize --ties sometimes events.csv
+	misused seq-tokenize --duplicates some events.csv
+	misused seq-tokenize --min-user -1 events.csv
+	misused seq-tokenize --delimiter ab events.csv
+	misused seq-tokenize --vocab-size 10 --items items.csv events.csv
+	misused seq-tokenize --vocab-size 300 events.csv
+	says "need --items"
+	misused seq-tokenize --tokenizer t.json --vocab-size 300 --items items.csv events.csv
+	misused seq-tokenize --items - -o x
+	says "events and items cannot both be read from stdin"
+}
+
+@test "--help and --version" {
+	seq-tokenize --help | grep -F 'seq-tokenize --items items.csv events.csv | seq-train'
+	seq-tokenize --version | grep '^seq-tokenize (recpipe) '
+}
+
+@test "what was measured is in the history" {
+	seq-tokenize -q --min-user 3 --duplicates first events.csv -o s.tar.zst
+	member s.tar.zst log/00-seq-tokenize.json >log
+	output=$(<log)
+	says '"events_read":5,"rows_skipped":0,"users":1,"items":3,"events":3'
+	says '"dropped":{"duplicate_events":0,"core_events":2,"users":1,"items":0,"core_rounds":1}'
+}
+
+# set FOLDER EVENTS ITEMS EXPECTED
+set_is() {
+	local data
+	data=$(shared_data "$1") || skip "no data: $1"
+	seq-tokenize -q "$data/$2" --items "$data/$3" -o s.tar.zst
+	output=$(member s.tar.zst log/00-seq-tokenize.json)
+	says "$4"
+}
+
+@test "ml-1m" { set_is ml-1m events.csv.zst items.csv '"users":6040,"items":3416,"events":999611'; says '"tied_share":0.421'; }
+@test "ml-100k" { set_is ml-100k ml-100k.inter ml-100k.item '"users":943,"items":1682,"events":100000'; }
+@test "scientific" { set_is scientific events.tsv items.csv '"users":8442,"items":4385,"events":59384'; }
+@test "beauty" { set_is beauty events.tsv.zst items.csv '"users":22332,"items":12086,"events":198215'; says '"tied_share":0.434'; }
