@@ -94,31 +94,45 @@ struct matcher {
 };
 
 #define WHITE "\\t-\\r \\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}"
+#define WORD "\\p{L}\\p{M}\\p{N}\\p{Pc}"
 
 /*
- * To PCRE2, \s is more than Unicode's White_Space: it has U+180E too. So \s and \S are spelt out; \S within a class
- * cannot be, and is left alone.
+ * Escapes that mean something else to PCRE2 than to Oniguruma are spelt out: its \s has U+180E too, its \w knows no
+ * marks. NULL: within a class there is no such spelling, and the escape is left alone.
  */
-static char *spell_out_white_space(const char *text)
+static const struct {
+	char escape;
+	const char *outside, *in_class;
+} ESCAPES[] = {
+	{'s', "[" WHITE "]", WHITE},
+	{'S', "[^" WHITE "]", NULL},
+	{'w', "[" WORD "]", WORD},
+	{'W', "[^" WORD "]", NULL},
+	{'b', "(?:(?<=[" WORD "])(?![" WORD "])|(?<![" WORD "])(?=[" WORD "]))", NULL},
+};
+
+static const char *spelling(char escape, bool in_class)
+{
+	for (size_t i = 0; i < COUNT_OF(ESCAPES); i++)
+		if (ESCAPES[i].escape == escape)
+			return in_class ? ESCAPES[i].in_class : ESCAPES[i].outside;
+	return NULL;
+}
+
+static char *spell_out(const char *text)
 {
 	struct buffer spelt = {0};
 	bool in_class = false;
 	for (; *text; text++) {
-		if (text[0] == '\\' && text[1] == 's') {
-			const char *space = in_class ? WHITE : "[" WHITE "]";
-			buffer_append(&spelt, space, strlen(space));
-			text++;
-		} else if (text[0] == '\\' && text[1] == 'S' && !in_class) {
-			buffer_append(&spelt, "[^" WHITE "]", strlen("[^" WHITE "]"));
+		const char *replacement = *text == '\\' ? spelling(text[1], in_class) : NULL;
+		if (replacement) {
+			buffer_append(&spelt, replacement, strlen(replacement));
 			text++;
 		} else if (text[0] == '\\' && text[1]) {
 			buffer_append(&spelt, text, 2);
 			text++;
 		} else {
-			if (*text == '[')
-				in_class = true;
-			else if (*text == ']')
-				in_class = false;
+			in_class = *text == '[' || (in_class && *text != ']');
 			buffer_append(&spelt, text, 1);
 		}
 	}
@@ -134,7 +148,7 @@ struct pattern *pattern_new(const char *text, bool literal, const char *where)
 	pcre2_compile_context *context = pcre2_compile_context_create(NULL);
 	if (!context || pcre2_set_newline(context, PCRE2_NEWLINE_LF))
 		die("out of memory");
-	char *spelt = literal ? xstrdup(text) : spell_out_white_space(text);
+	char *spelt = literal ? xstrdup(text) : spell_out(text);
 	int error;
 	PCRE2_SIZE offset;
 	struct pattern *pattern = xcalloc(1, sizeof *pattern);

@@ -770,8 +770,6 @@ static void encode_around(struct encoder *encoder, const struct added_set *set, 
 			rest(encoder, text + done, start - done, at_start && !done);
 		buffer_append(encoder->ids, &token->id, sizeof token->id);
 		done = end;
-		if (at < done)
-			at = done;
 	}
 	if (done < length)
 		rest(encoder, text + done, length - done, at_start && !done);

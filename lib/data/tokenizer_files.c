@@ -326,46 +326,38 @@ static json_t *byte_level_gguf(const struct gguf_vocab *vocab)
 /* A pair of tokens whose join is a token too. */
 struct scored_pair {
 	float score;
-	int32_t left, right, left_length, right_length, order;
+	int32_t join, left, right;
 };
 
 static int best_score_first(const void *a, const void *b)
 {
-	const struct scored_pair *left = a, *right = b;
-	if (left->score != right->score)
-		return left->score > right->score ? -1 : 1;
-	if (left->left_length != right->left_length)
-		return left->left_length > right->left_length ? -1 : 1;
-	if (left->right_length != right->right_length)
-		return left->right_length > right->right_length ? -1 : 1;
-	return (left->order > right->order) - (left->order < right->order);
+	const struct scored_pair *x = a, *y = b;
+	if (x->score != y->score)
+		return x->score > y->score ? -1 : 1;
+	if (x->join != y->join)
+		return x->join < y->join ? -1 : 1;
+	return x->left != y->left ? (x->left > y->left) - (x->left < y->left) : (x->right > y->right) - (x->right < y->right);
 }
 
 /*
- * Merges from scores: every way to cut a token in two that are tokens, the joins of best score first. It is how
- * sentencepiece models are usually written as tokenizer.json.
+ * Merges from scores: every way to cut a token in two that are tokens, the joins of best score first, then by ids. It
+ * is how LLaMA's sentencepiece model was written as tokenizer.json.
  */
 static json_t *merges_from_scores(struct gguf_vocab *vocab)
 {
 	struct buffer list = {0};
 	for (int64_t id = 0; id < vocab->tokens.count; id++) {
 		const char *token = strings_at(&vocab->tokens, id);
-		size_t length = strlen(token), step;
+		size_t length = strlen(token);
 		float score = gguf_f32_at(vocab->scores, (uint64_t)id);
 		if (!isfinite(score))
 			die("%s: tokenizer.ggml.scores: the score of token %lld is not finite", vocab->gguf->path, (long long)id);
-		int32_t left_length = 1, n_characters = 0;
-		for (size_t at = 0; at < length; at += (size_t)utf8_next(token + at, length - at))
-			n_characters++;
-		for (size_t at = (size_t)utf8_next(token, length); at < length; at += step, left_length++) {
-			step = (size_t)utf8_next(token + at, length - at);
+		for (size_t at = (size_t)utf8_next(token, length); at < length; at += (size_t)utf8_next(token + at, length - at)) {
 			int64_t left = strings_find(&vocab->tokens, token, at);
 			int64_t right = left < 0 ? -1 : strings_find(&vocab->tokens, token + at, length - at);
-			if (right < 0)
-				continue;
-			struct scored_pair pair = {score, (int32_t)left, (int32_t)right, left_length, n_characters - left_length,
-			                           (int32_t)(list.size / sizeof pair)};
-			buffer_append(&list, &pair, sizeof pair);
+			struct scored_pair pair = {score, (int32_t)id, (int32_t)left, (int32_t)right};
+			if (right >= 0)
+				buffer_append(&list, &pair, sizeof pair);
 		}
 	}
 	size_t n = list.size / sizeof(struct scored_pair);
