@@ -8,6 +8,7 @@
 #   make fuzz         FUZZ_SECONDS (60) of each fuzz target; needs clang
 #   make install      PREFIX (/usr/local), DESTDIR; and make uninstall
 #   SAN=1             with any of these: AddressSanitizer and UBSan, in build-san
+#   V=1               prints whole commands
 
 PREFIX ?= /usr/local
 CC ?= cc
@@ -15,6 +16,7 @@ BUILD := build$(if $(SAN),-san)
 CFLAGS ?= -O3 -g
 FUZZ_SECONDS ?= 60
 comma := ,
+Q = $(if $(V),,@echo "  $@"; )
 
 BLAS_CFLAGS := $(shell pkg-config --cflags openblas 2>/dev/null)
 BLAS_LIBS := $(or $(shell pkg-config --libs openblas 2>/dev/null),-lopenblas)
@@ -34,22 +36,22 @@ all: $(TOOLS:%=$(BUILD)/bin/%)
 
 $(BUILD)/bin/%: $(BUILD)/tools/%.o $(BUILD)/librecpipe.a
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/librecpipe.a
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
 
 $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(BUILD)/librecpipe.a
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 $(BUILD)/librecpipe.a: $(LIB_OBJECTS)
-	rm -f $@ && ar rcs $@ $^
+	$(Q)rm -f $@ && ar rcs $@ $^
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
 # exp, tanh and erf over arrays; nothing else may reorder or assume finite arithmetic
 $(BUILD)/lib/nn/vec.o: override CFLAGS += -ffast-math
@@ -113,7 +115,7 @@ fuzz:
 	@for target in $(FUZZERS); do tests/fuzz/run build-fuzz/$$target $(FUZZ_SECONDS) || exit; done
 
 build-fuzz/fuzz_%: build-fuzz/tests/fuzz/fuzz_%.o build-fuzz/librecpipe.a
-	$(CC) $(CFLAGS) -fsanitize=fuzzer -Wl,--wrap=_exit,--wrap=write -o $@ $^ $(LDLIBS)
+	$(Q)$(CC) $(CFLAGS) -fsanitize=fuzzer -Wl,--wrap=_exit,--wrap=write -o $@ $^ $(LDLIBS)
 
 # --- installation
 
