@@ -1,10 +1,10 @@
 /*
  * Times the exact ranking of lib/model/rank.h, on command, so that a peer can be timed in turns with it.
  *
- *     bench_rank ITEMS QUERIES WIDTH K      raw little-endian f32 files
+ *     rank ITEMS QUERIES WIDTH K      raw little-endian f32 files
  *
- * Reads "many" or "one" from stdin, ranks all queries at once or one after another, answers the seconds taken and
- * writes the ranking, rows x K items (i4), to stdout's companion, the file named after QUERIES with ".top" added.
+ * Reads "many" or "one" a line from stdin, ranks all queries at once or one after another, and answers with the seconds
+ * taken; the best items, queries x K (i4), are then in the file QUERIES.top.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,28 +38,28 @@ static void write_top(const char *path, const int32_t *top, size_t n)
 
 int main(int argc, char **argv)
 {
-	program_name = "bench_rank";
+	program_name = "rank";
 	if (argc != 5)
-		die("usage: bench_rank ITEMS QUERIES WIDTH K");
+		die("usage: rank ITEMS QUERIES WIDTH K");
 	int64_t width = atoll(argv[3]), n_items, rows;
 	int32_t k = atoi(argv[4]);
 	float *items = read_floats(argv[1], width, &n_items), *queries = read_floats(argv[2], width, &rows);
-	double started = seconds_now();
 	struct ranker *ranker = ranker_new(items, n_items, width, argv[1]);
-	fprintf(stderr, "8-bit copy of %lld items: %.3f s\n", (long long)n_items, seconds_now() - started);
 	int32_t *top = xcalloc((size_t)rows, (size_t)k * sizeof *top);
 	float *score = xcalloc((size_t)rows, (size_t)k * sizeof *score);
 	char line[16];
 	while (fgets(line, sizeof line, stdin)) {
 		int64_t step = strncmp(line, "one", 3) ? rows : 1;
-		started = seconds_now();
-		for (int64_t row = 0; row < rows; row += step)
-			if (rank_queries(ranker, queries + row * width,
-			                 &(struct ranks){.rows = step, .k = k, .top_item = top + row * k, .top_score = score + row * k}) >= 0)
+		double started = seconds_now();
+		for (int64_t row = 0; row < rows; row += step) {
+			struct ranks ranks = {.rows = step, .k = k, .top_item = top + row * k, .top_score = score + row * k};
+			if (rank_queries(ranker, queries + row * width, &ranks) >= 0)
 				die("%s: not finite", argv[2]);
-		printf("%.6f\n", seconds_now() - started);
-		fflush(stdout);
+		}
+		double seconds = seconds_now() - started;
 		write_top(argv[2], top, (size_t)(rows * k));
+		printf("%.6f\n", seconds);
+		fflush(stdout);
 	}
 	ranker_free(ranker);
 	free(items);
