@@ -4,10 +4,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "data/ranking.h"
-#include "model/bootstrap.h"
-#include "model/metric.h"
-#include "model/slices.h"
+#include "model/evaluate.h"
 #include "stream/bytes.h"
 
 enum format { FORMAT_TABLE, FORMAT_LINES, FORMAT_JSON };
@@ -26,7 +23,9 @@ struct settings {
 	int digits;
 };
 
-enum { KEY_TIES = 0x2000, KEY_HEAD, KEY_HISTORY, KEY_NO_SLICES, KEY_VERSUS, KEY_RESAMPLES, KEY_FORMAT, KEY_JSON, KEY_DIGITS };
+enum {
+	KEY_TIES = 0x2000, KEY_HEAD, KEY_HISTORY, KEY_NO_SLICES, KEY_VERSUS, KEY_RESAMPLES, KEY_FORMAT, KEY_JSON, KEY_DIGITS
+};
 
 static const struct argp_option options[] = {
 	{"measures", 'm', "LIST", 0, "Measures, as ndcg,recall@50,mrr; or all (default ndcg,recall,mrr,coverage)", 0},
@@ -178,139 +177,20 @@ static void check_lists(struct measures *measures, const struct run *run, bool c
 	measures->count = kept;
 }
 
-/* --- compute --- */
-
-struct figures {
-	struct slices slices;
-	double (*mean)[SLICES_MAX]; /* by measure and slice; of lists: for "all" alone */
-	int64_t tied;               /* users whose target shares its score */
-};
-
-static double user_value(const struct settings *settings, const struct measure *measure, const struct ranking *ranking,
-	int64_t row)
-{
-	return measure_value(measure, ranking->greater[row], ranking->equal[row], settings->ties);
-}
-
-static double reach_share(const struct ranking *ranking, const struct measure *measure)
-{
-	return (double)ranking_reach(ranking, measure->cut) / (double)ranking->n_items;
-}
-
-static void mean_by_slice(const struct settings *settings, const struct measure *measure, const struct ranking *ranking,
-	const struct slices *slices, double mean[SLICES_MAX])
-{
-	for (int64_t row = 0; row < ranking->n_users; row++) {
-		if (ranking->target[row] < 0)
-			continue;
-		double value = user_value(settings, measure, ranking, row);
-		mean[SLICE_ALL] += value;
-		if (slices->count == 1)
-			continue;
-		mean[slices->by_target[row]] += value;
-		mean[slices->by_history[row]] += value;
-	}
-	for (int slice = 0; slice < slices->count; slice++)
-		if (slices->users[slice])
-			mean[slice] /= (double)slices->users[slice];
-}
-
-static struct figures compute(const struct settings *settings, const struct measures *measures, struct run *run)
-{
-	const struct ranking *ranking = &run->ranking;
-	bool sliced = settings->by_slices && run->sequences.complete;
-	struct figures figures = {.slices = slices_make(ranking, sliced ? &run->sequences : NULL, settings->head,
-	                                                settings->bounds, settings->n_bounds)};
-	if (!figures.slices.users[SLICE_ALL])
-		die("%s: no user of the ranking has a target", run->name);
-	figures.mean = xcalloc((size_t)measures->count, sizeof *figures.mean);
-	for (int64_t row = 0; row < ranking->n_users; row++)
-		figures.tied += ranking->target[row] >= 0 && ranking->equal[row] > 0;
-	for (int i = 0; i < measures->count; i++) {
-		if (measures->at[i].metric->value)
-			mean_by_slice(settings, &measures->at[i], ranking, &figures.slices, figures.mean[i]);
-		else
-			figures.mean[i][SLICE_ALL] = reach_share(ranking, &measures->at[i]);
-	}
-	return figures;
-}
-
-/* Users of both runs: rows of one, and of the other. */
-struct pairs {
-	int64_t *row, *other;
-	int64_t count, missing_here, missing_there;
-};
-
-static void check_comparable(const struct run *run, const struct run *versus)
-{
-	if (strcmp(run->ranking.catalog, versus->ranking.catalog))
-		die("%s ranks the catalog %s, %s ranks %s", run->name, run->ranking.catalog, versus->name, versus->ranking.catalog);
-	if (run->ranking.part != versus->ranking.part)
-		die("%s and %s: one ranks for test targets, the other for validation targets", run->name, versus->name);
-	if (run->ranking.seen_removed != versus->ranking.seen_removed)
-		warn("%s and %s: one removes seen items, the other keeps them", run->name, versus->name);
-}
-
-static struct pairs pair_users(struct run *run, struct run *versus)
-{
-	struct ranking *here = &run->ranking, *there = &versus->ranking;
-	struct pairs pairs = {0};
-	pairs.row = xcalloc((size_t)here->n_users, sizeof *pairs.row);
-	pairs.other = xcalloc((size_t)here->n_users, sizeof *pairs.other);
-	for (int64_t row = 0; row < there->n_users; row++)
-		pairs.missing_here += there->target[row] >= 0;
-	for (int64_t row = 0; row < here->n_users; row++) {
-		if (here->target[row] < 0)
-			continue;
-		const char *user = strings_at(&here->user_id, row);
-		int64_t other = strings_find(&there->user_id, user, strlen(user));
-		if (other < 0 || there->target[other] < 0) {
-			pairs.missing_there++;
-			continue;
-		}
-		if (there->target[other] != here->target[row])
-			die("%s and %s: user %s has another target", run->name, versus->name, user);
-		pairs.row[pairs.count] = row;
-		pairs.other[pairs.count++] = other;
-	}
-	pairs.missing_here -= pairs.count;
-	if (!pairs.count)
-		die("%s and %s: no user is in both", run->name, versus->name);
-	if (pairs.missing_here || pairs.missing_there)
-		warn("%lld users of %s are not in %s, %lld the other way; the %lld of both are compared",
-		     (long long)pairs.missing_there, run->name, versus->name, (long long)pairs.missing_here,
-		     (long long)pairs.count);
-	return pairs;
-}
-
-struct duel {
-	double here, there; /* means over the users of both */
-	struct comparison comparison;
-};
-
-static struct duel compare(const struct settings *settings, const struct cli *cli, const struct measure *measure,
-	const struct run *run, const struct run *versus, const struct pairs *pairs)
-{
-	struct duel duel = {0};
-	if (!measure->metric->value) {
-		duel.here = reach_share(&run->ranking, measure);
-		duel.there = reach_share(&versus->ranking, measure);
-		return duel;
-	}
-	double *difference = xcalloc((size_t)pairs->count, sizeof *difference);
-	for (int64_t i = 0; i < pairs->count; i++) {
-		double here = user_value(settings, measure, &run->ranking, pairs->row[i]);
-		double there = user_value(settings, measure, &versus->ranking, pairs->other[i]);
-		duel.here += here / (double)pairs->count;
-		duel.there += there / (double)pairs->count;
-		difference[i] = here - there;
-	}
-	duel.comparison = bootstrap_paired(difference, pairs->count, settings->resamples, cli->seed);
-	free(difference);
-	return duel;
-}
-
 /* --- what every format says about how the figures came about --- */
+
+/* What a stream's meta.json says, if it does, without what would break a line. */
+static void add_text(json_t *protocol, const char *key, const json_t *value)
+{
+	if (!json_is_string(value))
+		return;
+	char *text = xstrdup(json_string_value(value));
+	for (char *c = text; *c; c++)
+		if ((unsigned char)*c < ' ' || *c == 127)
+			*c = '?';
+	json_object_set_new(protocol, key, json_string(text));
+	free(text);
+}
 
 /* How the targets were held out, and in which order events of one time stand. */
 static void add_holdout(json_t *protocol, const struct sequences *sequences)
@@ -318,26 +198,21 @@ static void add_holdout(json_t *protocol, const struct sequences *sequences)
 	char *time = xasprintf("time %lld", (long long)sequences->split_time);
 	json_object_set_new(protocol, "holdout", json_string(sequences->split_time == INT64_MIN ? "leave-one-out" : time));
 	free(time);
-	const char *order = json_string_value(json_object_get(sequences->meta, "ties"));
-	if (order)
-		json_object_set_new(protocol, "equal_times", json_string(order));
+	add_text(protocol, "equal_times", json_object_get(sequences->meta, "ties"));
 }
 
-static json_t *protocol_of(const struct settings *settings, const struct run *run, const struct figures *figures)
+static json_t *protocol_of(const struct settings *settings, const struct run *run, const struct slices *slices)
 {
 	const struct ranking *ranking = &run->ranking;
-	const struct slices *slices = &figures->slices;
 	json_t *protocol = json_object();
-	const json_t *model = json_object_get(ranking->meta, "model");
-	if (json_is_string(model))
-		json_object_set_new(protocol, "model", json_string(json_string_value(model)));
+	add_text(protocol, "model", json_object_get(ranking->meta, "model"));
 	json_object_set_new(protocol, "split", json_string(ranking->part == PART_TEST ? "test" : "valid"));
 	if (run->sequences.complete)
 		add_holdout(protocol, &run->sequences);
 	json_object_set_new(protocol, "seen", json_string(ranking->seen_removed ? "removed" : "kept"));
 	json_object_set_new(protocol, "ties", json_string(ties_names[settings->ties]));
 	json_object_set_new(protocol, "items", json_integer(ranking->n_items));
-	json_object_set_new(protocol, "tied", json_integer(figures->tied));
+	json_object_set_new(protocol, "tied", json_integer(slices->tied));
 	if (slices->users[SLICE_ALL] != ranking->n_users)
 		json_object_set_new(protocol, "targetless", json_integer(ranking->n_users - slices->users[SLICE_ALL]));
 	if (slices->count > 1) {
@@ -357,13 +232,14 @@ struct report {
 	const struct settings *settings;
 	const struct measures *measures;
 	struct run *run;
-	const struct figures *figures;
+	const struct slices *slices;
+	double (*mean)[SLICES_MAX]; /* by measure and slice */
 	json_t *protocol;
 };
 
 static bool has_figure(const struct report *report, int measure, int slice)
 {
-	return report->figures->slices.users[slice] && (slice == SLICE_ALL || report->measures->at[measure].metric->value);
+	return report->slices->users[slice] && (slice == SLICE_ALL || report->measures->at[measure].metric->value);
 }
 
 /* A number with a comma every three digits. */
@@ -388,7 +264,7 @@ static int terminal_width(void)
 
 static void write_protocol_text(const struct report *report)
 {
-	const struct slices *slices = &report->figures->slices;
+	const struct slices *slices = report->slices;
 	const char *model = json_string_value(json_object_get(report->protocol, "model"));
 	const char *holdout = json_string_value(json_object_get(report->protocol, "holdout"));
 	const char *order = json_string_value(json_object_get(report->protocol, "equal_times"));
@@ -403,7 +279,7 @@ static void write_protocol_text(const struct report *report)
 		fprintf(report->out, "%s more users have no target and are left out.\n",
 		        grouped(report->run->ranking.n_users - slices->users[SLICE_ALL], a));
 	fprintf(report->out, "Equal scores: %s rank; %s targets share theirs with other items.\n",
-	        ties_names[report->settings->ties], grouped(report->figures->tied, a));
+	        ties_names[report->settings->ties], grouped(report->slices->tied, a));
 	if (slices->count > 1 && slices->head_items)
 		fprintf(report->out, "Targets: head is in training %s times or more (%s items), ", grouped(slices->head_events, a),
 		        grouped(slices->head_items, b));
@@ -415,7 +291,8 @@ static void write_protocol_text(const struct report *report)
 /* A name of two words, the first one only where it changes. */
 static void write_label(const struct report *report, int slice, int width)
 {
-	const char *name = report->figures->slices.name[slice], *before = slice ? name - sizeof report->figures->slices.name[0] : "";
+	const char *name = report->slices->name[slice];
+	const char *before = slice ? report->slices->name[slice - 1] : "";
 	const char *colon = strchr(name, ':');
 	if (!colon) {
 		fprintf(report->out, "%-*s", width, name);
@@ -428,9 +305,10 @@ static void write_label(const struct report *report, int slice, int width)
 
 static int column_width(const struct report *report, const struct measure *measure)
 {
-	int number = report->settings->digits + 4, title = (int)strlen(measure->metric->title) + 2;
-	int cut = measure->cut ? snprintf(NULL, 0, "  @%lld", (long long)measure->cut) : title;
-	return number > cut ? number : cut;
+	int title = (int)strlen(measure->metric->title) + 2, cut = snprintf(NULL, 0, "  @%lld", (long long)measure->cut);
+	int width = report->settings->digits + 4;
+	width = width > title ? width : title;
+	return width > cut ? width : cut;
 }
 
 static bool starts_group(const struct measures *measures, int i, int first)
@@ -465,13 +343,13 @@ static void write_block(const struct report *report, int first, int end, int lab
 {
 	char number[32];
 	write_heads(report, first, end, label + 10);
-	for (int slice = 0; slice < report->figures->slices.count; slice++) {
+	for (int slice = 0; slice < report->slices->count; slice++) {
 		write_label(report, slice, label);
-		fprintf(report->out, "%10s", grouped(report->figures->slices.users[slice], number));
+		fprintf(report->out, "%10s", grouped(report->slices->users[slice], number));
 		for (int i = first; i < end; i++) {
 			int width = column_width(report, &report->measures->at[i]);
 			if (has_figure(report, i, slice))
-				fprintf(report->out, "%*.*f", width, report->settings->digits, report->figures->mean[i][slice]);
+				fprintf(report->out, "%*.*f", width, report->settings->digits, report->mean[i][slice]);
 			else
 				fprintf(report->out, "%*s", width, "-");
 		}
@@ -479,23 +357,33 @@ static void write_block(const struct report *report, int first, int end, int lab
 	}
 }
 
+/* Where the columns from `first` on must end to fit, at a metric's last one if that can be. */
+static int fitting(const struct report *report, int first, int room)
+{
+	const struct measures *measures = report->measures;
+	int end = first, whole = first;
+	for (; end < measures->count && measures->at[end].metric->value; end++) {
+		if (starts_group(measures, end, first))
+			whole = end;
+		room -= column_width(report, &measures->at[end]);
+		if (room < 0 && end > first)
+			return whole > first ? whole : end;
+	}
+	return end;
+}
+
 /* As many measures side by side as the terminal has room for; those of lists have no slices and one line. */
 static void write_table(const struct report *report)
 {
 	const struct measures *measures = report->measures;
 	int label = 3, room = terminal_width();
-	for (int slice = 1; slice < report->figures->slices.count; slice++) {
-		int width = 9 + (int)strlen(strchr(report->figures->slices.name[slice], ':') + 1);
+	for (int slice = 1; slice < report->slices->count; slice++) {
+		int width = 9 + (int)strlen(strchr(report->slices->name[slice], ':') + 1);
 		label = width > label ? width : label;
 	}
 	write_protocol_text(report);
 	for (int first = 0, end; first < measures->count; first = end) {
-		int used = label + 10;
-		for (end = first; end < measures->count && measures->at[end].metric->value; end++) {
-			used += column_width(report, &measures->at[end]);
-			if (end > first && used > room)
-				break;
-		}
+		end = fitting(report, first, room - label - 10);
 		if (end > first) {
 			fputc('\n', report->out);
 			write_block(report, first, end, label);
@@ -504,7 +392,7 @@ static void write_table(const struct report *report)
 		fprintf(report->out, "\n%s", measures->at[end].metric->title);
 		for (; end < measures->count && !measures->at[end].metric->value; end++)
 			fprintf(report->out, "  @%lld %.*f", (long long)measures->at[end].cut, report->settings->digits,
-			        report->figures->mean[end][SLICE_ALL]);
+			        report->mean[end][SLICE_ALL]);
 		fputc('\n', report->out);
 	}
 }
@@ -516,7 +404,7 @@ static void write_user_lines(const struct report *report)
 		for (int i = 0; ranking->target[row] >= 0 && i < report->measures->count; i++)
 			if (report->measures->at[i].metric->value)
 				fprintf(report->out, "%s\t%s\t%.*f\n", report->measures->at[i].name, strings_at(&ranking->user_id, row),
-				        report->settings->digits, user_value(report->settings, &report->measures->at[i], ranking, row));
+				        report->settings->digits, evaluate_user(ranking, row, &report->measures->at[i], report->settings->ties));
 }
 
 static json_t *users_json(const struct report *report)
@@ -530,7 +418,7 @@ static json_t *users_json(const struct report *report)
 		for (int i = 0; i < report->measures->count; i++)
 			if (report->measures->at[i].metric->value)
 				json_object_set_new(values, report->measures->at[i].name,
-				                    json_real(user_value(report->settings, &report->measures->at[i], ranking, row)));
+				                    json_real(evaluate_user(ranking, row, &report->measures->at[i], report->settings->ties)));
 		json_object_set_new(users, strings_at(&ranking->user_id, row), values);
 	}
 	return users;
@@ -539,13 +427,13 @@ static json_t *users_json(const struct report *report)
 /* {"all": {"users": 6040, "ndcg@5": 0.1, ...}, "target:cold": ...} */
 static json_t *figures_json(const struct report *report)
 {
-	const struct slices *slices = &report->figures->slices;
+	const struct slices *slices = report->slices;
 	json_t *figures = json_object();
 	for (int slice = 0; slice < slices->count; slice++) {
 		json_t *part = json_pack("{s:I}", "users", (json_int_t)slices->users[slice]);
 		for (int i = 0; i < report->measures->count; i++)
 			if (has_figure(report, i, slice))
-				json_object_set_new(part, report->measures->at[i].name, json_real(report->figures->mean[i][slice]));
+				json_object_set_new(part, report->measures->at[i].name, json_real(report->mean[i][slice]));
 		json_object_set_new(figures, slices->name[slice], part);
 	}
 	return figures;
@@ -631,32 +519,47 @@ static void write_duel_table(const struct report *report, const struct duel duel
 	}
 }
 
-static void evaluate_versus(struct report *report, const struct cli *cli, int format)
+static void check_comparable(const struct run *run, const struct run *versus)
 {
-	struct run versus = {0};
-	load(&versus, cli, (char *[]){(char *)(uintptr_t)report->settings->versus, NULL});
-	check_comparable(report->run, &versus);
-	struct pairs pairs = pair_users(report->run, &versus);
+	if (strcmp(run->ranking.catalog, versus->ranking.catalog))
+		die("%s ranks the catalog %s, %s ranks %s", run->name, run->ranking.catalog, versus->name, versus->ranking.catalog);
+	if (run->ranking.part != versus->ranking.part)
+		die("%s and %s: one ranks for test targets, the other for validation targets", run->name, versus->name);
+	if (run->ranking.seen_removed != versus->ranking.seen_removed)
+		warn("%s and %s: one removes seen items, the other keeps them", run->name, versus->name);
+}
+
+static void compare_versus(struct report *report, const struct cli *cli, int format)
+{
+	const struct settings *settings = report->settings;
+	struct run *run = report->run, versus = {0};
+	load(&versus, cli, (char *[]){(char *)(uintptr_t)settings->versus, NULL});
+	check_comparable(run, &versus);
+	struct pairs pairs = pairs_make(&run->ranking, &versus.ranking, run->name, versus.name);
+	if (pairs.missing_here || pairs.missing_there)
+		warn("%lld users of %s are not in %s, %lld the other way; the %lld of both are compared",
+		     (long long)pairs.missing_there, run->name, versus.name, (long long)pairs.missing_here, (long long)pairs.count);
 	struct duel *duels = xcalloc((size_t)report->measures->count, sizeof *duels);
 	for (int i = 0; i < report->measures->count; i++)
-		duels[i] = compare(report->settings, cli, &report->measures->at[i], report->run, &versus, &pairs);
+		duels[i] = evaluate_pairs(&run->ranking, &versus.ranking, &pairs, &report->measures->at[i], settings->ties,
+		                          settings->resamples, cli->seed);
 	json_object_set_new(report->protocol, "versus", json_string(versus.name));
 	json_object_set_new(report->protocol, "compared", json_integer(pairs.count));
-	json_object_set_new(report->protocol, "resamples", json_integer(report->settings->resamples));
+	json_object_set_new(report->protocol, "resamples", json_integer(settings->resamples));
 	json_object_set_new(report->protocol, "seed", json_integer((json_int_t)cli->seed));
 	if (format == FORMAT_TABLE)
 		write_duel_table(report, duels, &versus);
 	else
 		write_data(report, duels_json(report, duels), format == FORMAT_LINES);
 	free(duels);
-	free(pairs.row);
-	free(pairs.other);
+	pairs_free(&pairs);
 	run_free(&versus);
 }
 
 int main(int argc, char **argv)
 {
-	struct settings settings = {.ties = TIES_AVERAGE, .head = 0.2, .resamples = 10000, .by_slices = true, .format = -1, .digits = 4};
+	struct settings settings = {.ties = TIES_AVERAGE, .head = 0.2, .resamples = 10000, .by_slices = true, .format = -1,
+	                            .digits = 4};
 	settings.cuts = parse_list("-k", "5,10,20", METRIC_MAX_CUT, 64, false, &settings.n_cuts);
 	settings.bounds = parse_list("--history", "5,10,20,50", INT32_MAX, SLICES_MAX_BOUNDS, true, &settings.n_bounds);
 	char *examples = help_text();
@@ -680,7 +583,10 @@ int main(int argc, char **argv)
 	struct run run = {0};
 	load(&run, &cli, cli.inputs);
 	check_lists(&measures, &run, settings.measures != NULL);
-	struct figures figures = compute(&settings, &measures, &run);
+	struct sequences *sequences = settings.by_slices && run.sequences.complete ? &run.sequences : NULL;
+	struct slices slices = slices_make(&run.ranking, sequences, settings.head, settings.bounds, settings.n_bounds);
+	if (!slices.users[SLICE_ALL])
+		die("%s: no user of the ranking has a target", run.name);
 
 	int format = settings.format;
 	if (format < 0)
@@ -689,9 +595,10 @@ int main(int argc, char **argv)
 	FILE *out = fdopen(dup(output_fd(output)), "w");
 	if (!out)
 		die_errno("%s", output_name(output));
-	struct report report = {out, &settings, &measures, &run, &figures, protocol_of(&settings, &run, &figures)};
+	double (*mean)[SLICES_MAX] = evaluate(&run.ranking, &measures, settings.ties, &slices);
+	struct report report = {out, &settings, &measures, &run, &slices, mean, protocol_of(&settings, &run, &slices)};
 	if (settings.versus)
-		evaluate_versus(&report, &cli, format);
+		compare_versus(&report, &cli, format);
 	else if (format == FORMAT_TABLE)
 		write_table(&report);
 	else
@@ -701,8 +608,8 @@ int main(int argc, char **argv)
 	output_commit(output);
 
 	json_decref(report.protocol);
-	slices_free(&figures.slices);
-	free(figures.mean);
+	slices_free(&slices);
+	free(mean);
 	measures_free(&measures);
 	run_free(&run);
 	free(settings.cuts);

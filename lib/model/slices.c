@@ -72,8 +72,10 @@ struct slices slices_make(const struct ranking *ranking, struct sequences *seque
 	const int64_t bounds[], int n_bounds)
 {
 	struct slices slices = {.count = 1, .name = {"all"}};
-	for (int64_t row = 0; row < ranking->n_users; row++)
+	for (int64_t row = 0; row < ranking->n_users; row++) {
 		slices.users[SLICE_ALL] += ranking->target[row] >= 0;
+		slices.tied += ranking->target[row] >= 0 && ranking->equal[row] > 0;
+	}
 	if (!sequences)
 		return slices;
 	int64_t *count = training_counts(sequences, ranking->n_items);

@@ -22,7 +22,7 @@ python3 "$here/../ranking.py" a --users 20000 --items 12000 --top 100
 python3 "$here/../ranking.py" b --users 20000 --items 12000 --top 100 --skill 1.1
 cat a/base.tar a/ranking.tar | zstd -q -1 >run.tar.zst
 trec_eval=${TREC_EVAL:-trec_eval}
-measures=(-m ndcg_cut.5,10,20 -m recall.5,10,20 -m recip_rank)
+measures=(-m "ndcg_cut.5,10,20" -m "recall.5,10,20" -m recip_rank)
 ours=() theirs=() versus=()
 for _ in 1 2 3 4 5; do
 	ours+=("$(seconds rec-eval run.tar.zst)")
