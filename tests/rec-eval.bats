@@ -20,6 +20,11 @@ make_ranking() {
 	python3 "$ROOT/tests/ranking.py" "$@"
 }
 
+# grep -q on a pipe, without leaving before its end: that would be SIGPIPE and a failed pipe
+has() {
+	grep "$@" >/dev/null
+}
+
 # same_figures EXPECTED ACTUAL: lines "measure of value", in any order, equal to 1e-10
 same_figures() {
 	awk -F'\t' '
@@ -35,7 +40,7 @@ same_figures() {
 		same_figures "a/expected.$rule" "$rule.out"
 		grep -qx "ties	all	$rule" "$rule.out"
 	done
-	rec-eval a/base.tar a/ranking.tar | grep -qx "ties	all	average"
+	rec-eval a/base.tar a/ranking.tar | has -x "ties	all	average"
 }
 
 @test "rec-eval: the figures of trec_eval on the same run" {
@@ -82,7 +87,7 @@ same_figures() {
 	grep -q "^users	target:tail	0$" lines
 	[ "$(grep -c '^users	history:' lines)" = 3 ]
 	grep -q '^users	history:5-	' lines
-	rec-eval --head 0 a/base.tar a/ranking.tar | grep -q "^users	target:head	0$"
+	rec-eval --head 0 a/base.tar a/ranking.tar | has "^users	target:head	0$"
 	[ "$(rec-eval a/ranking.tar | cut -f 2 | sort -u)" = all ]
 	[ "$(rec-eval --no-slices a/base.tar a/ranking.tar | cut -f 2 | sort -u)" = all ]
 }
@@ -109,7 +114,7 @@ END
 	head -n 7 table | sed 's/ *$//' | diff expected -
 	script -qec "stty cols 80; rec-eval a/base.tar a/ranking.tar" /dev/null </dev/null | tr -d '\r' | diff table -
 	# a wider table on a wider terminal
-	script -qec "stty cols 100; rec-eval -k 5,10,20,50 a/base.tar a/ranking.tar" /dev/null </dev/null | grep -q "NDCG.*Recall.*MRR"
+	script -qec "stty cols 100; rec-eval -k 5,10,20,50 a/base.tar a/ranking.tar" /dev/null </dev/null | has "NDCG.*Recall.*MRR"
 	rec-eval --format lines a/base.tar a/ranking.tar | diff - <(rec-eval a/base.tar a/ranking.tar)
 }
 
@@ -172,7 +177,7 @@ END
 	rec-eval -j 1 a/ranking.tar --versus b/ranking.tar --json >one
 	rec-eval -j 5 a/ranking.tar --versus b/ranking.tar --json | diff one -
 	[ "$(rec-eval --seed 2 a/ranking.tar --versus b/ranking.tar --json)" != "$(<one)" ]
-	rec-eval a/ranking.tar --versus b/ranking.tar --format table | grep -q "A is a/ranking.tar, B is b/ranking.tar"
+	rec-eval a/ranking.tar --versus b/ranking.tar --format table | has "A is a/ranking.tar, B is b/ranking.tar"
 }
 
 @test "rec-eval --versus: users that are in one run only are counted" {
@@ -193,7 +198,7 @@ END
 	fails rec-eval a/ranking.tar --versus targets/ranking.tar
 	says "has another target"
 	make_ranking seen --seen remove
-	rec-eval a/ranking.tar --versus seen/ranking.tar 2>&1 >/dev/null | grep -q "one removes seen items"
+	rec-eval a/ranking.tar --versus seen/ranking.tar 2>&1 >/dev/null | has "one removes seen items"
 	fails rec-eval a/ranking.tar --versus a/base.tar
 	says "no ranking in the stream"
 }
@@ -227,7 +232,7 @@ END
 @test "rec-eval: coverage needs lists as long as its cut-off" {
 	fails rec-eval a/ranking.tar -m coverage@51
 	says "the best 50 items of each user"
-	rec-eval a/ranking.tar -m coverage@50 | grep -q "^coverage@50	all	1.0000$"
+	rec-eval a/ranking.tar -m coverage@50 | has "^coverage@50	all	1.0000$"
 	# not chosen, only the default: what cannot be known is left out
 	rec-eval a/ranking.tar -k 10,100 >lines
 	grep -q '^ndcg@100	' lines
@@ -269,5 +274,5 @@ END
 	misused rec-eval --history 10,5 a/ranking.tar
 	misused rec-eval --head 101 a/ranking.tar
 	misused rec-eval -u --versus b/ranking.tar a/ranking.tar
-	rec-eval --help | grep -qF "1 / log2(1 + r) if r <= k, else 0"
+	rec-eval --help | has -F "1 / log2(1 + r) if r <= k, else 0"
 }
