@@ -161,7 +161,7 @@ void *buffer_add(struct buffer *buffer, size_t size)
 	if (size > SIZE_MAX / 2 - buffer->size)
 		die("out of memory: %zu more bytes were asked for", size);
 	size_t needed = buffer->size + size;
-	if (needed > buffer->capacity) {
+	if (needed > buffer->capacity || !buffer->data) { /* NULL + 0 is undefined */
 		size_t capacity = buffer->capacity ? buffer->capacity : 256;
 		while (capacity < needed)
 			capacity *= 2;
