@@ -44,14 +44,15 @@ static const struct argp_option options[] = {
 	{"min-user", KEY_MIN_USER, "N", 0, "k-core: only users with N events and more", 1},
 	{"min-item", KEY_MIN_ITEM, "N", 0, "k-core: only items with N events and more", 1},
 	{"ties", KEY_TIES, "ORDER", 0, "Events of one time: file (default: as they stand), shuffle (by --seed)", 1},
-	{"split-time", KEY_SPLIT_TIME, "TIME", 0, "Split by time, not leave-one-out: test is what comes first from TIME on", 1},
+	{"split-time", KEY_SPLIT_TIME, "TIME", 0,
+	 "Split by time, not leave-one-out: the test event is the first from TIME on", 1},
 	{NULL, 0, NULL, 0, "Items:", 2},
 	{"items", KEY_ITEMS, "FILE", 0, "Texts of the items: an id and attributes", 2},
 	{"item-id-column", KEY_ITEM_ID_COLUMN, "NAME", 0, "Column of the id in FILE", 2},
 	{"attributes", KEY_ATTRIBUTES, "A,B,...", 0, "Text columns, in this order (default: all)", 2},
 	{"keep-entities", KEY_KEEP_ENTITIES, NULL, 0, "Do not decode HTML entities", 2},
 	{"tokenizer", KEY_TOKENIZER, "FILE", 0,
-	 "tokenizer.json, GGUF, a folder, vocab.json,merges.txt or a stream (default: byte-level BPE learned from the texts)", 2},
+	 "tokenizer.json, GGUF, folder, vocab.json,merges.txt or stream (default: byte-level BPE learned from the texts)", 2},
 	{"vocab-size", KEY_VOCAB_SIZE, "N", 0, "Size of the vocabulary learned (default 8192)", 2},
 	{NULL, 0, NULL, 0, "Both:", 3},
 	{"delimiter", KEY_DELIMITER, "C", 0, "Between fields: a character, or tab (default: as in the header)", 3},
@@ -126,7 +127,7 @@ static const struct cli_tool tool = {
 	.summary = "Reads events (who met what, when) and the texts of items from CSV or TSV with a header line, plain or "
 	           "compressed by zstd, and writes the groups tokenizer, catalog and sequences of a tensor stream.",
 	.examples = "  seq-tokenize --items items.csv events.csv | seq-train --arch sasrec | seq-rank | rec-eval\n"
-	            "  seq-tokenize --items items.csv --attributes title,brand --tokenizer tokenizer.json events.tsv.zst -o s.tar.zst\n"
+	            "  seq-tokenize --items items.csv --attributes title,brand --tokenizer llm.gguf events.tsv.zst -o s.tar.zst\n"
 	            "  seq-tokenize --min-user 5 --min-item 5 --duplicates first ratings.csv | tar --zstd -t\n",
 	.options = options,
 	.option = option,
@@ -138,7 +139,8 @@ static void check_settings(const struct settings *settings, const struct cli *cl
 {
 	if (settings->tokenizer && settings->vocab_size)
 		die_usage("--vocab-size is for a learned vocabulary, not for --tokenizer");
-	if (!settings->items && (settings->tokenizer || settings->vocab_size || settings->attributes || settings->item_id_column))
+	bool for_items = settings->tokenizer || settings->vocab_size || settings->attributes || settings->item_id_column;
+	if (for_items && !settings->items)
 		die_usage("--tokenizer, --vocab-size, --attributes and --item-id-column need --items");
 	bool items_stdin = settings->items && !strcmp(settings->items, "-"), events_stdin = !cli->n_inputs;
 	for (int i = 0; i < cli->n_inputs; i++)
@@ -240,7 +242,8 @@ static struct tokenizer *learn(const struct dataset *dataset, int64_t vocab_size
 	return learner_finish(learner, vocab_size ? vocab_size : DEFAULT_VOCAB);
 }
 
-static struct tokenizer *find_tokenizer(const struct settings *settings, const struct dataset *dataset, const struct cli *cli)
+static struct tokenizer *find_tokenizer(const struct settings *settings, const struct dataset *dataset,
+                                        const struct cli *cli)
 {
 	if (!settings->items)
 		return NULL;

@@ -224,7 +224,8 @@ static void add_texts(struct attributes *attributes, const struct table *table, 
 	}
 }
 
-void dataset_read_items(struct dataset *dataset, const char *path, const struct reading *reading, char *const attributes[])
+void dataset_read_items(struct dataset *dataset, const char *path, const struct reading *reading,
+                        char *const attributes[])
 {
 	struct progress progress;
 	struct table *table = open_table(path, reading, &progress);

@@ -65,7 +65,8 @@ struct dataset {
  * attributes: names of text columns in order, NULL-terminated; NULL: every named column but the id, in file order.
  * An item listed twice is a wrong row.
  */
-void dataset_read_items(struct dataset *dataset, const char *path, const struct reading *reading, char *const attributes[]);
+void dataset_read_items(struct dataset *dataset, const char *path, const struct reading *reading,
+                        char *const attributes[]);
 void dataset_read_events(struct dataset *dataset, const char *path, const struct reading *reading);
 
 /*

@@ -210,7 +210,8 @@ static void reject_quote(struct table *table, const char *piece, size_t size, si
 	char near[41];
 	memcpy(near, piece + parsed - before, before + after);
 	near[before + after] = '\0';
-	report_field(table, table->field_line, table->n_fields, near, "a quote inside a field is two quotes, in a quoted field");
+	report_field(table, table->field_line, table->n_fields, near,
+	             "a quote inside a field is two quotes, in a quoted field");
 	table->skipped += table->line - table->field_line;
 	discard_line(table, piece, size);
 	csv_reset(table);

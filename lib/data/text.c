@@ -15,7 +15,13 @@ static const char *const latin1[] = {
 	"oslash", "ugrave", "uacute", "ucirc", "uuml", "yacute", "thorn", "yuml",
 };
 
-/* 24.2.4 and the symbols of 24.3 seen in product titles */
+/* U+03B1 to U+03C9, and with a capital U+0391 to U+03A9: 24.3.1; final sigma has no capital */
+static const char *const greek[] = {
+	"alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu", "nu", "xi",
+	"omicron", "pi", "rho", "", "sigma", "tau", "upsilon", "phi", "chi", "psi", "omega",
+};
+
+/* 24.4 and the symbols of 24.3 that product titles have */
 static const struct {
 	const char *name;
 	uint32_t character;
@@ -26,8 +32,8 @@ static const struct {
 	{"sbquo", 0x201a}, {"ldquo", 0x201c}, {"rdquo", 0x201d}, {"bdquo", 0x201e}, {"dagger", 0x2020}, {"Dagger", 0x2021},
 	{"bull", 0x2022}, {"hellip", 0x2026}, {"permil", 0x2030}, {"prime", 0x2032}, {"Prime", 0x2033}, {"lsaquo", 0x2039},
 	{"rsaquo", 0x203a}, {"frasl", 0x2044}, {"euro", 0x20ac}, {"trade", 0x2122}, {"larr", 0x2190}, {"rarr", 0x2192},
-	{"minus", 0x2212}, {"le", 0x2264}, {"ge", 0x2265}, {"alpha", 0x3b1}, {"beta", 0x3b2}, {"omega", 0x3c9},
-	{"spades", 0x2660}, {"clubs", 0x2663}, {"hearts", 0x2665}, {"diams", 0x2666},
+	{"minus", 0x2212}, {"radic", 0x221a}, {"infin", 0x221e}, {"asymp", 0x2248}, {"ne", 0x2260}, {"le", 0x2264},
+	{"ge", 0x2265}, {"loz", 0x25ca}, {"sigmaf", 0x3c2}, {"spades", 0x2660}, {"clubs", 0x2663}, {"hearts", 0x2665}, {"diams", 0x2666},
 };
 
 /* &#128; to &#159; mean Windows-1252, as in every browser (HTML Living Standard, 13.2.5.80) */
@@ -60,6 +66,9 @@ static uint32_t entity(const char *name)
 	for (size_t i = 0; i < COUNT_OF(latin1); i++)
 		if (!strcmp(name, latin1[i]))
 			return 0xa0 + (uint32_t)i;
+	for (size_t i = 0; i < COUNT_OF(greek); i++)
+		if ((*name | 0x20) == *greek[i] && !strcmp(name + 1, greek[i] + 1))
+			return (*name & 0x20 ? 0x3b1 : 0x391) + (uint32_t)i;
 	return 0;
 }
 

@@ -203,7 +203,9 @@ static void test_text(void **state)
 		{"Q&amp;A &lt;b&gt; &quot;x&quot; &#39;y&apos;", "Q&A <b> \"x\" 'y'"}, {"&amp;amp;", "&amp;"},
 		{"caf&eacute;&nbsp;&nbsp;&Ouml;l&yuml;", "caf\xc3\xa9 \xc3\x96l\xc3\xbf"}, {"&nbsp;x&#160;", "x"},
 		{"&#x2019;&#8217;&#146;", "\xe2\x80\x99\xe2\x80\x99\xe2\x80\x99"}, {"&#128512;", "\xf0\x9f\x98\x80"},
-		{"&trade;&hearts;", "\xe2\x84\xa2\xe2\x99\xa5"}, {"AT&T; &; &#; &#x; &#xg; &#-1; &bogus; & &amp", "AT&T; &; &#; &#x; &#xg; &#-1; &bogus; & &amp"},
+		{"&trade;&hearts;&Omega;&mu;", "\xe2\x84\xa2\xe2\x99\xa5\xce\xa9\xce\xbc"},
+		{"&omegA;&Sigmaf;", "&omegA;&Sigmaf;"},
+		{"AT&T; &; &#; &#x; &#xg; &#-1; &bogus; & &amp", "AT&T; &; &#; &#x; &#xg; &#-1; &bogus; & &amp"},
 		{"&#0;&#xd800;&#1114112;&#99999999999999999999;", "&#0;&#xd800;&#1114112;&#99999999999999999999;"},
 		{"&thisisnoentityatall;", "&thisisnoentityatall;"}, {"&#10;a&#9;b", "a b"},
 	};
