@@ -1,0 +1,561 @@
+/*
+ * The nn floor and its models: equal to PyTorch's (golden/nn.py), to their own finite differences, and to
+ * themselves however a batch is cut.
+ */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "model/train.h"
+#include "nn/loss.h"
+#include "nn/ops.h"
+#include "stream/frame.h"
+
+#define GOLDEN "tests/golden/nn.tar.zst"
+
+/* --- the golden file --- */
+
+static struct member {
+	char name[MEMBER_NAME_MAX + 1];
+	char *bytes;
+	size_t size;
+	struct tensor tensor;
+} members[128];
+static int n_members;
+
+static int load_golden(void **state)
+{
+	(void)state;
+	char *paths[] = { (char[]){ GOLDEN }, NULL };
+	struct frame_in *in = frame_open_paths(paths);
+	uint64_t size;
+	for (const char *name; (name = frame_next(in, &size)); n_members++) {
+		struct member *member = &members[n_members];
+		assert_true(n_members < (int)COUNT_OF(members));
+		snprintf(member->name, sizeof member->name, "%s", name);
+		member->bytes = frame_read_all(in, 1 << 20, &member->size);
+		if (strstr(name, ".npy"))
+			npy_parse(member->bytes, member->size, &member->tensor, name);
+	}
+	frame_free(in);
+	return 0;
+}
+
+static int free_golden(void **state)
+{
+	(void)state;
+	while (n_members)
+		free(members[--n_members].bytes);
+	return 0;
+}
+
+static const struct member *golden(const char *group, const char *name)
+{
+	char full[MEMBER_NAME_MAX + 1];
+	snprintf(full, sizeof full, "%s/%s", group, name);
+	for (int i = 0; i < n_members; i++)
+		if (!strcmp(members[i].name, full))
+			return &members[i];
+	fail_msg("%s: no member %s", GOLDEN, full);
+	return NULL;
+}
+
+static void *golden_as(const char *group, const char *name, enum dtype dtype)
+{
+	return tensor_as(&golden(group, name)->tensor, dtype, name);
+}
+
+/* Largest difference relative to the largest value. */
+static double difference(const float *a, const float *b, int64_t n)
+{
+	double worst = 0, largest = 1e-30;
+	for (int64_t i = 0; i < n; i++) {
+		double one = fabs((double)a[i] - (double)b[i]);
+		worst = one > worst || isnan(one) ? one : worst;
+		largest = fabs((double)b[i]) > largest ? fabs((double)b[i]) : largest;
+	}
+	return worst / largest;
+}
+
+static void assert_close(const float *a, const float *b, int64_t n, double tolerance, const char *what)
+{
+	double is = difference(a, b, n);
+	if (!(is <= tolerance))
+		fail_msg("%s: differs by %.2g of its largest value", what, is);
+}
+
+/* A model with the golden parameters and batch. Parameters come in PyTorch's order and are found by name. */
+struct golden_case {
+	const char *name;
+	json_t *document;
+	struct model *model;
+	struct histories histories;
+	int64_t *indptr;
+	int32_t *item, *target, *negative;
+	int64_t tokens;
+};
+
+static struct golden_case open_case(const char *name)
+{
+	struct golden_case c = { .name = name };
+	const struct member *manifest = golden(name, "case.json");
+	c.document = json_parse(manifest->bytes, manifest->size, name);
+	json_t *config = json_deep_copy(json_object_get(c.document, "config"));
+	c.model = model_new(config, json_get_int(c.document, "items", 1, 100, name), "0123456789abcdef", name);
+	c.indptr = golden_as(name, "indptr.npy", I8);
+	c.item = golden_as(name, "item.npy", I4);
+	c.target = golden_as(name, "target.npy", I4);
+	c.negative = golden_as(name, "negative.npy", I4);
+	c.histories = (struct histories){ golden(name, "indptr.npy")->tensor.shape[0] - 1, c.indptr, c.item };
+	c.tokens = c.indptr[c.histories.rows];
+
+	float *values = golden_as(name, "value.npy", F4);
+	const char *key;
+	json_t *count;
+	int64_t from = 0;
+	json_object_foreach(json_object_get(c.document, "params"), key, count) {
+		struct param *param = params_find(&c.model->params, key);
+		if (!param || param_count(param) != json_integer_value(count))
+			fail_msg("%s: parameter %s is not as PyTorch's", name, key);
+		memcpy(param->value, values + from, (size_t)param_count(param) * sizeof *values);
+		from += param_count(param);
+	}
+	assert_int_equal(from, c.model->params.size);
+	free(values);
+	return c;
+}
+
+static void close_case(struct golden_case *c)
+{
+	model_free(c->model);
+	json_decref(c->document);
+	free(c->indptr);
+	free(c->item);
+	free(c->target);
+	free(c->negative);
+}
+
+static void compare_gradients(const struct golden_case *c, const float *gradient, const char *loss)
+{
+	char name[32];
+	snprintf(name, sizeof name, "%s/gradient.npy", loss);
+	float *expected = golden_as(c->name, name, F4);
+	const char *key;
+	json_t *count;
+	int64_t from = 0;
+	json_object_foreach(json_object_get(c->document, "params"), key, count) {
+		const struct param *param = params_find(&c->model->params, key);
+		char what[160];
+		snprintf(what, sizeof what, "%s, %s: gradient of %s", c->name, loss, key);
+		/* a key's bias changes all scores of a query alike: its gradient is rounding alone */
+		if (strstr(key, "key.bias"))
+			for (int64_t i = 0; i < param_count(param); i++)
+				assert_true(fabsf(gradient[param->offset + i]) < 1e-6f);
+		else
+			assert_close(gradient + param->offset, expected + from, param_count(param), 1e-5, what);
+		from += param_count(param);
+	}
+	free(expected);
+}
+
+static double loss_of(struct tape *tape, const struct golden_case *c, enum loss loss, struct array *hidden, float scale)
+{
+	struct array *items = tape_param(tape, c->model->item_vectors, c->model->item_vectors);
+	const int64_t k = 7;
+	int32_t first_negatives[256];
+	for (int64_t t = 0; t < c->tokens; t++)
+		first_negatives[t] = c->negative[t * k];
+	switch (loss) {
+	case LOSS_CE: return full_cross_entropy(tape, hidden, items, c->target, scale);
+	case LOSS_SAMPLED:
+		return sampled_cross_entropy(tape, hidden, 0, c->tokens, items, c->target, c->negative, k, scale);
+	case LOSS_BCE: return binary_cross_entropy(tape, hidden, items, c->target, first_negatives, 1, 1, 1, scale);
+	case LOSS_GBCE:
+		return binary_cross_entropy(tape, hidden, items, c->target, c->negative, k,
+			gbce_beta(k, c->model->n_items, .75), 1. / (double)(k + 1), scale);
+	}
+	return 0;
+}
+
+static const char *const cases[] = { "original", "pre", "post", "recbole", "gru", "gru4rec" };
+
+static void test_equals_pytorch(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+		struct golden_case c = open_case(cases[i]);
+		float *expected = golden_as(c.name, "hidden.npy", F4);
+		int64_t n = 0;
+		for (int64_t t = 0; t < c.tokens; t++)
+			n += c.target[t] >= 0;
+		for (enum loss loss = LOSS_CE; loss <= LOSS_GBCE; loss++) {
+			struct tape tape = {0};
+			float *gradient = xaligned((size_t)c.model->params.trainable, sizeof *gradient);
+			tape_begin(&tape, gradient, 1, 0);
+			struct array *hidden = c.model->architecture->hidden(&tape, c.model, &c.histories);
+			assert_close(hidden->value, expected, hidden->rows * hidden->columns, 1e-5, c.name);
+			double sum = loss_of(&tape, &c, loss, hidden, 1 / (float)n);
+			tape_backward(&tape);
+			char name[32];
+			snprintf(name, sizeof name, "%s/loss.npy", loss_names[loss]);
+			double should_be = *(const double *)(const void *)golden(c.name, name)->tensor.data;
+			if (!(fabs(sum / (double)n - should_be) <= 1e-5 * should_be))
+				fail_msg("%s, %s: loss %.9g, PyTorch's is %.9g", c.name, loss_names[loss], sum / (double)n, should_be);
+			compare_gradients(&c, gradient, loss_names[loss]);
+			free(gradient);
+			tape_free(&tape);
+		}
+		free(expected);
+		close_case(&c);
+	}
+}
+
+/* The golden gradients again through trainers of several workers, which cut the batch. */
+static void test_workers_add_up(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(cases); i++)
+		for (int threads = 1; threads <= 4; threads++) {
+			struct golden_case c = open_case(cases[i]);
+			struct training_options options = { .loss = LOSS_CE, .adamw = ADAMW_DEFAULTS };
+			struct trainer *trainer = trainer_new(c.model, &options, threads);
+			struct training_result result;
+			trainer_step(trainer, &c.histories, c.target, 1, &result);
+			compare_gradients(&c, trainer_gradient(trainer), "ce");
+			trainer_free(trainer);
+			close_case(&c);
+		}
+}
+
+static void test_one_by_one(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+		struct golden_case c = open_case(cases[i]);
+		float *expected = golden_as(c.name, "hidden.npy", F4);
+		float *queries = xaligned((size_t)(c.histories.rows * c.model->width), sizeof *queries);
+		model_queries(c.model, &c.histories, queries);
+		for (int64_t row = 0; row < c.histories.rows; row++) {
+			const float *query = queries + row * c.model->width;
+			if (c.indptr[row + 1] > c.indptr[row])
+				assert_close(query, expected + (c.indptr[row + 1] - 1) * c.model->width, c.model->width, 1e-5, c.name);
+			else
+				for (int64_t j = 0; j < c.model->width; j++)
+					assert_true(query[j] == 0);
+		}
+		free(expected);
+		free(queries);
+		close_case(&c);
+	}
+}
+
+/* --- optimiser --- */
+
+static void optimiser_case(const char *name, const struct adamw *adamw, double clip)
+{
+	float *value = golden_as(name, "value.npy", F4), *gradients = golden_as(name, "gradient.npy", F4);
+	float *after = golden_as(name, "after.npy", F4);
+	const double *norms = golden(name, "norm.npy")->tensor.data;
+	int64_t n = golden(name, "value.npy")->tensor.shape[0], steps = golden(name, "gradient.npy")->tensor.shape[0];
+	struct params params = {0};
+	struct param *param = params_add(&params, 0, n, false, "p");
+	params_allocate(&params);
+	params_train(&params);
+	memcpy(param->value, value, (size_t)n * sizeof *value);
+	for (int64_t step = 1; step <= steps; step++) {
+		const float *gradient = gradients + (step - 1) * n;
+		double norm = sqrt(sum_of_squares(gradient, n));
+		assert_true(fabs(norm - norms[step - 1]) <= 1e-6 * norm);
+		/* in two parts, as workers do */
+		adamw_update(adamw, adamw->rate, step, &params, gradient, clip_scale(norm, clip), 0, 16);
+		adamw_update(adamw, adamw->rate, step, &params, gradient, clip_scale(norm, clip), 16, n);
+	}
+	for (int64_t i = 0; i < n; i++) {
+		double moved = fabs((double)after[i] - (double)value[i]);
+		assert_true(fabs((double)param->value[i] - (double)after[i]) <= 1e-5 * moved + 3e-7 * fabs((double)after[i]));
+	}
+	params_free(&params);
+	free(value);
+	free(gradients);
+	free(after);
+}
+
+static void test_optimiser_equals_pytorch(void **state)
+{
+	(void)state;
+	optimiser_case("adam", &(struct adamw)ADAMW_DEFAULTS, 0);
+	optimiser_case("adamw", &(struct adamw){ .rate = 1e-2, .beta1 = .8, .beta2 = .98, .epsilon = 1e-6,
+		.weight_decay = .1 }, 1.5);
+}
+
+static void test_schedules(void **state)
+{
+	(void)state;
+	assert_true(schedule_factor(SCHEDULE_CONSTANT, 1, 0, 0) == 1);
+	assert_true(schedule_factor(SCHEDULE_LINEAR, 5, 10, 110) == .5);
+	assert_true(schedule_factor(SCHEDULE_LINEAR, 10, 10, 110) == 1);
+	assert_true(schedule_factor(SCHEDULE_LINEAR, 11, 10, 110) == 1);
+	assert_true(fabs(schedule_factor(SCHEDULE_LINEAR, 61, 10, 110) - .5) < 1e-12);
+	assert_true(fabs(schedule_factor(SCHEDULE_COSINE, 61, 10, 110) - .5) < 1e-12);
+	assert_true(schedule_factor(SCHEDULE_LINEAR, 111, 10, 110) == 0);
+}
+
+/* --- finite differences, with dropout: the same key is the same mask --- */
+
+#define N 11
+#define D 6
+
+static const int64_t indptr[] = { 100, 101, 106, 106, 100 + N };
+static const int32_t ids[N] = { 0, 3, 3, 1, 2, 4, 0, 1, 1, 2, 3 }, places[N] = { 0, 0, 1, 2, 3, 4, 0, 1, 2, 3, 4 };
+
+typedef struct array *build(struct tape *tape, struct array *const p[]);
+
+static struct array *build_embedding(struct tape *tape, struct array *const p[])
+{
+	return embedding(tape, p[0], ids, N, 1.7f, p[1], places, .3f);
+}
+
+static struct array *build_relu(struct tape *tape, struct array *const p[])
+{
+	return linear(tape, embedding(tape, p[0], ids, N, 1, NULL, NULL, 0), p[2], p[3], ACT_RELU, .3f);
+}
+
+static struct array *build_gelu(struct tape *tape, struct array *const p[])
+{
+	return linear(tape, embedding(tape, p[0], ids, N, 1, NULL, NULL, 0), p[2], p[3], ACT_GELU, .3f);
+}
+
+static struct array *build_norm(struct tape *tape, struct array *const p[])
+{
+	struct array *x = embedding(tape, p[0], ids, N, 1, p[1], places, 0), *sum;
+	struct array *y = residual_norm(tape, x, linear(tape, x, p[2], p[3], ACT_NONE, .3f), p[4], p[5], 1e-5f, &sum);
+	return residual_norm(tape, y, sum, p[5], p[4], 1e-5f, NULL);
+}
+
+static struct array *build_attention(struct tape *tape, struct array *const p[])
+{
+	struct array *x = embedding(tape, p[0], ids, N, 1, p[1], places, 0);
+	struct array *q = linear(tape, x, p[2], NULL, ACT_NONE, 0), *v = linear(tape, x, p[2], p[3], ACT_NONE, 0);
+	return causal_attention(tape, q, x, v, 2, indptr, 4, .3f);
+}
+
+static struct array *build_gru(struct tape *tape, struct array *const p[])
+{
+	return gru_layer(tape, embedding(tape, p[0], ids, N, 1, NULL, NULL, 0), p[6], p[7], p[8], p[9], indptr, 4);
+}
+
+static const struct {
+	int64_t rows, columns;
+} shapes[] = { { 5, D }, { 5, D }, { D, D }, { 0, D }, { 0, D }, { 0, D }, { 3 * D, D }, { 3 * D, D }, { 0, 3 * D },
+	{ 0, 3 * D } };
+
+/* A fixed random weighting of the output, as a loss; sets its gradient. */
+static double weigh(build *forward, struct params *params, float *gradient)
+{
+	struct tape tape = {0};
+	float *scratch = xaligned((size_t)params->trainable, sizeof *scratch);
+	struct array *p[COUNT_OF(shapes)];
+	tape_begin(&tape, gradient ? gradient : scratch, 77, 3);
+	for (size_t i = 0; i < COUNT_OF(shapes); i++)
+		p[i] = tape_param(&tape, params->list[i], params->list[i]);
+	struct array *out = forward(&tape, p);
+	struct rng rng;
+	rng_seed(&rng, 5);
+	double sum = 0;
+	for (int64_t i = 0; i < out->rows * out->columns; i++) {
+		out->gradient[i] = (float)rng_normal(&rng);
+		sum += (double)out->gradient[i] * (double)out->value[i];
+	}
+	out->touched = true;
+	if (gradient)
+		tape_backward(&tape);
+	tape_free(&tape);
+	free(scratch);
+	return sum;
+}
+
+static void differences_of(build *forward, const char *what)
+{
+	struct params params = {0};
+	struct rng rng;
+	rng_seed(&rng, 3);
+	for (size_t i = 0; i < COUNT_OF(shapes); i++)
+		params_add(&params, shapes[i].rows, shapes[i].columns, false, "p%zu", i);
+	params_allocate(&params);
+	for (int64_t i = 0; i < params.size; i++)
+		params.value[i] = (float)(.6 * rng_normal(&rng));
+	float *gradient = xaligned((size_t)params.trainable, sizeof *gradient), *numeric = xaligned((size_t)params.trainable, 4);
+	weigh(forward, &params, gradient);
+	for (int64_t i = 0; i < params.trainable; i++) {
+		float held = params.value[i], step = 4e-3f;
+		params.value[i] = held + step;
+		double above = weigh(forward, &params, NULL);
+		params.value[i] = held - step;
+		numeric[i] = (float)((above - weigh(forward, &params, NULL)) / (2 * (double)step));
+		params.value[i] = held;
+	}
+	assert_close(gradient, numeric, params.trainable, 2e-3, what);
+	/* the check can fail */
+	gradient[0] += .01f * (1 + fabsf(gradient[0])) * 10;
+	assert_true(difference(gradient, numeric, params.trainable) > 2e-3);
+	free(gradient);
+	free(numeric);
+	params_free(&params);
+}
+
+static void test_finite_differences(void **state)
+{
+	(void)state;
+	differences_of(build_embedding, "embedding");
+	differences_of(build_relu, "linear, relu");
+	differences_of(build_gelu, "linear, gelu");
+	differences_of(build_norm, "residual and norm");
+	differences_of(build_attention, "attention");
+	differences_of(build_gru, "gru");
+}
+
+/* --- training --- */
+
+#define ITEMS 40
+#define USERS 30
+
+static int64_t batch_indptr[USERS + 1];
+static int32_t batch_item[USERS * 70], batch_target[USERS * 70];
+
+static struct histories random_batch(void)
+{
+	struct rng rng;
+	rng_seed(&rng, 9);
+	for (int64_t user = 0; user < USERS; user++)
+		batch_indptr[user + 1] = batch_indptr[user] + (int64_t)rng_below(&rng, 70);
+	for (int64_t t = 0; t < batch_indptr[USERS]; t++) {
+		batch_item[t] = (int32_t)rng_below(&rng, ITEMS);
+		batch_target[t] = rng_below(&rng, 10) ? (batch_item[t] * 7 + 1) % ITEMS : -1; /* something to learn */
+	}
+	return (struct histories){ USERS, batch_indptr, batch_item };
+}
+
+static struct model *train(const char *config, enum loss loss, int threads, int steps, float **gradient)
+{
+	struct histories batch = random_batch();
+	struct model *model = model_new(json_parse(config, strlen(config), "test"), ITEMS, "0123456789abcdef", "test");
+	struct rng rng;
+	rng_seed(&rng, 1);
+	model->architecture->initialise(model, &rng);
+	struct training_options options = { .loss = loss, .negatives = 5, .gbce_t = .75, .adamw = ADAMW_DEFAULTS, .clip = 1 };
+	struct trainer *trainer = trainer_new(model, &options, threads);
+	struct training_result result;
+	for (int i = 0; i < steps; i++)
+		trainer_step(trainer, &batch, batch_target, 100 + (uint64_t)i, &result);
+	if (gradient) {
+		*gradient = xaligned((size_t)model->params.trainable, sizeof **gradient);
+		memcpy(*gradient, trainer_gradient(trainer), (size_t)model->params.trainable * sizeof **gradient);
+	}
+	trainer_free(trainer);
+	return model;
+}
+
+static const char *const configs[] = {
+	"{\"architecture\": \"sasrec\", \"hidden_size\": 12, \"num_attention_heads\": 2, \"dropout\": 0.3, \"max_length\": 70}",
+	"{\"architecture\": \"gru\", \"hidden_size\": 12, \"dropout\": 0.3}",
+};
+
+static void test_same_seed_same_bytes(void **state)
+{
+	(void)state;
+	for (size_t c = 0; c < COUNT_OF(configs); c++)
+		for (enum loss loss = LOSS_CE; loss <= LOSS_GBCE; loss++)
+			for (int threads = 1; threads <= 3; threads++) {
+				struct model *a = train(configs[c], loss, threads, 3, NULL), *b = train(configs[c], loss, threads, 3, NULL);
+				assert_memory_equal(a->params.value, b->params.value, (size_t)a->params.size * sizeof(float));
+				assert_memory_equal(a->params.second, b->params.second, (size_t)a->params.size * sizeof(float));
+				model_free(a);
+				model_free(b);
+			}
+}
+
+/* Dropout masks and negatives do not depend on who computes what: gradients differ by rounding alone. */
+static void test_any_number_of_workers(void **state)
+{
+	(void)state;
+	for (size_t c = 0; c < COUNT_OF(configs); c++)
+		for (enum loss loss = LOSS_CE; loss <= LOSS_GBCE; loss++) {
+			float *one, *three;
+			struct model *a = train(configs[c], loss, 1, 1, &one), *b = train(configs[c], loss, 3, 1, &three);
+			assert_close(three, one, a->params.trainable, 1e-5, loss_names[loss]);
+			model_free(a);
+			model_free(b);
+			free(one);
+			free(three);
+		}
+}
+
+static void test_learns(void **state)
+{
+	(void)state;
+	for (size_t c = 0; c < COUNT_OF(configs); c++) {
+		struct model *model = train(configs[c], LOSS_CE, 2, 300, NULL);
+		struct histories batch = random_batch();
+		struct trainer *trainer = trainer_new(model, &(struct training_options){ .adamw = ADAMW_DEFAULTS }, 2);
+		struct training_result result;
+		trainer_loss(trainer, &batch, batch_target, 1, &result);
+		assert_true(result.loss / (double)result.positions < .5 * log(ITEMS));
+		trainer_free(trainer);
+		model_free(model);
+	}
+}
+
+static void test_dropout_share(void **state)
+{
+	(void)state;
+	enum { MANY = 200000 };
+	float *x = xaligned(MANY, sizeof *x);
+	for (int i = 0; i < MANY; i++)
+		x[i] = 1;
+	struct params params = {0};
+	params_add(&params, MANY / 100, 100, false, "x");
+	params_allocate(&params);
+	memcpy(params.value, x, MANY * sizeof *x);
+	float *gradient = xaligned(MANY, sizeof *gradient);
+	int32_t row[MANY / 100];
+	for (int i = 0; i < MANY / 100; i++)
+		row[i] = i;
+	struct tape tape = {0};
+	tape_begin(&tape, gradient, 12345, 0);
+	struct array *table = tape_param(&tape, params.list[0], params.list[0]);
+	const struct array *out = embedding(&tape, table, row, MANY / 100, 1, NULL, NULL, .2f);
+	int dropped = 0, pairs = 0;
+	for (int i = 0; i < MANY; i++) {
+		dropped += out->value[i] == 0;
+		pairs += i && out->value[i] == 0 && out->value[i - 1] == 0;
+		assert_true(out->value[i] == 0 || fabsf(out->value[i] - 1.25f) < 1e-6f);
+	}
+	assert_true(abs(dropped - MANY / 5) < 900);  /* five deviations */
+	assert_true(abs(pairs - MANY / 25) < 600);
+	tape_free(&tape);
+	params_free(&params);
+	free(gradient);
+	free(x);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_equals_pytorch),
+		cmocka_unit_test(test_workers_add_up),
+		cmocka_unit_test(test_one_by_one),
+		cmocka_unit_test(test_optimiser_equals_pytorch),
+		cmocka_unit_test(test_schedules),
+		cmocka_unit_test(test_finite_differences),
+		cmocka_unit_test(test_same_seed_same_bytes),
+		cmocka_unit_test(test_any_number_of_workers),
+		cmocka_unit_test(test_learns),
+		cmocka_unit_test(test_dropout_share),
+	};
+	return cmocka_run_group_tests_name("nn", tests, load_golden, free_golden);
+}
