@@ -22,5 +22,6 @@ for arch in popular markov sasrec; do
 done
 run "rec-eval --format table --no-slices sasrec.tar.zst --versus markov.tar.zst"
 
-printf '\n%-14s %10s %10s %10s\n' measure popular markov sasrec
-paste popular.tsv markov.tsv sasrec.tsv | awk -F '\t' '$2 == "all" { printf "%-14s %10s %10s %10s\n", $1, $3, $6, $9 }'
+printf '\n%-12s %8s %8s %8s\n' measure popular markov sasrec
+paste popular.tsv markov.tsv sasrec.tsv |
+	awk -F '\t' '$2 == "all" && $1 ~ /@|mrr/ { printf "%-12s %8s %8s %8s\n", $1, $3, $6, $9 }'

@@ -1,0 +1,301 @@
+#!/usr/bin/env bats
+# Nothing wrong looks right: what is damaged, missing or mixed up is one line, exit 1, and no output file.
+# The sweep over every block and a thousand random places is in unit/test_stream.c.
+
+load helpers
+
+setup_file() {
+	cd "$BATS_FILE_TMPDIR" || return
+	seq-tokenize -q --items "$EXAMPLE/items.csv" "$EXAMPLE/events.csv" -o shop.tar.zst
+	seq-train -q --arch popular shop.tar.zst -o model.tar.zst
+	seq-rank -q model.tar.zst -o ranking.tar.zst
+}
+
+setup() {
+	cd "$BATS_TEST_TMPDIR" || return
+	shop=$BATS_FILE_TMPDIR/shop.tar.zst
+	model=$BATS_FILE_TMPDIR/model.tar.zst
+	ranking=$BATS_FILE_TMPDIR/ranking.tar.zst
+}
+
+filters=("seq-train --arch popular" seq-rank rec-eval)
+
+# every filter on FILE: an error that says WHAT, and nothing written
+all_fail() {
+	local filter
+	for filter in "${filters[@]}"; do
+		# shellcheck disable=SC2086
+		fails $filter -q "$1" -o out.tar.zst
+		says "$2"
+		if compgen -G '*out.tar.zst*' || compgen -G '.*out.tar.zst*'; then
+			return 1
+		fi
+	done
+}
+
+@test "truncated streams" {
+	local size at
+	size=$(stat -c %s "$ranking")
+	for at in 1 3 4 5 11 100 512 5000 $((size / 3)) $((size / 2)) $((size - 100)) $((size - 4)) $((size - 1)); do
+		head -c "$at" "$ranking" >cut.tar.zst
+		all_fail cut.tar.zst cut.tar.zst
+	done
+}
+
+@test "a flipped byte" {
+	needs python3
+	local size at
+	size=$(stat -c %s "$ranking")
+	for at in 0 4 20 700 $((size / 4)) $((size / 2)) $((size * 3 / 4)) $((size - 2)); do
+		python3 -c '
+import sys
+data = bytearray(open(sys.argv[1], "rb").read())
+data[int(sys.argv[2])] ^= 0x40
+open("flipped.tar.zst", "wb").write(data)' "$ranking" "$at"
+		all_fail flipped.tar.zst flipped.tar.zst
+	done
+}
+
+@test "what is no stream at all" {
+	: >empty
+	echo 'user,item,time' >text.csv
+	mkdir folder
+	head -c 4096 /dev/zero >zeros
+	all_fail empty empty
+	all_fail text.csv text.csv
+	all_fail folder folder
+	all_fail zeros zeros
+	all_fail missing.tar.zst missing.tar.zst
+	all_fail /dev/null /dev/null
+	zstd -q text.csv -o text.zst
+	all_fail text.zst text.zst
+}
+
+@test "an empty standard input names stdin" {
+	for filter in "${filters[@]}" "seq-tokenize"; do
+		# shellcheck disable=SC2086
+		fails $filter -q -o out.tar.zst </dev/null
+		says stdin
+		[ ! -e out.tar.zst ]
+	done
+}
+
+@test "a stream without the group that a tool needs names it" {
+	fails seq-rank -q "$shop"
+	says model
+	fails rec-eval -q "$model"
+	says ranking
+	tar --zstd -xf "$model"
+	tar --format=ustar -cf only.tar model/meta.json model/config.json model/*.npy model/end.json
+	fails seq-rank -q only.tar
+	says catalog
+	fails seq-train -q only.tar
+	says catalog
+}
+
+@test "a full disk" {
+	[ -e /dev/full ] || skip "no /dev/full"
+	for filter in "seq-train --arch popular $shop" "seq-rank $model" "rec-eval $ranking" \
+		"seq-tokenize $EXAMPLE/events.csv"; do
+		# shellcheck disable=SC2086
+		fails bash -c "$filter -q >/dev/full"
+		says "No space left"
+		fails bash -c "$filter -q -o /dev/full"
+		says "No space left"
+	done
+}
+
+# A reader that has left before the first byte: what `| head -c1` is to a stream larger than the pipe.
+@test "a reader that leaves ends the writer quietly, or with one line where signals are ignored" {
+	for filter in "seq-train --arch popular $shop" "seq-rank $model" "seq-tokenize $EXAMPLE/events.csv" \
+		"rec-eval -u $ranking"; do
+		run bash -c "{ sleep 0.3; exec $filter -q 2>said; } | exec 0<&-; echo \${PIPESTATUS[0]}"
+		[ "$output" = 141 ]
+		[ ! -s said ]
+		run bash -c "trap '' PIPE; { sleep 0.3; exec $filter -q 2>said; } | exec 0<&-; echo \${PIPESTATUS[0]}"
+		[ "$output" = 1 ]
+		[ "$(wc -l <said)" = 1 ]
+	done
+	run bash -c "seq-rank -q $model | head -c 1 | wc -c"
+	[ "$output" = 1 ]
+}
+
+@test "a killed stage is noticed by the next, without pipefail" {
+	set +o pipefail
+	fails bash -c "{ head -c 30000 $ranking; kill -9 \$BASHPID; } | rec-eval -q -o out"
+	says truncated
+	fails bash -c "timeout -s KILL 0.3 seq-train -q --epochs 100000 --patience 100000 $shop 2>/dev/null | seq-rank -q -o out"
+	[ ! -e out ]
+}
+
+@test "a failing tool never ends its frame, so every later stage fails too" {
+	head -c 20000 "$shop" >cut.tar.zst
+	run bash -c "seq-train -q --arch popular cut.tar.zst 2>first | seq-rank -q 2>second | rec-eval -q 2>third; echo \${PIPESTATUS[*]}"
+	[ "$output" = "1 1 1" ]
+	[ "$(cat first second third | wc -l)" = 3 ]
+}
+
+@test "a terminated tool leaves no unfinished file, and an old output stays" {
+	echo old >out
+	for signal in TERM INT HUP; do
+		run timeout -s $signal 0.5 seq-train -q --epochs 100000 --patience 100000 "$shop" -o out
+		[ "$status" != 0 ]
+	done
+	fails seq-rank -q "$shop" -o out
+	[ "$(cat out)" = old ]
+	[ "$(find . -type f ! -name stdout ! -name stderr | wc -l)" = 1 ]
+}
+
+@test "an output in a folder that is not there" {
+	fails seq-train -q --arch popular "$shop" -o no/such/folder/out
+	says no/such/folder/out
+}
+
+@test "a model of another catalog is an error that names both" {
+	head -n 4000 "$EXAMPLE/events.csv" | seq-tokenize -q -o small.tar.zst
+	fails seq-rank -q "$model" small.tar.zst -o out.tar.zst
+	[ "$(grep -oE '[0-9a-f]{16}' <<<"$output" | sort -u | wc -l)" = 2 ]
+	fails bash -c "cat $ranking small.tar.zst | rec-eval"
+	[ "$(grep -oE '[0-9a-f]{16}' <<<"$output" | sort -u | wc -l)" = 2 ]
+}
+
+# edited STREAM PYTHON: a plain tar of the stream, `members` (a list of [name, bytes]) changed by the code
+edited() {
+	zstd -dcq "$1" | python3 -c '
+import io, sys, tarfile
+import numpy
+source = tarfile.open(fileobj=sys.stdin.buffer, mode="r|")
+members = [[m.name, source.extractfile(m).read()] for m in source]
+def data(name):
+    return next(m for m in members if m[0] == name)
+def array(name, change):
+    member = data(name)
+    changed = change(numpy.load(io.BytesIO(member[1])).copy())
+    file = io.BytesIO()
+    numpy.save(file, changed)
+    member[1] = file.getvalue()
+def put(a, i, value):
+    a[i] = value
+    return a
+exec(sys.argv[1])
+out = tarfile.open("edited.tar", "w", format=tarfile.USTAR_FORMAT)
+for name, content in members:
+    info = tarfile.TarInfo(name)
+    info.size = len(content)
+    out.addfile(info, io.BytesIO(content))
+out.close()' "$2"
+}
+
+@test "values out of range, NaN, wrong shapes and types" {
+	python3 -c 'import numpy' || skip "no numpy"
+	edited "$model" 'array("sequences/000000.item.npy", lambda a: put(a, 5, 99999))'
+	fails seq-rank -q edited.tar
+	says 99999
+	edited "$model" 'array("sequences/000000.item.npy", lambda a: put(a, 5, -1))'
+	fails seq-train -q edited.tar
+	says -1
+	edited "$model" 'array("sequences/000000.item.npy", lambda a: a.astype("<f4"))'
+	fails seq-train -q edited.tar
+	says item
+	edited "$model" 'array("sequences/000000.item.npy", lambda a: a[:-1])'
+	fails seq-train -q edited.tar
+	says item
+	edited "$model" 'array("sequences/000000.indptr.npy", lambda a: put(a, 1, 1 << 60))'
+	fails seq-train -q edited.tar
+	says indptr
+	edited "$model" 'array("model/count.npy", lambda a: put(a, 3, numpy.nan))'
+	fails seq-rank -q edited.tar
+	says model/count
+	edited "$model" 'array("model/count.npy", lambda a: a[:-1])'
+	fails seq-rank -q edited.tar
+	says model/count
+	edited "$model" 'array("model/count.npy", lambda a: a.astype("<i4"))'
+	fails seq-rank -q edited.tar
+	says model/count
+	edited "$model" 'members.remove(data("model/count.npy"))'
+	fails seq-rank -q edited.tar
+	says count
+	edited "$model" 'members.remove(data("catalog/end.json"))'
+	fails seq-rank -q edited.tar
+	says catalog
+	edited "$ranking" 'array("ranking/000000.greater.npy", lambda a: put(a, 0, 2000000000))'
+	fails rec-eval -q edited.tar
+	says 2000000000
+	edited "$ranking" 'array("ranking/000000.top_item.npy", lambda a: put(a, 0, 5000))'
+	fails rec-eval -q edited.tar
+	says 5000
+}
+
+@test "values of other widths and orders are converted, or refused by name" {
+	python3 -c 'import numpy' || skip "no numpy"
+	rec-eval "$ranking" >expected
+	edited "$model" 'array("sequences/000000.item.npy", lambda a: a.astype("<i8"))
+array("model/count.npy", lambda a: a.astype("<f8"))'
+	seq-rank -q edited.tar | rec-eval | cmp expected -
+	edited "$model" 'array("sequences/000000.item.npy", lambda a: a.astype(">i4"))'
+	fails seq-rank -q edited.tar
+	says item.npy
+	edited "$model" 'array("sequences/000000.item.npy", lambda a: a.astype("<i8") + (1 << 40))'
+	fails seq-rank -q edited.tar
+	says item
+}
+
+@test "a catalog whose ids were exchanged under its fingerprint" {
+	python3 -c 'import numpy' || skip "no numpy"
+	edited "$model" 'm = data("catalog/000000.item_id.txt"); m[1] = m[1].replace(b"10133", b"x0133")'
+	fails seq-rank -q edited.tar
+	says fingerprint
+}
+
+@test "broken configuration of a model names the member and the key" {
+	python3 -c 'import numpy' || skip "no numpy"
+	local text
+	for text in '{' '[]' '{}' '{"architecture": "no-such"}' '{"architecture": 5}'; do
+		edited "$model" "data('model/config.json')[1] = b'''$text'''"
+		fails seq-rank -q edited.tar
+		says model/config.json
+	done
+	edited "$model" 'data("model/config.json")[1] = b"{\"architecture\": \"sasrec\", \"hidden_size\": 1000000000000}"'
+	fails seq-rank -q edited.tar
+	says model/
+	edited "$model" 'data("model/config.json")[1] = b"{\"architecture\": \"sasrec\", \"hidden_size\": -64}"'
+	fails seq-rank -q edited.tar
+	says model/
+}
+
+@test "wrong usage is one line and exit 2" {
+	for tool in seq-tokenize seq-train seq-rank rec-eval; do
+		misused $tool --no-such-option
+		misused $tool -j 0
+		misused $tool -j many
+		misused $tool --seed x
+		misused $tool -o
+	done
+	misused seq-train --arch no-such
+	says sasrec
+	misused seq-rank --shard 3/2
+	misused seq-rank --seen maybe
+	misused rec-eval --ties maybe
+}
+
+@test "--help and --version go to standard output" {
+	for tool in seq-tokenize seq-train seq-rank rec-eval; do
+		$tool --help >help 2>err
+		[ ! -s err ]
+		grep -q 'Examples:' help
+		grep -q -- '--seed' help
+		$tool --version | grep -q "^$tool (recpipe) "
+	done
+}
+
+@test "nothing binary goes to a terminal, and no arguments there mean usage" {
+	needs script
+	for tool in seq-tokenize seq-train seq-rank; do
+		run script -qec "$tool $shop" /dev/null </dev/null
+		[ "$status" = 2 ]
+		says terminal
+		run script -qec "$tool" /dev/null
+		[ "$status" = 2 ]
+		says Usage
+	done
+}

@@ -1,0 +1,236 @@
+#!/usr/bin/env bats
+# Tensor streams in the hands of standard tools: tar, bsdtar, zstd, Python, NumPy, cat, ssh, nc.
+
+load helpers
+
+setup_file() {
+	cd "$BATS_FILE_TMPDIR" || return
+	seq-tokenize -q --items "$EXAMPLE/items.csv" "$EXAMPLE/events.csv" -o shop.tar.zst
+	seq-train -q --arch popular shop.tar.zst -o model.tar.zst
+}
+
+setup() {
+	cd "$BATS_FILE_TMPDIR" || return
+}
+
+@test "the three commands of the README" {
+	needs tar zstd python3
+	tar --zstd -tvf model.tar.zst | grep -q 'sequences/000000.item.npy'
+	# head ends tar early, which is no failure of either
+	run bash -c "tar --zstd -xOf model.tar.zst catalog/000000.item_id.txt | head -n 3 | tr '\n' ' '"
+	[ "$output" = "10133 10135 11001 " ] || [ "$(wc -w <<<"$output")" = 3 ]
+	mkdir -p "$BATS_TEST_TMPDIR/x" && cd "$BATS_TEST_TMPDIR/x"
+	tar --zstd -xf "$BATS_FILE_TMPDIR/model.tar.zst"
+	run python3 -c 'import numpy; print(type(numpy.load("sequences/000000.item.npy", mmap_mode="r")).__name__)'
+	[ "$output" = memmap ]
+}
+
+# names READER...: the member names of the stream on standard input, as the reader lists them
+python_names='import sys, tarfile
+for member in tarfile.open(fileobj=sys.stdin.buffer, mode="r|"):
+    print(member.name)'
+
+@test "tar, bsdtar and Python list the same members, after cat as well" {
+	needs tar bsdtar python3
+	zstd -dc shop.tar.zst model.tar.zst >two.tar
+	tar -tf two.tar >tar.txt
+	bsdtar -tf two.tar >bsdtar.txt
+	python3 -c "$python_names" <two.tar >python.txt
+	cmp tar.txt bsdtar.txt
+	cmp tar.txt python.txt
+	cat shop.tar.zst model.tar.zst | tar --zstd -tf - | cmp tar.txt -
+	cat shop.tar.zst model.tar.zst | bsdtar -tf - | cmp tar.txt -
+	[ "$(grep -c 'catalog/meta.json' tar.txt)" = 2 ]
+}
+
+@test "every array is mapped by NumPy, aligned, and of the announced size" {
+	needs python3
+	python3 -c 'import numpy' || skip "no numpy"
+	mkdir -p "$BATS_TEST_TMPDIR/x" && cd "$BATS_TEST_TMPDIR/x"
+	tar --zstd -xf "$BATS_FILE_TMPDIR/model.tar.zst"
+	find . -name '*.npy' | grep -q .
+	find . -name '*.npy' | python3 -c '
+import sys, numpy
+for name in sys.stdin.read().split():
+    array = numpy.load(name)
+    assert array.flags.c_contiguous and array.dtype.str in ("<f4", "<f2", "<i4", "<i8", "|u1"), (name, array.dtype)
+    if array.size:
+        mapped = numpy.load(name, mmap_mode="r")
+        assert mapped.offset == 128 and (mapped == array).all(), name
+'
+}
+
+@test "members are plain ustar with fixed metadata, data on 64-byte bounds" {
+	needs python3
+	zstd -dcq model.tar.zst | python3 -c '
+import re, sys, tarfile
+last = None
+for m in tarfile.open(fileobj=sys.stdin.buffer, mode="r|"):
+    assert m.isreg() and re.fullmatch(r"[A-Za-z0-9._/-]{1,100}", m.name), m.name
+    assert (m.uid, m.gid, m.mtime, m.mode, m.uname, m.gname) == (0, 0, 0, 0o644, "", ""), m.name
+    assert m.offset_data % 64 == 0
+    last = m
+'
+	# no end-of-archive blocks
+	[ "$(zstd -dcq model.tar.zst | tail -c 1024 | tr -d '\0' | wc -c)" -gt 0 ]
+	zstd -tq model.tar.zst
+	zstd -lv model.tar.zst | grep -q 'Check: XXH64'
+}
+
+@test "text members are UTF-8 lines and json members one document" {
+	needs python3
+	zstd -dcq model.tar.zst | python3 -c '
+import json, sys, tarfile
+tar = tarfile.open(fileobj=sys.stdin.buffer, mode="r|")
+for m in tar:
+    data = tar.extractfile(m).read()
+    if m.name.endswith(".txt"):
+        assert data.decode("utf-8").endswith("\n"), m.name
+    if m.name.endswith(".json"):
+        json.loads(data)
+'
+}
+
+@test "a stream unpacked and packed again by tar is the same stream" {
+	needs tar zstd
+	zstd -dcq model.tar.zst | tar -tf - >"$BATS_TEST_TMPDIR/names"
+	mkdir "$BATS_TEST_TMPDIR/x"
+	zstd -dcq model.tar.zst | tar -C "$BATS_TEST_TMPDIR/x" -xf -
+	tar -C "$BATS_TEST_TMPDIR/x" --format=ustar --no-recursion -T "$BATS_TEST_TMPDIR/names" -cf packed.tar
+	seq-rank -q --no-history packed.tar >packed.out
+	zstd -q -3 -c packed.tar | seq-rank -q --no-history | cmp packed.out -
+	seq-rank -q --no-history model.tar.zst | cmp packed.out -
+}
+
+@test "cat joins: catalog and model from two files, by name or on standard input" {
+	seq-train -q --no-history --arch markov shop.tar.zst -o other.tar.zst
+	seq-rank -q --no-history shop.tar.zst other.tar.zst -o named.tar.zst
+	cat shop.tar.zst other.tar.zst | seq-rank -q --no-history -o joined.tar.zst
+	cat shop.tar.zst | seq-rank -q --no-history - other.tar.zst -o mixed.tar.zst
+	cmp named.tar.zst joined.tar.zst
+	cmp named.tar.zst mixed.tar.zst
+	rec-eval named.tar.zst >named.txt
+	seq-rank -q other.tar.zst | rec-eval | cmp named.txt -
+}
+
+@test "a later model replaces an earlier one" {
+	seq-train -q --arch markov shop.tar.zst | seq-rank -q | rec-eval >markov.txt
+	seq-train -q --arch markov model.tar.zst | seq-rank -q | rec-eval | cmp markov.txt -
+	[ "$(seq-train -q --arch markov model.tar.zst | tar --zstd -tf - | grep -c '^model/meta.json')" = 1 ]
+}
+
+@test "shards joined by cat are the whole, in any order" {
+	seq-rank -q model.tar.zst | rec-eval -u | sort >whole.txt
+	for shard in 1 2 3; do
+		seq-rank -q --shard $shard/3 model.tar.zst -o shard$shard.tar.zst
+	done
+	cat shard1.tar.zst shard2.tar.zst shard3.tar.zst | rec-eval -u | sort | cmp whole.txt -
+	cat shard3.tar.zst shard1.tar.zst shard2.tar.zst shard1.tar.zst | rec-eval -u | sort | cmp whole.txt -
+	fails rec-eval shard1.tar.zst shard3.tar.zst
+	says "shard 2 of 3"
+}
+
+@test "what a tool does not know passes through untouched and in place" {
+	needs tar zstd
+	mkdir -p notes
+	echo 'nothing the tools know' >notes/free.txt
+	tar --format=ustar --owner=0 --group=0 --mtime=@0 -cf - notes/free.txt | zstd -q >notes.tar.zst
+	cat notes.tar.zst shop.tar.zst | seq-train -q --arch popular | seq-rank -q -o passed.tar.zst
+	tar --zstd -xOf passed.tar.zst notes/free.txt | cmp notes/free.txt -
+	tar --zstd -xOf passed.tar.zst catalog/000000.item_id.txt >ids.txt
+	tar --zstd -xOf shop.tar.zst catalog/000000.item_id.txt | cmp ids.txt -
+	[ "$(tar --zstd -tf passed.tar.zst | head -n 1)" = notes/free.txt ]
+}
+
+@test "every tool adds its record to the history, --no-history none" {
+	seq-rank -q model.tar.zst -o ranked.tar.zst
+	run bash -c "tar --zstd -tf ranked.tar.zst | grep '^log/' | tr '\n' ' '"
+	[ "$output" = "log/00-seq-tokenize.json log/01-seq-train.json log/02-seq-rank.json " ]
+	tar --zstd -xOf ranked.tar.zst log/01-seq-train.json | python3 -c '
+import json, sys
+record = json.load(sys.stdin)
+assert record["tool"] == "seq-train" and "--arch popular" in record["command"] and record["seed"] == 1, record
+assert record["seconds"] >= 0 and record["peak_memory_mib"] > 0 and record["version"], record'
+	run bash -c "seq-train -q --no-history --arch popular shop.tar.zst | tar --zstd -tf - | grep -c '^log/'"
+	[ "$output" = 1 ]
+}
+
+@test "same seed, same bytes" {
+	for threads in 1 2; do
+		for i in 1 2; do
+			seq-tokenize -q --no-history -j $threads --items "$EXAMPLE/items.csv" "$EXAMPLE/events.csv" |
+				seq-train -q --no-history -j $threads --epochs 2 --seed 7 |
+				seq-rank -q --no-history -j $threads >"same$threads.$i"
+		done
+		cmp same$threads.1 same$threads.2
+	done
+	seq-tokenize -q --no-history -j 2 --items "$EXAMPLE/items.csv" "$EXAMPLE/events.csv" |
+		seq-train -q --no-history -j 2 --epochs 2 --seed 8 | seq-rank -q --no-history -j 2 >other
+	run cmp same2.1 other
+	[ "$status" = 1 ]
+}
+
+@test "compression levels change the bytes, not what is in them" {
+	for level in 1 3 19; do
+		seq-train -q --no-history --arch popular -$level shop.tar.zst | zstd -dcq >level$level.tar
+	done
+	cmp level1.tar level3.tar
+	cmp level1.tar level19.tar
+	misused seq-train -20 shop.tar.zst
+}
+
+# an sshd of our own on the loopback, with keys of our own
+start_sshd() {
+	needs ssh ssh-keygen
+	local sshd folder=$BATS_TEST_TMPDIR/ssh
+	sshd=$(PATH=$PATH:/usr/sbin command -v sshd) || skip "no sshd"
+	mkdir -m 700 "$folder"
+	ssh-keygen -q -t ed25519 -N '' -f "$folder/host"
+	ssh-keygen -q -t ed25519 -N '' -f "$folder/user"
+	cp "$folder/user.pub" "$folder/authorized"
+	[ "$(id -u)" != 0 ] || mkdir -p /run/sshd
+	port=$((20000 + RANDOM % 20000))
+	"$sshd" -D -e -f /dev/null -h "$folder/host" -p $port -o ListenAddress=127.0.0.1 -o StrictModes=no -o UsePAM=no \
+		-o AuthorizedKeysFile="$folder/authorized" -o PidFile=none -o PermitRootLogin=yes 2>"$folder/log" 3>&- &
+	sshd_pid=$!
+	remote=(ssh -q -F /dev/null -i "$folder/user" -p "$port" -o StrictHostKeyChecking=no -o BatchMode=yes
+		-o UserKnownHostsFile=/dev/null -o ConnectTimeout=5 127.0.0.1)
+	for _ in 1 2 3 4 5 6 7 8 9 10; do
+		"${remote[@]}" true && return
+		sleep 0.2
+	done
+	kill "$sshd_pid"
+	skip "sshd does not start here: $(tail -n 1 "$folder/log")"
+}
+
+@test "a stage through ssh localhost gives the same bytes" {
+	start_sshd
+	seq-train -q --no-history --arch markov <shop.tar.zst >here.tar.zst
+	"${remote[@]}" "$RECPIPE_BIN/seq-train" -q --no-history --arch markov <shop.tar.zst >there.tar.zst
+	kill "$sshd_pid"
+	cmp here.tar.zst there.tar.zst
+}
+
+@test "a connection that drops is a truncated stream" {
+	start_sshd
+	set +o pipefail
+	status=0
+	"${remote[@]}" "head -c 50000 $PWD/shop.tar.zst" | seq-train -q --arch markov -o dropped.tar.zst 2>said.txt || status=$?
+	kill "$sshd_pid"
+	[ "$status" = 1 ]
+	grep -q 'truncated stream' said.txt
+	[ ! -e dropped.tar.zst ]
+}
+
+@test "a pipe through nc gives the same bytes" {
+	needs nc
+	local port=$((20000 + RANDOM % 20000)) listener
+	timeout 20 nc -l 127.0.0.1 $port 3>&- | seq-train -q --no-history --arch markov >netted.tar.zst 3>&- &
+	listener=$!
+	for _ in 1 2 3 4 5 6 7 8 9 10; do
+		sleep 0.1
+		if nc -N 127.0.0.1 $port <shop.tar.zst; then break; fi
+	done
+	wait $listener
+	seq-train -q --no-history --arch markov <shop.tar.zst | cmp netted.tar.zst -
+}
