@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""seeds.py FOLDER: first inputs for fuzz_stream and fuzz_npy, in folders named after them."""
+"""seeds.py FOLDER: first inputs for the fuzz targets, in folders named after them."""
+import json
 import os
 import struct
 import sys
@@ -34,7 +35,75 @@ STREAM = [members(*table("a"), *LOG), members(*table("sequences"), *MODEL, *LOG,
           members(*table("a", "1,2"), *table("a", "2,2", "500000")), members(*table("a"), *table("a", identity="2")),
           members(*MODEL), bytes.fromhex("28b52ffd2400010000"), b"\0" * 1024]
 
-for target, seeds in ("fuzz_npy", NPY), ("fuzz_stream", STREAM):
+def tokenizer(text, normalizer=None, pre=None, post=None, added=(), **model):
+    vocab = {c: i for i, c in enumerate("ab\u0120\u2581<")} | {"ab": 5, "\u2581a": 6, "<0x0A>": 7, "<unk>": 8, "\u0120a": 9}
+    base = {"type": "BPE", "unk_token": "<unk>", "vocab": vocab, "merges": ["a b", "\u2581 a", ["\u0120", "a"]]}
+    flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": False}
+    added = [flags | {"id": i, "content": c} | {f: True for f in on} for i, c, *on in added]
+    document = {"version": "1.0", "added_tokens": added, "normalizer": normalizer, "pre_tokenizer": pre,
+                "post_processor": post, "decoder": None, "model": base | model}
+    return json.dumps(document, ensure_ascii=False).encode() + b"\0" + text
+
+
+def split(pattern, behavior, invert=False):
+    return {"type": "Split", "pattern": pattern, "behavior": behavior, "invert": invert}
+
+
+BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": True, "use_regex": True}
+METASPACE = {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "first", "split": True}
+PREPEND = {"type": "Sequence", "normalizers": [
+    {"type": "Prepend", "prepend": "\u2581"}, {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"}]}
+TEMPLATE = {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<unk>", "type_id": 0}},
+            {"Sequence": {"id": "A", "type_id": 0}}], "special_tokens": {"<unk>": {"id": "<unk>", "ids": [8], "tokens": []}}}
+ROBERTA = {"type": "RobertaProcessing", "sep": ["a", 0], "cls": ["b", 1]}
+TOKENIZER = [
+    tokenizer(b"ab a", pre=BYTE_LEVEL, post=ROBERTA), tokenizer(b"ab a\n", PREPEND, None, TEMPLATE, byte_fallback=True),
+    tokenizer(b" ab", pre=METASPACE, fuse_unk=True, ignore_merges=True),
+    tokenizer(b"xab  \xff", added=[(10, "x", "lstrip", "rstrip"), (11, "ab", "single_word", "special", "normalized")]),
+    tokenizer(b"1 22a", pre={"type": "Sequence", "pretokenizers": [
+        {"type": "Digits", "individual_digits": True}, split({"Regex": "\\s+|[ab]"}, "MergedWithNext"),
+        split({"String": "a"}, "Removed", True), BYTE_LEVEL]}),
+    tokenizer(b"a", {"type": "Replace", "pattern": {"Regex": "\\w\\b"}, "content": ""}, split({"Regex": "b"}, "Contiguous")),
+]
+
+
+def text(string):
+    return struct.pack("<Q", len(string.encode())) + string.encode()
+
+
+def value(key, kind, data):
+    return text(key) + struct.pack("<I", kind) + data
+
+
+def array(key, kind, items):
+    return value(key, 9, struct.pack("<IQ", kind, len(items)) + b"".join(items))
+
+
+def gguf(values, tensors=(), data=b""):
+    head = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(values)) + b"".join(values)
+    for name, shape, kind, offset in tensors:
+        head += text(name) + struct.pack(f"<I{len(shape)}QIQ", len(shape), *shape, kind, offset)
+    return head + (bytes(-len(head) % 32) + data if tensors else b"")
+
+
+def vocabulary(model, pre, tokens, kinds, *more):
+    return [value("tokenizer.ggml.model", 8, text(model)), value("tokenizer.ggml.pre", 8, text(pre)),
+            array("tokenizer.ggml.tokens", 8, [text(t) for t in tokens]),
+            array("tokenizer.ggml.token_type", 5, [struct.pack("<i", k) for k in kinds]), *more]
+
+
+SCORES = array("tokenizer.ggml.scores", 6, [struct.pack("<f", -i) for i in range(6)])
+MERGES = array("tokenizer.ggml.merges", 8, [text("a b"), text("ab c")])
+BOS = value("tokenizer.ggml.bos_token_id", 4, struct.pack("<I", 0))
+GGUF = [
+    gguf(vocabulary("llama", "default", ["<unk>", "</s>", "a", "\u2581", "\u2581a", "<0xFF>"], [2, 3, 1, 1, 1, 6], SCORES, BOS)),
+    gguf(vocabulary("gpt2", "smollm", ["a", "b", "ab", "c", "abc", "</s>"], [1, 1, 1, 1, 1, 3], MERGES)),
+    gguf(vocabulary("gpt2", "llama-bpe", ["a", "b", "ab", "c", "abc", "</s>"], [1, 1, 1, 1, 1, 4], MERGES, BOS,
+                    value("tokenizer.ggml.add_bos_token", 7, b"\1"))),
+    gguf([value("general.alignment", 4, struct.pack("<I", 32))], [("w", (32, 2), 8, 0), ("b", (2,), 0, 96)], bytes(104)),
+]
+
+for target, seeds in (("fuzz_npy", NPY), ("fuzz_stream", STREAM), ("fuzz_tokenizer_json", TOKENIZER), ("fuzz_gguf", GGUF)):
     folder = os.path.join(sys.argv[1], target)
     os.makedirs(folder, exist_ok=True)
     for i, seed in enumerate(seeds):

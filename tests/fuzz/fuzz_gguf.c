@@ -1,0 +1,55 @@
+/* GGUF: its header, every value and tensor it names, and its vocabulary. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "data/gguf.h"
+#include "data/tokenizer.h"
+
+static unsigned sum; /* what is read is used */
+
+static void touch(const void *bytes, size_t size)
+{
+	for (size_t i = 0; i < size; i++)
+		sum += ((const unsigned char *)bytes)[i];
+}
+
+static void touch_value(const struct gguf_value *value)
+{
+	const unsigned char *next = value->data;
+	touch(value->key.text, value->key.length);
+	for (uint64_t i = 0; i < value->count && value->element == GGUF_STRING; i++) {
+		struct gguf_text text = gguf_next_string(&next);
+		touch(text.text, text.length);
+	}
+	for (uint64_t i = 0; i < value->count && value->element == GGUF_I32; i++)
+		sum += (unsigned)gguf_i32_at(value, i);
+	for (uint64_t i = 0; i < value->count && value->element == GGUF_F32; i++)
+		sum += gguf_f32_at(value, i) > 0;
+}
+
+static void fuzz_one(const char *path, const uint8_t *data, size_t size)
+{
+	(void)path;
+	struct gguf gguf;
+	gguf_parse(&gguf, data, size, "input");
+	for (int64_t i = 0; i < gguf.n_values; i++)
+		touch_value(&gguf.values[i]);
+	for (int64_t i = 0; i < gguf.n_tensors; i++) {
+		touch(gguf.tensors[i].name.text, gguf.tensors[i].name.length);
+		touch(gguf.tensors[i].data, gguf.tensors[i].size);
+	}
+	struct tokenizer *tokenizer = tokenizer_from_gguf(&gguf);
+	struct encoder *encoder = encoder_new(tokenizer);
+	struct buffer ids = {0};
+	static const char text[] = "a ab  abc</s>\xc3\xa9\xff 12";
+	encoder_encode(encoder, text, sizeof text - 1, true, &ids);
+	for (size_t i = 0; i < ids.size / sizeof(int32_t); i++)
+		if (!tokenizer_token(tokenizer, ((int32_t *)(void *)ids.data)[i]))
+			__builtin_trap();
+	buffer_free(&ids);
+	encoder_free(encoder);
+	tokenizer_free(tokenizer);
+	gguf_close(&gguf);
+}
+
+#include "fuzz.h"
