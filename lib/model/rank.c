@@ -11,6 +11,7 @@
 
 #define MAX_WIDTH 16384
 #define BLOCK_BYTES (256 << 10)   /* of the 8-bit copy: stays in a core's cache while the queries pass over it */
+#define SLICE_ROWS 128            /* queries that pass over a block together */
 #define TINY 1e-18f               /* least scale: keeps bounds above what underflow could hide */
 
 /* --- the best k so far, and the counts, of one query over a part of the catalog --- */
@@ -304,6 +305,11 @@ static void visit_hits(const struct ranker *ranker, const struct probe *probe, s
 	}
 }
 
+static int64_t least(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
 /* One block of tiles, all queries: in groups, the last one filled up with copies of its last query. */
 static void scan_block(const struct ranker *ranker, const struct probe *probes, struct selection *selections, int parts,
                        int64_t rows, int64_t tile, int64_t end)
@@ -345,44 +351,58 @@ static void prepare_selection(const struct ranker *ranker, const float *query, s
 	}
 }
 
+/* How the work is cut: pieces of the catalog x slices of the rows. Threads take them as they come. */
+struct cut {
+	int64_t tiles, n_pieces; /* of the catalog */
+	int64_t rows, n_slices;
+	int parts;               /* selections to a row: one for each thread where the catalog is in pieces */
+};
+
+static struct cut cut_work(const struct ranker *ranker, int64_t rows)
+{
+	const int threads = omp_get_max_threads();
+	struct cut cut = {.tiles = ranker->n_tiles, .n_pieces = 1, .rows = SLICE_ROWS, .parts = 1};
+	if (rows < SLICE_ROWS * threads && threads > 1) {
+		cut.tiles = ranker->n_tiles / (8 * threads) + 1;
+		cut.n_pieces = (ranker->n_tiles + cut.tiles - 1) / cut.tiles;
+		cut.rows = rows;
+		cut.parts = threads;
+	}
+	cut.n_slices = (rows + cut.rows - 1) / cut.rows;
+	return cut;
+}
+
 int64_t rank_queries(const struct ranker *ranker, const float *queries, const struct ranks *ranks)
 {
 	if (ranks->rows < 1)
 		return -1;
-	/* Many queries: each thread takes some of them over the whole catalog. Few: each takes a part of the catalog. */
-	const int threads = omp_get_max_threads();
-	const int parts = ranks->rows >= 2 * SCAN_QUERIES * threads ? 1 : threads, slices = threads / parts;
-	const int64_t block = 1 + BLOCK_BYTES / (SCAN_TILE * ranker->words * 4), n_blocks = (ranker->n_tiles + block - 1) / block;
-	struct selections all = selections_new(ranks, parts);
+	const struct cut cut = cut_work(ranker, ranks->rows);
+	const int64_t block = 1 + BLOCK_BYTES / (SCAN_TILE * ranker->words * 4);
+	struct selections all = selections_new(ranks, cut.parts);
 	struct probe *probes = xcalloc((size_t)ranks->rows, sizeof *probes);
 	int8_t *codes = xcalloc((size_t)ranks->rows, (size_t)ranker->words * 4);
 	int64_t bad = ranks->rows;
-#pragma omp parallel num_threads(threads)
-	{
-#pragma omp for schedule(dynamic, 4) reduction(min : bad)
-		for (int64_t row = 0; row < ranks->rows; row++) {
-			probes[row].query = queries + row * ranker->width;
-			probes[row].codes = codes + row * ranker->words * 4;
-			if (probe_ready(&probes[row], ranker))
-				prepare_selection(ranker, probes[row].query, &all.selection[row * parts], parts);
-			else if (row < bad)
-				bad = row;
+#pragma omp parallel for schedule(dynamic, 4) reduction(min : bad) if (ranks->rows > 8)
+	for (int64_t row = 0; row < ranks->rows; row++) {
+		probes[row].query = queries + row * ranker->width;
+		probes[row].codes = codes + row * ranker->words * 4;
+		if (probe_ready(&probes[row], ranker))
+			prepare_selection(ranker, probes[row].query, &all.selection[row * cut.parts], cut.parts);
+		else if (row < bad)
+			bad = row;
+	}
+	if (bad == ranks->rows) {
+#pragma omp parallel for schedule(dynamic, 1)
+		for (int64_t task = 0; task < cut.n_pieces * cut.n_slices; task++) {
+			int64_t tile = task % cut.n_pieces * cut.tiles, tile_end = least(tile + cut.tiles, ranker->n_tiles);
+			int64_t row = task / cut.n_pieces * cut.rows, row_end = least(row + cut.rows, ranks->rows);
+			struct selection *selections = &all.selection[row * cut.parts + omp_get_thread_num() % cut.parts];
+			for (; tile < tile_end; tile += block)
+				scan_block(ranker, probes + row, selections, cut.parts, row_end - row, tile, least(tile + block, tile_end));
 		}
-#pragma omp for schedule(static, 1)
-		for (int task = 0; task < threads; task++) {
-			int slice = task / parts, part = task % parts;
-			int64_t row = ranks->rows * slice / slices, row_end = ranks->rows * (slice + 1) / slices;
-			int64_t b = n_blocks * part / parts, b_end = n_blocks * (part + 1) / parts;
-			for (; b < b_end && bad == ranks->rows; b++) {
-				int64_t end = (b + 1) * block < ranker->n_tiles ? (b + 1) * block : ranker->n_tiles;
-				scan_block(ranker, probes + row, &all.selection[row * parts + part], parts, row_end - row, b * block,
-				           end);
-			}
-		}
-#pragma omp for
+#pragma omp parallel for if (ranks->rows > 8)
 		for (int64_t row = 0; row < ranks->rows; row++)
-			if (bad == ranks->rows)
-				answer(ranks, row, &all.selection[row * parts], parts);
+			answer(ranks, row, &all.selection[row * cut.parts], cut.parts);
 	}
 	free(codes);
 	free(probes);
