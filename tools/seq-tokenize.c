@@ -127,7 +127,7 @@ static const struct cli_tool tool = {
 	.summary = "Reads events (who met what, when) and the texts of items from CSV or TSV with a header line, plain or "
 	           "compressed by zstd, and writes the groups tokenizer, catalog and sequences of a tensor stream.",
 	.examples = "  seq-tokenize --items items.csv events.csv | seq-train --arch sasrec | seq-rank | rec-eval\n"
-	            "  seq-tokenize --items items.csv --attributes title,brand --tokenizer llm.gguf events.tsv.zst -o s.tar.zst\n"
+	            "  seq-tokenize --items items.csv --attributes title,brand --tokenizer llm.gguf events.tsv -o s.tar.zst\n"
 	            "  seq-tokenize --min-user 5 --min-item 5 --duplicates first ratings.csv | tar --zstd -t\n",
 	.options = options,
 	.option = option,

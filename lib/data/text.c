@@ -33,7 +33,8 @@ static const struct {
 	{"bull", 0x2022}, {"hellip", 0x2026}, {"permil", 0x2030}, {"prime", 0x2032}, {"Prime", 0x2033}, {"lsaquo", 0x2039},
 	{"rsaquo", 0x203a}, {"frasl", 0x2044}, {"euro", 0x20ac}, {"trade", 0x2122}, {"larr", 0x2190}, {"rarr", 0x2192},
 	{"minus", 0x2212}, {"radic", 0x221a}, {"infin", 0x221e}, {"asymp", 0x2248}, {"ne", 0x2260}, {"le", 0x2264},
-	{"ge", 0x2265}, {"loz", 0x25ca}, {"sigmaf", 0x3c2}, {"spades", 0x2660}, {"clubs", 0x2663}, {"hearts", 0x2665}, {"diams", 0x2666},
+	{"ge", 0x2265}, {"loz", 0x25ca}, {"sigmaf", 0x3c2}, {"spades", 0x2660}, {"clubs", 0x2663}, {"hearts", 0x2665},
+	{"diams", 0x2666},
 };
 
 /* &#128; to &#159; mean Windows-1252, as in every browser (HTML Living Standard, 13.2.5.80) */
