@@ -161,7 +161,7 @@ static void run_free(struct run *run)
 	sequences_free(&run->sequences);
 }
 
-/* Measures of lists need lists as long as their cut-off: an error where asked for, left out where they are our choice. */
+/* Measures of lists need lists as long as their cut-off: asked for, that is an error; our choice, they are left out. */
 static void check_lists(struct measures *measures, const struct run *run, bool chosen)
 {
 	int kept = 0;
@@ -242,6 +242,11 @@ static bool has_figure(const struct report *report, int measure, int slice)
 	return report->slices->users[slice] && (slice == SLICE_ALL || report->measures->at[measure].metric->value);
 }
 
+static double user_value(const struct report *report, int64_t row, int measure)
+{
+	return evaluate_user(&report->run->ranking, row, &report->measures->at[measure], report->settings->ties);
+}
+
 /* A number with a comma every three digits. */
 static const char *grouped(int64_t number, char text[32])
 {
@@ -265,27 +270,28 @@ static int terminal_width(void)
 static void write_protocol_text(const struct report *report)
 {
 	const struct slices *slices = report->slices;
+	const struct ranking *ranking = &report->run->ranking;
 	const char *model = json_string_value(json_object_get(report->protocol, "model"));
 	const char *holdout = json_string_value(json_object_get(report->protocol, "holdout"));
 	const char *order = json_string_value(json_object_get(report->protocol, "equal_times"));
 	char a[32], b[32], c[32];
 	fprintf(report->out, "%s%s%s targets of %s users", model ? model : "", model ? ": " : "",
-	        report->run->ranking.part == PART_TEST ? "test" : "validation", grouped(slices->users[SLICE_ALL], a));
+	        ranking->part == PART_TEST ? "test" : "validation", grouped(slices->users[SLICE_ALL], a));
+	if (slices->users[SLICE_ALL] != ranking->n_users)
+		fprintf(report->out, " (%s more have none)", grouped(ranking->n_users - slices->users[SLICE_ALL], a));
 	if (holdout)
-		fprintf(report->out, " (%s%s%s)", holdout, order ? ", equal times: " : "", order ? order : "");
-	fprintf(report->out, ", ranked among all %s items, seen items %s.\n", grouped(report->run->ranking.n_items, b),
-	        report->run->ranking.seen_removed ? "removed" : "kept");
-	if (slices->users[SLICE_ALL] != report->run->ranking.n_users)
-		fprintf(report->out, "%s more users have no target and are left out.\n",
-		        grouped(report->run->ranking.n_users - slices->users[SLICE_ALL], a));
-	fprintf(report->out, "Equal scores: %s rank; %s targets share theirs with other items.\n",
-	        ties_names[report->settings->ties], grouped(report->slices->tied, a));
+		fprintf(report->out, ", %s%s%s", holdout, order ? ", equal times: " : "", order ? order : "");
+	fprintf(report->out, "\nranks among all %s items, seen items %s\n", grouped(ranking->n_items, a),
+	        ranking->seen_removed ? "removed" : "kept");
+	fprintf(report->out, "equal scores: %s rank; %s targets share theirs\n", ties_names[report->settings->ties],
+	        grouped(slices->tied, a));
 	if (slices->count > 1 && slices->head_items)
-		fprintf(report->out, "Targets: head is in training %s times or more (%s items), ", grouped(slices->head_events, a),
-		        grouped(slices->head_items, b));
+		fprintf(report->out, "head: %s training events or more (%s items), tail: fewer (%s), cold: none",
+		        grouped(slices->head_events, a), grouped(slices->head_items, b), grouped(slices->tail_items, c));
+	else if (slices->count > 1)
+		fprintf(report->out, "tail: any training event (%s items), cold: none", grouped(slices->tail_items, a));
 	if (slices->count > 1)
-		fprintf(report->out, "%stail %s(%s items), cold never (%s).\n", slices->head_items ? "" : "Targets: ",
-		        slices->head_items ? "less often " : "", grouped(slices->tail_items, b), grouped(slices->cold_items, c));
+		fprintf(report->out, " (%s)\n", grouped(slices->cold_items, a));
 }
 
 /* A name of two words, the first one only where it changes. */
@@ -330,11 +336,15 @@ static void write_heads(const struct report *report, int first, int end, int ind
 		pending += width;
 	}
 	fprintf(report->out, "\n%*s", indent, "users");
+	pending = 0;
 	for (int i = first; i < end; i++) {
-		char cut[32] = "";
-		if (measures->at[i].cut)
-			snprintf(cut, sizeof cut, "@%lld", (long long)measures->at[i].cut);
-		fprintf(report->out, "%*s", column_width(report, &measures->at[i]), cut);
+		pending += column_width(report, &measures->at[i]);
+		if (!measures->at[i].cut)
+			continue;
+		char cut[32];
+		snprintf(cut, sizeof cut, "@%lld", (long long)measures->at[i].cut);
+		fprintf(report->out, "%*s", pending, cut);
+		pending = 0;
 	}
 	fputc('\n', report->out);
 }
@@ -404,7 +414,7 @@ static void write_user_lines(const struct report *report)
 		for (int i = 0; ranking->target[row] >= 0 && i < report->measures->count; i++)
 			if (report->measures->at[i].metric->value)
 				fprintf(report->out, "%s\t%s\t%.*f\n", report->measures->at[i].name, strings_at(&ranking->user_id, row),
-				        report->settings->digits, evaluate_user(ranking, row, &report->measures->at[i], report->settings->ties));
+				        report->settings->digits, user_value(report, row, i));
 }
 
 static json_t *users_json(const struct report *report)
@@ -417,8 +427,7 @@ static json_t *users_json(const struct report *report)
 		json_t *values = json_object();
 		for (int i = 0; i < report->measures->count; i++)
 			if (report->measures->at[i].metric->value)
-				json_object_set_new(values, report->measures->at[i].name,
-				                    json_real(evaluate_user(ranking, row, &report->measures->at[i], report->settings->ties)));
+				json_object_set_new(values, report->measures->at[i].name, json_real(user_value(report, row, i)));
 		json_object_set_new(users, strings_at(&ranking->user_id, row), values);
 	}
 	return users;
@@ -453,7 +462,8 @@ static json_t *duels_json(const struct report *report, const struct duel duels[]
 			                       comparison->high, comparison->p};
 			const int64_t whole[] = {comparison->wins, comparison->losses, comparison->ties};
 			if (part < 3 || measure->metric->value)
-				json_object_set_new(values, measure->name, part < 6 ? json_real(real[part]) : json_integer(whole[part - 6]));
+				json_object_set_new(values, measure->name,
+				                    part < 6 ? json_real(real[part]) : json_integer(whole[part - 6]));
 		}
 		json_object_set_new(figures, parts[part], values);
 	}
@@ -502,17 +512,17 @@ static void write_duel_table(const struct report *report, const struct duel duel
 	int digits = report->settings->digits, width = digits + 5;
 	char wins[32], losses[32], ties[32];
 	write_protocol_text(report);
-	fprintf(report->out, "A is %s, B is %s. Interval: 95 %%, p: two-sided; %d paired bootstrap resamples of users.\n\n",
-	        report->run->name, versus->name, report->settings->resamples);
-	fprintf(report->out, "%-14s%*s%*s%*s  %-*s%*s  %s\n", "", width, "A", width, "B", width, "A - B", 2 * width + 2,
+	fprintf(report->out, "A: %s\nB: %s\nintervals of 95 %%, two-sided p; %s paired bootstrap resamples\n\n",
+	        report->run->name, versus->name, grouped(report->settings->resamples, wins));
+	fprintf(report->out, "%-14s%*s%*s%*s  %-*s %*s  %s\n", "", width, "A", width, "B", width, "A - B", 2 * width + 1,
 	        "interval", width, "p", "A wins / loses / ties");
 	for (int i = 0; i < report->measures->count; i++) {
 		const struct duel *duel = &duels[i];
 		const struct comparison *comparison = &duel->comparison;
-		fprintf(report->out, "%-14s%*.*f%*.*f%+*.*f", report->measures->at[i].name, width, digits, duel->here, width, digits,
-		        duel->there, width, digits, duel->here - duel->there);
+		fprintf(report->out, "%-14s%*.*f%*.*f%+*.*f", report->measures->at[i].name, width, digits, duel->here, width,
+		        digits, duel->there, width, digits, duel->here - duel->there);
 		if (report->measures->at[i].metric->value)
-			fprintf(report->out, "  [%+*.*f,%+*.*f] %*.*f  %s / %s / %s", width - 1, digits, comparison->low, width, digits,
+			fprintf(report->out, "  [%+.*f,%+*.*f] %*.*f  %s / %s / %s", digits, comparison->low, width, digits,
 			        comparison->high, width, digits, comparison->p, grouped(comparison->wins, wins),
 			        grouped(comparison->losses, losses), grouped(comparison->ties, ties));
 		fputc('\n', report->out);
@@ -522,7 +532,8 @@ static void write_duel_table(const struct report *report, const struct duel duel
 static void check_comparable(const struct run *run, const struct run *versus)
 {
 	if (strcmp(run->ranking.catalog, versus->ranking.catalog))
-		die("%s ranks the catalog %s, %s ranks %s", run->name, run->ranking.catalog, versus->name, versus->ranking.catalog);
+		die("%s ranks the catalog %s, %s ranks %s", run->name, run->ranking.catalog, versus->name,
+		    versus->ranking.catalog);
 	if (run->ranking.part != versus->ranking.part)
 		die("%s and %s: one ranks for test targets, the other for validation targets", run->name, versus->name);
 	if (run->ranking.seen_removed != versus->ranking.seen_removed)
@@ -538,7 +549,8 @@ static void compare_versus(struct report *report, const struct cli *cli, int for
 	struct pairs pairs = pairs_make(&run->ranking, &versus.ranking, run->name, versus.name);
 	if (pairs.missing_here || pairs.missing_there)
 		warn("%lld users of %s are not in %s, %lld the other way; the %lld of both are compared",
-		     (long long)pairs.missing_there, run->name, versus.name, (long long)pairs.missing_here, (long long)pairs.count);
+		     (long long)pairs.missing_there, run->name, versus.name, (long long)pairs.missing_here,
+		     (long long)pairs.count);
 	struct duel *duels = xcalloc((size_t)report->measures->count, sizeof *duels);
 	for (int i = 0; i < report->measures->count; i++)
 		duels[i] = evaluate_pairs(&run->ranking, &versus.ranking, &pairs, &report->measures->at[i], settings->ties,
@@ -566,7 +578,7 @@ int main(int argc, char **argv)
 	const struct cli_tool tool = {
 		.name = "rec-eval",
 		.arguments = "[STREAM...]",
-		.summary = "Measures rankings by seq-rank: how high the held-out items stand in the whole catalog, over all users, "
+		.summary = "Measures rankings by seq-rank: how high the held-out items stand in the whole catalog, for all users, "
 		           "by popularity of the item and by length of the history.",
 		.examples = examples,
 		.options = options,
