@@ -163,8 +163,9 @@ static void add_field(struct table *table, const char *text, size_t length)
 	if (memchr(text, 0, length))
 		set_problem(table, column, "a NUL byte inside");
 	table->start[column] = table->row.size;
-	buffer_append(&table->row, text, length);
-	buffer_append(&table->row, "", 1);
+	char *copy = buffer_add(&table->row, length + 1);
+	memcpy(copy, text, length);
+	copy[length] = '\0';
 	table->start[column + 1] = table->row.size;
 	if (table->row.size > ROW_MAX)
 		die_long_row(table);
