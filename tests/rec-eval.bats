@@ -43,6 +43,20 @@ same_figures() {
 	rec-eval a/base.tar a/ranking.tar | has -x "ties	all	average"
 }
 
+@test "rec-eval: validation targets; a split by time is stated" {
+	make_ranking valid --split valid --seen remove --ties --expected
+	rec-eval --digits 12 -m all valid/base.tar valid/ranking.tar >lines
+	same_figures valid/expected.average lines
+	grep -qx "split	all	valid" lines
+	grep -qx "seen	all	removed" lines
+	needs seq-tokenize seq-train seq-rank
+	printf 'user,item,time\n%s\n' a,x,1 a,y,2 a,z,9 b,y,1 b,x,3 b,z,8 c,z,1 c,x,2 c,y,7 |
+		seq-tokenize -q --split-time 5 | seq-train -q --arch popular | seq-rank -q | rec-eval >lines
+	grep -qx "holdout	all	time 5" lines
+	grep -qx "equal_times	all	file" lines
+	grep -qx "users	all	3" lines
+}
+
 @test "rec-eval: the figures of trec_eval on the same run" {
 	trec_eval=${TREC_EVAL:-trec_eval}
 	needs "$trec_eval"
