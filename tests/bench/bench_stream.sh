@@ -7,8 +7,8 @@ trap 'rm -rf "$folder"' EXIT
 
 # paired WHAT OURS THEIRS
 paired() {
-	local i ours=() theirs=()
-	for i in 1 2 3 4 5; do
+	local ours=() theirs=()
+	for _ in 1 2 3 4 5; do
 		ours+=("$(seconds "$2")")
 		theirs+=("$(seconds "$3")")
 	done
