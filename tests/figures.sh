@@ -74,7 +74,7 @@ measure() { # NAME SEED SET SEEN OPTION...: prints "recall ndcg" of one seed
 		rm -f "$work/$name.$seed.ckpt"
 	fi
 	seq-rank -q --seen "$seen" "$model" | rec-eval -q -k 10 -m recall,ndcg |
-		awk -F'\t' '$1 == "recall@10" { r = $3 } $1 == "ndcg@10" { n = $3 } END { print r, n }'
+		awk -F'\t' '$2 != "all" { next } $1 == "recall@10" { r = $3 } $1 == "ndcg@10" { n = $3 } END { print r, n }'
 }
 
 reproduce() { # NAME
