@@ -99,7 +99,7 @@ units: $(UNITS)
 
 check-long: check
 	$(MAKE) SAN=1 check
-	@RECPIPE_BIN=$(CURDIR)/$(BUILD)/bin tests/figures.sh
+	@RECPIPE_BIN=$(BUILD)/bin tests/figures.sh all
 
 bench: all $(BENCHES)
 	@cd tests/bench && for bench in bench_*.sh bench_*.py; do [ ! -x "$$bench" ] || \
