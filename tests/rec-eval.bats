@@ -50,7 +50,7 @@ same_figures() {
 	grep -qx "split	all	valid" lines
 	grep -qx "seen	all	removed" lines
 	needs seq-tokenize seq-train seq-rank
-	printf 'user,item,time\n%s\n' a,x,1 a,y,2 a,z,9 b,y,1 b,x,3 b,z,8 c,z,1 c,x,2 c,y,7 |
+	printf '%s\n' user,item,time a,x,1 a,y,2 a,z,9 b,y,1 b,x,3 b,z,8 c,z,1 c,x,2 c,y,7 |
 		seq-tokenize -q --split-time 5 | seq-train -q --arch popular | seq-rank -q | rec-eval >lines
 	grep -qx "holdout	all	time 5" lines
 	grep -qx "equal_times	all	file" lines
