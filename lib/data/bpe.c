@@ -98,43 +98,52 @@ struct matcher {
 
 /*
  * Escapes that mean something else to PCRE2 than to Oniguruma are spelt out: its \s has U+180E too, its \w knows no
- * marks. NULL: within a class there is no such spelling, and the escape is left alone.
+ * marks, its \h are blanks and not hexadecimal digits. NULL: not within a class.
  */
 static const struct {
 	char escape;
 	const char *outside, *in_class;
 } ESCAPES[] = {
 	{'s', "[" WHITE "]", WHITE},
-	{'S', "[^" WHITE "]", NULL},
+	{'S', "[^" WHITE "]", "\\S"},
 	{'w', "[" WORD "]", WORD},
 	{'W', "[^" WORD "]", NULL},
-	{'b', "(?:(?<=[" WORD "])(?![" WORD "])|(?<![" WORD "])(?=[" WORD "]))", NULL},
+	{'b', "(?:(?<=[" WORD "])(?![" WORD "])|(?<![" WORD "])(?=[" WORD "]))", "\\b"},
+	{'B', NULL, NULL},
+	{'h', "[0-9a-fA-F]", "0-9a-fA-F"},
+	{'H', "[^0-9a-fA-F]", NULL},
 };
 
-static const char *spelling(char escape, bool in_class)
+static void spell_escape(struct buffer *spelt, const char *escape, bool in_class, const char *where)
 {
-	for (size_t i = 0; i < COUNT_OF(ESCAPES); i++)
-		if (ESCAPES[i].escape == escape)
-			return in_class ? ESCAPES[i].in_class : ESCAPES[i].outside;
-	return NULL;
+	for (size_t i = 0; i < COUNT_OF(ESCAPES); i++) {
+		if (ESCAPES[i].escape != escape[1])
+			continue;
+		const char *spelling = in_class ? ESCAPES[i].in_class : ESCAPES[i].outside;
+		if (!spelling)
+			die("%s: \\%c%s is not supported in patterns", where, escape[1], in_class ? " within a class" : "");
+		buffer_append(spelt, spelling, strlen(spelling));
+		return;
+	}
+	buffer_append(spelt, escape, 2);
 }
 
-static char *spell_out(const char *text)
+/* Oniguruma's classes may hold classes, [a[bc]]: their union, spelt without the inner brackets. */
+static char *spell_out(const char *text, const char *where)
 {
 	struct buffer spelt = {0};
-	bool in_class = false;
+	int depth = 0;
 	for (; *text; text++) {
-		const char *replacement = *text == '\\' ? spelling(text[1], in_class) : NULL;
-		if (replacement) {
-			buffer_append(&spelt, replacement, strlen(replacement));
-			text++;
-		} else if (text[0] == '\\' && text[1]) {
-			buffer_append(&spelt, text, 2);
-			text++;
-		} else {
-			in_class = *text == '[' || (in_class && *text != ']');
-			buffer_append(&spelt, text, 1);
+		if (text[0] == '\\' && text[1]) {
+			spell_escape(&spelt, text++, depth, where);
+			continue;
 		}
+		if (depth && (!strncmp(text, "[^", 2) || !strncmp(text, "[:", 2) || !strncmp(text, "&&", 2)))
+			die("%s: %.2s within a class is not supported in patterns", where, text);
+		bool is_inner = (*text == '[' && depth) || (*text == ']' && depth > 1);
+		depth += *text == '[' ? 1 : *text == ']' && depth ? -1 : 0;
+		if (!is_inner)
+			buffer_append(&spelt, text, 1);
 	}
 	buffer_append(&spelt, "", 1);
 	return spelt.data;
@@ -148,7 +157,7 @@ struct pattern *pattern_new(const char *text, bool literal, const char *where)
 	pcre2_compile_context *context = pcre2_compile_context_create(NULL);
 	if (!context || pcre2_set_newline(context, PCRE2_NEWLINE_LF))
 		die("out of memory");
-	char *spelt = literal ? xstrdup(text) : spell_out(text);
+	char *spelt = literal ? xstrdup(text) : spell_out(text, where);
 	int error;
 	PCRE2_SIZE offset;
 	struct pattern *pattern = xcalloc(1, sizeof *pattern);

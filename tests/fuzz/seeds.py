@@ -59,7 +59,7 @@ ROBERTA = {"type": "RobertaProcessing", "sep": ["a", 0], "cls": ["b", 1]}
 TOKENIZER = [
     tokenizer(b"ab a", pre=BYTE_LEVEL, post=ROBERTA), tokenizer(b"ab a\n", PREPEND, None, TEMPLATE, byte_fallback=True),
     tokenizer(b" ab", pre=METASPACE, fuse_unk=True, ignore_merges=True),
-    tokenizer(b"xab  \xff", added=[(10, "x", "lstrip", "rstrip"), (11, "ab", "single_word", "special", "normalized")]),
+    tokenizer(b"xab  \xff", added=[(10, "x", "lstrip", "rstrip"), (5, "ab", "single_word", "special", "normalized")]),
     tokenizer(b"1 22a", pre={"type": "Sequence", "pretokenizers": [
         {"type": "Digits", "individual_digits": True}, split({"Regex": "\\s+|[ab]"}, "MergedWithNext"),
         split({"String": "a"}, "Removed", True), BYTE_LEVEL]}),
