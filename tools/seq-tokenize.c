@@ -168,6 +168,8 @@ static void read_tables(struct dataset *dataset, const struct settings *settings
 		die("%s: no events", cli->n_inputs ? cli->inputs[0] : "stdin");
 	if (settings->has_split && !dataset->has_time)
 		die("%s: --split-time without a time column", cli->n_inputs ? cli->inputs[0] : "stdin");
+	if (settings->items)
+		dataset_require_overlap(dataset, settings->items);
 }
 
 /* What dropped how much, for the history. */
@@ -190,6 +192,22 @@ static json_t *filter(struct dataset *dataset, const struct settings *settings, 
 	return json_pack("{s:I, s:I, s:I, s:I, s:i}", "duplicate_events", (json_int_t)duplicates, "core_events",
 	                 (json_int_t)(before - dataset->n_events), "users", (json_int_t)(users - dataset->user_id.count),
 	                 "items", (json_int_t)(items - dataset->item_id.count), "core_rounds", rounds);
+}
+
+/* How many users the split can test. A time of another unit, or beyond the data, would leave none. */
+static int64_t require_split(const struct dataset *dataset, const struct settings *settings)
+{
+	if (!settings->has_split)
+		return 0;
+	int64_t users = dataset_split_users(dataset, settings->split_time), first = dataset->time[0], last = first;
+	for (int64_t i = 0; i < dataset->n_events; i++) {
+		first = dataset->time[i] < first ? dataset->time[i] : first;
+		last = dataset->time[i] > last ? dataset->time[i] : last;
+	}
+	if (!users)
+		die("--split-time %lld: no user has events both before and after; the times run from %lld to %lld",
+		    (long long)settings->split_time, (long long)first, (long long)last);
+	return users;
 }
 
 /* --- tokenizer --- */
@@ -430,7 +448,7 @@ static void write_sequences(struct bag_out *out, const struct dataset *dataset, 
 /* --- what was found --- */
 
 static void tell(const struct cli *cli, const struct settings *settings, const struct dataset *dataset,
-                 const struct dataset_facts *facts, int64_t tokens)
+                 const struct dataset_facts *facts, int64_t tokens, int64_t split_users)
 {
 	notice(cli, "%lld users, %lld items, %lld events; %.1f events a user (median %lld)", (long long)dataset->user_id.count,
 	       (long long)dataset->item_id.count, (long long)dataset->n_events, facts->mean_length,
@@ -440,11 +458,13 @@ static void tell(const struct cli *cli, const struct settings *settings, const s
 	if (dataset->n_skipped)
 		notice(cli, "%lld wrong rows left out, the first: %s", (long long)dataset->n_skipped, dataset->first_problem);
 	if (facts->textless_items)
-		notice(cli, "warning: %lld items have no text in %s", (long long)facts->textless_items, settings->items);
+		notice(cli, "warning: no text in %s for %lld of the items", settings->items, (long long)facts->textless_items);
 	if (facts->tied_share > 0.01)
-		notice(cli, "%.1f %% of the users have their last two events at the same second; their order: %s",
+		notice(cli, "%.1f %% of the users have one timestamp for their last two events; the order of these: %s",
 		       100 * facts->tied_share, settings->ties == TIES_SHUFFLE ? "shuffled" : "the file's");
-	if (facts->future_share > 0 && !settings->has_split)
+	if (settings->has_split)
+		notice(cli, "%lld users have events before and after the split", (long long)split_users);
+	else if (facts->future_share > 0)
 		notice(cli, "warning: leave-one-out trains on the future: %.1f %% of the training events are later than the test "
 		       "event of the average user (see --split-time)", 100 * facts->future_share);
 }
@@ -483,6 +503,7 @@ int main(int argc, char **argv)
 	json_t *dropped = filter(&dataset, &settings, &cli);
 	struct dataset_facts facts;
 	dataset_describe(&dataset, &facts);
+	int64_t split_users = require_split(&dataset, &settings);
 	struct tokenizer *tokenizer = find_tokenizer(&settings, &dataset, &cli);
 
 	uint64_t of_items = fingerprint(FINGERPRINT_START, dataset.item_id.text.data, dataset.item_id.text.size);
@@ -493,7 +514,7 @@ int main(int argc, char **argv)
 	write_sequences(out, &dataset, of_items, &settings);
 	bag_finish(out, history(&cli, &dataset, &facts, dropped, tokenizer, tokens));
 
-	tell(&cli, &settings, &dataset, &facts, tokens);
+	tell(&cli, &settings, &dataset, &facts, tokens, split_users);
 	if (tokenizer)
 		tokenizer_free(tokenizer);
 	dataset_free(&dataset);

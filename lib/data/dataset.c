@@ -310,6 +310,16 @@ void dataset_read_events(struct dataset *dataset, const char *path, const struct
 	close_table(dataset, table, &progress);
 }
 
+void dataset_require_overlap(const struct dataset *dataset, const char *items_path)
+{
+	int64_t listed = dataset->attributes.n_items;
+	for (int64_t i = 0; i < dataset->n_read; i++)
+		if (dataset->event[i].item < listed)
+			return;
+	die("%s: none of its %lld items is in the events, whose first item is '%s' (are these the columns of the ids?)",
+	    items_path, (long long)listed, strings_at(&dataset->item_id, dataset->event[0].item));
+}
+
 /* --- sequences --- */
 
 static int by_time(const void *a, const void *b, void *events)
@@ -599,6 +609,16 @@ void dataset_describe(const struct dataset *dataset, struct dataset_facts *facts
 	free(count);
 	describe_lengths(dataset, facts);
 	facts->future_share = future_share(dataset);
+}
+
+int64_t dataset_split_users(const struct dataset *dataset, int64_t time)
+{
+	int64_t count = 0;
+	for (int64_t user = 0; user < dataset->user_id.count; user++) {
+		int64_t begin = dataset->indptr[user], end = dataset->indptr[user + 1];
+		count += end > begin && dataset->time[begin] < time && dataset->time[end - 1] >= time;
+	}
+	return count;
 }
 
 void dataset_free(struct dataset *dataset)

@@ -85,6 +85,9 @@ int dataset_core(struct dataset *dataset, int64_t min_user, int64_t min_item);
 /* Forgets users without events, and items without where only_seen is set. */
 void dataset_compact(struct dataset *dataset, bool only_seen);
 
+/* Dies where events and items have no id in common: one of the columns is the wrong one. Before dataset_order(). */
+void dataset_require_overlap(const struct dataset *dataset, const char *items_path);
+
 /* What text there is of item i's attribute a; "" if none. Borrowed. */
 const char *dataset_text(const struct dataset *dataset, int64_t item, int attribute);
 
@@ -98,10 +101,12 @@ struct dataset_facts {
 	int64_t median_length, longest;
 	int64_t unseen_items;    /* of the catalog, in no event */
 	int64_t textless_items;  /* without any text, where there are attributes */
-	double tied_share;       /* of users of two events and more: the last two at the same second */
+	double tied_share;       /* of users of two events and more: the last two with one timestamp */
 	double future_share;     /* of the training events of leave-one-out, later than a test target; mean over targets */
 };
 void dataset_describe(const struct dataset *dataset, struct dataset_facts *facts);
+/* How many users have events before this time as well as from it on: those a split by time can test. */
+int64_t dataset_split_users(const struct dataset *dataset, int64_t time);
 
 void dataset_free(struct dataset *dataset);
 
