@@ -48,8 +48,10 @@ int config_choice(struct model *model, const char *key, const char *const names[
 	const char *name = json_get_string(model->config, key, where);
 	struct buffer known = {0};
 	for (int i = 0; names[i]; i++) {
-		if (!strcmp(names[i], name))
+		if (!strcmp(names[i], name)) {
+			buffer_free(&known);
 			return i;
+		}
 		buffer_append(&known, i ? ", " : "", i ? 2 : 0);
 		buffer_append(&known, names[i], strlen(names[i]));
 	}

@@ -2,14 +2,17 @@
 
 #include <cblas.h>
 #include <limits.h>
+#include <omp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "stream/util.h"
 
-/* Other libraries than OpenBLAS do not have it. */
+/* Other libraries than OpenBLAS do not have them. */
 extern char *openblas_get_corename(void) __attribute__((weak));
+extern int openblas_get_parallel(void) __attribute__((weak));
+extern void openblas_set_num_threads(int) __attribute__((weak));
 
 const char *blas_name(void)
 {
@@ -41,7 +44,7 @@ static const char *better_kernels(const char *name)
 	return NULL;
 }
 
-void blas_init(char **argv)
+static void choose_kernels(char **argv)
 {
 	if (!openblas_get_corename || getenv("OPENBLAS_CORETYPE"))
 		return;
@@ -50,11 +53,19 @@ void blas_init(char **argv)
 		execv("/proc/self/exe", argv); /* where that fails we are slow, not wrong */
 }
 #else
-void blas_init(char **argv)
+static void choose_kernels(char **argv)
 {
 	(void)argv;
 }
 #endif
+
+void blas_init(char **argv)
+{
+	choose_kernels(argv);
+	/* the flavour with threads of its own: they would fight ours. The one with OpenMP's: see gemm() */
+	if (openblas_get_parallel && openblas_set_num_threads && openblas_get_parallel() == 1)
+		openblas_set_num_threads(1);
+}
 
 void gemm(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, float alpha, const float *a,
 	int64_t stride_a, const float *b, int64_t stride_b, float beta, float *c, int64_t stride_c)
@@ -63,6 +74,12 @@ void gemm(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, f
 		return;
 	if (m > INT_MAX || n > INT_MAX || k > INT_MAX || stride_a > INT_MAX || stride_b > INT_MAX || stride_c > INT_MAX)
 		die("a product of %lld x %lld x %lld is too large", (long long)m, (long long)n, (long long)k);
+	/* in a team of one thread OpenBLAS would start as many as OpenMP allows */
+	int threads = omp_in_parallel() ? 1 : omp_get_max_threads();
+	if (threads > 1)
+		omp_set_num_threads(1);
 	cblas_sgemm(CblasRowMajor, transpose_a ? CblasTrans : CblasNoTrans, transpose_b ? CblasTrans : CblasNoTrans,
 		(int)m, (int)n, (int)k, alpha, a, (int)stride_a, b, (int)stride_b, beta, c, (int)stride_c);
+	if (threads > 1)
+		omp_set_num_threads(threads);
 }

@@ -448,6 +448,7 @@ static struct model *train(const char *config, enum loss loss, int threads, int 
 	rng_seed(&rng, 1);
 	model->architecture->initialise(model, &rng);
 	struct training_options options = { .loss = loss, .negatives = 5, .gbce_t = .75, .adamw = ADAMW_DEFAULTS, .clip = 1 };
+	options.adamw.rate = 1e-2;
 	struct trainer *trainer = trainer_new(model, &options, threads);
 	struct training_result result;
 	for (int i = 0; i < steps; i++)

@@ -1,0 +1,103 @@
+/*
+ * Steps of training, timed on command, for bench_train.py.
+ *
+ *     train STREAM CONFIG.json BATCH_SIZE THREADS
+ *
+ * Reads numbers of steps, a line each, takes so many more batches of users in the stream's order, and answers: seconds,
+ * processor seconds, positions, mean loss, peak memory in MiB.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "data/tables.h"
+#include "model/train.h"
+#include "nn/blas.h"
+
+struct batch {
+	int64_t *indptr;
+	int32_t *item, *target;
+	int64_t rows;
+};
+
+static struct sequences read_sequences(char *path, struct catalog *catalog)
+{
+	struct cli cli = {.inputs = (char *[]){path, NULL}, .n_inputs = 1};
+	struct bag *bag = bag_open(&cli);
+	bag_want(bag, "catalog");
+	bag_want(bag, "sequences");
+	struct sequences sequences = {0};
+	struct piece piece;
+	while (bag_next(bag, &piece))
+		if (!catalog_take(catalog, &piece))
+			sequences_take(&sequences, &piece);
+	bag_close(bag);
+	sequences_check(&sequences, catalog);
+	return sequences;
+}
+
+/* The training parts of the next users, cut to the latest max_length. */
+static struct batch next_batch(const struct sequences *sequences, int64_t *user, int64_t size, int64_t max_length)
+{
+	struct batch batch = {.rows = 0};
+	batch.indptr = xcalloc((size_t)size + 1, sizeof *batch.indptr);
+	batch.item = xcalloc((size_t)(size * max_length), sizeof *batch.item);
+	batch.target = xcalloc((size_t)(size * max_length), sizeof *batch.target);
+	while (batch.rows < size) {
+		int64_t one = (*user)++ % sequences->n_users, first = sequences->indptr[one];
+		int64_t length = train_length(sequences, one) - 1, to = batch.indptr[batch.rows];
+		if (length < 1)
+			continue;
+		if (length > max_length) {
+			first += length - max_length;
+			length = max_length;
+		}
+		memcpy(batch.item + to, sequences->item + first, (size_t)length * sizeof *batch.item);
+		memcpy(batch.target + to, sequences->item + first + 1, (size_t)length * sizeof *batch.target);
+		batch.indptr[++batch.rows] = to + length;
+	}
+	return batch;
+}
+
+int main(int argc, char **argv)
+{
+	blas_init(argv);
+	program_name = "train";
+	if (argc != 5)
+		die("STREAM CONFIG BATCH_SIZE THREADS were expected");
+	struct catalog catalog = {0};
+	struct sequences sequences = read_sequences(argv[1], &catalog);
+	json_t *config = json_load_file(argv[2], 0, NULL);
+	if (!config)
+		die("%s: not JSON", argv[2]);
+	struct model *model = model_new(config, catalog.n_items, catalog.fingerprint, argv[2]);
+	struct rng rng;
+	rng_seed(&rng, 1);
+	model->architecture->initialise(model, &rng);
+	struct training_options options = {.adamw = ADAMW_DEFAULTS};
+	struct trainer *trainer = trainer_new(model, &options, atoi(argv[4]));
+	int64_t user = 0;
+	char line[64];
+	while (fgets(line, sizeof line, stdin)) {
+		double started = seconds_now(), loss = 0;
+		clock_t clock_started = clock();
+		int64_t positions = 0;
+		for (int step = atoi(line); step > 0; step--) {
+			struct batch batch = next_batch(&sequences, &user, atoi(argv[3]), model_max_length(model));
+			struct histories histories = {batch.rows, batch.indptr, batch.item};
+			struct training_result result;
+			trainer_step(trainer, &histories, batch.target, rng_next(&rng), &result);
+			loss += result.loss;
+			positions += result.positions;
+			free(batch.indptr);
+			free(batch.item);
+			free(batch.target);
+		}
+		printf("%.6f %.6f %lld %.6f %.1f\n", seconds_now() - started,
+		       (double)(clock() - clock_started) / CLOCKS_PER_SEC, (long long)positions, loss / (double)positions,
+		       peak_memory_mib());
+		fflush(stdout);
+	}
+	return 0;
+}
