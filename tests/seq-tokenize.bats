@@ -317,6 +317,9 @@ texts() {
 	printf '%b' "$H" >empty
 	fails seq-tokenize empty -o x
 	says "empty: no events"
+	printf '%bu,a,noon\n' "$H" >empty
+	fails seq-tokenize --skip-bad empty -o x
+	says "no events but 1 wrong rows, the first: empty: line 2, column timestamp: 'noon'"
 	fails seq-tokenize missing.csv -o x
 	says "missing.csv: No such file or directory"
 	fails seq-tokenize . -o x

@@ -164,6 +164,8 @@ static void read_tables(struct dataset *dataset, const struct settings *settings
 	char *const from_stdin[] = {"-", NULL};
 	for (char *const *path = cli->n_inputs ? cli->inputs : from_stdin; *path; path++)
 		dataset_read_events(dataset, *path, &reading);
+	if (!dataset->n_read && dataset->first_problem)
+		die("no events but %lld wrong rows, the first: %s", (long long)dataset->n_skipped, dataset->first_problem);
 	if (!dataset->n_read)
 		die("%s: no events", cli->n_inputs ? cli->inputs[0] : "stdin");
 	if (settings->has_split && !dataset->has_time)

@@ -163,7 +163,7 @@ static struct table *open_table(const char *path, const struct reading *reading,
 	struct table *table = table_open(path, reading->delimiter, reading->skip_bad);
 	int64_t done, total;
 	table_progress(table, &done, &total);
-	progress_start(progress, reading->cli, "bytes", total);
+	progress_start(progress, reading->cli, "MB", total / 1000000);
 	return table;
 }
 
@@ -173,7 +173,7 @@ static void show_progress(const struct table *table, int64_t row, struct progres
 		return;
 	int64_t done, total;
 	table_progress(table, &done, &total);
-	progress_at(progress, done, table_name(table));
+	progress_at(progress, done / 1000000, table_name(table));
 }
 
 static void close_table(struct dataset *dataset, struct table *table, struct progress *progress)
