@@ -7,20 +7,24 @@
 
 /* Below this many equal values, drawing them one by one is cheaper than one binomial number. */
 #define CELL_MIN 48
+/* Different values are drawn a block at a time, from the first-level cache, five places to a random number. */
+#define BLOCK_BITS 12
+#define BLOCK (1 << BLOCK_BITS)
 
 /*
- * Users of equal difference are exchangeable: how many of a cell's users a resample holds is binomial, so one number
- * replaces `count` draws. Differences of measures at a cut-off take few values, and most users are in few cells.
+ * The users, in parts. How many of a part a resample holds is a binomial number. Where the values of a part are all
+ * equal that number is all there is to know: differences of measures at a cut-off take few values.
  */
-struct cell {
-	double value;
+struct part {
+	const double *values;
 	int64_t count;
+	bool equal;
 };
 
 struct sample {
-	struct cell *cells;
-	double *rest;       /* the values that are not in cells */
-	int64_t n_cells, n_rest, n;
+	double *values;
+	struct part *parts;
+	int64_t n_parts, n;
 };
 
 static int by_value(const void *a, const void *b)
@@ -29,25 +33,28 @@ static int by_value(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+/* Long runs of equal values come first, then blocks of the others. */
 static struct sample sample_of(const double *difference, int64_t n)
 {
 	struct sample sample = {.n = n};
-	sample.rest = xreallocarray(NULL, (size_t)n, sizeof *sample.rest);
-	sample.cells = xcalloc((size_t)(n / CELL_MIN + 1), sizeof *sample.cells);
-	double *sorted = xreallocarray(NULL, (size_t)n, sizeof *sorted);
+	sample.values = xreallocarray(NULL, (size_t)n, 2 * sizeof *sample.values);
+	sample.parts = xcalloc((size_t)(n / CELL_MIN + n / BLOCK + 1), sizeof *sample.parts);
+	double *sorted = sample.values + n, *others = sample.values;
 	for (int64_t i = 0; i < n; i++)
 		sorted[i] = difference[i];
 	qsort(sorted, (size_t)n, sizeof *sorted, by_value);
+	int64_t n_others = 0;
 	for (int64_t from = 0, to; from < n; from = to) {
 		for (to = from + 1; to < n && sorted[to] <= sorted[from];)
 			to++;
 		if (to - from >= CELL_MIN)
-			sample.cells[sample.n_cells++] = (struct cell){sorted[from], to - from};
+			sample.parts[sample.n_parts++] = (struct part){sorted + from, to - from, true};
 		else
 			for (int64_t i = from; i < to; i++)
-				sample.rest[sample.n_rest++] = sorted[i];
+				others[n_others++] = sorted[i];
 	}
-	free(sorted);
+	for (int64_t i = 0; i < n_others; i += BLOCK)
+		sample.parts[sample.n_parts++] = (struct part){others + i, n_others - i < BLOCK ? n_others - i : BLOCK, false};
 	return sample;
 }
 
@@ -102,20 +109,33 @@ static int64_t binomial(struct rng *rng, int64_t n, double p)
 	return (double)n * p < 10 ? binomial_small(rng, n, p) : binomial_large(rng, n, p);
 }
 
+static double draw_values(const struct part *part, int64_t draws, struct rng *rng)
+{
+	double sum = 0;
+	const double *value = part->values;
+	const uint64_t mask = BLOCK - 1;
+	for (; part->count == BLOCK && draws >= 5; draws -= 5) {
+		uint64_t bits = rng_next(rng);
+		sum += value[bits & mask] + value[bits >> BLOCK_BITS & mask] + value[bits >> 2 * BLOCK_BITS & mask] +
+		       (value[bits >> 3 * BLOCK_BITS & mask] + value[bits >> 4 * BLOCK_BITS & mask]);
+	}
+	for (; draws > 0; draws--)
+		sum += value[rng_below(rng, (uint64_t)part->count)];
+	return sum;
+}
+
 /* The mean of n users drawn with replacement. */
 static double resample(const struct sample *sample, struct rng *rng)
 {
 	double sum = 0;
 	int64_t draws = sample->n, users = sample->n;
-	for (int64_t i = 0; i < sample->n_cells; i++) {
-		const struct cell *cell = &sample->cells[i];
-		int64_t drawn = binomial(rng, draws, (double)cell->count / (double)users);
-		sum += (double)drawn * cell->value;
+	for (int64_t i = 0; i < sample->n_parts; i++) {
+		const struct part *part = &sample->parts[i];
+		int64_t drawn = binomial(rng, draws, (double)part->count / (double)users);
+		sum += part->equal ? (double)drawn * part->values[0] : draw_values(part, drawn, rng);
 		draws -= drawn;
-		users -= cell->count;
+		users -= part->count;
 	}
-	for (; draws > 0; draws--)
-		sum += sample->rest[rng_below(rng, (uint64_t)sample->n_rest)];
 	return sum / (double)sample->n;
 }
 
@@ -153,7 +173,7 @@ struct comparison bootstrap_paired(const double difference[], int64_t n, int res
 	result.low = quantile(means, resamples, 0.025);
 	result.high = quantile(means, resamples, 0.975);
 	free(means);
-	free(sample.cells);
-	free(sample.rest);
+	free(sample.parts);
+	free(sample.values);
 	return result;
 }

@@ -93,7 +93,7 @@ static void same_for_any_thread_count(void **state)
 	double difference[3000];
 	struct rng rng;
 	rng_seed(&rng, 7);
-	for (int i = 0; i < 3000; i++) /* half in cells, half not */
+	for (int i = 0; i < 3000; i++) /* half of few values, half all different */
 		difference[i] = i % 2 ? (double)rng_below(&rng, 5) - 2 : rng_normal(&rng);
 	omp_set_num_threads(1);
 	struct comparison one = bootstrap_paired(difference, 3000, 500, 3);
@@ -102,19 +102,19 @@ static void same_for_any_thread_count(void **state)
 	assert_memory_equal(&one, &five, sizeof one);
 }
 
-/* The spread of resampled means is known: the deviation of the values over sqrt(n). Cells, no cells, and both. */
+/* The spread of resampled means is known: the deviation of the values over sqrt(n). Equal values, different ones, and both. */
 static void spread_is_right(void **state)
 {
 	(void)state;
-	enum { N = 4000, RESAMPLES = 20000 };
+	enum { N = 10000, RESAMPLES = 20000 }; /* more than one whole block */
 	static double difference[N];
 	struct rng rng;
 	rng_seed(&rng, 11);
 	for (int kind = 0; kind < 3; kind++) {
 		double sum = 0, square = 0;
 		for (int i = 0; i < N; i++) {
-			bool in_cell = kind == 0 || (kind == 2 && i % 3);
-			difference[i] = in_cell ? (double)(rng_below(&rng, 20) < 3) : rng_normal(&rng) + 0.05;
+			bool few = kind == 0 || (kind == 2 && i % 3);
+			difference[i] = few ? (double)(rng_below(&rng, 20) < 3) : rng_normal(&rng) + 0.05;
 			sum += difference[i];
 			square += difference[i] * difference[i];
 		}
