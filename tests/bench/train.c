@@ -4,7 +4,7 @@
  *     train STREAM CONFIG.json BATCH_SIZE THREADS
  *
  * Reads numbers of steps, a line each, takes so many more batches of users in the stream's order, and answers: seconds,
- * processor seconds, positions, mean loss, peak memory in MiB.
+ * processor seconds, positions, mean loss, peak memory in MiB. "sgemm" answers the rate of large products, GFLOP/s.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -60,6 +60,28 @@ static struct batch next_batch(const struct sequences *sequences, int64_t *user,
 	return batch;
 }
 
+/* All threads multiplying 1024 x 1024 x 1024, a matrix of their own each. */
+static double sgemm_rate(int threads)
+{
+	const int64_t n = 1024, times = 10;
+	double started = 0;
+	#pragma omp parallel num_threads(threads)
+	{
+		float *matrix[3];
+		for (int i = 0; i < 3; i++)
+			matrix[i] = xaligned((size_t)(n * n), sizeof(float));
+		#pragma omp barrier
+		#pragma omp master
+		started = seconds_now();
+		for (int i = 0; i < times; i++)
+			gemm(false, false, n, n, n, 1, matrix[0], n, matrix[1], n, 0, matrix[2], n);
+		#pragma omp barrier
+		for (int i = 0; i < 3; i++)
+			free(matrix[i]);
+	}
+	return 2e-9 * (double)(n * n * n * times * threads) / (seconds_now() - started);
+}
+
 int main(int argc, char **argv)
 {
 	blas_init(argv);
@@ -80,6 +102,11 @@ int main(int argc, char **argv)
 	int64_t user = 0;
 	char line[64];
 	while (fgets(line, sizeof line, stdin)) {
+		if (!strncmp(line, "sgemm", 5)) {
+			printf("%.1f\n", sgemm_rate(atoi(argv[4])));
+			fflush(stdout);
+			continue;
+		}
 		double started = seconds_now(), loss = 0;
 		clock_t clock_started = clock();
 		int64_t positions = 0;
