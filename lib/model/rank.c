@@ -11,6 +11,7 @@
 
 #define MAX_WIDTH 16384
 #define BLOCK_BYTES (256 << 10)   /* of the 8-bit copy: stays in a core's cache while the queries pass over it */
+#define ALONE_BYTES (16 << 20)    /* of products one thread makes sooner than others could be woken */
 #define SLICE_ROWS 128            /* queries that pass over a block together */
 #define TINY 1e-18f               /* least scale: keeps bounds above what underflow could hide */
 
@@ -360,7 +361,8 @@ struct cut {
 
 static struct cut cut_work(const struct ranker *ranker, int64_t rows)
 {
-	const int threads = omp_get_max_threads();
+	const bool is_small = rows * ranker->n_tiles * SCAN_TILE * ranker->words * 4 < ALONE_BYTES;
+	const int threads = is_small ? 1 : omp_get_max_threads();
 	struct cut cut = {.tiles = ranker->n_tiles, .n_pieces = 1, .rows = SLICE_ROWS, .parts = 1};
 	if (rows < SLICE_ROWS * threads && threads > 1) {
 		cut.tiles = ranker->n_tiles / (8 * threads) + 1;
@@ -392,7 +394,7 @@ int64_t rank_queries(const struct ranker *ranker, const float *queries, const st
 			bad = row;
 	}
 	if (bad == ranks->rows) {
-#pragma omp parallel for schedule(dynamic, 1)
+#pragma omp parallel for schedule(dynamic, 1) if (cut.n_pieces * cut.n_slices > 1)
 		for (int64_t task = 0; task < cut.n_pieces * cut.n_slices; task++) {
 			int64_t tile = task % cut.n_pieces * cut.tiles, tile_end = least(tile + cut.tiles, ranker->n_tiles);
 			int64_t row = task / cut.n_pieces * cut.rows, row_end = least(row + cut.rows, ranks->rows);

@@ -184,7 +184,7 @@ static void ranking_equals_sorting_all_scores(void **state)
 {
 	(void)state;
 	static const struct { int64_t n_items, width, rows; int32_t k; } shapes[] = {
-		{1, 1, 3, 4}, {5, 3, 40, 2}, {128, 4, 9, 128}, {129, 17, 50, 10}, {2000, 64, 70, 10}, {700, 100, 60, 100},
+		{1, 1, 3, 4}, {5, 3, 40, 2}, {128, 4, 9, 128}, {129, 17, 50, 10}, {2000, 64, 70, 10}, {700, 100, 60, 100}, {9000, 256, 8, 10},
 	};
 	static const char *const names[] = {"plain", "avx2", "vnni"};
 	struct rng rng;

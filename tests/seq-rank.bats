@@ -1,0 +1,246 @@
+#!/usr/bin/env bats
+# seq-rank: its answers do not depend on how they are computed, and its manners.
+
+load helpers
+
+setup_file() {
+	cd "$BATS_FILE_TMPDIR" || return
+	seq-tokenize -q "$EXAMPLE/events.csv" -o sequences
+	seq-train -q --arch sasrec --epochs 1 sequences -o sasrec
+	seq-train -q --arch markov sequences -o markov
+	seq-train -q --arch popular sequences -o popular
+	for model in sasrec markov popular; do
+		seq-rank -q "$model" -o "$model.ranking"
+	done
+	(
+		echo user,item,time
+		for user in 1 2 3 4; do
+			for time in 1 2 3; do
+				echo "u $user,b$(((user + time) % 5)),$time"
+			done
+		done
+	) >other.csv
+	seq-tokenize -q other.csv -o other
+	seq-train -q --arch popular other -o other.popular
+}
+
+setup() {
+	cd "$BATS_FILE_TMPDIR" || return
+}
+
+# ranking STREAM...: the members of the table, as one text
+ranking() {
+	cat "$@" | tar --zstd -xOf - --wildcards 'ranking/0*'
+}
+
+# column STREAM NAME: numbers of a one-chunk ranking, one a line
+column() {
+	tar --zstd -xOf "$1" "ranking/000000.$2.npy" | tail -c +129 | od -An -v -w4 -td4
+}
+
+# without_group NAME STREAM: the stream without a group, plain tar
+without_group() {
+	local folder
+	folder=$(mktemp -d -p "$BATS_TEST_TMPDIR")
+	tar --zstd -xf "$2" -C "$folder"
+	(cd "$folder" && tar --zstd -tf "$BATS_FILE_TMPDIR/$2" | grep -v "^$1/" | tar --format=ustar -cf - -T -)
+}
+
+@test "seq-rank: batch size and threads change nothing" {
+	for model in sasrec markov popular; do
+		ranking "$model.ranking" >whole
+		for options in "--batch 1 -j1" "--batch 7 -j2" "--batch 500 -j3"; do
+			# shellcheck disable=SC2086
+			seq-rank -q $options "$model" -o again
+			ranking again | cmp - whole
+		done
+	done
+}
+
+@test "seq-rank: model before or after the sequences, and joined by cat, are the same" {
+	ranking sasrec.ranking >whole
+	without_group model sasrec >rest
+	without_group sequences sasrec >model
+	for streams in "rest model" "model rest"; do
+		# shellcheck disable=SC2086
+		seq-rank -q $streams | ranking - | cmp - whole
+		# shellcheck disable=SC2086
+		cat $streams | seq-rank -q | ranking - | cmp - whole
+	done
+}
+
+@test "seq-rank: shards joined by cat are the whole, in any order" {
+	for shard in 1 2 3; do
+		seq-rank -q --shard $shard/3 sasrec -o shard$shard
+		seq-rank -q --shard $shard/3 --format tsv sasrec >lines$shard
+	done
+	cat lines1 lines2 lines3 | cmp - <(seq-rank -q --format tsv sasrec)
+	rec-eval -u -m all sasrec.ranking | sort >expected
+	cat shard1 shard2 shard3 | rec-eval -u -m all | sort | cmp - expected
+	rec-eval -u -m all shard3 shard1 shard2 | sort | cmp - expected
+	cat shard1 shard2 shard3 | tar --zstd -xOf - --wildcards 'ranking/*.user_id.txt' |
+		cmp - <(tar --zstd -xOf sasrec.ranking ranking/000000.user_id.txt)
+	cat shard1 shard3 >missing
+	fails rec-eval missing
+	says "shard 2 of 3"
+	# more shards than users: some are empty
+	for shard in 1 2 3 4 5 6 7; do
+		seq-rank -q --shard $shard/7 other.popular
+	done | rec-eval --no-slices -m ndcg@10 | grep 'users.*4$' >/dev/null
+}
+
+@test "seq-rank: the counts place the target where the full list has it" {
+	for model in sasrec markov; do
+		for seen in keep remove; do
+			seq-rank -q -k 100000 --seen $seen --split valid "$model" -o full
+			seq-rank -q -k 100000 --seen $seen --split valid --format tsv "$model" >list
+			seq-rank -q --seen $seen --split valid --format qrels "$model" >targets
+			paste targets <(column full greater) <(column full equal) |
+				awk 'NR == FNR { split($1, target, "\t"); user[$1] = $3; low[$1] = $5 + 1; high[$1] = $5 + $6 + 1; n++; next }
+				     user[$1] == $3 { found++; if ($2 < low[$1] || $2 > high[$1]) { print; bad = 1 } }
+				     END { if (found != n) print found " of " n " targets found"; exit bad || !n || found != n }' - list
+		done
+	done
+}
+
+@test "seq-rank: seen items are removed or kept" {
+	# the history of the first user, without the test item
+	tar --zstd -xOf sequences sequences/000000.user_id.txt | sed -n 1p >user
+	seq-rank -q -k 100000 --format tsv --seen remove sasrec | awk -F'\t' -v user="$(cat user)" '$1 == user { print $3 }' | sort >left
+	seq-rank -q -k 100000 --format tsv --seen keep sasrec | awk -F'\t' -v user="$(cat user)" '$1 == user { print $3 }' | sort >all
+	tar --zstd -xOf sequences catalog/000000.item_id.txt | sort | cmp - all
+	length=$(tar --zstd -xOf sequences sequences/000000.indptr.npy | tail -c +129 | od -An -v -w8 -td8 | sed -n 2p)
+	tar --zstd -xOf sequences sequences/000000.item.npy | tail -c +129 | od -An -v -w4 -td4 |
+		awk -v n="$((length - 1))" 'NR == FNR { id[NR - 1] = $1; next } FNR <= n { print id[$1] }' \
+			<(tar --zstd -xOf sequences catalog/000000.item_id.txt) - | sort -u >seen
+	test "$(seq-rank -q --format qrels sasrec | awk -v user="$(cat user)" '$1 == user { print $3 }' | comm -12 - seen | wc -l)" = 0
+	comm -23 all left | cmp - seen
+}
+
+@test "seq-rank: trec_eval reads run and targets, and agrees with rec-eval" {
+	local trec_eval=${TREC_EVAL:-trec_eval}
+	command -v "$trec_eval" >/dev/null || skip "no trec_eval"
+	seq-rank -q --format trec sasrec >run
+	seq-rank -q --format qrels sasrec >targets
+	test "$(awk 'NF != 6 || $2 != "Q0" || $6 != "sasrec"' run | wc -l)" = 0
+	"$trec_eval" -m ndcg_cut.10 -m recall.20 -m recip_rank targets run | awk '{ print $3 }' | sort >theirs
+	rec-eval --no-slices -m ndcg@10,recall@20,mrr@100 sasrec.ranking | awk '/@/ { print $3 }' | sort | cmp - theirs
+	seq-rank -q --format trec --run mine sasrec | awk '$6 != "mine" { exit 1 }'
+}
+
+@test "seq-rank: what it does not know passes through, an earlier ranking is replaced" {
+	tar --zstd -tf sasrec | grep -v '^log/' >names
+	tar --zstd -tf sasrec.ranking | grep -v -e '^log/' -e '^ranking/' | cmp - names
+	seq-rank -q --seen keep sasrec.ranking -o again
+	test "$(tar --zstd -tf again | grep -c ranking/meta.json)" = 1
+	tar --zstd -xOf again ranking/meta.json | grep '"keep"' >/dev/null
+	tar --zstd -tf sasrec.ranking | tail -n1 | grep '^log/.*-seq-rank.json' >/dev/null
+}
+
+@test "seq-rank --serve: one answer to each line, at once" {
+	items=$(tar --zstd -xOf sequences catalog/000000.item_id.txt | sed -n 1,3p | tr '\n' ' ')
+	printf 'ann\t%s\n' "$items" | seq-rank -q -k 5 --serve sasrec >answer
+	grep -qE '^ann	([^ ]+:[-0-9.e]+ ){4}[^ ]+:[-0-9.e]+$' answer
+	for item in $items; do
+		grep -q "[	 ]$item:" answer && return 1
+	done
+	printf 'ann\t%s\n' "$items" | seq-rank -q -k 100000 --seen keep --serve sasrec | tr ' ' '\n' | wc -l >all
+	test "$(cat all)" = "$(tar --zstd -xOf sequences catalog/000000.item_id.txt | wc -l)"
+
+	coproc server { seq-rank -q --serve sasrec; }
+	for i in 1 2 3; do
+		printf 'user%s\t%s\n' "$i" "$items" >&"${server[1]}"
+		IFS= read -r -t 20 line <&"${server[0]}"
+		case $line in user$i?*) ;; *) return 1 ;; esac
+	done
+	eval "exec ${server[1]}>&-"
+	# shellcheck disable=SC2154 # coproc sets it
+	wait "$server_PID"
+}
+
+@test "seq-rank --serve: the same items and scores as for the whole table" {
+	seq-rank -q -k 10 --split test --format tsv sasrec | awk -F'\t' '{ a[$1] = a[$1] (a[$1] == "" ? "" : " ") $3 ":" $4 } END { for (u in a) print u "\t" a[u] }' | sort >table
+	tar --zstd -xOf sequences catalog/000000.item_id.txt >ids.txt
+	tar --zstd -xOf sequences sequences/000000.user_id.txt >users.txt
+	tar --zstd -xOf sequences sequences/000000.indptr.npy | tail -c +129 | od -An -v -w8 -td8 >ends.txt
+	tar --zstd -xOf sequences sequences/000000.item.npy | tail -c +129 | od -An -v -w4 -td4 >items.txt
+	awk 'FILENAME == "ids.txt" { id[n_ids++] = $1 } FILENAME == "users.txt" { user[n++] = $1 }
+	     FILENAME == "ends.txt" { end[n_ends++] = $1 } FILENAME == "items.txt" { item[m++] = $1 }
+	     END { for (u = 0; u < n; u++) { line = user[u] "\t"; for (t = end[u]; t < end[u + 1] - 1; t++) line = line id[item[t]] " "; print line } }' \
+		ids.txt users.txt ends.txt items.txt | seq-rank -q --serve sasrec | sort >served
+	cmp served table
+}
+
+@test "seq-rank --serve: unknown items, no items, no tab and endless lines are survived" {
+	known=$(tar --zstd -xOf sequences catalog/000000.item_id.txt | sed -n 1p)
+	{
+		printf 'a\t%s nosuch-item\n' "$known"
+		printf 'b\tnosuch-item\n'
+		printf 'c\t\n'
+		printf 'd\n\n'
+		printf 'e\t'
+		head -c 10000000 /dev/zero | tr '\0' x
+		printf '\nf\t%s\r\ng\t  %s' "$known" "$known"
+	} | seq-rank -q -k 3 --serve sasrec >answers 2>complaints
+	test "$(wc -l <answers)" = 8
+	test "$(cut -f1 answers | tr '\n' ,)" = "a,b,c,d,,e,f,g,"
+	test "$(awk -F'\t' '$2 != ""' answers | wc -l)" = 3
+	test "$(grep -c 'unknown item "nosuch-item"' complaints)" = 2
+	grep -q 'line 6: longer than' complaints
+	printf '' | seq-rank -q --serve sasrec | cmp - /dev/null
+}
+
+@test "seq-rank: what is missing or does not belong is named" {
+	fails seq-rank -q sequences -o none
+	says "no model in the stream"
+	test ! -e none
+	without_group sequences sasrec >model
+	fails seq-rank -q model -o none
+	says "no sequences in the stream"
+	without_group catalog sasrec >nocatalog
+	fails seq-rank -q nocatalog -o none
+	says "no catalog in the stream"
+	without_group catalog sasrec >rest
+	fails seq-rank -q rest other -o none
+	says "catalog"
+	fails seq-rank -q --serve other.popular rest
+	says "belongs to the catalog"
+	printf 'user,item,time\na,x,1\na,y,2\nb,x,1\n' >short.csv
+	seq-tokenize -q short.csv | seq-train -q --arch popular -o short
+	fails seq-rank -q short -o none
+	says "none of 2 users has a test target"
+	fails seq-rank -q --format trec other.popular
+	says "blanks"
+	seq-rank -q --format tsv other.popular >/dev/null
+	test ! -e none
+}
+
+@test "seq-rank: a model with a NaN is an error that names the tensor" {
+	needs python3
+	mkdir -p "$BATS_TEST_TMPDIR/nan"
+	tar --zstd -xf sasrec -C "$BATS_TEST_TMPDIR/nan"
+	printf '\0\0\300\177' | dd of="$BATS_TEST_TMPDIR/nan/model/item_embedding.weight.npy" bs=1 seek=1128 conv=notrunc status=none
+	(cd "$BATS_TEST_TMPDIR/nan" && tar --zstd -tf "$BATS_FILE_TMPDIR/sasrec" | tar --format=ustar -cf nan.tar -T -)
+	fails seq-rank -q "$BATS_TEST_TMPDIR/nan/nan.tar" -o none
+	says item_embedding.weight
+}
+
+@test "seq-rank: wrong usage, full disks and truncated streams" {
+	misused seq-rank --shard 3/2 sasrec
+	misused seq-rank --shard 1/2x sasrec
+	misused seq-rank -k 0 sasrec
+	misused seq-rank --format csv sasrec
+	misused seq-rank --split train sasrec
+	misused seq-rank --serve
+	misused seq-rank --serve -
+	misused seq-rank --serve --format tsv sasrec
+	misused seq-rank --serve --shard 1/2 sasrec
+	fails seq-rank -q sasrec -o /dev/full
+	fails seq-rank -q --format tsv sasrec -o /dev/full
+	head -c 20000 sasrec >half
+	fails seq-rank -q half -o none
+	says truncated
+	printf 'a\t\n' >request
+	fails bash -c 'exec seq-rank -q --serve sasrec <request >/dev/full'
+	seq-rank --help | grep -e --serve >/dev/null
+}
