@@ -47,7 +47,8 @@ struct step {
 };
 
 struct tokenizer {
-	struct bpe bpe;
+	struct strings tokens;            /* row = id; "" where an id has no token */
+	struct bpe bpe;                   /* of the model's tokens: without those that were only added */
 	struct added_set raw, normalized; /* found in the text as it is, and after normalization */
 	struct normalizer normalizers[MAX_STEPS];
 	int n_normalizers;
@@ -90,6 +91,14 @@ struct token_list {
 	int64_t size, count;
 };
 
+static void list_to_strings(const struct token_list *list, struct strings *tokens)
+{
+	for (int64_t id = 0; id < list->size; id++) {
+		const char *token = list->tokens[id] ? list->tokens[id] : "";
+		strings_add(tokens, token, strlen(token));
+	}
+}
+
 static void put_token(struct token_list *list, const char *token, int64_t id, const char *where)
 {
 	if (id < 0 || id >= MAX_ID)
@@ -108,7 +117,20 @@ static void put_token(struct token_list *list, const char *token, int64_t id, co
 	list->count++;
 }
 
-static void collect_tokens(const json_t *document, const json_t *vocab, struct strings *tokens, const char *where)
+static void check_holes(struct token_list *list, const char *where)
+{
+	while (list->size && !list->tokens[list->size - 1])
+		list->size--;
+	if (!list->count)
+		die("%s: the vocabulary is empty", where);
+	if (list->size - list->count > MAX_HOLES)
+		die("%s: %lld ids up to %lld have no token: at most %d were expected", where,
+		    (long long)(list->size - list->count), (long long)list->size - 1, MAX_HOLES);
+}
+
+/* Tokens of the model alone, and with the added ones. */
+static void collect_tokens(const json_t *document, const json_t *vocab, struct strings *of_model, struct strings *all,
+                           const char *where)
 {
 	struct token_list list = {0};
 	const char *token;
@@ -118,6 +140,8 @@ static void collect_tokens(const json_t *document, const json_t *vocab, struct s
 			die("%s: model.vocab: the id of \"%.80s\" is not a whole number", where, token);
 		put_token(&list, token, json_integer_value(value), where);
 	}
+	check_holes(&list, where);
+	list_to_strings(&list, of_model);
 	size_t i;
 	json_array_foreach(json_object_get(document, "added_tokens"), i, value) {
 		const char *content = json_get_string(value, "content", where);
@@ -129,17 +153,8 @@ static void collect_tokens(const json_t *document, const json_t *vocab, struct s
 			die("%s: added token \"%.80s\" has id %lld, but the vocabulary says %lld", where, content, (long long)id,
 			    (long long)json_integer_value(known));
 	}
-	while (list.size && !list.tokens[list.size - 1])
-		list.size--;
-	if (!list.count)
-		die("%s: the vocabulary is empty", where);
-	if (list.size - list.count > MAX_HOLES)
-		die("%s: %lld ids up to %lld have no token: at most %d were expected", where,
-		    (long long)(list.size - list.count), (long long)list.size - 1, MAX_HOLES);
-	for (int64_t id = 0; id < list.size; id++) {
-		token = list.tokens[id] ? list.tokens[id] : "";
-		strings_add(tokens, token, strlen(token));
-	}
+	check_holes(&list, where);
+	list_to_strings(&list, all);
 	free(list.tokens);
 }
 
@@ -187,7 +202,7 @@ static void read_model(struct tokenizer *tokenizer, const json_t *document, bool
 	refuse(model, "end_of_word_suffix", where);
 
 	struct strings tokens = {0};
-	collect_tokens(document, vocab, &tokens, where);
+	collect_tokens(document, vocab, &tokens, &tokenizer->tokens, where);
 	struct bpe_options options = {
 		.byte_level = byte_level,
 		.byte_fallback = get_flag(model, "byte_fallback", false, where),
@@ -321,8 +336,8 @@ static void read_pre_tokenizer(struct tokenizer *tokenizer, const json_t *object
 static void add_id(const struct tokenizer *tokenizer, struct buffer *ids, const json_t *id, const char *where)
 {
 	json_int_t value = json_integer_value(id);
-	if (!json_is_integer(id) || value < 0 || value >= tokenizer->bpe.tokens.count ||
-	    !*strings_at(&tokenizer->bpe.tokens, value))
+	if (!json_is_integer(id) || value < 0 || value >= tokenizer->tokens.count ||
+	    !*strings_at(&tokenizer->tokens, value))
 		die("%s: post_processor: an id of the vocabulary was expected", where);
 	buffer_append(ids, &(int32_t){(int32_t)value}, sizeof(int32_t));
 }
@@ -410,11 +425,11 @@ static void read_added_tokens(struct tokenizer *tokenizer, const json_t *documen
 	struct buffer work[2] = {0};
 	size_t i;
 	json_t *token;
-	tokenizer->is_special = xcalloc((size_t)tokenizer->bpe.tokens.count, sizeof *tokenizer->is_special);
+	tokenizer->is_special = xcalloc((size_t)tokenizer->tokens.count, sizeof *tokenizer->is_special);
 	json_array_foreach(list, i, token) {
 		const char *text = json_get_string(token, "content", where);
 		size_t length = strlen(text);
-		int32_t id = bpe_id(&tokenizer->bpe, text, length);
+		int32_t id = tokenizer_id(tokenizer, text);
 		tokenizer->is_special[id] = get_flag(token, "special", false, where);
 		bool normalized = get_flag(token, "normalized", false, where);
 		if (normalized)
@@ -464,6 +479,7 @@ struct tokenizer *tokenizer_from_json(const json_t *document, const char *where)
 	read_added_tokens(tokenizer, document, where);
 	read_post_processor(tokenizer, json_object_get(document, "post_processor"), false, where);
 	tokenizer->word_character = pattern_new("[\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\x{200c}\\x{200d}]", false, where);
+	strings_find(&tokenizer->tokens, "a", 1); /* builds its index, so that later look-ups change nothing */
 	keep_document(tokenizer, document);
 	return tokenizer;
 }
@@ -487,6 +503,7 @@ void tokenizer_free(struct tokenizer *tokenizer)
 		free(tokenizer->steps[i].space);
 	}
 	bpe_free(&tokenizer->bpe);
+	strings_free(&tokenizer->tokens);
 	free_added(&tokenizer->raw);
 	free_added(&tokenizer->normalized);
 	buffer_free(&tokenizer->prefix);
@@ -512,19 +529,19 @@ uint64_t tokenizer_fingerprint(const struct tokenizer *tokenizer)
 
 int64_t tokenizer_vocab_size(const struct tokenizer *tokenizer)
 {
-	return tokenizer->bpe.tokens.count;
+	return tokenizer->tokens.count;
 }
 
 int32_t tokenizer_id(const struct tokenizer *tokenizer, const char *token)
 {
-	return bpe_id(&tokenizer->bpe, token, strlen(token));
+	return *token ? (int32_t)strings_find((struct strings *)&tokenizer->tokens, token, strlen(token)) : -1;
 }
 
 const char *tokenizer_token(const struct tokenizer *tokenizer, int32_t id)
 {
-	if (id < 0 || id >= tokenizer->bpe.tokens.count)
+	if (id < 0 || id >= tokenizer->tokens.count)
 		return NULL;
-	const char *token = strings_at(&tokenizer->bpe.tokens, id);
+	const char *token = strings_at(&tokenizer->tokens, id);
 	return *token ? token : NULL;
 }
 

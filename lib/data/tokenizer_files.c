@@ -13,6 +13,7 @@
 #include "data/bpe.h"
 #include "data/gguf.h"
 #include "data/tokenizer.h"
+#include "stream/bytes.h"
 
 #define LARGEST_FILE (1u << 30)
 
@@ -87,20 +88,16 @@ static struct tokenizer *build(json_t *finished, const char *where)
 
 static struct buffer read_file(const char *path)
 {
-	FILE *file = fopen(path, "rbe");
-	if (!file)
-		die_errno("%s", path);
+	struct source *source = source_open(path);
 	struct buffer text = {0};
 	size_t got;
 	do {
-		got = fread(buffer_add(&text, 1 << 16), 1, 1 << 16, file);
+		got = source_read(source, buffer_add(&text, 1 << 16), 1 << 16);
 		text.size -= (1 << 16) - got;
 		if (text.size > LARGEST_FILE)
 			die("%s: more than 1 GiB: this is no tokenizer", path);
 	} while (got == 1 << 16);
-	if (ferror(file))
-		die_errno("%s", path);
-	fclose(file);
+	source_close(source);
 	return text;
 }
 

@@ -1,0 +1,644 @@
+/*
+ * Tokenizers against the ids that their originals give (tests/golden/tokenizer.py; the shared test data where they
+ * are), and what malformed tokenizers and GGUF files are answered.
+ */
+#include "data/tokenizer.h"
+
+#include <omp.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "data/bpe.h"
+#include "data/gguf.h"
+#include "stream/bytes.h"
+
+/* --- helpers --- */
+
+static struct buffer read_all(const char *path)
+{
+	struct source *source = source_open(path);
+	struct buffer bytes = {0};
+	size_t got;
+	do {
+		got = source_read(source, buffer_add(&bytes, 4096), 4096);
+		bytes.size -= 4096 - got;
+	} while (got);
+	source_close(source);
+	buffer_append(&bytes, "", 1);
+	bytes.size--;
+	return bytes;
+}
+
+/* A file of the shared test data, or a skipped test. */
+static char *shared(const char *name)
+{
+	const char *folder = getenv("RECPIPE_DATA");
+	char *path = xasprintf("%s/tokenizers/%s", folder ? folder : "../shared/data", name);
+	if (access(path, R_OK)) {
+		free(path);
+		skip();
+	}
+	return path;
+}
+
+static bool same_ids(const struct tokenizer *tokenizer, const char *text, size_t length, bool special, const json_t *expected)
+{
+	struct encoder *encoder = encoder_new(tokenizer);
+	struct buffer ids = {0};
+	encoder_encode(encoder, text, length, special, &ids);
+	size_t n = ids.size / sizeof(int32_t);
+	bool same = n == json_array_size(expected);
+	for (size_t i = 0; same && i < n; i++)
+		same = ((int32_t *)(void *)ids.data)[i] == json_integer_value(json_array_get(expected, i));
+	encoder_free(encoder);
+	buffer_free(&ids);
+	return same;
+}
+
+static json_t *golden(void)
+{
+	struct buffer text = read_all("tests/golden/tokenizer.json.zst");
+	json_t *document = json_parse(text.data, text.size, "tokenizer.json.zst");
+	buffer_free(&text);
+	return document;
+}
+
+/* --- equal to the originals --- */
+
+static void variants_give_the_reference_ids(void **state)
+{
+	(void)state;
+	json_t *document = golden(), *texts = json_object_get(document, "texts"), *variant, *text;
+	size_t i, j;
+	json_array_foreach(json_object_get(document, "variants"), i, variant) {
+		json_t *base = json_object_get(json_object_get(document, "bases"), json_get_string(variant, "base", "golden"));
+		json_t *patched = json_copy(base);
+		json_object_update(patched, json_object_get(variant, "patch"));
+		struct tokenizer *tokenizer = tokenizer_from_json(patched, "golden");
+		json_array_foreach(texts, j, text)
+			if (!same_ids(tokenizer, json_string_value(text), json_string_length(text), true,
+			              json_array_get(json_object_get(variant, "ids"), j)))
+				fail_msg("variant %zu, text %zu: \"%s\"", i, j, json_string_value(text));
+		tokenizer_free(tokenizer);
+		json_decref(patched);
+	}
+	assert_int_equal(i, 29);
+	json_decref(document);
+}
+
+/* The document the tokenizer writes. */
+static json_t *written(const struct tokenizer *tokenizer)
+{
+	size_t size;
+	const char *text = tokenizer_json(tokenizer, &size);
+	return json_parse(text, size, "written");
+}
+
+/* The lines of the example items: what the golden tokenizers were trained on. */
+static struct tokenizer *learn(int64_t vocab_size)
+{
+	struct buffer text = read_all("examples/online-retail/items.csv");
+	struct learner *learner = learner_new();
+	for (char *line = text.data, *end; (end = strchr(line, '\n')); line = end + 1)
+		learner_add(learner, line, (size_t)(end - line));
+	buffer_free(&text);
+	return learner_finish(learner, vocab_size);
+}
+
+static void learns_what_the_reference_learns(void **state)
+{
+	(void)state;
+	json_t *document = golden(), *base = json_object_get(json_object_get(document, "bases"), "byte_level");
+	json_t *model = json_object_get(base, "model"), *merge;
+	struct tokenizer *tokenizer = learn(700);
+	size_t i;
+	json_t *learned = written(tokenizer);
+	json_t *learned_model = json_object_get(learned, "model"), *merges = json_object_get(learned_model, "merges");
+	assert_true(json_equal(json_object_get(model, "vocab"), json_object_get(learned_model, "vocab")));
+	json_array_foreach(json_object_get(model, "merges"), i, merge) {
+		char *pair = xasprintf("%s %s", json_string_value(json_array_get(merge, 0)),
+		                       json_string_value(json_array_get(merge, 1)));
+		assert_string_equal(pair, json_string_value(json_array_get(merges, i)));
+		free(pair);
+	}
+	assert_int_equal(json_array_size(merges), i);
+	assert_int_equal(tokenizer_vocab_size(tokenizer), 700);
+	assert_int_equal(tokenizer_special(tokenizer, SPECIAL_BOS), 0);
+	assert_int_equal(tokenizer_special(tokenizer, SPECIAL_PAD), 1);
+	assert_int_equal(tokenizer_special(tokenizer, SPECIAL_EOS), 2);
+	assert_int_equal(tokenizer_special(tokenizer, SPECIAL_UNK), 3);
+	assert_int_equal(tokenizer_special(tokenizer, SPECIAL_MASK), 4);
+	tokenizer_free(tokenizer);
+	json_decref(learned);
+	json_decref(document);
+}
+
+/* Item titles with the ids of GPT-2 and RoBERTa. */
+static void golden_titles(void **state)
+{
+	(void)state;
+	char *gpt2_path = shared("gpt2"), *roberta_path = shared("roberta"), *path = shared("golden/titles_gpt2_roberta.jsonl");
+	struct buffer lines = read_all(path);
+	struct tokenizer *gpt2 = tokenizer_load(gpt2_path), *roberta = tokenizer_load(roberta_path);
+	int n = 0;
+	for (char *line = lines.data, *end; (end = strchr(line, '\n')); line = end + 1, n++) {
+		json_t *row = json_parse(line, (size_t)(end - line), path);
+		const char *text = json_get_string(row, "text", path);
+		if (!same_ids(gpt2, text, strlen(text), false, json_object_get(row, "gpt2")) ||
+		    !same_ids(roberta, text, strlen(text), true, json_object_get(row, "roberta")))
+			fail_msg("line %d: \"%s\"", n + 1, text);
+		json_decref(row);
+	}
+	assert_int_equal(n, 2000);
+	tokenizer_free(gpt2);
+	tokenizer_free(roberta);
+	buffer_free(&lines);
+	free(gpt2_path);
+	free(roberta_path);
+	free(path);
+}
+
+/* A line of ids as an array; moves on to the next. */
+static json_t *ids_of_line(char **next)
+{
+	json_t *ids = json_array();
+	char *end = *next + strcspn(*next, "\n");
+	for (char *stop; strtol(*next, &stop, 10), stop != *next && stop <= end; *next = stop)
+		json_array_append_new(ids, json_integer(strtol(*next, NULL, 10)));
+	*next = end + (*end == '\n');
+	return ids;
+}
+
+static void expect_strings(const char *strings, const char *tokenizer_name)
+{
+	static const char separator[] = "\n__ggml_vocab_test__\n";
+	char *input_name = xasprintf("%s.inp", strings), *ids_name = xasprintf("%s.out", strings);
+	char *input_path = shared(input_name), *ids_path = shared(ids_name), *path = shared(tokenizer_name);
+	struct buffer input = read_all(input_path), ids = read_all(ids_path);
+	struct tokenizer *tokenizer = tokenizer_load(path);
+	char *text = input.data, *line = ids.data;
+	for (bool more = true; more;) {
+		char *end = strstr(text, separator);
+		size_t length = end ? (size_t)(end - text) : strlen(text);
+		json_t *expected = ids_of_line(&line);
+		if (!same_ids(tokenizer, text, length, false, expected))
+			fail_msg("%s: \"%.*s\"", path, (int)length, text);
+		json_decref(expected);
+		more = end;
+		text = end + (end ? sizeof separator - 1 : 0);
+	}
+	tokenizer_free(tokenizer);
+	buffer_free(&input);
+	buffer_free(&ids);
+	free(input_name);
+	free(ids_name);
+	free(input_path);
+	free(ids_path);
+	free(path);
+}
+
+static void golden_strings(void **state)
+{
+	(void)state;
+	expect_strings("gpt2/ggml-vocab-gpt-2.gguf", "gpt2");
+	expect_strings("gpt2/ggml-vocab-gpt-2.gguf", "gpt2/ggml-vocab-gpt-2.gguf");
+	expect_strings("roberta/ggml-vocab-roberta-bpe.gguf", "roberta");
+	expect_strings("llama-spm/ggml-vocab-llama-spm.gguf", "llama-spm/tokenizer.json");
+	expect_strings("llama-spm/ggml-vocab-llama-spm.gguf", "llama-spm/ggml-vocab-llama-spm.gguf");
+	expect_strings("llama-spm/ggml-vocab-phi-3.gguf", "llama-spm/ggml-vocab-phi-3.gguf");
+}
+
+/* A sentencepiece model's merges, made from its scores, are those of its tokenizer.json. */
+static void merges_of_scores(void **state)
+{
+	(void)state;
+	char *gguf = shared("llama-spm/ggml-vocab-llama-spm.gguf"), *path = shared("llama-spm/tokenizer.json");
+	struct tokenizer *made = tokenizer_load(gguf), *original = tokenizer_load(path);
+	size_t i;
+	json_t *left = written(made), *right = written(original), *merge;
+	json_t *merges = json_object_get(json_object_get(left, "model"), "merges");
+	json_array_foreach(json_object_get(json_object_get(right, "model"), "merges"), i, merge) {
+		char *pair = xasprintf("%s %s", json_string_value(json_array_get(json_array_get(merges, i), 0)),
+		                       json_string_value(json_array_get(json_array_get(merges, i), 1)));
+		assert_string_equal(pair, json_string_value(merge));
+		free(pair);
+	}
+	assert_int_equal(i, 61249);
+	json_decref(left);
+	json_decref(right);
+	tokenizer_free(made);
+	tokenizer_free(original);
+	free(gguf);
+	free(path);
+}
+
+/* --- what holds of every tokenizer --- */
+
+static void written_and_read_again_is_the_same(void **state)
+{
+	(void)state;
+	struct tokenizer *tokenizer = learn(400);
+	json_t *document = written(tokenizer);
+	struct tokenizer *again = tokenizer_from_json(document, "written");
+	assert_int_equal(tokenizer_fingerprint(tokenizer), tokenizer_fingerprint(again));
+	tokenizer_free(tokenizer);
+	tokenizer_free(again);
+	json_decref(document);
+}
+
+static void threads_agree(void **state)
+{
+	(void)state;
+	struct tokenizer *tokenizer = learn(500);
+	struct buffer text = read_all("examples/online-retail/items.csv"), ids[4] = {{0}};
+#pragma omp parallel for num_threads(4)
+	for (int i = 0; i < 4; i++) {
+		struct encoder *encoder = encoder_new(tokenizer);
+		encoder_encode(encoder, text.data, text.size, true, &ids[i]);
+		ids[i].size = 0;
+		encoder_encode(encoder, text.data, text.size, true, &ids[i]);
+		encoder_free(encoder);
+	}
+	for (int i = 1; i < 4; i++) {
+		assert_int_equal(ids[i].size, ids[0].size);
+		assert_memory_equal(ids[i].data, ids[0].data, ids[0].size);
+	}
+	struct buffer back = {0};
+	tokenizer_decode(tokenizer, (int32_t *)(void *)ids[0].data, (int64_t)(ids[0].size / sizeof(int32_t)), &back);
+	assert_int_equal(back.size, text.size);
+	assert_memory_equal(back.data, text.data, text.size);
+	for (int i = 0; i < 4; i++)
+		buffer_free(&ids[i]);
+	buffer_free(&back);
+	buffer_free(&text);
+	tokenizer_free(tokenizer);
+}
+
+static void ill_formed_text(void **state)
+{
+	(void)state;
+	static const char *const cases[][2] = {
+		{"a\xff" "b", "a\xef\xbf\xbd" "b"},
+		{"\xe2\x82", "\xef\xbf\xbd"},
+		{"\xe2\x82" "x\xc3", "\xef\xbf\xbdx\xef\xbf\xbd"},
+		{"\xed\xa0\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"},
+		{"\xf0\x9f\x91 \xf5\x80", "\xef\xbf\xbd \xef\xbf\xbd\xef\xbf\xbd"},
+		{"\xc0\xaf\xe0\x80\xaf", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"},
+		{"\xf4\x8f\xbf\xbf\xf4\x90", "\xf4\x8f\xbf\xbf\xef\xbf\xbd\xef\xbf\xbd"},
+	};
+	struct buffer clean = {0};
+	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+		const char *text = cases[i][0];
+		size_t length = strlen(text);
+		assert_false(utf8_is_valid(text, length));
+		utf8_clean(&text, &length, &clean);
+		assert_int_equal(length, strlen(cases[i][1]));
+		assert_memory_equal(text, cases[i][1], length);
+		assert_true(utf8_is_valid(text, length));
+	}
+	buffer_free(&clean);
+}
+
+/* --- malformed documents and files --- */
+
+/* Runs body(context) in a child, which must die with one line that holds `says`. */
+static void expect_death(void (*body)(const void *), const void *context, const char *says)
+{
+	int said[2], status;
+	char line[4096];
+	assert_int_equal(pipe(said), 0);
+	fflush(stdout);
+	pid_t child = fork();
+	if (!child) {
+		dup2(said[1], STDERR_FILENO);
+		body(context);
+		_exit(0);
+	}
+	close(said[1]);
+	size_t size = 0;
+	for (ssize_t got; (got = read(said[0], line + size, sizeof line - 1 - size)) > 0;)
+		size += (size_t)got;
+	line[size] = '\0';
+	close(said[0]);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	if (!WIFEXITED(status) || WEXITSTATUS(status) != 1 || !strstr(line, says) || strchr(line, '\n') != line + size - 1)
+		fail_msg("\"%s\" was expected, status %d and this came: %s", says, status, line);
+}
+
+static void read_document(const void *text)
+{
+	json_t *document = json_parse(text, strlen(text), "t.json");
+	tokenizer_free(tokenizer_from_json(document, "t.json"));
+	json_decref(document);
+}
+
+#define MODEL "\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1,\"ab\":2},\"merges\":[\"a b\"]}"
+
+static void malformed_documents(void **state)
+{
+	(void)state;
+	static const char *const cases[][2] = {
+		{"[]", "an object was expected"},
+		{"{}", "no \"model\""},
+		{"{\"model\":{\"vocab\":{\"a\":0},\"merges\":[],\"type\":\"Unigram\"}}", "type \"BPE\" was expected"},
+		{"{\"model\":{\"vocab\":{},\"merges\":[]}}", "the vocabulary is empty"},
+		{"{\"model\":{\"vocab\":{\"a\":0,\"b\":0},\"merges\":[]}}", "id 0 belongs to both"},
+		{"{\"model\":{\"vocab\":{\"a\":0,\"a\":1},\"merges\":[]}}", "duplicate"},
+		{"{\"model\":{\"vocab\":{\"a\":-1},\"merges\":[]}}", "ids are from 0 to"},
+		{"{\"model\":{\"vocab\":{\"a\":99999999999},\"merges\":[]}}", "ids are from 0 to"},
+		{"{\"model\":{\"vocab\":{\"a\":16777215},\"merges\":[]}}", "have no token"},
+		{"{\"model\":{\"vocab\":{\"a\":0.5},\"merges\":[]}}", "not a whole number"},
+		{"{\"model\":{\"vocab\":{\"\":0},\"merges\":[]}}", "is empty"},
+		{"{\"model\":{\"vocab\":{\"a\\u0000\":0},\"merges\":[]}}", "line 1"},
+		{"{\"model\":{\"vocab\":{\"a\":0},\"merges\":[\"a a\"]}}", "merge 0"},
+		{"{\"model\":{\"vocab\":{\"a\":0},\"merges\":[\"a\"]}}", "not two tokens"},
+		{"{\"model\":{\"vocab\":{\"a\":0},\"merges\":[\"a a a\"]}}", "not two tokens"},
+		{"{\"model\":{\"vocab\":{\"a\":0},\"merges\":[[\"a\"]]}}", "not a pair"},
+		{"{\"model\":{\"vocab\":{\"a\":0},\"merges\":{}}}", "not an array"},
+		{"{\"model\":{\"vocab\":{\"a\":0},\"merges\":[],\"unk_token\":\"x\"}}", "the unknown token"},
+		{"{\"model\":{\"vocab\":{\"a\":0},\"merges\":[],\"dropout\":0.1}}", "\"dropout\" is not supported"},
+		{"{\"model\":{\"vocab\":{\"a\":0},\"merges\":[],\"end_of_word_suffix\":\"</w>\"}}", "not supported"},
+		{"{" MODEL ",\"normalizer\":{\"type\":\"NFKC\"}}", "normalizer \"NFKC\" is not supported"},
+		{"{" MODEL ",\"pre_tokenizer\":{\"type\":\"Punctuation\"}}", "pre-tokenizer \"Punctuation\" is not supported"},
+		{"{" MODEL ",\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"Regex\":\"(\"},\"behavior\":\"Isolated\"}}",
+		 "not a pattern"},
+		{"{" MODEL ",\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"Regex\":\"a\"},\"behavior\":\"x\"}}", "\"behavior\""},
+		{"{" MODEL ",\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{},\"behavior\":\"Isolated\"}}", "\"pattern\" is neither"},
+		{"{" MODEL ",\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"Regex\":\"[a&&b]\"},\"behavior\":\"Isolated\"}}",
+		 "&& within a class"},
+		{"{" MODEL ",\"post_processor\":{\"type\":\"RobertaProcessing\",\"sep\":[\"a\",7],\"cls\":[\"a\",0]}}",
+		 "an id of the vocabulary"},
+		{"{" MODEL ",\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[]}}", "has no sequence"},
+		{"{" MODEL ",\"added_tokens\":[{\"id\":2,\"content\":\"x\"}]}", "id 2 belongs to both"},
+		{"{" MODEL ",\"added_tokens\":[{\"id\":5,\"content\":\"a\"}]}", "but the vocabulary says 0"},
+		{"{" MODEL ",\"added_tokens\":[7]}", "\"content\""},
+	};
+	read_document("{" MODEL "}");
+	for (size_t i = 0; i < COUNT_OF(cases); i++)
+		expect_death(read_document, cases[i][0], cases[i][1]);
+}
+
+static void load_path(const void *path)
+{
+	tokenizer_free(tokenizer_load(path));
+}
+
+static void missing_files(void **state)
+{
+	(void)state;
+	expect_death(load_path, "/nonexistent/tokenizer.json", "/nonexistent/tokenizer.json: No such file");
+	expect_death(load_path, "/nonexistent/v.json,m.txt", "/nonexistent/v.json: No such file");
+	expect_death(load_path, "examples", "no tokenizer there");
+	expect_death(load_path, "Makefile", "not JSON");
+	expect_death(load_path, "/dev/null", "not JSON");
+}
+
+/* --- GGUF --- */
+
+static void put(struct buffer *file, uint64_t number, size_t size)
+{
+	for (size_t i = 0; i < size; i++)
+		buffer_append(file, &(char){(char)(number >> (8 * i))}, 1);
+}
+
+static void put_text(struct buffer *file, const char *text)
+{
+	put(file, strlen(text), 8);
+	buffer_append(file, text, strlen(text));
+}
+
+static void put_head(struct buffer *file, uint64_t n_tensors, uint64_t n_values)
+{
+	file->size = 0;
+	buffer_append(file, "GGUF", 4);
+	put(file, 3, 4);
+	put(file, n_tensors, 8);
+	put(file, n_values, 8);
+}
+
+static void put_value(struct buffer *file, const char *key, enum gguf_kind kind)
+{
+	put_text(file, key);
+	put(file, kind, 4);
+}
+
+static void put_strings(struct buffer *file, const char *key, int n, const char *const strings[])
+{
+	put_value(file, key, GGUF_ARRAY);
+	put(file, GGUF_STRING, 4);
+	put(file, (uint64_t)n, 8);
+	for (int i = 0; i < n; i++)
+		put_text(file, strings[i]);
+}
+
+static void put_tensor(struct buffer *file, const char *name, uint64_t rows, uint64_t columns, uint32_t type, uint64_t offset)
+{
+	put_text(file, name);
+	put(file, 2, 4);
+	put(file, columns, 8);
+	put(file, rows, 8);
+	put(file, type, 4);
+	put(file, offset, 8);
+}
+
+static void put_data(struct buffer *file, size_t size)
+{
+	size_t padded = (file->size + 31) / 32 * 32 + size;
+	while (file->size < padded)
+		put(file, file->size & 0xff, 1);
+}
+
+static void parse_file(const void *file)
+{
+	const struct buffer *bytes = file;
+	char *exact = malloc(bytes->size); /* its own block, so that the sanitizer sees every byte read beyond it */
+	struct gguf gguf;
+	memcpy(exact, bytes->data, bytes->size);
+	gguf_parse(&gguf, exact, bytes->size, "f.gguf");
+	gguf_close(&gguf);
+	free(exact);
+}
+
+static void gguf_values(void **state)
+{
+	(void)state;
+	struct buffer file = {0};
+	put_head(&file, 2, 4);
+	put_value(&file, "n", GGUF_I16);
+	put(&file, (uint64_t)-5, 2);
+	put_value(&file, "f", GGUF_F32);
+	put(&file, 0x3fc00000, 4);
+	put_value(&file, "yes", GGUF_BOOL);
+	put(&file, 1, 1);
+	put_value(&file, "s", GGUF_STRING);
+	put_text(&file, "text");
+	put_tensor(&file, "w", 3, 32, 8, 128);
+	put_tensor(&file, "b", 1, 32, 0, 0);
+	put_data(&file, 128 + 3 * 34);
+	struct gguf gguf;
+	gguf_parse(&gguf, file.data, file.size, "f.gguf");
+	assert_int_equal(gguf_get_int(&gguf, "n", -10, 10, 0), -5);
+	assert_int_equal(gguf_get_int(&gguf, "m", -10, 10, 3), 3);
+	assert_true(gguf_get_float(&gguf, "f", 0) == 1.5);
+	assert_true(gguf_get_bool(&gguf, "yes", false));
+	char *text = gguf_get_string(&gguf, "s", NULL);
+	assert_string_equal(text, "text");
+	free(text);
+	const struct gguf_tensor *w = gguf_tensor(&gguf, "w"), *b = gguf_tensor(&gguf, "b");
+	assert_true(w && b && w->shape[0] == 32 && w->shape[1] == 3 && w->size == 3 * 34 && w->data == b->data + 128);
+	assert_ptr_equal(w->data + w->size, (unsigned char *)file.data + file.size);
+	assert_null(gguf_tensor(&gguf, "x"));
+	gguf_close(&gguf);
+	/* shorter files are refused */
+	for (size_t size = file.size - 1; size > 6; size -= size > 400 ? 97 : 7) {
+		struct buffer part = {.data = file.data, .size = size};
+		expect_death(parse_file, &part, "f.gguf: ");
+	}
+	buffer_free(&file);
+}
+
+static void gguf_malformed(void **state)
+{
+	(void)state;
+	struct buffer file = {0};
+	put_head(&file, 0, UINT64_MAX);
+	expect_death(parse_file, &file, "number of metadata: there are said to be 18446744073709551615");
+	put_head(&file, UINT64_MAX / 8, 0);
+	expect_death(parse_file, &file, "number of tensors");
+	put_head(&file, 0, 1);
+	put(&file, UINT64_MAX, 8);
+	put_data(&file, 64);
+	expect_death(parse_file, &file, "a metadata key: 18446744073709551615 bytes were expected");
+	put_head(&file, 0, 1);
+	put_value(&file, "k", 77);
+	put_data(&file, 64);
+	expect_death(parse_file, &file, "value type 77");
+	put_head(&file, 0, 1);
+	put_value(&file, "k", GGUF_ARRAY);
+	put(&file, GGUF_U64, 4);
+	put(&file, UINT64_C(1) << 61, 8);
+	put_data(&file, 64);
+	expect_death(parse_file, &file, "k: there are said to be 2305843009213693952");
+	put_head(&file, 0, 2);
+	for (int i = 0; i < 2; i++) {
+		put_value(&file, "k", GGUF_U8);
+		put(&file, 1, 1);
+	}
+	expect_death(parse_file, &file, "k: this key occurs twice");
+	put_head(&file, 1, 1);
+	put_value(&file, "general.alignment", GGUF_U32);
+	put(&file, 33, 4);
+	put_data(&file, 64);
+	expect_death(parse_file, &file, "a power of two was expected");
+	static const struct {
+		uint64_t rows, columns, type, offset;
+		const char *says;
+	} tensors[] = {
+		{UINT64_C(1) << 62, 32, 0, 0, "its size overflows"},
+		{UINT64_C(1) << 63, 1, 0, 0, "a dimension of"},
+		{1, 33, 8, 0, "not whole blocks of 32"},
+		{1, 32, 4, 0, "tensor type 4 is not known"},
+		{1, 32, 9999, 0, "tensor type 9999 is not known"},
+		{1, 32, 0, 32, "overlap"},
+		{1, 32, 0, 8, "not a multiple of 32"},
+		{1, 32, 0, UINT64_MAX - 31, "the file has 256 bytes of data"},
+		{3, 32, 0, 0, "the file has 256 bytes of data"},
+	};
+	for (size_t i = 0; i < COUNT_OF(tensors); i++) {
+		put_head(&file, 2, 0);
+		put_tensor(&file, "a", 1, 16, 0, 0);
+		put_tensor(&file, "w", tensors[i].rows, tensors[i].columns, (uint32_t)tensors[i].type, tensors[i].offset);
+		put_data(&file, 256);
+		expect_death(parse_file, &file, tensors[i].says);
+	}
+	put_head(&file, 2, 0);
+	put_tensor(&file, "a", 1, 8, 0, 0);
+	put_tensor(&file, "a", 1, 8, 0, 32);
+	put_data(&file, 64);
+	expect_death(parse_file, &file, "a: a tensor of this name occurs twice");
+	put_head(&file, 0, 0);
+	file.data[4] = 1;
+	expect_death(parse_file, &file, "version 1");
+	buffer_free(&file);
+}
+
+static void put_vocabulary(struct buffer *file, const char *model, const char *pre, const char *const tokens[], int n_scores)
+{
+	put_head(file, 0, 5);
+	put_value(file, "tokenizer.ggml.model", GGUF_STRING);
+	put_text(file, model);
+	put_value(file, "tokenizer.ggml.pre", GGUF_STRING);
+	put_text(file, pre);
+	put_strings(file, "tokenizer.ggml.tokens", 4, tokens);
+	put_strings(file, "tokenizer.ggml.merges", 1, (const char *const[]){"a b"});
+	put_value(file, "tokenizer.ggml.scores", GGUF_ARRAY);
+	put(file, GGUF_F32, 4);
+	put(file, (uint64_t)n_scores, 8);
+	for (int i = 0; i < n_scores; i++)
+		put(file, 0xbf800000, 4);
+}
+
+static void read_vocabulary(const void *file)
+{
+	const struct buffer *bytes = file;
+	struct gguf gguf;
+	gguf_parse(&gguf, bytes->data, bytes->size, "f.gguf");
+	struct tokenizer *tokenizer = tokenizer_from_gguf(&gguf);
+	gguf_close(&gguf);
+	json_t *ids = json_pack("[i,i]", 2, 3);
+	if (!same_ids(tokenizer, "abc", 3, false, ids))
+		die("other ids were expected");
+	json_decref(ids);
+	tokenizer_free(tokenizer);
+}
+
+static void gguf_vocabularies(void **state)
+{
+	(void)state;
+	struct buffer file = {0};
+	const char *const good[] = {"a", "b", "ab", "c"};
+	put_vocabulary(&file, "gpt2", "gpt-2", good, 4);
+	read_vocabulary(&file);
+	put_vocabulary(&file, "gpt2", "gpt-2", good, 3);
+	expect_death(read_vocabulary, &file, "not equally many");
+	put_vocabulary(&file, "gpt2", "wonder", good, 4);
+	expect_death(read_vocabulary, &file, "how \"wonder\" cuts words is not known");
+	put_vocabulary(&file, "bert", "gpt-2", good, 4);
+	expect_death(read_vocabulary, &file, "gpt2 or llama was expected");
+	put_vocabulary(&file, "gpt2", "gpt-2", (const char *const[]){"a", "b", "ab", "ab"}, 4);
+	expect_death(read_vocabulary, &file, "token 3, \"ab\", occurs twice");
+	put_vocabulary(&file, "gpt2", "gpt-2", (const char *const[]){"a", "b", "ab", "\xff"}, 4);
+	expect_death(read_vocabulary, &file, "token 3 is empty or not UTF-8");
+	put_vocabulary(&file, "gpt2", "gpt-2", (const char *const[]){"a", "b", "d", "c"}, 4);
+	expect_death(read_vocabulary, &file, "merge 0, \"a b\"");
+	put_head(&file, 0, 0);
+	expect_death(read_vocabulary, &file, "carries no vocabulary");
+	buffer_free(&file);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(variants_give_the_reference_ids),
+		cmocka_unit_test(learns_what_the_reference_learns),
+		cmocka_unit_test(golden_titles),
+		cmocka_unit_test(golden_strings),
+		cmocka_unit_test(merges_of_scores),
+		cmocka_unit_test(written_and_read_again_is_the_same),
+		cmocka_unit_test(threads_agree),
+		cmocka_unit_test(ill_formed_text),
+		cmocka_unit_test(malformed_documents),
+		cmocka_unit_test(missing_files),
+		cmocka_unit_test(gguf_values),
+		cmocka_unit_test(gguf_malformed),
+		cmocka_unit_test(gguf_vocabularies),
+	};
+	return cmocka_run_group_tests_name("tokenizer", tests, NULL, NULL);
+}
