@@ -284,7 +284,7 @@ array("model/count.npy", lambda a: a.astype("<f8"))'
 		[ ! -s err ]
 		grep -q 'Examples:' help
 		grep -q -- '--seed' help
-		$tool --version | grep -q "^$tool (recpipe) "
+		$tool --version | grep "^$tool (recpipe) "
 	done
 }
 
