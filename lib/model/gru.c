@@ -102,5 +102,5 @@ const struct architecture gru_architecture = {
 	.declare = declare,
 	.initialise = initialise,
 	.hidden = hidden,
-	.tokens_at_once = 8192,
+	.tokens_at_once = 4096,
 };

@@ -127,7 +127,8 @@ static void query(struct tape *tape, const struct model *model, const struct his
 
 void model_queries(const struct model *model, const struct histories *histories, float *queries)
 {
-	#pragma omp parallel
+	/* for a few, waking a team takes longer than the work */
+	#pragma omp parallel if (histories->rows > 16)
 	{
 		struct tape tape = {0};
 		#pragma omp for schedule(dynamic, 16)

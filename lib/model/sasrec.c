@@ -239,5 +239,5 @@ const struct architecture sasrec_architecture = {
 	.declare = declare,
 	.initialise = initialise,
 	.hidden = hidden,
-	.tokens_at_once = 2048,
+	.tokens_at_once = 1024,
 };

@@ -18,7 +18,7 @@ struct worker {
 	int64_t negative_capacity;
 	int64_t first, end;    /* rows of the batch */
 	double loss, squares;
-	int64_t positions;
+	bool finite;           /* its part of the parameters, after the step */
 };
 
 struct trainer_state {
@@ -240,11 +240,9 @@ static void add_gradients(struct trainer *trainer, int i)
 	state->workers[i].squares = sum_of_squares(sum + from, to - from);
 }
 
-static void require_finite_step(const struct trainer *trainer, const struct training_result *result)
+/* Says which tensor it is. */
+static _Noreturn void die_not_finite(const struct trainer *trainer, int64_t step)
 {
-	if (isfinite(result->loss) && isfinite(result->gradient_norm))
-		return;
-	int64_t step = trainer->step + 1;
 	require_finite(&trainer->model->params, trainer->model->params.value, "parameter", step);
 	require_finite(&trainer->model->params, trainer_gradient(trainer), "the gradient of", step);
 	die("the loss is not finite at step %lld", (long long)step);
@@ -290,15 +288,19 @@ void trainer_step(struct trainer *trainer, const struct histories *histories, co
 		#pragma omp single
 		{
 			sum_results(trainer, result);
-			require_finite_step(trainer, result);
+			if (!isfinite(result->loss) || !isfinite(result->gradient_norm))
+				die_not_finite(trainer, trainer->step + 1);
 			clip = clip_scale(result->gradient_norm, options->clip);
 			trainer->step++;
 		}
 		#pragma omp for schedule(static, 1)
 		for (int i = 0; i < state->n_workers; i++)
-			adamw_update(&options->adamw, result->rate, trainer->step, params, state->workers[0].gradient, clip,
-				part_of(trainer, i), part_end(trainer, i));
+			state->workers[i].finite = adamw_update(&options->adamw, result->rate, trainer->step, params,
+				state->workers[0].gradient, clip, part_of(trainer, i), part_end(trainer, i));
 	}
+	for (int i = 0; i < state->n_workers; i++)
+		if (!state->workers[i].finite)
+			die_not_finite(trainer, trainer->step);
 }
 
 void trainer_loss(struct trainer *trainer, const struct histories *histories, const int32_t *targets, uint64_t seed,

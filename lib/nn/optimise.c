@@ -6,7 +6,7 @@
 
 const char *const schedule_names[] = { "constant", "linear", "cosine", NULL };
 
-void adamw_update(const struct adamw *adamw, double rate, int64_t step, struct params *params, const float *gradient,
+bool adamw_update(const struct adamw *adamw, double rate, int64_t step, struct params *params, const float *gradient,
 	float gradient_scale, int64_t from, int64_t to)
 {
 	struct adam_factors factors = {
@@ -20,7 +20,8 @@ void adamw_update(const struct adamw *adamw, double rate, int64_t step, struct p
 		.epsilon = (float)adamw->epsilon,
 		.decay = (float)(rate * adamw->weight_decay),
 	};
-	vec_adam(&factors, gradient + from, params->first + from, params->second + from, params->value + from, to - from);
+	return isfinite(vec_adam(&factors, gradient + from, params->first + from, params->second + from,
+		params->value + from, to - from));
 }
 
 double sum_of_squares(const float *value, int64_t n)
@@ -45,7 +46,7 @@ double schedule_factor(enum schedule schedule, int64_t step, int64_t warmup, int
 
 void require_finite(const struct params *params, const float *block, const char *what, int64_t step)
 {
-	for (int i = 0; i < params->count; i++) {
+	for (int i = params->count - 1; i >= 0; i--) {
 		const struct param *param = params->list[i];
 		if (param->frozen)
 			continue;

@@ -14,8 +14,11 @@ struct adamw {
 };
 #define ADAMW_DEFAULTS { .rate = 1e-3, .beta1 = .9, .beta2 = .999, .epsilon = 1e-8 }
 
-/* Step number `step`, from 1, with gradient x gradient_scale. As torch.optim.AdamW. */
-void adamw_update(const struct adamw *adamw, double rate, int64_t step, struct params *params, const float *gradient,
+/*
+ * Step number `step`, from 1, with gradient x gradient_scale. As torch.optim.AdamW. False where a parameter is not finite
+ * afterwards.
+ */
+bool adamw_update(const struct adamw *adamw, double rate, int64_t step, struct params *params, const float *gradient,
 	float gradient_scale, int64_t from, int64_t to);
 
 /* Sum of squares, in double. */
@@ -28,7 +31,10 @@ extern const char *const schedule_names[];
 /* The factor of the rate at step (from 1) of total: linear warm-up, then constant or decay to 0. */
 double schedule_factor(enum schedule schedule, int64_t step, int64_t warmup, int64_t total);
 
-/* Dies "WHAT NAME is not finite at step N" for the first parameter with a NaN or infinity in `block`. */
+/*
+ * Dies "WHAT NAME is not finite at step N" for the last parameter with a NaN or infinity in `block`: backward passes
+ * spread it to those before.
+ */
 void require_finite(const struct params *params, const float *block, const char *what, int64_t step);
 
 #endif

@@ -209,14 +209,17 @@ CLONES void vec_gru_backward(const float *restrict gates, const float *restrict 
 	}
 }
 
-CLONES void vec_adam(const struct adam_factors *factors, const float *restrict gradient, float *restrict first,
+CLONES float vec_adam(const struct adam_factors *factors, const float *restrict gradient, float *restrict first,
 	float *restrict second, float *restrict value, int64_t n)
 {
 	struct adam_factors f = *factors;
+	float sum = 0;
 	for (int64_t i = 0; i < n; i++) {
 		float g = gradient[i] * f.gradient_scale;
 		first[i] = f.beta1 * first[i] + f.one_minus_beta1 * g;
 		second[i] = f.beta2 * second[i] + f.one_minus_beta2 * g * g;
 		value[i] -= f.decay * value[i] + f.rate * first[i] / (sqrtf(second[i]) * f.root + f.epsilon);
+		sum += fabsf(value[i]);
 	}
+	return sum;
 }

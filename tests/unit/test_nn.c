@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -511,6 +513,50 @@ static void test_learns(void **state)
 	}
 }
 
+/* A step of a model with one value of one parameter replaced dies in a child; what it says. */
+static void dies_with(const char *name, float value, float rate, char *line, size_t size)
+{
+	int ends[2];
+	assert_int_equal(pipe(ends), 0);
+	pid_t child = fork();
+	if (child == 0) {
+		dup2(ends[1], STDERR_FILENO);
+		struct histories batch = random_batch();
+		struct model *model = model_new(json_parse(configs[0], strlen(configs[0]), "test"), ITEMS, "0123456789abcdef", "test");
+		struct rng rng;
+		rng_seed(&rng, 1);
+		model->architecture->initialise(model, &rng);
+		params_find(&model->params, name)->value[3] = value;
+		struct training_options options = { .adamw = ADAMW_DEFAULTS };
+		options.adamw.rate = (double)rate;
+		struct trainer *trainer = trainer_new(model, &options, 1);
+		struct training_result result;
+		trainer_step(trainer, &batch, batch_target, 1, &result);
+		_exit(0);
+	}
+	close(ends[1]);
+	ssize_t n = read(ends[0], line, size - 1);
+	line[n > 0 ? n : 0] = 0;
+	close(ends[0]);
+	int status;
+	waitpid(child, &status, 0);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 1);
+}
+
+static void test_not_finite_is_fatal(void **state)
+{
+	(void)state;
+	char line[512];
+	dies_with("layers.0.attention.key.weight", NAN, 1e-3f, line, sizeof line);
+	assert_non_null(strstr(line, "not finite at step 1"));
+	dies_with("layers.1.ffn.intermediate.weight", NAN, 1e-3f, line, sizeof line);
+	assert_non_null(strstr(line, "layers.1.ffn.intermediate.weight is not finite at step 1"));
+	dies_with("layers.1.ffn.output.bias", INFINITY, 1e-3f, line, sizeof line);
+	assert_non_null(strstr(line, "not finite at step 1"));
+	dies_with("item_embedding.weight", 1, 3e38f, line, sizeof line);
+	assert_non_null(strstr(line, "parameter "));
+}
+
 static void test_dropout_share(void **state)
 {
 	(void)state;
@@ -556,6 +602,7 @@ int main(void)
 		cmocka_unit_test(test_same_seed_same_bytes),
 		cmocka_unit_test(test_any_number_of_workers),
 		cmocka_unit_test(test_learns),
+		cmocka_unit_test(test_not_finite_is_fatal),
 		cmocka_unit_test(test_dropout_share),
 	};
 	return cmocka_run_group_tests_name("nn", tests, load_golden, free_golden);
