@@ -56,6 +56,7 @@ static error_t parse_shared(int key, char *value, struct argp_state *state)
 	switch (key) {
 	case ARGP_KEY_INIT:
 		state->child_inputs[0] = parse->settings;
+		state->err_stream = NULL; /* getopt's complaint is one line, argp would add another */
 		return 0;
 	case 'o':
 		cli->output = strcmp(value, "-") ? value : NULL;
@@ -218,12 +219,13 @@ void progress_at(struct progress *progress, int64_t done, const char *note)
 		return;
 	progress->last = now;
 	double rate = (double)done / (now - progress->started);
-	char left[64] = "";
-	if (progress->total > 0 && rate > 0)
-		snprintf(left, sizeof left, " of %lld, %.0f s left", (long long)progress->total,
-		         (double)(progress->total - done) / rate);
-	fprintf(stderr, "%s%s: %lld%s %s, %.0f/s%s%s%s", terminal ? "\r\033[K" : "", program_name, (long long)done, left,
-	        progress->what, rate, note ? ", " : "", note ? note : "", terminal ? "" : "\n");
+	char total[32] = "", left[32] = "";
+	if (progress->total > 0 && rate > 0) {
+		snprintf(total, sizeof total, " of %lld", (long long)progress->total);
+		snprintf(left, sizeof left, ", %.0f s left", (double)(progress->total - done) / rate);
+	}
+	fprintf(stderr, "%s%s: %lld%s %s, %.*f/s%s%s%s%s", terminal ? "\r\033[K" : "", program_name, (long long)done, total,
+	        progress->what, rate < 10 ? 1 : 0, rate, left, note ? ", " : "", note ? note : "", terminal ? "" : "\n");
 	progress->drawn = terminal;
 }
 
