@@ -1,0 +1,146 @@
+#!/usr/bin/env bats
+# seq-train: what it learns, that its trainings can be repeated and resumed to the byte, and its manners.
+
+load helpers
+
+setup_file() {
+	seq-tokenize -q -o "$BATS_FILE_TMPDIR/data.tar.zst" "$EXAMPLE/events.csv"
+}
+
+setup() {
+	cd "$BATS_FILE_TMPDIR" || return
+}
+
+# short trainings; the history differs from run to run by its seconds
+train() {
+	seq-train -q --no-history --epochs 3 --hidden-size 16 "$@" data.tar.zst
+}
+
+# value MEASURE FILE: of all users
+value() {
+	awk -F'\t' -v m="$1" '$1 == m && $2 == "all" { print $3 }' "$2"
+}
+
+@test "seq-train: every architecture trains, and ranks better than chance" {
+	for arch in sasrec gru popular markov; do
+		seq-train -q --arch $arch --epochs 12 --learning-rate 0.003 data.tar.zst | seq-rank -q | rec-eval -q -m ndcg -k 10 >$arch.out
+		echo "$arch $(value ndcg@10 $arch.out)"
+		awk -v v="$(value ndcg@10 $arch.out)" 'BEGIN { exit !(v > 0.015) }'
+	done
+}
+
+@test "seq-train: the losses fall" {
+	for loss in ce sampled bce gbce; do
+		seq-train -q --loss $loss --negatives 20 --epochs 4 data.tar.zst | tar --zstd -xO --wildcards 'log/*-seq-train.json' >$loss.json
+		python3 -c 'import json, sys
+curve = json.load(open(sys.argv[1]))["curve"]
+assert len(curve) == 4 and curve[-1]["loss"] < curve[0]["loss"] - 0.01, curve' $loss.json
+	done
+}
+
+@test "seq-train: variants of the model go into its config" {
+	train --norm post --input-norm yes --heads 2 --intermediate-size 32 --activation gelu --positions end \
+		--scale-embedding no --tied no --max-length 20 --initialiser xavier --dropout 0.3 -o variant.tar.zst
+	tar --zstd -xOf variant.tar.zst model/config.json >variant.json
+	python3 -c 'import json
+c = json.load(open("variant.json"))
+assert (c["norm"], c["num_attention_heads"], c["intermediate_size"], c["positions"], c["tied"], c["max_length"]) == ("post", 2, 32, "end", False, 20), c'
+	tar --zstd -tf variant.tar.zst | grep -x model/output.weight.npy >out
+}
+
+@test "seq-train: the same seed and threads give the same bytes, another seed does not" {
+	for threads in 1 2; do
+		train -j $threads -o "one$threads.tar.zst"
+		train -j $threads -o "two$threads.tar.zst"
+		cmp "one$threads.tar.zst" "two$threads.tar.zst"
+	done
+	train -j 1 --seed 2 -o other.tar.zst
+	run cmp -s one1.tar.zst other.tar.zst
+	[ "$status" = 1 ]
+}
+
+# resumed ARCH: killed again and again, it ends with the bytes of an undisturbed training
+resumed() {
+	local arch=$1 kills=0
+	shift
+	train --arch "$arch" --batch-size 32 "$@" -o "whole-$arch.tar.zst"
+	rm -f "$arch.ckpt"
+	until [ -e "resumed-$arch.tar.zst" ]; do
+		timeout -s KILL "0.$((RANDOM % 4))$((RANDOM % 10))" seq-train -q --no-history --epochs 3 --hidden-size 16 \
+			--arch "$arch" --batch-size 32 "$@" --checkpoint "$arch.ckpt" --checkpoint-every 0 --resume \
+			-o "resumed-$arch.tar.zst" data.tar.zst || kills=$((kills + 1))
+		[ $kills -lt 200 ]
+	done
+	echo "killed $kills times"
+	[ $kills -gt 0 ]
+	cmp "whole-$arch.tar.zst" "resumed-$arch.tar.zst"
+}
+
+@test "seq-train: killed and resumed gives the same bytes, sasrec" {
+	resumed sasrec --loss gbce --negatives 8 --schedule cosine --warmup 20
+}
+
+@test "seq-train: killed and resumed gives the same bytes, gru" {
+	resumed gru --embedding-dropout 0.2 --clip 1
+}
+
+@test "seq-train: a checkpoint is of one training" {
+	train --checkpoint a.ckpt -o a.tar.zst
+	fails seq-train -q --no-history --epochs 3 --hidden-size 16 --seed 9 --checkpoint a.ckpt --resume -o b.tar.zst data.tar.zst
+	says "another training"
+	[ ! -e b.tar.zst ]
+	head -c 3000 a.ckpt >cut.ckpt
+	fails train --checkpoint cut.ckpt --resume -o b.tar.zst
+	says "truncated"
+	fails train --checkpoint data.tar.zst --resume -o b.tar.zst
+	misused seq-train --resume -o b.tar.zst data.tar.zst
+}
+
+@test "seq-train: an early stop keeps the best epoch" {
+	seq-train -q --epochs 60 --patience 2 --learning-rate 0.01 data.tar.zst | tar --zstd -xO --wildcards 'log/*-seq-train.json' >stop.json
+	python3 -c 'import json
+h = json.load(open("stop.json"))
+curve = [p["ndcg@10"] for p in h["curve"]]
+assert len(curve) < 60 and h["best_epoch"] == 1 + curve.index(max(curve)) == len(curve) - 2, h'
+}
+
+@test "seq-train: infinity is fatal, and names tensor and step" {
+	fails train --learning-rate 10 --epochs 1000 --patience 1000 --scale-embedding yes --loss ce --norm original --clip 0 --beta2 0 -o x.tar.zst
+	says "step"
+	[ ! -e x.tar.zst ]
+}
+
+@test "seq-train: wrong usage" {
+	misused seq-train --loss nothing data.tar.zst
+	says "ce, sampled, bce, gbce"
+	misused seq-train --epochs 0 data.tar.zst
+	fails seq-train -o x.tar.zst --arch nothing data.tar.zst
+	says "sasrec"
+	fails seq-train -o x.tar.zst --hidden-size 10 --heads 3 data.tar.zst
+	says "num_attention_heads"
+	fails seq-train -o x.tar.zst --norm sideways data.tar.zst
+	[ ! -e x.tar.zst ]
+}
+
+@test "seq-train: streams it cannot learn from" {
+	printf 'user_id,item_id,timestamp\na,x,1\nb,y,2\n' | seq-tokenize -q -o short.tar.zst
+	fails seq-train -o x.tar.zst short.tar.zst
+	says "nothing to learn"
+	seq-train -q --arch popular -o model.tar.zst data.tar.zst
+	mkdir -p parts && tar --zstd -xf model.tar.zst -C parts
+	(cd parts && tar --format=ustar -cf ../only-model.tar model/meta.json model/config.json model/count.npy model/end.json)
+	fails seq-train -o x.tar.zst only-model.tar
+	says "no catalog"
+	fails seq-train -o x.tar.zst </dev/null
+	says "empty input"
+}
+
+@test "seq-train: what it does not know passes through, an older model does not" {
+	seq-train -q --arch markov -o markov.tar.zst data.tar.zst
+	train --arch popular -o popular.tar.zst
+	seq-train -q --no-history --arch popular markov.tar.zst | tar --zstd -t >names
+	[ "$(grep -c transition names)" = 0 ]
+	grep -x model/count.npy names >out
+	grep -x catalog/000000.item_id.txt names >out
+	grep -x sequences/end.json names >out
+}
