@@ -414,25 +414,41 @@ int64_t rank_queries(const struct ranker *ranker, const float *queries, const st
 
 /* --- from rows of scores --- */
 
+static bool all_finite(const float *scores, int64_t n)
+{
+	bool bad = false;
+	for (int64_t i = 0; i < n; i++)
+		bad |= !(fabsf(scores[i]) <= FLT_MAX);
+	return !bad;
+}
+
+static void count_scores(const float *scores, int64_t n_items, struct selection *selection)
+{
+	const float target = scores[selection->target];
+	int32_t greater = 0, equal = 0;
+	for (int64_t item = 0; item < n_items; item++) {
+		greater += scores[item] > target;
+		equal += scores[item] == target;
+	}
+	for (int64_t i = 0; i < selection->n_seen; i++) {
+		greater -= scores[selection->seen[i]] > target;
+		equal -= scores[selection->seen[i]] == target;
+	}
+	selection->greater = greater;
+	selection->equal = equal - 1; /* the target itself */
+}
+
 /* False where a score is not finite. */
 static bool select_scores(const float *scores, int64_t n_items, struct selection *selection)
 {
+	if (!all_finite(scores, n_items))
+		return false;
 	selection->n_seen = tidy_seen((int32_t *)(uintptr_t)selection->seen, selection->n_seen, selection->target);
 	if (selection->target >= 0)
-		selection->target_score = scores[selection->target];
-	for (int64_t item = 0; item < n_items; item++) {
-		struct best entry = {scores[item], (int32_t)item};
-		if (!isfinite(entry.score))
-			return false;
-		if (selection->target >= 0)
-			count(selection, entry);
-		offer(selection, entry);
-	}
-	for (int64_t i = 0; i < selection->n_seen; i++) {
-		float score = scores[selection->seen[i]];
-		selection->greater -= score > selection->target_score;
-		selection->equal -= score == selection->target_score;
-	}
+		count_scores(scores, n_items, selection);
+	for (int64_t item = 0; item < n_items; item++)
+		if (scores[item] > selection->bar) /* of equal scores the first stay */
+			offer(selection, (struct best){scores[item], (int32_t)item});
 	return true;
 }
 
