@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#define BLOCK_FLOATS ((int64_t)1 << 24) /* of queries or scores at a time */
+#define BLOCK_FLOATS ((int64_t)1 << 22) /* of queries or scores at a time */
 #define BLOCK_ROWS 1024
 
 struct recommender {
