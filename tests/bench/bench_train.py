@@ -143,7 +143,7 @@ def operations(config, users, positions, n_items, pairs, d=64):
 def compare(what, stream, steps, config, folder):
     path = f"{folder}/config.json"
     pathlib.Path(path).write_text(json.dumps(config))
-    ours = Program(os.environ["RECPIPE_BENCH"] + "/train", stream, path, str(BATCH), str(THREADS))
+    ours, sgemm = (Program(os.environ["RECPIPE_BENCH"] + "/train", stream, path, str(BATCH), str(THREADS)) for _ in range(2))
     theirs = Program(sys.executable, __file__, "--peer", stream, path)
     users, positions, n_items, pairs = theirs.read()
     for program in ours, theirs:
@@ -152,7 +152,7 @@ def compare(what, stream, steps, config, folder):
     for _ in range(ROUNDS):
         for program, run in zip((ours, theirs), runs):
             run.append(program.ask(steps))
-        rates += ours.ask("sgemm")
+        rates += sgemm.ask("sgemm")
     epoch = [statistics.median(seconds / n for seconds, _, n, _, _ in run) * positions for run in runs]
     print(f"{what + ', an epoch':44} {epoch[0]:8.2f} s  {epoch[1]:8.2f} s  {epoch[1] / epoch[0]:6.2f}")
     print(f"{'  peak memory':44} {runs[0][-1][4]:8.0f} MB {runs[1][-1][4]:8.0f} MB {runs[1][-1][4] / runs[0][-1][4]:6.2f}")
