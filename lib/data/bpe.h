@@ -3,28 +3,14 @@
  * neighbours are merged, the merge of lowest rank first, leftmost first (Sennrich
  * et al. 2016, arXiv 1508.07909; bytes as characters: Radford et al. 2019).
  * Also what goes with it: patterns that cut text into words, the characters
- * that stand for bytes in a vocabulary, UTF-8, and learning merges from text.
+ * that stand for bytes in a vocabulary, and learning merges from text.
  */
 #ifndef RECPIPE_BPE_H
 #define RECPIPE_BPE_H
 
 #include "data/strings.h"
+#include "data/utf8.h"
 #include "stream/util.h"
-
-/* --- UTF-8 --- */
-
-/*
- * Bytes of the character at text, `left` > 0 of them there. Ill-formed: minus the length of the maximal ill-formed
- * part, which readers replace by one U+FFFD (Unicode 15, section 3.9, table 3-8).
- */
-int utf8_next(const char *text, size_t left);
-bool utf8_is_valid(const char *text, size_t length);
-/* The text with every maximal ill-formed part replaced by U+FFFD: *text and *length move into `clean`, emptied first. */
-void utf8_clean(const char **text, size_t *length, struct buffer *clean);
-/* The code point of a well-formed character. */
-uint32_t utf8_code_point(const char *text);
-/* Unicode's White_Space. */
-bool is_white_space(uint32_t code_point);
 
 /* --- patterns --- */
 
@@ -72,9 +58,14 @@ void bpe_init(struct bpe *bpe, struct strings *tokens, const struct bpe_options 
  * The next merge, of rank 0 first; false if left, right or both together are not in the vocabulary. A pair met again
  * has its later rank.
  */
-bool bpe_add_merge(struct bpe *bpe, const char *left, size_t left_length, const char *right, size_t right_length) MUST_USE;
+bool bpe_add_merge(struct bpe *bpe, const char *left, size_t left_length, const char *right,
+                   size_t right_length) MUST_USE;
 int32_t bpe_id(const struct bpe *bpe, const char *token, size_t length);
 void bpe_free(struct bpe *bpe);
+/* The character that stands for a byte in byte-level vocabularies, in UTF-8; returns its length. */
+size_t bpe_put_byte(unsigned byte, char text[2]);
+/* Adds the 256 of them, in the order of their code points, as GPT-2's vocabulary has them. */
+void bpe_add_byte_tokens(struct strings *tokens);
 /* Appends the bytes that a token of a byte-level vocabulary stands for. */
 void bpe_token_bytes(const char *token, struct buffer *bytes);
 

@@ -74,8 +74,9 @@ double gguf_get_float(const struct gguf *gguf, const char *key, double fallback)
 bool gguf_get_bool(const struct gguf *gguf, const char *key, bool fallback);
 char *gguf_get_string(const struct gguf *gguf, const char *key, const char *fallback);
 
-/* An array of that element kind, or dies; *required* false: NULL where there is none. */
-const struct gguf_value *gguf_get_array(const struct gguf *gguf, const char *key, enum gguf_kind element, bool required);
+/* An array of that element kind, or dies; where not required: NULL where there is none. */
+const struct gguf_value *gguf_get_array(const struct gguf *gguf, const char *key, enum gguf_kind element,
+                                        bool required);
 /* Elements of arrays; index < count. */
 float gguf_f32_at(const struct gguf_value *array, uint64_t index);
 int32_t gguf_i32_at(const struct gguf_value *array, uint64_t index);

@@ -13,6 +13,7 @@
 #include "data/bpe.h"
 #include "data/gguf.h"
 #include "data/tokenizer.h"
+#include "data/utf8.h"
 #include "stream/bytes.h"
 
 #define LARGEST_FILE (1u << 30)
@@ -57,8 +58,8 @@ static json_t *roberta_processing(int64_t cls, int64_t sep, const char *where)
 }
 
 /* All of these are stolen; model lacks only its vocabulary and merges. */
-static json_t *document(json_t *added, json_t *normalizer, json_t *pre_tokenizer, json_t *post_processor, json_t *decoder,
-                        json_t *model, json_t *vocab, json_t *merges, const char *where)
+static json_t *document(json_t *added, json_t *normalizer, json_t *pre_tokenizer, json_t *post_processor,
+                        json_t *decoder, json_t *model, json_t *vocab, json_t *merges, const char *where)
 {
 	json_object_set_new(model, "vocab", vocab);
 	json_object_set_new(model, "merges", merges);
@@ -114,20 +115,18 @@ static json_t *read_merges(const char *path)
 {
 	struct buffer text = read_file(path);
 	json_t *merges = json_array();
-	int64_t line = 0;
-	buffer_append(&text, "\n", 1);
-	for (char *next = text.data, *end; (end = memchr(next, '\n', text.size - (size_t)(next - text.data))); next = end + 1) {
-		size_t length = (size_t)(end - next);
-		length -= length && next[length - 1] == '\r';
-		line++;
-		if (!length || (length >= 8 && !memcmp(next, "#version", 8)))
+	int64_t line = 1;
+	size_t length;
+	for (size_t at = 0; at < text.size; at += length + 1, line++) {
+		const char *start = text.data + at, *end = memchr(start, '\n', text.size - at);
+		length = end ? (size_t)(end - start) : text.size - at;
+		size_t shown = length && start[length - 1] == '\r' ? length - 1 : length;
+		if (!shown || (shown >= 8 && !memcmp(start, "#version", 8)))
 			continue;
-		json_t *merge = memchr(next, '\0', length) ? NULL : json_stringn(next, length);
+		json_t *merge = memchr(start, '\0', shown) ? NULL : json_stringn(start, shown);
 		if (!merge)
 			die("%s: line %lld: not UTF-8", path, (long long)line);
 		append(merges, merge);
-		if (next + length - text.data == (ptrdiff_t)text.size)
-			break;
 	}
 	buffer_free(&text);
 	return merges;
@@ -260,7 +259,8 @@ static void add_to_template(const struct gguf_vocab *vocab, json_t *pieces, json
 {
 	const char *token = strings_at(&vocab->tokens, id), *where = vocab->gguf->path;
 	append(pieces, pack(where, "{s:{s:s,s:i}}", "SpecialToken", "id", token, "type_id", 0));
-	json_object_set_new(known, token, pack(where, "{s:s,s:[I],s:[s]}", "id", token, "ids", (json_int_t)id, "tokens", token));
+	json_object_set_new(known, token, pack(where, "{s:s,s:[I],s:[s]}", "id", token, "ids", (json_int_t)id, "tokens",
+	                                       token));
 }
 
 static json_t *template_processing(const struct gguf_vocab *vocab, bool bos_by_default)
@@ -384,8 +384,10 @@ static json_t *sentencepiece_gguf(struct gguf_vocab *vocab)
 	json_t *normalizers = json_array(), *decoders = json_array();
 	if (prefix)
 		append(normalizers, pack(where, "{s:s,s:s}", "type", "Prepend", "prepend", "\u2581"));
-	append(normalizers, pack(where, "{s:s,s:{s:s},s:s}", "type", "Replace", "pattern", "String", " ", "content", "\u2581"));
-	append(decoders, pack(where, "{s:s,s:{s:s},s:s}", "type", "Replace", "pattern", "String", "\u2581", "content", " "));
+	append(normalizers, pack(where, "{s:s,s:{s:s},s:s}", "type", "Replace", "pattern", "String", " ", "content",
+	                         "\u2581"));
+	append(decoders, pack(where, "{s:s,s:{s:s},s:s}", "type", "Replace", "pattern", "String", "\u2581", "content",
+	                      " "));
 	append(decoders, pack(where, "{s:s}", "type", "ByteFallback"));
 	append(decoders, pack(where, "{s:s}", "type", "Fuse"));
 	if (prefix)
@@ -498,9 +500,8 @@ void learner_add(struct learner *learner, const char *text, size_t length)
 	struct buffer clean = {0};
 	if (!utf8_is_valid(text, length))
 		utf8_clean(&text, &length, &clean);
-	size_t start, end;
-	for (size_t from = 0; from < length && pattern_find(learner->pattern, learner->matcher, text, length, from, &start, &end);
-	     from = end) {
+	size_t start, end = 0;
+	while (end < length && pattern_find(learner->pattern, learner->matcher, text, length, end, &start, &end)) {
 		if (memchr(text + start, '\0', end - start))
 			continue; /* strings end there; a NUL is in no word worth learning */
 		size_t word = (size_t)strings_intern(&learner->words, text + start, end - start);

@@ -15,8 +15,8 @@
 
 #include <cmocka.h>
 
-#include "data/bpe.h"
 #include "data/gguf.h"
+#include "data/utf8.h"
 #include "stream/bytes.h"
 
 /* --- helpers --- */
@@ -48,7 +48,8 @@ static char *shared(const char *name)
 	return path;
 }
 
-static bool same_ids(const struct tokenizer *tokenizer, const char *text, size_t length, bool special, const json_t *expected)
+static bool same_ids(const struct tokenizer *tokenizer, const char *text, size_t length, bool special,
+                     const json_t *expected)
 {
 	struct encoder *encoder = encoder_new(tokenizer);
 	struct buffer ids = {0};
@@ -144,7 +145,8 @@ static void learns_what_the_reference_learns(void **state)
 static void golden_titles(void **state)
 {
 	(void)state;
-	char *gpt2_path = shared("gpt2"), *roberta_path = shared("roberta"), *path = shared("golden/titles_gpt2_roberta.jsonl");
+	char *gpt2_path = shared("gpt2"), *roberta_path = shared("roberta");
+	char *path = shared("golden/titles_gpt2_roberta.jsonl");
 	struct buffer lines = read_all(path);
 	struct tokenizer *gpt2 = tokenizer_load(gpt2_path), *roberta = tokenizer_load(roberta_path);
 	int n = 0;
@@ -369,8 +371,10 @@ static void malformed_documents(void **state)
 		{"{" MODEL ",\"pre_tokenizer\":{\"type\":\"Punctuation\"}}", "pre-tokenizer \"Punctuation\" is not supported"},
 		{"{" MODEL ",\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"Regex\":\"(\"},\"behavior\":\"Isolated\"}}",
 		 "not a pattern"},
-		{"{" MODEL ",\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"Regex\":\"a\"},\"behavior\":\"x\"}}", "\"behavior\""},
-		{"{" MODEL ",\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{},\"behavior\":\"Isolated\"}}", "\"pattern\" is neither"},
+		{"{" MODEL ",\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"Regex\":\"a\"},\"behavior\":\"x\"}}",
+		 "\"behavior\""},
+		{"{" MODEL ",\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{},\"behavior\":\"Isolated\"}}",
+		 "\"pattern\" is neither"},
 		{"{" MODEL ",\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"Regex\":\"[a&&b]\"},\"behavior\":\"Isolated\"}}",
 		 "&& within a class"},
 		{"{" MODEL ",\"post_processor\":{\"type\":\"RobertaProcessing\",\"sep\":[\"a\",7],\"cls\":[\"a\",0]}}",
@@ -438,7 +442,8 @@ static void put_strings(struct buffer *file, const char *key, int n, const char 
 		put_text(file, strings[i]);
 }
 
-static void put_tensor(struct buffer *file, const char *name, uint64_t rows, uint64_t columns, uint32_t type, uint64_t offset)
+static void put_tensor(struct buffer *file, const char *name, uint64_t rows, uint64_t columns, uint32_t type,
+                       uint64_t offset)
 {
 	put_text(file, name);
 	put(file, 2, 4);
@@ -569,7 +574,8 @@ static void gguf_malformed(void **state)
 	buffer_free(&file);
 }
 
-static void put_vocabulary(struct buffer *file, const char *model, const char *pre, const char *const tokens[], int n_scores)
+static void put_vocabulary(struct buffer *file, const char *model, const char *pre, const char *const tokens[],
+                           int n_scores)
 {
 	put_head(file, 0, 5);
 	put_value(file, "tokenizer.ggml.model", GGUF_STRING);

@@ -1,0 +1,74 @@
+#include "data/utf8.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int utf8_next(const char *text, size_t left)
+{
+	const unsigned char *byte = (const unsigned char *)text;
+	if (byte[0] < 0x80)
+		return 1;
+	if (byte[0] < 0xc2 || byte[0] > 0xf4)
+		return -1;
+	int length = byte[0] < 0xe0 ? 2 : byte[0] < 0xf0 ? 3 : 4;
+	/* the second byte's range keeps out overlong forms, surrogates and what lies beyond U+10FFFF */
+	unsigned low = byte[0] == 0xe0 ? 0xa0 : byte[0] == 0xf0 ? 0x90 : 0x80;
+	unsigned high = byte[0] == 0xed ? 0x9f : byte[0] == 0xf4 ? 0x8f : 0xbf;
+	for (int i = 1; i < length; i++) {
+		if ((size_t)i >= left || byte[i] < low || byte[i] > high)
+			return -i;
+		low = 0x80;
+		high = 0xbf;
+	}
+	return length;
+}
+
+bool utf8_is_valid(const char *text, size_t length)
+{
+	size_t at = 0;
+	while (at < length) {
+		uint64_t eight;
+		if (at + 8 <= length && (memcpy(&eight, text + at, 8), !(eight & UINT64_C(0x8080808080808080)))) {
+			at += 8;
+			continue;
+		}
+		int step = utf8_next(text + at, length - at);
+		if (step < 0)
+			return false;
+		at += (size_t)step;
+	}
+	return true;
+}
+
+void utf8_clean(const char **text, size_t *length, struct buffer *clean)
+{
+	clean->size = 0;
+	for (size_t at = 0; at < *length;) {
+		int step = utf8_next(*text + at, *length - at);
+		if (step < 0)
+			buffer_append(clean, "\xef\xbf\xbd", 3);
+		else
+			buffer_append(clean, *text + at, (size_t)step);
+		at += (size_t)abs(step);
+	}
+	*text = clean->data;
+	*length = clean->size;
+}
+
+uint32_t utf8_code_point(const char *text)
+{
+	const unsigned char *byte = (const unsigned char *)text;
+	if (byte[0] < 0x80)
+		return byte[0];
+	if (byte[0] < 0xe0)
+		return (byte[0] & 0x1fu) << 6 | (byte[1] & 0x3fu);
+	if (byte[0] < 0xf0)
+		return (byte[0] & 0x0fu) << 12 | (byte[1] & 0x3fu) << 6 | (byte[2] & 0x3fu);
+	return (byte[0] & 0x07u) << 18 | (byte[1] & 0x3fu) << 12 | (byte[2] & 0x3fu) << 6 | (byte[3] & 0x3fu);
+}
+
+bool is_white_space(uint32_t c)
+{
+	return (c >= 9 && c <= 13) || c == ' ' || c == 0x85 || c == 0xa0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200a) ||
+	       c == 0x2028 || c == 0x2029 || c == 0x202f || c == 0x205f || c == 0x3000;
+}
