@@ -27,25 +27,25 @@ static const struct {
 } model_options[] = {
 	{"hidden-size", "N", "hidden_size", "Width of the model (default 64)", WHOLE},
 	{"layers", "N", "num_hidden_layers", "Blocks, or layers of the GRU (default 2; gru 1)", WHOLE},
-	{"heads", "N", "num_attention_heads", "Attention heads", WHOLE},
-	{"intermediate-size", "N", "intermediate_size", "Width inside the feed-forward part", WHOLE},
-	{"activation", "NAME", "hidden_act", "relu or gelu (the erf form)", WORD},
-	{"norm", "WHERE", "norm", "Layer norm: pre, post, or original (the authors' code)", WORD},
-	{"input-norm", "yes|no", "input_norm", "Layer norm on the embedded input", YES_NO},
-	{"positions", "FROM", "positions", "Positions counted from start, from end, or none", WORD},
-	{"scale-embedding", "yes|no", "scale_embedding", "Multiply item vectors by sqrt(width) at the input", YES_NO},
-	{"max-length", "N", "max_length", "Latest items of a history that are looked at", WHOLE},
-	{"dropout", "P", "dropout", "Dropout where it is not set by the next ones", REAL},
+	{"heads", "N", "num_attention_heads", "Attention heads (default 2)", WHOLE},
+	{"intermediate-size", "N", "intermediate_size", "Width inside the feed-forward part (default as --hidden-size)", WHOLE},
+	{"activation", "NAME", "hidden_act", "relu (default) or gelu (the erf form)", WORD},
+	{"norm", "WHERE", "norm", "Layer norm: pre (default), post, or original (the authors' code)", WORD},
+	{"input-norm", "yes|no", "input_norm", "Layer norm on the embedded input (default no)", YES_NO},
+	{"positions", "FROM", "positions", "Positions counted from start (default), from end, or none", WORD},
+	{"scale-embedding", "yes|no", "scale_embedding", "Multiply item vectors by sqrt(width) at the input (default yes)", YES_NO},
+	{"max-length", "N", "max_length", "Latest items of a history that are looked at (default 200)", WHOLE},
+	{"dropout", "P", "dropout", "Dropout where it is not set by the next ones (default 0.2; 0.5 where users have less than 20 training events)", REAL},
 	{"embedding-dropout", "P", "embedding_dropout", "Dropout of the embedded input", REAL},
 	{"hidden-dropout", "P", "hidden_dropout", "Dropout behind the feed-forward part", REAL},
 	{"attention-dropout", "P", "attention_dropout", "Dropout of attention probabilities", REAL},
 	{"attention-output-dropout", "P", "attention_output_dropout", "Dropout behind the attention (default 0)", REAL},
 	{"activation-dropout", "P", "activation_dropout", "Dropout inside the feed-forward part", REAL},
 	{"initialiser", "NAME", "initialiser", "normal (deviation 0.02), xavier, or for gru uniform", WORD},
-	{"tied", "yes|no", "tied", "Score with the input's item vectors, or with a table of their own", YES_NO},
+	{"tied", "yes|no", "tied", "Score with the input's item vectors (default yes), or with a table of their own", YES_NO},
 	{"dense-size", "N", "dense_size", "gru: width of a dense layer behind it (default 0: none)", WHOLE},
 	{"embedding-size", "N", "embedding_size", "gru: width of the item vectors", WHOLE},
-	{"bias", "yes|no", "bias", "gru: biases", YES_NO},
+	{"bias", "yes|no", "bias", "gru: biases (default yes)", YES_NO},
 	{"steps", "N", "steps", "markov: how far back (default 3)", WHOLE},
 };
 
@@ -121,7 +121,7 @@ static const struct argp_option training_options[] = {
 	{"arch", KEY_ARCH, "NAME", 0, "Architecture: sasrec (default), gru; popular and markov are counted, not trained", 1},
 	{NULL, 0, NULL, 0, "Training:", 2},
 	{"loss", KEY_LOSS, "NAME", 0, "ce (softmax over the whole catalog, default), sampled, bce, gbce", 2},
-	{"negatives", KEY_NEGATIVES, "N", 0, "Negatives: sampled 3000 a user, bce 1 and gbce 256 a position", 2},
+	{"negatives", KEY_NEGATIVES, "N", 0, "Negatives (default: sampled 3000 a user; bce 1, gbce 256 a position)", 2},
 	{"gbce-t", KEY_GBCE_T, "T", 0, "Calibration of gbce, 0 to 1 (default 0.75)", 2},
 	{"learning-rate", KEY_RATE, "R", 0, "Of Adam (default 0.001)", 2},
 	{"weight-decay", KEY_DECAY, "R", 0, "Decoupled, as in AdamW (default 0)", 2},
@@ -532,6 +532,16 @@ static json_t *curve_json(const struct run *run)
 	return json_pack("{s:I, s:o}", "best_epoch", (json_int_t)run->best_epoch, "curve", curve);
 }
 
+/* Short histories overfit: measured on validation, they want more dropout than long ones. */
+static void choose_dropout(json_t *config, const struct sequences *sequences)
+{
+	int64_t events = 0;
+	for (int64_t user = 0; user < sequences->n_users; user++)
+		events += train_length(sequences, user);
+	if (!json_object_get(config, "dropout"))
+		json_object_set_new(config, "dropout", json_real(events < 20 * sequences->n_users ? 0.5 : 0.2));
+}
+
 /* Two trainings with the same id give the same bytes. */
 static uint64_t training_id(const struct settings *settings, const struct cli *cli, const struct model *model,
                             const struct sequences *sequences)
@@ -620,6 +630,7 @@ int main(int argc, char **argv)
 	bag_close(bag);
 	sequences_check(&sequences, &catalog);
 
+	choose_dropout(settings.config, &sequences);
 	struct model *model = model_new(json_incref(settings.config), catalog.n_items, catalog.fingerprint, "options");
 	uint64_t id = training_id(&settings, &cli, model, &sequences);
 	json_t *measured = model->architecture->count ? train_by_counting(model, &sequences)

@@ -99,12 +99,12 @@ static void declare(struct model *model, const char *where)
 	struct params *params = &model->params;
 	s->d = config_int(model, "hidden_size", 64, 1, 1 << 14, where);
 	s->n_layers = (int)config_int(model, "num_hidden_layers", 2, 1, COUNT_OF(s->layers), where);
-	s->heads = (int)config_int(model, "num_attention_heads", 1, 1, 256, where);
+	s->heads = (int)config_int(model, "num_attention_heads", 2, 1, 256, where);
 	if (s->d % s->heads)
 		die("%s: \"hidden_size\" %lld is not a multiple of \"num_attention_heads\" %d", where, (long long)s->d, s->heads);
 	int64_t inner = config_int(model, "intermediate_size", s->d, 1, 1 << 16, where);
 	s->activation = (enum activation)config_choice(model, "hidden_act", activation_names, ACT_RELU, where);
-	s->norm = config_choice(model, "norm", norm_names, ORIGINAL, where);
+	s->norm = config_choice(model, "norm", norm_names, PRE, where);
 	s->input_norm = config_bool(model, "input_norm", false, where);
 	s->final_norm = config_bool(model, "final_norm", s->norm != POST, where);
 	s->epsilon = (float)config_real(model, "layer_norm_eps", 1e-8, 0, 1, where);

@@ -23,9 +23,10 @@ LENGTHS = [1, 5, 0, 2, 60, 1, 17]  # one longer than a block of queries, one emp
 
 SASREC = dict(architecture="sasrec", hidden_size=D, max_length=MAX_LENGTH, dropout=0)
 CASES = {
-    "original": dict(SASREC, num_hidden_layers=2, layer_norm_eps=1e-8),
+    "original": dict(SASREC, num_hidden_layers=2, norm="original", num_attention_heads=1, layer_norm_eps=1e-8),
     "pre": dict(SASREC, num_hidden_layers=1, norm="pre", num_attention_heads=2, positions="end", tied=False),
-    "post": dict(SASREC, num_hidden_layers=1, norm="post", final_norm=True, positions="none", scale_embedding=False),
+    "post": dict(SASREC, num_hidden_layers=1, norm="post", num_attention_heads=1, final_norm=True, positions="none",
+                 scale_embedding=False),
     "recbole": dict(SASREC, num_hidden_layers=2, norm="post", num_attention_heads=2, intermediate_size=12,
                     hidden_act="gelu", input_norm=True, scale_embedding=False, layer_norm_eps=1e-12),
     "gru": dict(architecture="gru", hidden_size=D, dropout=0),
