@@ -54,7 +54,7 @@ $(BUILD)/%.o: %.c
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
 # exp, tanh and erf over arrays; nothing else may reorder or assume finite arithmetic
-$(BUILD)/lib/nn/vec.o: override CFLAGS += -ffast-math
+$(BUILD)/lib/nn/vec.o: override CFLAGS += -ffast-math -ffp-contract=fast
 
 # --- set-up: what a bare machine lacks, as probe=package; a probe is a program, a header or python:module
 

@@ -1,9 +1,11 @@
 #include "nn/loss.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
 #include "nn/blas.h"
+#include "nn/kernel.h"
 #include "nn/vec.h"
 
 /* The rows of array named by `row`, end to end. */
@@ -42,61 +44,171 @@ static void start_gradient(struct array *array)
 			memset(array->gradient + r * array->stride, 0, (size_t)array->columns * sizeof *array->gradient);
 }
 
-/*
- * What remains of softmax cross-entropy once each of n rows of h has its unnormalised probabilities and their
- * sum: the products with E and h. Normalising is moved from the wide rows to the narrow ones.
- */
-static void normalise_rows(float *rows, const float *factor, int64_t n, int64_t d)
+static void scale_rows(float *rows, const float *factor, int64_t n, int64_t d)
 {
 	for (int64_t r = 0; r < n; r++)
 		for (int64_t i = 0; i < d; i++)
 			rows[r * d + i] *= factor[r];
 }
 
-/* Logits of about this size at a time, and at least so many rows. */
-#define BLOCK_BYTES (2 << 20)
-#define BLOCK_ROWS 32
+/*
+ * Full cross-entropy takes a block of positions at a time: their scores of all items become, in place, unnormalised
+ * probabilities P = exp(score - shift), which are multiplied with the items E for the gradient of the hidden
+ * states and with the hidden states H for that of the items. Normalising, 1 / sum of each position, is left to
+ * the narrow matrices. The -1 of "probability minus one-hot" is added apart.
+ */
+struct block {
+	struct array *hidden, *items;
+	float scale;
+	int64_t n;                 /* positions */
+	const int32_t *row, *target;
+	float *h;                  /* n x d: their hidden states; changed */
+	float *p;                  /* n x n_items, or transposed; scratch */
+	float *dh, *factor;        /* n x d, n; scratch */
+};
+
+static void targets_backward(const struct block *b)
+{
+	int64_t d = b->items->columns;
+	for (int64_t r = 0; r < b->n; r++) {
+		const float *next = b->items->value + b->target[r] * b->items->stride;
+		if (b->hidden->gradient)
+			vec_axpy(-b->scale, next, b->hidden->gradient + b->row[r] * b->hidden->stride, d);
+		if (b->items->gradient)
+			vec_axpy(-b->scale, b->h + r * d, b->items->gradient + b->target[r] * b->items->stride, d);
+	}
+}
+
+static double block_by_gemm(const struct block *b)
+{
+	int64_t d = b->items->columns, n_items = b->items->rows;
+	double loss = 0;
+	gemm(false, true, b->n, n_items, d, 1, b->h, d, b->items->value, b->items->stride, 0, b->p, n_items);
+	for (int64_t r = 0; r < b->n; r++) {
+		float max, of_target = b->p[r * n_items + b->target[r]];
+		float sum = vec_exp_sum(b->p + r * n_items, n_items, &max);
+		loss += log((double)sum) + (double)max - (double)of_target;
+		b->factor[r] = b->scale / sum;
+	}
+	targets_backward(b);
+	if (b->hidden->gradient) {
+		gemm(false, false, b->n, d, n_items, 1, b->p, n_items, b->items->value, b->items->stride, 0, b->dh, d);
+		for (int64_t r = 0; r < b->n; r++)
+			vec_axpy(b->factor[r], b->dh + r * d, b->hidden->gradient + b->row[r] * b->hidden->stride, d);
+	}
+	if (b->items->gradient) {
+		scale_rows(b->h, b->factor, b->n, d);
+		gemm(true, false, n_items, d, b->n, 1, b->p, n_items, b->h, d, 1, b->items->gradient, b->items->stride);
+	}
+	return loss;
+}
+
+/*
+ * The same with kernel_product(): everything transposed, a lane for a position, items in tiles that stay in
+ * the cache for both of their products. shift is the largest score so far, so that a tile needs to be seen only once;
+ * what an earlier, smaller one has weighed too much is corrected when it grows, and at the end for P.
+ */
+#define TILE 256
+#define MAX_LANES 64
+
+struct lanes {
+	int64_t count;             /* positions, up to the next multiple of KERNEL_LANE: the rest are zeros */
+	float *ht, *dht;           /* d x lanes */
+	float *shift;              /* by tile, x lanes */
+	float max[MAX_LANES], sum[MAX_LANES];
+};
+
+static struct lanes lanes_of(struct tape *tape, const struct block *b)
+{
+	struct lanes l = { .count = (b->n + KERNEL_LANE - 1) / KERNEL_LANE * KERNEL_LANE };
+	int64_t d = b->items->columns;
+	l.ht = arena_take(&tape->arena, d, l.count, sizeof *l.ht);
+	l.dht = arena_take(&tape->arena, d, l.count, sizeof *l.dht);
+	l.shift = arena_take(&tape->arena, b->items->rows / TILE + 1, l.count, sizeof *l.shift);
+	memset(l.ht, 0, (size_t)(d * l.count) * sizeof *l.ht);
+	memset(l.dht, 0, (size_t)(d * l.count) * sizeof *l.dht);
+	for (int64_t r = 0; r < b->n; r++)
+		for (int64_t i = 0; i < d; i++)
+			l.ht[i * l.count + r] = b->h[r * d + i];
+	for (int r = 0; r < MAX_LANES; r++)
+		l.max[r] = -FLT_MAX;
+	return l;
+}
+
+static void lanes_forward(const struct block *b, struct lanes *l)
+{
+	int64_t d = b->items->columns, n_items = b->items->rows, stride = b->items->stride;
+	float rescale[MAX_LANES];
+	for (int64_t from = 0; from < n_items; from += TILE) {
+		int64_t n = n_items - from < TILE ? n_items - from : TILE;
+		const float *e = b->items->value + from * stride;
+		float *p = b->p + from * l->count;
+		kernel_product(n, l->count, d, e, stride, 1, l->ht, l->count, p, l->count, false);
+		vec_exp_lanes(p, n, l->count, l->max, l->sum, rescale);
+		memcpy(l->shift + from / TILE * l->count, l->max, (size_t)l->count * sizeof *l->shift);
+		if (!b->hidden->gradient)
+			continue;
+		vec_scale_rows(l->dht, d, l->count, rescale);
+		kernel_product(d, l->count, n, e, 1, stride, p, l->count, l->dht, l->count, true);
+	}
+}
+
+static void lanes_backward(const struct block *b, const struct lanes *l)
+{
+	int64_t d = b->items->columns, n_items = b->items->rows, stride = b->items->stride;
+	for (int64_t r = 0; b->hidden->gradient && r < b->n; r++)
+		for (int64_t i = 0; i < d; i++)
+			b->hidden->gradient[b->row[r] * b->hidden->stride + i] += b->factor[r] * l->dht[i * l->count + r];
+	for (int64_t from = 0; b->items->gradient && from < n_items; from += TILE) {
+		int64_t n = n_items - from < TILE ? n_items - from : TILE;
+		vec_reweigh(b->h, b->dh, b->n, d, b->factor, l->shift + from / TILE * l->count, l->max);
+		kernel_product(n, d, b->n, b->p + from * l->count, l->count, 1, b->dh, d, b->items->gradient + from * stride,
+			stride, true);
+	}
+}
+
+static double block_by_kernel(struct tape *tape, const struct block *b)
+{
+	struct lanes l = lanes_of(tape, b);
+	double loss = 0;
+	lanes_forward(b, &l);
+	for (int64_t r = 0; r < b->n; r++) {
+		float of_target = vec_dot(b->h + r * b->items->columns, b->items->value + b->target[r] * b->items->stride,
+			b->items->columns);
+		loss += log((double)l.sum[r]) + (double)l.max[r] - (double)of_target;
+		b->factor[r] = b->scale / l.sum[r];
+	}
+	targets_backward(b);
+	lanes_backward(b, &l);
+	return loss;
+}
+
+/* Blocks of scores are kept below about this size. */
+#define BLOCK_BYTES (64 << 20)
 
 double full_cross_entropy(struct tape *tape, struct array *hidden, struct array *items, const int32_t *target,
 	float scale)
 {
-	int64_t d = items->columns, n_items = items->rows;
+	int64_t d = items->columns;
 	struct positions positions = positions_of(tape, target, hidden->rows);
 	start_gradient(hidden);
 	start_gradient(items);
-	int64_t block = BLOCK_BYTES / 4 / n_items / BLOCK_ROWS * BLOCK_ROWS;
-	block = block < BLOCK_ROWS ? BLOCK_ROWS : block > 512 ? 512 : block;
-	block = block < positions.n ? block : positions.n;
-	float *logits = arena_take(&tape->arena, block, n_items, sizeof *logits);
-	float *dh = arena_take(&tape->arena, block, d, sizeof *dh);
-	float *factor = arena_take(&tape->arena, block, 1, sizeof *factor);
-	float *h_all = gather(tape, hidden, positions.row, positions.n);
+	int64_t size = MAX_LANES;
+	while (size > KERNEL_LANE && size * items->rows * 4 > BLOCK_BYTES)
+		size /= 2;
+	float *h = gather(tape, hidden, positions.row, positions.n);
+	struct block block = { .hidden = hidden, .items = items, .scale = scale,
+		.p = arena_take(&tape->arena, size, items->rows, sizeof *block.p),
+		.dh = arena_take(&tape->arena, size, d, sizeof *block.dh),
+		.factor = arena_take(&tape->arena, size, 1, sizeof *block.factor) };
+	bool by_kernel = d % KERNEL_LANE == 0 && kernel_available();
 	double loss = 0;
-	for (int64_t from = 0; from < positions.n; from += block) {
-		int64_t n = positions.n - from < block ? positions.n - from : block;
-		const int32_t *row = positions.row + from, *next = positions.target + from;
-		float *h = h_all + from * d;
-		gemm(false, true, n, n_items, d, 1, h, d, items->value, items->stride, 0, logits, n_items);
-		for (int64_t r = 0; r < n; r++) {
-			float max, of_target = logits[r * n_items + next[r]];
-			float sum = vec_exp_sum(logits + r * n_items, n_items, &max);
-			loss += log((double)sum) + (double)max - (double)of_target;
-			factor[r] = scale / sum;
-		}
-		if (hidden->gradient) {
-			gemm(false, false, n, d, n_items, 1, logits, n_items, items->value, items->stride, 0, dh, d);
-			for (int64_t r = 0; r < n; r++) {
-				float *gradient = hidden->gradient + row[r] * hidden->stride;
-				vec_axpy(factor[r], dh + r * d, gradient, d);
-				vec_axpy(-scale, items->value + next[r] * items->stride, gradient, d);
-			}
-		}
-		if (items->gradient) {
-			for (int64_t r = 0; r < n; r++)
-				vec_axpy(-scale, h + r * d, items->gradient + next[r] * items->stride, d);
-			normalise_rows(h, factor, n, d);
-			gemm(true, false, n_items, d, n, 1, logits, n_items, h, d, 1, items->gradient, items->stride);
-		}
+	for (int64_t from = 0; from < positions.n; from += size) {
+		block.n = positions.n - from < size ? positions.n - from : size;
+		block.row = positions.row + from;
+		block.target = positions.target + from;
+		block.h = h + from * d;
+		loss += by_kernel ? block_by_kernel(tape, &block) : block_by_gemm(&block);
 	}
 	return loss;
 }
@@ -138,7 +250,7 @@ double sampled_cross_entropy(struct tape *tape, struct array *hidden, int64_t fi
 			vec_axpy(factor[r], dh + r * d, hidden->gradient + positions.row[r] * hidden->stride, d);
 	}
 	if (items->gradient) {
-		normalise_rows(h, factor, positions.n, d);
+		scale_rows(h, factor, positions.n, d);
 		gemm(true, false, n_negatives, d, positions.n, 1, logits, n_negatives, h, d, 0, e, d);
 		for (int64_t j = 0; j < n_negatives; j++)
 			vec_axpy(1, e + j * d, items->gradient + negative[j] * items->stride, d);

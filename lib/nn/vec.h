@@ -17,6 +17,15 @@ void vec_sum_rows(const float *y, int64_t rows, int64_t n, int64_t stride, float
 
 /* x = exp(x - max x), returns their sum; *max is the maximum */
 float vec_exp_sum(float *x, int64_t n, float *max);
+/*
+ * Softmax down columns as rows come in: x (n x lanes) becomes exp(x - max), where max (lanes) and sum (lanes) are so
+ * far's and take in these rows; what was computed with the earlier max is to be multiplied with rescale (lanes).
+ */
+void vec_exp_lanes(float *x, int64_t n, int64_t lanes, float *max, float *sum, float *rescale);
+void vec_scale_rows(float *x, int64_t n, int64_t lanes, const float *factor); /* every row x factor, element by element */
+/* y[r] = x[r] x factor[r] x exp(shift[r] - max[r]) for rows of n */
+void vec_reweigh(const float *x, float *y, int64_t rows, int64_t n, const float *factor, const float *shift,
+	const float *max);
 void vec_relu(float *x, int64_t n);
 void vec_relu_backward(const float *y, float *dy, int64_t n); /* dy = 0 where y is not positive */
 /* y = gelu(x) with erf; dy *= gelu'(x) */

@@ -421,6 +421,82 @@ static void test_finite_differences(void **state)
 	differences_of(build_gru, "gru");
 }
 
+/* --- full cross-entropy of more items than a tile and more positions than a block, by its definition in double --- */
+
+static void by_definition(const float *h, const float *e, const int32_t *target, int64_t n, int64_t items, int64_t d,
+	double *loss, float *dh, float *de)
+{
+	double *p = xcalloc((size_t)items, sizeof *p), *sums = xcalloc((size_t)((n + items) * d), sizeof *sums);
+	*loss = 0;
+	for (int64_t t = 0; t < n; t++) {
+		double max = -INFINITY, sum = 0;
+		for (int64_t i = 0; target[t] >= 0 && i < items; i++) {
+			p[i] = 0;
+			for (int64_t j = 0; j < d; j++)
+				p[i] += (double)h[t * d + j] * (double)e[i * d + j];
+			max = p[i] > max ? p[i] : max;
+		}
+		if (target[t] < 0)
+			continue;
+		for (int64_t i = 0; i < items; i++)
+			sum += exp(p[i] - max);
+		*loss += max + log(sum) - p[target[t]];
+		for (int64_t i = 0; i < items; i++)
+			for (int64_t j = 0; j < d; j++) {
+				double error = (exp(p[i] - max) / sum - (i == target[t])) / (double)n;
+				sums[t * d + j] += error * (double)e[i * d + j];
+				sums[(n + i) * d + j] += error * (double)h[t * d + j];
+			}
+	}
+	for (int64_t i = 0; i < n * d; i++)
+		dh[i] = (float)sums[i];
+	for (int64_t i = 0; i < items * d; i++)
+		de[i] = (float)sums[n * d + i];
+	free(p);
+	free(sums);
+}
+
+static void definition_case(int64_t n, int64_t items, int64_t d)
+{
+	struct rng rng;
+	rng_seed(&rng, (uint64_t)d);
+	struct params params = {0};
+	struct param *h = params_add(&params, n, d, false, "h"), *e = params_add(&params, items, d, false, "e");
+	params_allocate(&params);
+	int32_t *target = xcalloc((size_t)n, sizeof *target);
+	for (int64_t i = 0; i < n * d; i++)
+		h->value[i] = (float)rng_normal(&rng);
+	for (int64_t i = 0; i < items * d; i++)
+		e->value[i] = (float)(rng_normal(&rng) * (double)(i + 1) / (double)(items * d)); /* later ones score higher */
+	for (int64_t t = 0; t < n; t++)
+		target[t] = t % 7 == 3 ? -1 : (int32_t)rng_below(&rng, (uint64_t)items);
+	float *gradient = xaligned((size_t)params.size, sizeof *gradient), *expected = xaligned((size_t)params.size, sizeof *expected);
+	struct tape tape = {0};
+	tape_begin(&tape, gradient, 1, 0);
+	double loss = full_cross_entropy(&tape, tape_param(&tape, h, h), tape_param(&tape, e, e), target, 1 / (float)n);
+	double should_be;
+	by_definition(h->value, e->value, target, n, items, d, &should_be, expected, expected + n * d);
+	assert_true(fabs(loss - should_be) <= 1e-6 * should_be);
+	assert_close(gradient, expected, n * d, 1e-5, "full cross-entropy: hidden");
+	assert_close(gradient + n * d, expected + n * d, items * d, 1e-5, "full cross-entropy: items");
+	tape_free(&tape);
+	params_free(&params);
+	free(target);
+	free(gradient);
+	free(expected);
+}
+
+static void test_full_cross_entropy(void **state)
+{
+	(void)state;
+	definition_case(1, 1, 16);
+	definition_case(5, 300, 16);
+	definition_case(150, 601, 48);
+	definition_case(70, 1100, 96);
+	definition_case(64, 256, 64);
+	definition_case(70, 601, 50);
+}
+
 /* --- training --- */
 
 #define ITEMS 40
@@ -599,6 +675,7 @@ int main(void)
 		cmocka_unit_test(test_optimiser_equals_pytorch),
 		cmocka_unit_test(test_schedules),
 		cmocka_unit_test(test_finite_differences),
+		cmocka_unit_test(test_full_cross_entropy),
 		cmocka_unit_test(test_same_seed_same_bytes),
 		cmocka_unit_test(test_any_number_of_workers),
 		cmocka_unit_test(test_learns),
