@@ -220,6 +220,8 @@ double sampled_cross_entropy(struct tape *tape, struct array *hidden, int64_t fi
 	struct positions positions = positions_of(tape, target, n);
 	start_gradient(hidden);
 	start_gradient(items);
+	if (!n_negatives) /* the sequence holds every item: the softmax over the target alone */
+		return 0;
 	for (int64_t i = 0; i < positions.n; i++)
 		positions.row[i] += (int32_t)first;
 	float *h = gather(tape, hidden, positions.row, positions.n);
