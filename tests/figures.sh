@@ -73,7 +73,10 @@ measure() { # NAME SEED SET SEEN OPTION...: prints "recall ndcg" of one seed
 			2>>"$work/$name.$seed.log"
 		rm -f "$work/$name.$seed.ckpt"
 	fi
-	seq-rank -q --seen "$seen" "$model" | rec-eval -q -k 10 -m recall,ndcg |
+	# counts tie: the anchors give a tied target the best of its places
+	local ties=average
+	case $name in popular*) ties=best ;; esac
+	seq-rank -q --seen "$seen" "$model" | rec-eval -q -k 10 -m recall,ndcg --ties $ties |
 		awk -F'\t' '$2 != "all" { next } $1 == "recall@10" { r = $3 } $1 == "ndcg@10" { n = $3 } END { print r, n }'
 }
 
@@ -100,6 +103,10 @@ reproduce() { # NAME
 		}
 		{ r += $1; rr += $1 * $1; n += $2; nn += $2 * $2; count++ }
 		END {
+			if (!count || r != r + 0) {
+				print name ": nothing was measured, see the logs"
+				exit 1
+			}
 			split(target, t, " ")
 			say("HR@10", r, rr, count, t[1], t[2])
 			say("NDCG@10", n, nn, count, t[3], t[4])

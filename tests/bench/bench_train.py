@@ -17,9 +17,10 @@ import time
 THREADS = len(os.sched_getaffinity(0))
 BATCH, ROUNDS = 128, 5
 DATA = pathlib.Path(os.environ.get("RECPIPE_DATA", "../../../shared/data"))
+SASREC = dict(architecture="sasrec", norm="original", num_attention_heads=1, dropout=0.2)
 CASES = [  # what, data, steps a round, config
-    ("SASRec, ml-1m, d 64, length 200", "ml-1m", 3, dict(architecture="sasrec", dropout=0.2, max_length=200)),
-    ("SASRec, beauty, d 64, length 50", "beauty", 5, dict(architecture="sasrec", dropout=0.2, max_length=50)),
+    ("SASRec, ml-1m, d 64, length 200", "ml-1m", 3, dict(SASREC, max_length=200)),
+    ("SASRec, beauty, d 64, length 50", "beauty", 5, dict(SASREC, max_length=50)),
     ("GRU, ml-1m, d 64, length 200", "ml-1m", 3, dict(architecture="gru", dropout=0.2, max_length=200)),
     ("GRU, beauty, d 64, length 50", "beauty", 5, dict(architecture="gru", dropout=0.2, max_length=50)),
 ]
