@@ -114,7 +114,7 @@ assert len(curve) < 60 and h["best_epoch"] == 1 + curve.index(max(curve)) == len
 	misused seq-train --loss nothing data.tar.zst
 	says "ce, sampled, bce, gbce"
 	misused seq-train --epochs 0 data.tar.zst
-	fails seq-train -o x.tar.zst --arch nothing data.tar.zst
+	misused seq-train -o x.tar.zst --arch nothing data.tar.zst
 	says "sasrec"
 	fails seq-train -o x.tar.zst --hidden-size 10 --heads 3 data.tar.zst
 	says "num_attention_heads"

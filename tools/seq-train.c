@@ -91,7 +91,10 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
 		return 0;
 	}
 	switch (key) {
-	case KEY_ARCH: json_object_set_new(settings->config, "architecture", json_string(value)); break;
+	case KEY_ARCH:
+		option_choice("--arch", value, architecture_names);
+		json_object_set_new(settings->config, "architecture", json_string(value));
+		break;
 	case KEY_LOSS: training->loss = (enum loss)option_choice("--loss", value, loss_names); break;
 	case KEY_NEGATIVES:
 		training->negatives = option_int("--negatives", value, 1, 1 << 20);

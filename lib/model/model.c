@@ -7,6 +7,7 @@
 static const struct architecture *const architectures[] = {
 	&sasrec_architecture, &gru_architecture, &popular_architecture, &markov_architecture,
 };
+const char *const architecture_names[] = { "sasrec", "gru", "popular", "markov", NULL };
 
 /* --- config --- */
 
@@ -63,11 +64,8 @@ int config_choice(struct model *model, const char *key, const char *const names[
 
 static const struct architecture *architecture_of(struct model *model, const char *where)
 {
-	const char *names[COUNT_OF(architectures) + 1] = {0};
-	for (size_t i = 0; i < COUNT_OF(architectures); i++)
-		names[i] = architectures[i]->name;
 	json_get_string(model->config, "architecture", where);
-	return architectures[config_choice(model, "architecture", names, 0, where)];
+	return architectures[config_choice(model, "architecture", architecture_names, 0, where)];
 }
 
 struct model *model_new(json_t *config, int64_t n_items, const char *catalog, const char *where)
