@@ -48,9 +48,9 @@ figure() {
 	esac
 	printf '%s\n' "$@"
 }
-names="popular-ml-1m popular-ml-1m-kept popular-scientific popular-scientific-removed popular-beauty popular-beauty-removed
+names=(popular-ml-1m popular-ml-1m-kept popular-scientific popular-scientific-removed popular-beauty popular-beauty-removed
 markov-ml-1m markov-scientific markov-beauty scientific scientific-default beauty beauty-default
-ml-1m-bce ml-1m-ce ml-1m-gru ml-1m-default"
+ml-1m-bce ml-1m-ce ml-1m-gru ml-1m-default)
 
 plain() { # FILE: a data file, decompressed where it is
 	if [ -e "$1" ]; then cat "$1"; else zstd -dcq "$1.zst"; fi
@@ -114,11 +114,11 @@ reproduce() { # NAME
 }
 
 if [ $# = 0 ]; then
-	printf '%s\n' $names
+	printf "%s\n" "${names[@]}"
 	exit
 fi
 mkdir -p "$work"
-[ "$1" != all ] || set -- $names
+[ "$1" != all ] || set -- "${names[@]}"
 for name; do
 	figure "$name" >"$work/.options"
 	reproduce "$name"
