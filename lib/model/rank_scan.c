@@ -175,7 +175,7 @@ VNNI static void products_vnni(const uint8_t *items, int64_t words, const int8_t
                                int32_t *products)
 {
 	if (n_queries == 1)
-		products_vnni_body(items, words, queries, 1, 8, products);
+		products_vnni_body(items, words, queries, 1, 1, products); /* in the order of memory */
 	else
 		products_vnni_body(items, words, queries, SCAN_QUERIES, 2, products);
 }
