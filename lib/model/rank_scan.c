@@ -156,10 +156,7 @@ VNNI INLINE void products_vnni_body(const uint8_t *items, int64_t words, const i
 			sum[i] = _mm512_setzero_si512();
 		for (int64_t word = 0; word < words; word++)
 			for (int b = 0; b < n_blocks; b++) {
-				const uint8_t *at = items + b * stride + word * 4 * SCAN_LANES;
-				const __m512i codes = _mm512_loadu_si512(at);
-				if (n_queries == 1) /* goes at the memory's speed: the same place of the next tile */
-					_mm_prefetch((const char *)at + SCAN_TILE * words * 4, _MM_HINT_T0);
+				const __m512i codes = _mm512_loadu_si512(items + b * stride + word * 4 * SCAN_LANES);
 				for (int q = 0; q < n_queries; q++) {
 					const __m512i query = _mm512_set1_epi32(word_at(queries[q], word));
 					sum[q * n_blocks + b] = _mm512_dpbusd_epi32(sum[q * n_blocks + b], codes, query);
