@@ -86,6 +86,7 @@ bool catalog_take(struct catalog *catalog, const struct piece *piece)
 		if (!piece->continues) {
 			catalog_free(catalog);
 			copy_text(catalog->fingerprint, piece->json, "fingerprint", piece->where);
+			catalog->meta = json_incref(piece->json);
 		}
 		break;
 	case PIECE_CHUNK:
@@ -113,6 +114,7 @@ void catalog_free(struct catalog *catalog)
 	free(catalog->input_ids);
 	free(catalog->token_type_ids);
 	free(catalog->attribute);
+	json_decref(catalog->meta);
 	*catalog = (struct catalog){0};
 }
 
@@ -191,6 +193,66 @@ void sequences_free(struct sequences *sequences)
 	free(sequences->timestamp);
 	json_decref(sequences->meta);
 	*sequences = (struct sequences){0};
+}
+
+/* --- embedding --- */
+
+static void embedding_take_chunk(struct embedding *embedding, const struct piece *piece)
+{
+	int64_t rows = piece->chunk->rows, have = embedding->rows * embedding->width, entries;
+	float *vector = piece_array(piece, "vector", F4, &entries);
+	const struct tensor *tensor = &chunk_field(piece->chunk, "vector")->tensor;
+	char text[128];
+	if (tensor->n_dims != 2 || tensor->shape[0] != rows || tensor->shape[1] != embedding->width)
+		die("%s: vector: %s, (%lld, %lld) was expected", piece->where, tensor_describe(tensor, text), (long long)rows,
+		    (long long)embedding->width);
+	embedding->vector = append(embedding->vector, have, vector, entries, sizeof *vector);
+	embedding->rows += rows;
+}
+
+bool embedding_take(struct embedding *embedding, const struct piece *piece)
+{
+	if (strcmp(piece->group, "embedding"))
+		return false;
+	switch (piece->kind) {
+	case PIECE_META:
+		if (!piece->continues) {
+			embedding_free(embedding);
+			copy_text(embedding->catalog, piece->json, "catalog", piece->where);
+			copy_text(embedding->id, piece->json, "id", piece->where);
+			embedding->width = json_get_int(piece->json, "width", 1, INT32_MAX, piece->where);
+			embedding->meta = json_incref(piece->json);
+		}
+		break;
+	case PIECE_CHUNK:
+		embedding_take_chunk(embedding, piece);
+		break;
+	case PIECE_END:
+		embedding->complete = true;
+		break;
+	case PIECE_MEMBER:
+		break;
+	}
+	return true;
+}
+
+void embedding_check(const struct embedding *embedding, const struct catalog *catalog)
+{
+	if (!catalog->complete)
+		die("no catalog in the stream; seq-tokenize writes one");
+	if (!embedding->complete)
+		die("no embedding in the stream; item-project writes one");
+	catalog_require(catalog, embedding->catalog, "embedding");
+	if (embedding->rows != catalog->n_items)
+		die("embedding: %lld vectors, the catalog has %lld items", (long long)embedding->rows,
+		    (long long)catalog->n_items);
+}
+
+void embedding_free(struct embedding *embedding)
+{
+	free(embedding->vector);
+	json_decref(embedding->meta);
+	*embedding = (struct embedding){0};
 }
 
 /* --- the split --- */

@@ -1,5 +1,5 @@
 /*
- * The tables that tools exchange, in memory: catalog and sequences
+ * The tables that tools exchange, in memory: catalog, sequences and embedding
  * (tensor-stream(5)). A loader takes the pieces of its own group from a bag
  * and leaves others alone; zeroed is empty.
  */
@@ -13,6 +13,7 @@
 struct catalog {
 	bool complete;
 	char fingerprint[17];      /* of the item ids in order: what id-based models belong to */
+	json_t *meta;              /* its meta.json: with text, also "attributes" (names) and "tokenizer" (fingerprint) */
 	struct strings item_id;
 	int64_t n_items;
 	int64_t *indptr;           /* n_items + 1: tokens of item i are [indptr[i], indptr[i + 1]) */
@@ -46,6 +47,21 @@ bool sequences_take(struct sequences *sequences, const struct piece *piece);
 /* Dies unless both tables are complete, belong together, and every item is a row of the catalog. */
 void sequences_check(const struct sequences *sequences, const struct catalog *catalog);
 void sequences_free(struct sequences *sequences);
+
+/* A vector for each item of a catalog. */
+struct embedding {
+	bool complete;
+	char catalog[17];          /* fingerprint of the catalog whose rows these are */
+	char id[17];               /* of this table */
+	json_t *meta;              /* its meta.json: "source", and how it was made */
+	int64_t rows, width;
+	float *vector;             /* rows x width, finite */
+};
+/* Takes the piece if it is of the group "embedding". */
+bool embedding_take(struct embedding *embedding, const struct piece *piece);
+/* Dies unless both tables are complete, belong together, and there is a vector for every item. */
+void embedding_check(const struct embedding *embedding, const struct catalog *catalog);
+void embedding_free(struct embedding *embedding);
 
 /*
  * The split, the same in every tool. Leave-one-out: of a user's n >= 3 events the last is the test target, the one

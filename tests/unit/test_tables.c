@@ -1,0 +1,154 @@
+/* Tables written as a stream and taken back, and what of them is refused. */
+#include "data/tables.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static char path[] = "/tmp/test_tables.XXXXXX";
+
+static const char *const ids = "a\0b\0c";
+
+/* What is written, and where it differs from a whole embedding of the three items. */
+struct case_of {
+	const char *catalog; /* NULL: theirs */
+	int64_t rows, width, said_width;
+	float value;         /* of the last entry */
+	int shards;
+	bool no_catalog, no_embedding;
+};
+
+static void write_embedding(struct bag_out *out, const struct case_of *c, const char *catalog, int shard)
+{
+	float vector[3][2] = {{1, 2}, {3, 4}, {5, c->value}};
+	int64_t from = c->rows * (shard - 1) / c->shards, rows = c->rows * shard / c->shards - from;
+	const struct column column = {.name = "vector", .tensor = tensor_2d(F4, rows, c->width, vector[from])};
+	bag_begin(out, "embedding", 7, shard, c->shards,
+	          json_pack("{s:s, s:I, s:s}", "catalog", c->catalog ? c->catalog : catalog, "width",
+	                    (json_int_t)c->said_width, "source", "tfidf"));
+	bag_add_rows(out, rows, &column, 1);
+	bag_end(out);
+}
+
+static void write_stream(const struct case_of *c)
+{
+	char catalog[17];
+	struct cli cli = {.output = path, .level = 1};
+	struct bag_out *out = bag_create(&cli);
+	fingerprint_text(fingerprint(FINGERPRINT_START, ids, 6), catalog);
+	if (!c->no_catalog) {
+		const struct column column = {.name = "item_id", .is_text = true, .text = ids};
+		bag_begin(out, "catalog", 1, 1, 1, json_pack("{s:s}", "fingerprint", catalog));
+		bag_add_rows(out, 3, &column, 1);
+		bag_end(out);
+	}
+	for (int shard = 1; shard <= c->shards && !c->no_embedding; shard++)
+		write_embedding(out, c, catalog, shard);
+	bag_finish(out, NULL);
+}
+
+static void read_stream(struct catalog *catalog, struct embedding *embedding)
+{
+	char *inputs[] = {path, NULL};
+	struct bag *bag = bag_open_paths(NULL, inputs);
+	bag_want(bag, "catalog");
+	bag_want(bag, "embedding");
+	struct piece piece;
+	while (bag_next(bag, &piece))
+		assert_true(catalog_take(catalog, &piece) != embedding_take(embedding, &piece));
+	bag_close(bag);
+	embedding_check(embedding, catalog);
+}
+
+static void shards_of_an_embedding_join(void **state)
+{
+	(void)state;
+	for (int shards = 1; shards <= 3; shards++) {
+		struct catalog catalog = {0};
+		struct embedding embedding = {0};
+		write_stream(&(struct case_of){.rows = 3, .width = 2, .said_width = 2, .value = 6, .shards = shards});
+		read_stream(&catalog, &embedding);
+		assert_int_equal(embedding.rows, 3);
+		assert_int_equal(embedding.width, 2);
+		assert_string_equal(embedding.id, "0000000000000007");
+		assert_string_equal(json_get_string(embedding.meta, "source", "meta"), "tfidf");
+		for (int i = 0; i < 6; i++)
+			assert_true(embedding.vector[i] == (float)(i + 1));
+		embedding_free(&embedding);
+		catalog_free(&catalog);
+	}
+}
+
+/* The stream dies in a child with one line that holds `says`. */
+static void refuse(const struct case_of *c, const char *says)
+{
+	int said[2], status;
+	char line[4096];
+	write_stream(c);
+	assert_int_equal(pipe(said), 0);
+	fflush(stdout);
+	pid_t child = fork();
+	if (!child) {
+		dup2(said[1], STDERR_FILENO);
+		read_stream(&(struct catalog){0}, &(struct embedding){0});
+		_exit(0);
+	}
+	close(said[1]);
+	size_t size = 0;
+	for (ssize_t got; (got = read(said[0], line + size, sizeof line - 1 - size)) > 0;)
+		size += (size_t)got;
+	line[size] = '\0';
+	close(said[0]);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	if (!WIFEXITED(status) || WEXITSTATUS(status) != 1 || !strstr(line, says) || strchr(line, '\n') != line + size - 1)
+		fail_msg("\"%s\" was expected, status %d and this came: %s", says, status, line);
+}
+
+static void wrong_embeddings_are_errors(void **state)
+{
+	(void)state;
+	const struct case_of good = {.rows = 3, .width = 2, .said_width = 2, .shards = 1};
+	struct case_of c = good;
+	c.rows = 2;
+	refuse(&c, "2 vectors, the catalog has 3 items");
+	c = good;
+	c.said_width = 3;
+	refuse(&c, "vector: (3, 2) <f4, (3, 3) was expected");
+	c.said_width = 0;
+	refuse(&c, "width");
+	c = good;
+	c.value = 1.0f / 0.0f;
+	refuse(&c, "vector");
+	c = good;
+	c.catalog = "0123456789abcdef";
+	refuse(&c, "belongs to the catalog 0123456789abcdef");
+	c.catalog = "0123";
+	refuse(&c, "16 hexadecimal digits");
+	c = good;
+	c.no_catalog = true;
+	refuse(&c, "no catalog");
+	c = good;
+	c.no_embedding = true;
+	refuse(&c, "no embedding");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(shards_of_an_embedding_join),
+		cmocka_unit_test(wrong_embeddings_are_errors),
+	};
+	int fd = mkstemp(path);
+	if (fd < 0)
+		return 1;
+	close(fd);
+	int failed = cmocka_run_group_tests(tests, NULL, NULL);
+	unlink(path);
+	return failed;
+}
