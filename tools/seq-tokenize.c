@@ -233,15 +233,8 @@ static struct tokenizer *tokenizer_of_stream(const struct cli *cli, const char *
 	struct bag *bag = bag_open_paths(cli, (char *[]){(char *)(uintptr_t)path, NULL});
 	bag_want(bag, "tokenizer");
 	struct piece piece;
-	while (bag_next(bag, &piece)) {
-		if (piece.kind != PIECE_MEMBER || strcmp(piece.name, "tokenizer.json"))
-			continue;
-		json_t *document = json_parse(piece.bytes, piece.size, piece.where);
-		if (tokenizer)
-			tokenizer_free(tokenizer);
-		tokenizer = tokenizer_from_json(document, piece.where);
-		json_decref(document);
-	}
+	while (bag_next(bag, &piece))
+		tokenizer_take(&tokenizer, &piece);
 	bag_close(bag);
 	if (!tokenizer)
 		die("%s: no tokenizer in the stream", path);

@@ -1,0 +1,301 @@
+#include "data/item_text.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ITEMS_AT_ONCE 256 /* encoded by a thread at a time */
+
+/* A piece of the template: literal text, then an attribute's value (-1: the template's end, none). */
+struct template_part {
+	char *before;
+	int attribute;
+};
+
+struct item_texts {
+	const struct catalog *catalog;
+	const struct tokenizer *tokenizer;
+	const json_t *names; /* of the attributes, in the catalog's order */
+	struct template_part *parts;
+	int n_parts;
+	char *template;
+};
+
+/* --- the template --- */
+
+static int n_attributes(const struct item_texts *texts)
+{
+	return (int)json_array_size(texts->names);
+}
+
+static const char *attribute_name(const struct item_texts *texts, int attribute)
+{
+	return json_string_value(json_array_get(texts->names, (size_t)attribute));
+}
+
+/* The attribute of this name, or -1. */
+static int find_attribute(const struct item_texts *texts, const char *name, size_t length)
+{
+	for (int i = 0; i < n_attributes(texts); i++)
+		if (strlen(attribute_name(texts, i)) == length && !memcmp(attribute_name(texts, i), name, length))
+			return i;
+	return -1;
+}
+
+static _Noreturn void die_unknown(const struct item_texts *texts, const char *name, int length)
+{
+	struct buffer list = {0};
+	for (int i = 0; i < n_attributes(texts); i++) {
+		buffer_append(&list, ", ", i ? 2 : 0);
+		buffer_append(&list, attribute_name(texts, i), strlen(attribute_name(texts, i)));
+	}
+	buffer_append(&list, "", 1);
+	die("template: no attribute {%.*s}; the catalog has %s", length, name, list.data);
+}
+
+static void add_part(struct item_texts *texts, char *before, int attribute)
+{
+	texts->parts = xreallocarray(texts->parts, (size_t)texts->n_parts + 1, sizeof *texts->parts);
+	texts->parts[texts->n_parts++] = (struct template_part){before, attribute};
+}
+
+static void parse_template(struct item_texts *texts, const char *template)
+{
+	const char *rest = template, *open, *close;
+	while ((open = strchr(rest, '{'))) {
+		close = strchr(open, '}');
+		if (!close)
+			die("template: '%s': a } was expected after the last {", template);
+		int attribute = find_attribute(texts, open + 1, (size_t)(close - open - 1));
+		if (attribute < 0)
+			die_unknown(texts, open + 1, (int)(close - open - 1));
+		add_part(texts, xstrndup(rest, (size_t)(open - rest)), attribute);
+		rest = close + 1;
+	}
+	if (!texts->n_parts)
+		die("template: '%s': an attribute in braces, like {%s}, was expected", template, attribute_name(texts, 0));
+	add_part(texts, xstrdup(rest), -1);
+}
+
+static void add_named(struct item_texts *texts, int attribute)
+{
+	char *before = xasprintf("%s%s ", texts->n_parts ? " " : "", attribute_name(texts, attribute));
+	char *initial = before + (texts->n_parts ? 1 : 0);
+	*initial = (char)toupper((unsigned char)*initial);
+	add_part(texts, before, attribute);
+}
+
+static void default_template(struct item_texts *texts)
+{
+	int title = find_attribute(texts, "title", strlen("title"));
+	title = title < 0 ? 0 : title;
+	for (int i = 0; i < n_attributes(texts); i++)
+		if (i != title)
+			add_named(texts, i);
+	add_named(texts, title);
+}
+
+static char *template_text(const struct item_texts *texts)
+{
+	struct buffer text = {0};
+	for (int i = 0; i < texts->n_parts; i++) {
+		const struct template_part *part = &texts->parts[i];
+		buffer_append(&text, part->before, strlen(part->before));
+		if (part->attribute < 0)
+			continue;
+		const char *name = attribute_name(texts, part->attribute);
+		buffer_append(&text, "{", 1);
+		buffer_append(&text, name, strlen(name));
+		buffer_append(&text, "}", 1);
+	}
+	buffer_append(&text, "", 1);
+	return text.data;
+}
+
+/* --- the catalog's text --- */
+
+static const json_t *attribute_names(const struct catalog *catalog)
+{
+	const json_t *names = json_object_get(catalog->meta, "attributes");
+	size_t n = json_array_size(names), i;
+	for (i = 0; i < n && json_is_string(json_array_get(names, i)); i++)
+		;
+	if (!n || i < n || n > UINT8_MAX + 1)
+		die("catalog/meta.json: \"attributes\": a list of names was expected");
+	return names;
+}
+
+static void check_text(const struct catalog *catalog, const struct tokenizer *tokenizer)
+{
+	if (!catalog->complete)
+		die("no catalog in the stream; seq-tokenize writes one");
+	if (!catalog->indptr)
+		die("catalog: no text of the items; seq-tokenize --items adds it");
+	if (!tokenizer)
+		die("no tokenizer in the stream; seq-tokenize --items writes one");
+	char of_tokenizer[17];
+	fingerprint_text(tokenizer_fingerprint(tokenizer), of_tokenizer);
+	const char *of_text = json_get_string(catalog->meta, "tokenizer", "catalog/meta.json");
+	if (strcmp(of_text, of_tokenizer))
+		die("catalog: its text belongs to the tokenizer %s, the stream's tokenizer is %s", of_text, of_tokenizer);
+}
+
+static void check_tokens(const struct catalog *catalog, int attributes, int64_t vocab_size)
+{
+	for (int64_t i = 0; i < catalog->n_tokens; i++) {
+		if (catalog->input_ids[i] < 0 || catalog->input_ids[i] >= vocab_size)
+			die("catalog: token %lld: id %d, one below %lld was expected", (long long)i, catalog->input_ids[i],
+			    (long long)vocab_size);
+		if (catalog->attribute[i] >= attributes)
+			die("catalog: token %lld: attribute %d, one of %d was expected", (long long)i, catalog->attribute[i],
+			    attributes);
+	}
+}
+
+struct item_texts *item_texts_new(const struct catalog *catalog, const struct tokenizer *tokenizer,
+	const char *template)
+{
+	check_text(catalog, tokenizer);
+	struct item_texts *texts = xcalloc(1, sizeof *texts);
+	texts->catalog = catalog;
+	texts->tokenizer = tokenizer;
+	texts->names = attribute_names(catalog);
+	check_tokens(catalog, n_attributes(texts), tokenizer_vocab_size(tokenizer));
+	if (template)
+		parse_template(texts, template);
+	else
+		default_template(texts);
+	texts->template = template_text(texts);
+	return texts;
+}
+
+void item_texts_free(struct item_texts *texts)
+{
+	for (int i = 0; i < texts->n_parts; i++)
+		free(texts->parts[i].before);
+	free(texts->parts);
+	free(texts->template);
+	free(texts);
+}
+
+int64_t item_texts_count(const struct item_texts *texts)
+{
+	return texts->catalog->n_items;
+}
+
+const char *item_texts_template(const struct item_texts *texts)
+{
+	return texts->template;
+}
+
+/* --- texts --- */
+
+/* The tokens of an attribute's value stand together; returns how many, from *first on. */
+static int64_t find_value(const struct catalog *catalog, int64_t item, int attribute, int64_t *first)
+{
+	int64_t at = catalog->indptr[item], end = catalog->indptr[item + 1];
+	while (at < end && (catalog->attribute[at] != attribute || catalog->token_type_ids[at] != 2))
+		at++;
+	*first = at;
+	while (at < end && catalog->attribute[at] == attribute && catalog->token_type_ids[at] == 2)
+		at++;
+	return at - *first;
+}
+
+static void trim(struct buffer *text, size_t from)
+{
+	size_t blanks = 0;
+	while (text->size > from && text->data[text->size - 1] == ' ')
+		text->size--;
+	while (from + blanks < text->size && text->data[from + blanks] == ' ')
+		blanks++;
+	if (blanks) {
+		text->size -= blanks;
+		memmove(text->data + from, text->data + from + blanks, text->size - from);
+	}
+}
+
+void item_text(const struct item_texts *texts, int64_t item, struct buffer *text)
+{
+	size_t start = text->size;
+	bool is_empty = true;
+	for (int i = 0; i < texts->n_parts; i++) {
+		const struct template_part *part = &texts->parts[i];
+		int64_t first = 0, count = part->attribute < 0 ? 0 : find_value(texts->catalog, item, part->attribute, &first);
+		if (!count && (part->attribute >= 0 || is_empty))
+			continue;
+		buffer_append(text, part->before, strlen(part->before));
+		if (count)
+			tokenizer_decode(texts->tokenizer, texts->catalog->input_ids + first, count, text);
+		is_empty = false;
+	}
+	trim(text, start);
+}
+
+/* --- tokens --- */
+
+/* Appends the item's tokens; returns how many were left out. */
+static int64_t encode_item(const struct item_texts *texts, struct encoder *encoder, int64_t item, int64_t budget,
+	bool add_special, struct buffer *text, struct buffer *ids)
+{
+	size_t before = ids->size;
+	text->size = 0;
+	item_text(texts, item, text);
+	if (!text->size)
+		return 0;
+	encoder_encode(encoder, text->data, text->size, add_special, ids);
+	int64_t count = (int64_t)((ids->size - before) / sizeof(int32_t));
+	if (count <= budget)
+		return 0;
+	ids->size = before + (size_t)budget * sizeof(int32_t);
+	return count - budget;
+}
+
+static void join(struct item_tokens *tokens, struct buffer *blocks, int64_t n_blocks)
+{
+	for (int64_t item = 0; item < tokens->rows; item++)
+		tokens->indptr[item + 1] += tokens->indptr[item];
+	tokens->ids = xreallocarray(NULL, (size_t)tokens->indptr[tokens->rows] + 1, sizeof *tokens->ids);
+	char *to = (char *)tokens->ids;
+	for (int64_t block = 0; block < n_blocks; block++) {
+		if (blocks[block].size)
+			memcpy(to, blocks[block].data, blocks[block].size);
+		to += blocks[block].size;
+		buffer_free(&blocks[block]);
+	}
+}
+
+struct item_tokens item_texts_encode(const struct item_texts *texts, const struct tokenizer *tokenizer, int64_t budget,
+	bool add_special, int threads)
+{
+	int64_t rows = item_texts_count(texts), n_blocks = (rows + ITEMS_AT_ONCE - 1) / ITEMS_AT_ONCE, n_cut = 0;
+	struct item_tokens tokens = {.rows = rows, .indptr = xcalloc((size_t)rows + 1, sizeof *tokens.indptr)};
+	struct buffer *blocks = xcalloc((size_t)n_blocks, sizeof *blocks);
+#pragma omp parallel num_threads(threads) reduction(+ : n_cut)
+	{
+		struct encoder *encoder = encoder_new(tokenizer);
+		struct buffer text = {0};
+#pragma omp for schedule(dynamic)
+		for (int64_t block = 0; block < n_blocks; block++) {
+			int64_t end = (block + 1) * ITEMS_AT_ONCE < rows ? (block + 1) * ITEMS_AT_ONCE : rows;
+			for (int64_t item = block * ITEMS_AT_ONCE; item < end; item++) {
+				size_t before = blocks[block].size;
+				n_cut += encode_item(texts, encoder, item, budget, add_special, &text, &blocks[block]) > 0;
+				tokens.indptr[item + 1] = (int64_t)((blocks[block].size - before) / sizeof(int32_t));
+			}
+		}
+		encoder_free(encoder);
+		buffer_free(&text);
+	}
+	join(&tokens, blocks, n_blocks);
+	free(blocks);
+	tokens.n_cut = n_cut;
+	return tokens;
+}
+
+void item_tokens_free(struct item_tokens *tokens)
+{
+	free(tokens->indptr);
+	free(tokens->ids);
+	*tokens = (struct item_tokens){0};
+}
