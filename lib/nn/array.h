@@ -8,12 +8,15 @@
 
 #include "stream/util.h"
 
-/* Row-major; row r starts at value + r * stride. A view shares both memories with what it is a view of. */
+/* Row-major; row r starts at value + r * stride. A view shares both memories with its owner. */
 struct array {
 	int64_t rows, columns, stride;
 	float *value;
-	float *gradient; /* d loss / d value, laid out like value; NULL: none is wanted (frozen, or not training) */
-	bool touched;    /* gradient holds something; until then its contents are undefined */
+	bool wanted;          /* d loss / d value is: neither frozen nor without training */
+	bool touched;         /* the gradient holds something */
+	float *gradient;      /* laid out like value; not to be used but through tape_gradient() */
+	struct array *owner;  /* of a view; else NULL */
+	struct array *before; /* made by the same operation */
 };
 
 struct arena {

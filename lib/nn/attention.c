@@ -90,15 +90,21 @@ static void head_forward(struct attention *a, const struct head *h, float **prob
 	}
 }
 
+struct attention_gradients {
+	const float *out;
+	float *q, *k, *v;
+	float q_beta, k_beta, v_beta;
+};
+
 /* From the last block, which touches every key, to the first. *probabilities is the end of this head's. */
 static void head_backward(struct attention *a, const struct head *h, float **probabilities, float *scratch,
-	const float beta[3])
+	const struct attention_gradients *g)
 {
 	float *dropped = scratch + BLOCK * a->longest;
 	for (int64_t from = (h->length - 1) / BLOCK * BLOCK; from >= 0; from -= BLOCK) {
 		int64_t to = from + BLOCK < h->length ? from + BLOCK : h->length, n = to - from;
 		bool last = to == h->length;
-		const float *dout = at(a->out->gradient, a->out, h, from);
+		const float *dout = at(g->out, a->out, h, from);
 		*probabilities -= n * to;
 		const float *p = *probabilities, *p_dropped = p;
 		float *dp = scratch;
@@ -109,27 +115,29 @@ static void head_backward(struct attention *a, const struct head *h, float **pro
 			drop_block(a, h, dp, dp, from, n, to);
 			p_dropped = dropped;
 		}
-		gemm(true, false, to, h->width, n, 1, p_dropped, to, dout, a->out->stride, last ? beta[2] : 1,
-			(float *)at(a->v->gradient, a->v, h, 0), a->v->stride);
+		gemm(true, false, to, h->width, n, 1, p_dropped, to, dout, a->out->stride, last ? g->v_beta : 1,
+			(float *)at(g->v, a->v, h, 0), a->v->stride);
 		vec_softmax_backward(p, dp, n, to, h->scale);
-		gemm(false, false, n, h->width, to, 1, dp, to, at(a->k->value, a->k, h, 0), a->k->stride, beta[0],
-			(float *)at(a->q->gradient, a->q, h, from), a->q->stride);
+		gemm(false, false, n, h->width, to, 1, dp, to, at(a->k->value, a->k, h, 0), a->k->stride, g->q_beta,
+			(float *)at(g->q, a->q, h, from), a->q->stride);
 		gemm(true, false, to, h->width, n, 1, dp, to, at(a->q->value, a->q, h, from), a->q->stride,
-			last ? beta[1] : 1, (float *)at(a->k->gradient, a->k, h, 0), a->k->stride);
+			last ? g->k_beta : 1, (float *)at(g->k, a->k, h, 0), a->k->stride);
 	}
 }
 
 static void attention_backward(struct tape *tape, struct operation *operation)
 {
 	struct attention *a = (struct attention *)operation;
-	float beta[3] = { gradient_beta(a->q), gradient_beta(a->k), gradient_beta(a->v) };
-	float *scratch = arena_take(&tape->arena, 2 * BLOCK, a->longest, sizeof *scratch);
+	struct attention_gradients g = { tape_gradient(tape, a->out), tape_gradient(tape, a->q), tape_gradient(tape, a->k),
+		tape_gradient(tape, a->v), gradient_beta(a->q), gradient_beta(a->k), gradient_beta(a->v) };
+	float *scratch = tape_take(tape, 2 * BLOCK, a->longest);
 	float *probabilities = a->probabilities + probabilities_size(a);
 	for (int64_t s = a->sequences - 1; s >= 0; s--)
 		for (int head = a->heads - 1; head >= 0; head--) {
 			struct head h = head_of(tape, a, s, head);
-			head_backward(a, &h, &probabilities, scratch, beta);
+			head_backward(a, &h, &probabilities, scratch, &g);
 		}
+	tape_give(tape, scratch, 2 * BLOCK, a->longest);
 }
 
 struct array *causal_attention(struct tape *tape, struct array *q, struct array *k, struct array *v, int heads,
@@ -137,13 +145,13 @@ struct array *causal_attention(struct tape *tape, struct array *q, struct array 
 {
 	struct attention a = { .operation.backward = attention_backward, .q = q, .k = k, .v = v, .heads = heads,
 		.indptr = indptr, .sequences = sequences, .dropout = dropout, .mask = tape_mask(tape) };
-	bool gradient = q->gradient && k->gradient && v->gradient;
+	bool gradient = q->wanted && k->wanted && v->wanted;
 	a.out = tape_array(tape, q->rows, q->columns, gradient);
 	for (int64_t s = 0; s < sequences; s++)
 		if (indptr[s + 1] - indptr[s] > a.longest)
 			a.longest = indptr[s + 1] - indptr[s];
-	bool keep = a.out->gradient;
-	float *scratch = arena_take(&tape->arena, BLOCK, a.longest, sizeof *scratch);
+	bool keep = a.out->wanted;
+	float *scratch = tape_take(tape, BLOCK, a.longest);
 	a.probabilities = keep ? arena_take(&tape->arena, 1, probabilities_size(&a), sizeof *scratch) : scratch;
 	float *probabilities = a.probabilities;
 	for (int64_t s = 0; s < sequences; s++)
@@ -151,6 +159,7 @@ struct array *causal_attention(struct tape *tape, struct array *q, struct array 
 			struct head h = head_of(tape, &a, s, head);
 			head_forward(&a, &h, &probabilities, scratch, keep);
 		}
+	tape_give(tape, scratch, BLOCK, a.longest);
 	if (keep)
 		tape_record(tape, &a, sizeof a);
 	return a.out;

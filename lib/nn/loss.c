@@ -37,11 +37,16 @@ static struct positions positions_of(struct tape *tape, const int32_t *target, i
 	return positions;
 }
 
-static void start_gradient(struct array *array)
+/* What the loss adds to, zeroed where nothing has; NULL where none is wanted. */
+static float *start_gradient(struct tape *tape, struct array *array)
 {
-	if (array->gradient && !gradient_beta(array))
+	if (!array->wanted)
+		return NULL;
+	float *gradient = tape_gradient(tape, array);
+	if (!gradient_beta(array))
 		for (int64_t r = 0; r < array->rows; r++)
-			memset(array->gradient + r * array->stride, 0, (size_t)array->columns * sizeof *array->gradient);
+			memset(gradient + r * array->stride, 0, (size_t)array->columns * sizeof *gradient);
+	return gradient;
 }
 
 static void scale_rows(float *rows, const float *factor, int64_t n, int64_t d)
@@ -59,6 +64,7 @@ static void scale_rows(float *rows, const float *factor, int64_t n, int64_t d)
  */
 struct block {
 	struct array *hidden, *items;
+	float *dhidden, *ditems;   /* their gradients; NULL where not wanted */
 	float scale;
 	int64_t n;                 /* positions */
 	const int32_t *row, *target;
@@ -72,10 +78,10 @@ static void targets_backward(const struct block *b)
 	int64_t d = b->items->columns;
 	for (int64_t r = 0; r < b->n; r++) {
 		const float *next = b->items->value + b->target[r] * b->items->stride;
-		if (b->hidden->gradient)
-			vec_axpy(-b->scale, next, b->hidden->gradient + b->row[r] * b->hidden->stride, d);
-		if (b->items->gradient)
-			vec_axpy(-b->scale, b->h + r * d, b->items->gradient + b->target[r] * b->items->stride, d);
+		if (b->dhidden)
+			vec_axpy(-b->scale, next, b->dhidden + b->row[r] * b->hidden->stride, d);
+		if (b->ditems)
+			vec_axpy(-b->scale, b->h + r * d, b->ditems + b->target[r] * b->items->stride, d);
 	}
 }
 
@@ -91,14 +97,14 @@ static double block_by_gemm(const struct block *b)
 		b->factor[r] = b->scale / sum;
 	}
 	targets_backward(b);
-	if (b->hidden->gradient) {
+	if (b->dhidden) {
 		gemm(false, false, b->n, d, n_items, 1, b->p, n_items, b->items->value, b->items->stride, 0, b->dh, d);
 		for (int64_t r = 0; r < b->n; r++)
-			vec_axpy(b->factor[r], b->dh + r * d, b->hidden->gradient + b->row[r] * b->hidden->stride, d);
+			vec_axpy(b->factor[r], b->dh + r * d, b->dhidden + b->row[r] * b->hidden->stride, d);
 	}
-	if (b->items->gradient) {
+	if (b->ditems) {
 		scale_rows(b->h, b->factor, b->n, d);
-		gemm(true, false, n_items, d, b->n, 1, b->p, n_items, b->h, d, 1, b->items->gradient, b->items->stride);
+		gemm(true, false, n_items, d, b->n, 1, b->p, n_items, b->h, d, 1, b->ditems, b->items->stride);
 	}
 	return loss;
 }
@@ -146,7 +152,7 @@ static void lanes_forward(const struct block *b, struct lanes *l)
 		kernel_product(n, l->count, d, e, stride, 1, l->ht, l->count, p, l->count, false);
 		vec_exp_lanes(p, n, l->count, l->max, l->sum, rescale);
 		memcpy(l->shift + from / TILE * l->count, l->max, (size_t)l->count * sizeof *l->shift);
-		if (!b->hidden->gradient)
+		if (!b->dhidden)
 			continue;
 		vec_scale_rows(l->dht, d, l->count, rescale);
 		kernel_product(d, l->count, n, e, 1, stride, p, l->count, l->dht, l->count, true);
@@ -156,13 +162,13 @@ static void lanes_forward(const struct block *b, struct lanes *l)
 static void lanes_backward(const struct block *b, const struct lanes *l)
 {
 	int64_t d = b->items->columns, n_items = b->items->rows, stride = b->items->stride;
-	for (int64_t r = 0; b->hidden->gradient && r < b->n; r++)
+	for (int64_t r = 0; b->dhidden && r < b->n; r++)
 		for (int64_t i = 0; i < d; i++)
-			b->hidden->gradient[b->row[r] * b->hidden->stride + i] += b->factor[r] * l->dht[i * l->count + r];
-	for (int64_t from = 0; b->items->gradient && from < n_items; from += TILE) {
+			b->dhidden[b->row[r] * b->hidden->stride + i] += b->factor[r] * l->dht[i * l->count + r];
+	for (int64_t from = 0; b->ditems && from < n_items; from += TILE) {
 		int64_t n = n_items - from < TILE ? n_items - from : TILE;
 		vec_reweigh(b->h, b->dh, b->n, d, b->factor, l->shift + from / TILE * l->count, l->max);
-		kernel_product(n, d, b->n, b->p + from * l->count, l->count, 1, b->dh, d, b->items->gradient + from * stride,
+		kernel_product(n, d, b->n, b->p + from * l->count, l->count, 1, b->dh, d, b->ditems + from * stride,
 			stride, true);
 	}
 }
@@ -191,13 +197,12 @@ double full_cross_entropy(struct tape *tape, struct array *hidden, struct array 
 {
 	int64_t d = items->columns;
 	struct positions positions = positions_of(tape, target, hidden->rows);
-	start_gradient(hidden);
-	start_gradient(items);
+	float *dhidden = start_gradient(tape, hidden), *ditems = start_gradient(tape, items);
 	int64_t size = MAX_LANES;
 	while (size > KERNEL_LANE && size * items->rows * 4 > BLOCK_BYTES)
 		size /= 2;
 	float *h = gather(tape, hidden, positions.row, positions.n);
-	struct block block = { .hidden = hidden, .items = items, .scale = scale,
+	struct block block = { .hidden = hidden, .items = items, .dhidden = dhidden, .ditems = ditems, .scale = scale,
 		.p = arena_take(&tape->arena, size, items->rows, sizeof *block.p),
 		.dh = arena_take(&tape->arena, size, d, sizeof *block.dh),
 		.factor = arena_take(&tape->arena, size, 1, sizeof *block.factor) };
@@ -218,8 +223,7 @@ double sampled_cross_entropy(struct tape *tape, struct array *hidden, int64_t fi
 {
 	int64_t d = items->columns;
 	struct positions positions = positions_of(tape, target, n);
-	start_gradient(hidden);
-	start_gradient(items);
+	float *dhidden = start_gradient(tape, hidden), *ditems = start_gradient(tape, items);
 	if (!n_negatives) /* the sequence holds every item: the softmax over the target alone */
 		return 0;
 	for (int64_t i = 0; i < positions.n; i++)
@@ -241,21 +245,21 @@ double sampled_cross_entropy(struct tape *tape, struct array *hidden, int64_t fi
 		loss += log(all) + top - (double)of_target;
 		factor[r] = (float)(scale * exp((double)max - top) / all);
 		float of_positive = (float)(scale * (exp((double)of_target - top) / all - 1));
-		if (hidden->gradient)
-			vec_axpy(of_positive, next, hidden->gradient + positions.row[r] * hidden->stride, d);
-		if (items->gradient)
-			vec_axpy(of_positive, h + r * d, items->gradient + positions.target[r] * items->stride, d);
+		if (dhidden)
+			vec_axpy(of_positive, next, dhidden + positions.row[r] * hidden->stride, d);
+		if (ditems)
+			vec_axpy(of_positive, h + r * d, ditems + positions.target[r] * items->stride, d);
 	}
-	if (hidden->gradient) {
+	if (dhidden) {
 		gemm(false, false, positions.n, d, n_negatives, 1, logits, n_negatives, e, d, 0, dh, d);
 		for (int64_t r = 0; r < positions.n; r++)
-			vec_axpy(factor[r], dh + r * d, hidden->gradient + positions.row[r] * hidden->stride, d);
+			vec_axpy(factor[r], dh + r * d, dhidden + positions.row[r] * hidden->stride, d);
 	}
-	if (items->gradient) {
+	if (ditems) {
 		scale_rows(h, factor, positions.n, d);
 		gemm(true, false, n_negatives, d, positions.n, 1, logits, n_negatives, h, d, 0, e, d);
 		for (int64_t j = 0; j < n_negatives; j++)
-			vec_axpy(1, e + j * d, items->gradient + negative[j] * items->stride, d);
+			vec_axpy(1, e + j * d, ditems + negative[j] * items->stride, d);
 	}
 	return loss;
 }
@@ -272,35 +276,35 @@ static double sigmoid(double x)
 }
 
 /* Adds factor x the gradient of the score h . e to both. */
-static void score_backward(struct array *hidden, int64_t row, struct array *items, int64_t item, double factor)
+static void score_backward(struct tape *tape, struct array *hidden, int64_t row, struct array *items, int64_t item,
+	double factor)
 {
-	if (hidden->gradient)
-		vec_axpy((float)factor, items->value + item * items->stride, hidden->gradient + row * hidden->stride,
+	if (hidden->wanted)
+		vec_axpy((float)factor, items->value + item * items->stride, tape_gradient(tape, hidden) + row * hidden->stride,
 			items->columns);
-	if (items->gradient)
-		vec_axpy((float)factor, hidden->value + row * hidden->stride, items->gradient + item * items->stride,
+	if (items->wanted)
+		vec_axpy((float)factor, hidden->value + row * hidden->stride, tape_gradient(tape, items) + item * items->stride,
 			items->columns);
 }
 
 double binary_cross_entropy(struct tape *tape, struct array *hidden, struct array *items, const int32_t *target,
 	const int32_t *negative, int64_t n_negatives, double beta, double weight, float scale)
 {
-	(void)tape;
 	double loss = 0;
-	start_gradient(hidden);
-	start_gradient(items);
+	start_gradient(tape, hidden);
+	start_gradient(tape, items);
 	for (int64_t t = 0; t < hidden->rows; t++) {
 		if (target[t] < 0)
 			continue;
 		const float *h = hidden->value + t * hidden->stride;
 		double score = vec_dot(h, items->value + target[t] * items->stride, items->columns);
 		loss += weight * beta * softplus(-score);
-		score_backward(hidden, t, items, target[t], -scale * weight * beta * sigmoid(-score));
+		score_backward(tape, hidden, t, items, target[t], -scale * weight * beta * sigmoid(-score));
 		for (int64_t j = 0; j < n_negatives; j++) {
 			int64_t item = negative[t * n_negatives + j];
 			score = vec_dot(h, items->value + item * items->stride, items->columns);
 			loss += weight * softplus(score);
-			score_backward(hidden, t, items, item, scale * weight * sigmoid(score));
+			score_backward(tape, hidden, t, items, item, scale * weight * sigmoid(score));
 		}
 	}
 	return loss;

@@ -29,13 +29,13 @@ static void embedding_backward(struct tape *tape, struct operation *operation)
 {
 	struct embedding *e = (struct embedding *)operation;
 	int64_t d = e->out->columns;
-	drop(tape, e->out->gradient, e->out, e->dropout, e->mask);
-	for (int64_t t = 0; t < e->out->rows; t++) {
-		const float *gradient = e->out->gradient + t * d;
-		if (e->table->gradient)
-			vec_axpy(e->scale, gradient, e->table->gradient + e->id[t] * e->table->stride, d);
-		if (e->positions && e->positions->gradient)
-			vec_axpy(1, gradient, e->positions->gradient + e->position[t] * e->positions->stride, d);
+	float *gradient = tape_gradient(tape, e->out);
+	drop(tape, gradient, e->out, e->dropout, e->mask);
+	for (int64_t t = 0; t < e->out->rows; t++, gradient += d) {
+		if (e->table->wanted)
+			vec_axpy(e->scale, gradient, tape_gradient(tape, e->table) + e->id[t] * e->table->stride, d);
+		if (e->positions && e->positions->wanted)
+			vec_axpy(1, gradient, tape_gradient(tape, e->positions) + e->position[t] * e->positions->stride, d);
 	}
 }
 
@@ -43,7 +43,7 @@ struct array *embedding(struct tape *tape, struct array *table, const int32_t *i
 	struct array *positions, const int32_t *position, float dropout)
 {
 	int64_t d = table->columns;
-	struct array *out = tape_array(tape, n, d, table->gradient || (positions && positions->gradient));
+	struct array *out = tape_array(tape, n, d, table->wanted || (positions && positions->wanted));
 	for (int64_t t = 0; t < n; t++) {
 		const float *item = table->value + id[t] * table->stride;
 		float *row = out->value + t * d;
@@ -54,7 +54,7 @@ struct array *embedding(struct tape *tape, struct array *table, const int32_t *i
 	}
 	uint64_t mask = tape_mask(tape);
 	drop(tape, out->value, out, dropout, mask);
-	if (out->gradient)
+	if (out->wanted)
 		RECORD(tape, struct embedding, embedding_backward, .table = table, .positions = positions, .out = out,
 			.id = id, .position = position, .scale = scale, .dropout = dropout, .mask = mask);
 	return out;
@@ -76,26 +76,27 @@ static void linear_backward(struct tape *tape, struct operation *operation)
 	struct linear *l = (struct linear *)operation;
 	struct array *x = l->x, *weight = l->weight, *out = l->out;
 	int64_t n = out->rows, width = out->columns;
-	drop(tape, out->gradient, out, l->dropout, l->mask);
+	float *gradient = tape_gradient(tape, out);
+	drop(tape, gradient, out, l->dropout, l->mask);
 	if (l->activation == ACT_RELU)
-		vec_relu_backward(out->value, out->gradient, n * width);
+		vec_relu_backward(out->value, gradient, n * width);
 	else if (l->activation == ACT_GELU)
-		vec_gelu_backward(l->before, out->gradient, n * width);
-	if (weight->gradient)
-		gemm(true, false, width, x->columns, n, 1, out->gradient, width, x->value, x->stride,
-			gradient_beta(weight), weight->gradient, weight->stride);
-	if (l->bias && l->bias->gradient)
-		vec_sum_rows(out->gradient, n, width, width, l->bias->gradient);
-	if (x->gradient)
-		gemm(false, false, n, x->columns, width, 1, out->gradient, width, weight->value, weight->stride,
-			gradient_beta(x), x->gradient, x->stride);
+		vec_gelu_backward(l->before, gradient, n * width);
+	if (weight->wanted)
+		gemm(true, false, width, x->columns, n, 1, gradient, width, x->value, x->stride, gradient_beta(weight),
+			tape_gradient(tape, weight), weight->stride);
+	if (l->bias && l->bias->wanted)
+		vec_sum_rows(gradient, n, width, width, tape_gradient(tape, l->bias));
+	if (x->wanted)
+		gemm(false, false, n, x->columns, width, 1, gradient, width, weight->value, weight->stride, gradient_beta(x),
+			tape_gradient(tape, x), x->stride);
 }
 
 struct array *linear(struct tape *tape, struct array *x, struct array *weight, struct array *bias,
 	enum activation activation, float dropout)
 {
 	int64_t n = x->rows, width = weight->rows;
-	struct array *out = tape_array(tape, n, width, x->gradient || weight->gradient || (bias && bias->gradient));
+	struct array *out = tape_array(tape, n, width, x->wanted || weight->wanted || (bias && bias->wanted));
 	float *before = out->value;
 	if (activation == ACT_GELU)
 		before = arena_take(&tape->arena, n, width, sizeof *before);
@@ -108,7 +109,7 @@ struct array *linear(struct tape *tape, struct array *x, struct array *weight, s
 		vec_gelu(before, out->value, n * width);
 	uint64_t mask = tape_mask(tape);
 	drop(tape, out->value, out, dropout, mask);
-	if (out->gradient)
+	if (out->wanted)
 		RECORD(tape, struct linear, linear_backward, .x = x, .weight = weight, .bias = bias, .out = out,
 			.before = before, .activation = activation, .dropout = dropout, .mask = mask);
 	return out;
@@ -122,9 +123,9 @@ struct norm {
 	float *moments; /* mean and 1 / deviation of each row */
 };
 
-static void add_gradient(struct array *array, int64_t row, const float *gradient, float beta)
+static void add_gradient(struct tape *tape, struct array *array, int64_t row, const float *gradient, float beta)
 {
-	float *to = array->gradient + row * array->stride;
+	float *to = tape_gradient(tape, array) + row * array->stride;
 	if (beta)
 		vec_axpy(1, gradient, to, array->columns);
 	else
@@ -135,25 +136,28 @@ static void norm_backward(struct tape *tape, struct operation *operation)
 {
 	struct norm *o = (struct norm *)operation;
 	int64_t d = o->out->columns;
-	float *gradient = arena_take(&tape->arena, 1, d, sizeof *gradient);
-	float x_beta = o->x->gradient ? gradient_beta(o->x) : 0;
-	float update_beta = o->update && o->update->gradient ? gradient_beta(o->update) : 0;
+	float *dx = tape_take(tape, 1, d), *dout = tape_gradient(tape, o->out);
+	float *dsum = o->update && o->sum->touched ? tape_gradient(tape, o->sum) : NULL;
+	float *dweight = o->weight->wanted ? tape_gradient(tape, o->weight) : NULL;
+	float *dbias = o->bias->wanted ? tape_gradient(tape, o->bias) : NULL;
+	float x_beta = o->x->wanted ? gradient_beta(o->x) : 0;
+	float update_beta = o->update && o->update->wanted ? gradient_beta(o->update) : 0;
 	for (int64_t r = 0; r < o->out->rows; r++) {
-		const float *dsum = o->update && o->sum->touched ? o->sum->gradient + r * d : NULL;
-		vec_norm_backward(o->sum->value + r * o->sum->stride, o->out->gradient + r * d, o->weight->value, dsum,
-			gradient, o->weight->gradient, o->bias->gradient, d, o->moments + 2 * r);
-		if (o->x->gradient)
-			add_gradient(o->x, r, gradient, x_beta);
-		if (o->update && o->update->gradient)
-			add_gradient(o->update, r, gradient, update_beta);
+		vec_norm_backward(o->sum->value + r * o->sum->stride, dout + r * d, o->weight->value,
+			dsum ? dsum + r * d : NULL, dx, dweight, dbias, d, o->moments + 2 * r);
+		if (o->x->wanted)
+			add_gradient(tape, o->x, r, dx, x_beta);
+		if (o->update && o->update->wanted)
+			add_gradient(tape, o->update, r, dx, update_beta);
 	}
+	tape_give(tape, dx, 1, d);
 }
 
 struct array *residual_norm(struct tape *tape, struct array *x, struct array *update, struct array *weight,
 	struct array *bias, float epsilon, struct array **sum)
 {
 	int64_t n = x->rows, d = x->columns;
-	bool gradient = x->gradient || weight->gradient || (update && update->gradient);
+	bool gradient = x->wanted || weight->wanted || (update && update->wanted);
 	struct array *out = tape_array(tape, n, d, gradient);
 	struct array *added = update ? tape_array(tape, n, d, gradient) : x;
 	float *moments = arena_take(&tape->arena, n, 2, sizeof *moments);
@@ -161,7 +165,7 @@ struct array *residual_norm(struct tape *tape, struct array *x, struct array *up
 		vec_norm(x->value + r * x->stride, update ? update->value + r * update->stride : NULL,
 			added->value + r * added->stride, out->value + r * d, weight->value, bias->value, epsilon, d,
 			moments + 2 * r);
-	if (out->gradient)
+	if (out->wanted)
 		RECORD(tape, struct norm, norm_backward, .x = x, .update = update, .weight = weight, .bias = bias,
 			.sum = added, .out = out, .moments = moments);
 	if (sum)

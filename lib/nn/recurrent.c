@@ -112,26 +112,28 @@ static void gru_backward(struct tape *tape, struct operation *operation)
 	int64_t h = g->out->columns, n = g->steps.count, in = g->x->columns;
 	if (!n)
 		return;
-	float *dstate = arena_take(&tape->arena, n, h, sizeof *dstate);
-	float *dinput = arena_take(&tape->arena, n, 3 * h, sizeof *dinput);
-	float *drecurrent = arena_take(&tape->arena, n, 3 * h, sizeof *drecurrent);
-	gather(&g->steps, g->out->gradient, h, dstate, h);
+	float *dstate = tape_take(tape, n, h), *dinput = tape_take(tape, n, 3 * h);
+	float *drecurrent = tape_take(tape, n, 3 * h);
+	gather(&g->steps, tape_gradient(tape, g->out), h, dstate, h);
 	steps_backward(g, dstate, dinput, drecurrent);
-	if (g->weight_hh->gradient) {
+	if (g->weight_hh->wanted) {
 		int64_t later = previous_states(g, dstate);
 		gemm(true, false, 3 * h, h, later, 1, drecurrent + (n - later) * 3 * h, 3 * h, dstate, h, 1,
-			g->weight_hh->gradient, h);
+			tape_gradient(tape, g->weight_hh), h);
 	}
-	if (g->weight_ih->gradient)
-		gemm(true, false, 3 * h, in, n, 1, dinput, 3 * h, g->input, in, 1, g->weight_ih->gradient, in);
-	if (g->bias_ih && g->bias_ih->gradient)
-		vec_sum_rows(dinput, n, 3 * h, 3 * h, g->bias_ih->gradient);
-	if (g->bias_hh && g->bias_hh->gradient)
-		vec_sum_rows(drecurrent, n, 3 * h, 3 * h, g->bias_hh->gradient);
-	if (g->x->gradient) {
+	if (g->weight_ih->wanted)
+		gemm(true, false, 3 * h, in, n, 1, dinput, 3 * h, g->input, in, 1, tape_gradient(tape, g->weight_ih), in);
+	if (g->bias_ih && g->bias_ih->wanted)
+		vec_sum_rows(dinput, n, 3 * h, 3 * h, tape_gradient(tape, g->bias_ih));
+	if (g->bias_hh && g->bias_hh->wanted)
+		vec_sum_rows(drecurrent, n, 3 * h, 3 * h, tape_gradient(tape, g->bias_hh));
+	if (g->x->wanted) {
 		gemm(false, false, n, in, 3 * h, 1, dinput, 3 * h, g->weight_ih->value, in, 0, g->input, in);
-		scatter(&g->steps, g->input, g->x, g->x->gradient, gradient_beta(g->x));
+		scatter(&g->steps, g->input, g->x, tape_gradient(tape, g->x), gradient_beta(g->x));
 	}
+	tape_give(tape, dstate, n, h);
+	tape_give(tape, dinput, n, 3 * h);
+	tape_give(tape, drecurrent, n, 3 * h);
 }
 
 static void steps_forward(const struct gru *g)
@@ -158,7 +160,7 @@ struct array *gru_layer(struct tape *tape, struct array *x, struct array *weight
 	int64_t n = x->rows, in = x->columns, h = weight_hh->columns;
 	struct gru g = { .operation.backward = gru_backward, .x = x, .weight_ih = weight_ih, .weight_hh = weight_hh,
 		.bias_ih = bias_ih, .bias_hh = bias_hh, .steps = steps_of(tape, indptr, sequences) };
-	g.out = tape_array(tape, n, h, x->gradient || weight_ih->gradient || weight_hh->gradient);
+	g.out = tape_array(tape, n, h, x->wanted || weight_ih->wanted || weight_hh->wanted);
 	g.input = arena_take(&tape->arena, n, in, sizeof *g.input);
 	g.gates = arena_take(&tape->arena, n, 3 * h, sizeof *g.gates);
 	g.recurrent = arena_take(&tape->arena, n, 3 * h, sizeof *g.recurrent);
@@ -169,7 +171,7 @@ struct array *gru_layer(struct tape *tape, struct array *x, struct array *weight
 		vec_add_rows(g.gates, n, 3 * h, 3 * h, bias_ih->value);
 	steps_forward(&g);
 	scatter(&g.steps, g.state, g.out, g.out->value, false);
-	if (g.out->gradient)
+	if (g.out->wanted)
 		tape_record(tape, &g, sizeof g);
 	return g.out;
 }

@@ -2,9 +2,17 @@
 
 #include <string.h>
 
+/* Written into the memory itself. */
+struct spare {
+	struct spare *next;
+	int64_t count; /* floats */
+};
+
 void tape_begin(struct tape *tape, float *gradients, uint64_t key, int64_t first_row)
 {
 	arena_reset(&tape->arena);
+	tape->spare = NULL;
+	tape->made = NULL;
 	tape->last = NULL;
 	tape->training = gradients != NULL;
 	tape->gradients = gradients;
@@ -13,10 +21,50 @@ void tape_begin(struct tape *tape, float *gradients, uint64_t key, int64_t first
 	tape->first_row = first_row;
 }
 
+float *tape_take(struct tape *tape, int64_t rows, int64_t columns)
+{
+	for (struct spare **spare = &tape->spare; *spare; spare = &(*spare)->next)
+		if ((*spare)->count == rows * columns) {
+			float *memory = (float *)*spare;
+			*spare = (*spare)->next;
+			return memory;
+		}
+	return arena_take(&tape->arena, rows, columns, sizeof(float));
+}
+
+void tape_give(struct tape *tape, float *memory, int64_t rows, int64_t columns)
+{
+	if (!rows || !columns)
+		return;
+	struct spare *spare = (struct spare *)(void *)memory; /* the arena's pieces are of 64 bytes at least */
+	*spare = (struct spare){ tape->spare, rows * columns };
+	tape->spare = spare;
+}
+
+static bool any_gradient(const struct array *array)
+{
+	while (array && !array->gradient)
+		array = array->before;
+	return array;
+}
+
+static void give_gradients(struct tape *tape, struct array *array)
+{
+	for (; array; array = array->before)
+		if (array->gradient) {
+			tape_give(tape, array->gradient, array->rows, array->stride);
+			array->gradient = NULL;
+		}
+}
+
 void tape_backward(struct tape *tape)
 {
-	for (struct operation *operation = tape->last; operation; operation = operation->before)
+	for (struct operation *operation = tape->last; operation; operation = operation->before) {
+		if (operation->made && !any_gradient(operation->made))
+			continue;
 		operation->backward(tape, operation);
+		give_gradients(tape, operation->made);
+	}
 }
 
 void tape_free(struct tape *tape)
@@ -34,9 +82,18 @@ static struct array *new_array(struct tape *tape, int64_t rows, int64_t columns,
 struct array *tape_array(struct tape *tape, int64_t rows, int64_t columns, bool gradient)
 {
 	struct array *array = new_array(tape, rows, columns, columns);
-	array->value = arena_take(&tape->arena, rows, columns, sizeof *array->value);
-	if (gradient && tape->training)
-		array->gradient = arena_take(&tape->arena, rows, columns, sizeof *array->gradient);
+	array->value = tape_take(tape, rows, columns);
+	array->wanted = gradient && tape->training;
+	array->before = tape->made;
+	tape->made = array;
+	return array;
+}
+
+struct array *tape_input(struct tape *tape, int64_t rows, int64_t columns)
+{
+	struct array *array = new_array(tape, rows, columns, columns);
+	array->value = tape_take(tape, rows, columns);
+	array->wanted = tape->training;
 	return array;
 }
 
@@ -46,7 +103,8 @@ struct array *tape_param(struct tape *tape, const struct param *first, const str
 	int64_t columns = first->n_dims == 1 ? count : first->columns;
 	struct array *array = new_array(tape, count / columns, columns, columns);
 	array->value = first->value;
-	if (tape->training && !first->frozen)
+	array->wanted = tape->training && !first->frozen;
+	if (array->wanted)
 		array->gradient = tape->gradients + first->offset;
 	array->touched = true;
 	return array;
@@ -56,8 +114,8 @@ struct array *tape_columns(struct tape *tape, struct array *array, int64_t first
 {
 	struct array *view = new_array(tape, array->rows, count, array->stride);
 	view->value = array->value + first;
-	if (array->gradient)
-		view->gradient = array->gradient + first;
+	view->wanted = array->wanted;
+	view->owner = array->owner ? array->owner : array;
 	return view;
 }
 
@@ -65,7 +123,17 @@ void tape_record(struct tape *tape, const void *operation, size_t size)
 {
 	struct operation *copy = memcpy(arena_take(&tape->arena, 1, 1, size), operation, size);
 	copy->before = tape->last;
+	copy->made = tape->made;
 	tape->last = copy;
+	tape->made = NULL;
+}
+
+float *tape_gradient(struct tape *tape, struct array *array)
+{
+	struct array *owner = array->owner ? array->owner : array;
+	if (!owner->gradient)
+		owner->gradient = tape_take(tape, owner->rows, owner->stride);
+	return owner->gradient + (array->value - owner->value);
 }
 
 uint64_t tape_mask(struct tape *tape)

@@ -15,6 +15,8 @@
 
 struct tape {
 	struct arena arena;
+	struct spare *spare;    /* memory of the arena given back */
+	struct array *made;     /* since the last operation was recorded */
 	struct operation *last; /* of those recorded */
 	bool training;          /* record, keep gradients, drop out */
 	uint64_t key;           /* of this batch's dropout masks */
@@ -29,11 +31,13 @@ void tape_begin(struct tape *tape, float *gradients, uint64_t key, int64_t first
 void tape_backward(struct tape *tape);
 void tape_free(struct tape *tape);
 
-/* A new array, uninitialised; with room for a gradient if wanted and training. */
+/* A new array, uninitialised: the output of the operation recorded next. gradient: wanted if training. */
 struct array *tape_array(struct tape *tape, int64_t rows, int64_t columns, bool gradient);
+/* A new array that no operation makes. If training its gradient is wanted, and stays after tape_backward. */
+struct array *tape_input(struct tape *tape, int64_t rows, int64_t columns);
 /* A parameter, or adjacent ones with the same number of columns (or all vectors) from first to last, as one array. */
 struct array *tape_param(struct tape *tape, const struct param *first, const struct param *last);
-/* Columns [first, first + count). */
+/* Columns [first, first + count). Gradients come through an array's views or itself, not both; views cover all of it. */
 struct array *tape_columns(struct tape *tape, struct array *array, int64_t first, int64_t count);
 
 /*
@@ -43,13 +47,25 @@ struct array *tape_columns(struct tape *tape, struct array *array, int64_t first
 struct operation {
 	void (*backward)(struct tape *tape, struct operation *operation);
 	struct operation *before;
+	struct array *made; /* its outputs; without a gradient in any of them its backward pass is left out */
 };
 void tape_record(struct tape *tape, const void *operation, size_t size);
 #define RECORD(tape, type, function, ...) \
 	tape_record(tape, &(type){ .operation = { .backward = (function) }, __VA_ARGS__ }, sizeof(type))
 /* The key of the next dropout mask. */
 uint64_t tape_mask(struct tape *tape);
-/* For backward passes: whether to add to the gradient (1) or to set it (0, the first time); marks it touched. */
+
+/*
+ * For losses and backward passes. The gradient of an array, laid out like its value, uninitialised until touched. Its
+ * memory is taken at the first call and given back after the backward pass of the operation that made the array: what
+ * exists at a time is little more than one layer's.
+ */
+float *tape_gradient(struct tape *tape, struct array *array);
+/* Whether to add to the gradient (1) or to set it (0, the first time); marks it touched. */
 float gradient_beta(struct array *array);
+
+/* Floats until they are given back, or the tape is begun anew; those given back serve the next of the same size. */
+float *tape_take(struct tape *tape, int64_t rows, int64_t columns);
+void tape_give(struct tape *tape, float *memory, int64_t rows, int64_t columns);
 
 #endif

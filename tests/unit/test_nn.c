@@ -369,9 +369,10 @@ static double weigh(build *forward, struct params *params, float *gradient)
 	struct rng rng;
 	rng_seed(&rng, 5);
 	double sum = 0;
+	float *dout = tape_gradient(&tape, out);
 	for (int64_t i = 0; i < out->rows * out->columns; i++) {
-		out->gradient[i] = (float)rng_normal(&rng);
-		sum += (double)out->gradient[i] * (double)out->value[i];
+		dout[i] = (float)rng_normal(&rng);
+		sum += (double)dout[i] * (double)out->value[i];
 	}
 	out->touched = true;
 	if (gradient)
@@ -633,6 +634,40 @@ static void test_not_finite_is_fatal(void **state)
 	assert_non_null(strstr(line, "parameter "));
 }
 
+/* However deep, gradients of little more than one layer exist at a time; that of an input stays. */
+static void test_gradient_memory(void **state)
+{
+	(void)state;
+	enum { ROWS = 50, COLUMNS = 16, BYTES = ROWS * COLUMNS * 4, DEEP = 40 };
+	struct params params = {0};
+	params_add(&params, COLUMNS, COLUMNS, true, "weight");
+	params_allocate(&params);
+	for (int i = 0; i < COLUMNS; i++)
+		params.value[i * COLUMNS + i] = 2;
+	float none;
+	struct tape tape = {0};
+	tape_begin(&tape, &none, 1, 0);
+	struct array *weight = tape_param(&tape, params.list[0], params.list[0]), *input = tape_input(&tape, ROWS, COLUMNS);
+	struct array *x = input, *unused = NULL;
+	memset(input->value, 0, BYTES);
+	for (int i = 0; i < DEEP; i++) {
+		x = linear(&tape, x, weight, NULL, ACT_NONE, 0);
+		unused = linear(&tape, x, weight, NULL, ACT_NONE, 0);
+	}
+	float *gradient = tape_gradient(&tape, x);
+	for (int i = 0; i < ROWS * COLUMNS; i++)
+		gradient[i] = (float)i;
+	gradient_beta(x);
+	size_t before = tape.arena.total;
+	tape_backward(&tape);
+	assert_true(tape.arena.total - before <= 2 * BYTES);
+	assert_false(unused->touched);
+	for (int i = 0; i < ROWS * COLUMNS; i++)
+		assert_true(tape_gradient(&tape, input)[i] == ldexpf((float)i, DEEP));
+	tape_free(&tape);
+	params_free(&params);
+}
+
 static void test_dropout_share(void **state)
 {
 	(void)state;
@@ -676,6 +711,7 @@ int main(void)
 		cmocka_unit_test(test_schedules),
 		cmocka_unit_test(test_finite_differences),
 		cmocka_unit_test(test_full_cross_entropy),
+		cmocka_unit_test(test_gradient_memory),
 		cmocka_unit_test(test_same_seed_same_bytes),
 		cmocka_unit_test(test_any_number_of_workers),
 		cmocka_unit_test(test_learns),
