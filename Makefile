@@ -60,7 +60,7 @@ $(BUILD)/lib/nn/vec.o: override CFLAGS += -ffast-math -ffp-contract=fast
 
 BUILD_NEEDS := $(firstword $(CC))=gcc stdio.h=libc6-dev pkg-config=pkg-config zstd.h=libzstd-dev csv.h=libcsv-dev \
 	jansson.h=libjansson-dev pcre2.h=libpcre2-dev cblas.h=libopenblas-openmp-dev zstd=zstd tar=tar \
-	$(if $(findstring clang,$(CC)),clang=clang omp.h=libomp-dev)
+	$(if $(findstring clang,$(CC)),clang=clang omp.h=libomp-dev sanitizer/allocator_interface.h=libclang-rt-dev)
 CHECK_NEEDS := bats=bats parallel=parallel cmocka.h=libcmocka-dev mandoc=mandoc shellcheck=shellcheck \
 	bsdtar=libarchive-tools python3=python3 python:numpy=python3-numpy nc=netcat-openbsd ssh=openssh-client \
 	/usr/sbin/sshd=openssh-server
@@ -106,8 +106,9 @@ bench: all $(BENCHES)
 		RECPIPE_BIN=$(CURDIR)/$(BUILD)/bin RECPIPE_BENCH=$(CURDIR)/$(BUILD)/bench ./$$bench || exit; done
 
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+fuzz: CC := clang # which has its omp.h elsewhere
 fuzz:
-	$(call need,$(BUILD_NEEDS) clang=clang omp.h=libomp-dev)
+	$(call need,$(BUILD_NEEDS) clang=clang omp.h=libomp-dev sanitizer/allocator_interface.h=libclang-rt-dev)
 	@$(MAKE) --no-print-directory BUILD=build-fuzz CC=clang FLOORS="stream data" \
 		CFLAGS="-O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined" \
 		$(FUZZERS:%=build-fuzz/%)
