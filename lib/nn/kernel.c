@@ -1,16 +1,15 @@
 #include "nn/kernel.h"
 
+#include <string.h>
+
+const char *kernel_name;
+
 #ifdef __x86_64__
 
 #include <immintrin.h>
 
-#define TARGET __attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,fma")))
-
-bool kernel_available(void)
-{
-	return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-		__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("fma");
-}
+#define AVX512 __attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,fma")))
+#define AVX2 __attribute__((target("avx2,fma")))
 
 struct operands {
 	const float *a;
@@ -23,7 +22,7 @@ struct operands {
 };
 
 /* rows x lanes of c in registers (6 x 4 of 32); both are constants where this is inlined. */
-TARGET static inline __attribute__((always_inline)) void tile(const struct operands *o, int rows, int lanes)
+AVX512 static inline __attribute__((always_inline)) void tile_avx512(const struct operands *o, int rows, int lanes)
 {
 	__m512 sum[6][4];
 	#pragma GCC unroll 6
@@ -53,15 +52,15 @@ TARGET static inline __attribute__((always_inline)) void tile(const struct opera
 			_mm512_storeu_ps(o->c + i * o->stride_c + j * KERNEL_LANE, sum[i][j]);
 }
 
-TARGET static inline __attribute__((always_inline)) void columns(struct operands o, int64_t m, int lanes)
+AVX512 static inline __attribute__((always_inline)) void columns_avx512(struct operands o, int64_t m, int lanes)
 {
 	while (m > 0) {
 		int rows = m >= 6 ? 6 : m >= 4 ? 4 : m >= 2 ? 2 : 1;
 		switch (rows) {
-		case 6: tile(&o, 6, lanes); break;
-		case 4: tile(&o, 4, lanes); break;
-		case 2: tile(&o, 2, lanes); break;
-		default: tile(&o, 1, lanes);
+		case 6: tile_avx512(&o, 6, lanes); break;
+		case 4: tile_avx512(&o, 4, lanes); break;
+		case 2: tile_avx512(&o, 2, lanes); break;
+		default: tile_avx512(&o, 1, lanes);
 		}
 		o.a += rows * o.step_i;
 		o.c += rows * o.stride_c;
@@ -69,18 +68,108 @@ TARGET static inline __attribute__((always_inline)) void columns(struct operands
 	}
 }
 
-TARGET void kernel_product(int64_t m, int64_t n, int64_t k, const float *a, int64_t step_i, int64_t step_k,
-	const float *b, int64_t stride_b, float *c, int64_t stride_c, bool add)
+AVX512 static void product_avx512(struct operands o, int64_t m, int64_t n)
 {
-	for (int64_t j = 0; j < n; j += 4 * KERNEL_LANE) {
-		struct operands o = { a, step_i, step_k, b + j, stride_b, c + j, stride_c, k, add };
-		switch ((n - j) / KERNEL_LANE) {
-		case 1: columns(o, m, 1); break;
-		case 2: columns(o, m, 2); break;
-		case 3: columns(o, m, 3); break;
-		default: columns(o, m, 4);
+	for (; n > 0; n -= 4 * KERNEL_LANE, o.b += 4 * KERNEL_LANE, o.c += 4 * KERNEL_LANE)
+		switch (n / KERNEL_LANE) {
+		case 1: columns_avx512(o, m, 1); break;
+		case 2: columns_avx512(o, m, 2); break;
+		case 3: columns_avx512(o, m, 3); break;
+		default: columns_avx512(o, m, 4);
+		}
+}
+
+/* rows x KERNEL_LANE of c in registers (6 x 2 of 16) */
+AVX2 static inline __attribute__((always_inline)) void tile_avx2(const struct operands *o, int rows)
+{
+	__m256 sum[6][2];
+	#pragma GCC unroll 6
+	for (int i = 0; i < rows; i++)
+		#pragma GCC unroll 2
+		for (int j = 0; j < 2; j++)
+			sum[i][j] = o->add ? _mm256_loadu_ps(o->c + i * o->stride_c + j * 8) : _mm256_setzero_ps();
+	const float *a = o->a, *b = o->b;
+	const int64_t step_i = o->step_i, step_k = o->step_k, stride_b = o->stride_b;
+	for (int64_t k = o->k; k > 0; k--, a += step_k, b += stride_b) {
+		const __m256 right[2] = { _mm256_loadu_ps(b), _mm256_loadu_ps(b + 8) };
+		#pragma GCC unroll 6
+		for (int i = 0; i < rows; i++) {
+			__m256 left = _mm256_broadcast_ss(a + i * step_i);
+			sum[i][0] = _mm256_fmadd_ps(left, right[0], sum[i][0]);
+			sum[i][1] = _mm256_fmadd_ps(left, right[1], sum[i][1]);
 		}
 	}
+	#pragma GCC unroll 6
+	for (int i = 0; i < rows; i++)
+		#pragma GCC unroll 2
+		for (int j = 0; j < 2; j++)
+			_mm256_storeu_ps(o->c + i * o->stride_c + j * 8, sum[i][j]);
+}
+
+AVX2 static inline __attribute__((always_inline)) void rows_avx2(struct operands o, int64_t n, int rows)
+{
+	for (; n > 0; n -= KERNEL_LANE, o.b += KERNEL_LANE, o.c += KERNEL_LANE)
+		tile_avx2(&o, rows);
+}
+
+/* So many rows of b stay in the first-level cache, whatever is between them. */
+#define AVX2_DEPTH 64
+
+AVX2 static void product_avx2(struct operands o, int64_t m, int64_t n)
+{
+	for (int64_t left = o.k; left > 0 || !o.add; left -= AVX2_DEPTH) {
+		struct operands part = o;
+		part.k = left < AVX2_DEPTH ? left : AVX2_DEPTH;
+		for (int64_t i = m, rows; i > 0; i -= rows, part.a += rows * o.step_i, part.c += rows * o.stride_c) {
+			rows = i >= 6 ? 6 : i >= 4 ? 4 : i >= 2 ? 2 : 1;
+			switch (rows) {
+			case 6: rows_avx2(part, n, 6); break;
+			case 4: rows_avx2(part, n, 4); break;
+			case 2: rows_avx2(part, n, 2); break;
+			default: rows_avx2(part, n, 1);
+			}
+		}
+		o.a += AVX2_DEPTH * o.step_k;
+		o.b += AVX2_DEPTH * o.stride_b;
+		o.add = true;
+	}
+}
+
+struct kernel {
+	const char *name;
+	void (*product)(struct operands o, int64_t m, int64_t n);
+};
+
+static const struct kernel kernels[] = { { "avx512", product_avx512 }, { "avx2", product_avx2 } };
+
+static bool processor_has(const struct kernel *kernel)
+{
+	if (!__builtin_cpu_supports("fma"))
+		return false;
+	if (kernel->product == product_avx2)
+		return __builtin_cpu_supports("avx2");
+	return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+		__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
+}
+
+static const struct kernel *choose(void)
+{
+	for (unsigned i = 0; i < sizeof kernels / sizeof *kernels; i++)
+		if ((!kernel_name || !strcmp(kernel_name, kernels[i].name)) && processor_has(&kernels[i]))
+			return &kernels[i];
+	return NULL;
+}
+
+bool kernel_available(void)
+{
+	return choose();
+}
+
+void kernel_product(int64_t m, int64_t n, int64_t k, const float *a, int64_t step_i, int64_t step_k, const float *b,
+	int64_t stride_b, float *c, int64_t stride_c, bool add)
+{
+	struct operands o = { a, step_i, step_k, b, stride_b, c, stride_c, k, add };
+	choose()->product(o, m, n);
 }
 
 #else

@@ -1,7 +1,7 @@
 /*
  * A product for operands that are too narrow, or used too seldom, to be worth packing: every element of `a` is
- * broadcast, `b` and `c` are read along their rows. With AVX-512 it reaches nine tenths of the processor's peak on a
- * catalog's scores, where OpenBLAS copies the whole catalog anew for each block of rows.
+ * broadcast, `b` and `c` are read along their rows. With AVX-512 or AVX2 it reaches nine tenths of the processor's peak
+ * on a catalog's scores, where OpenBLAS copies the whole catalog anew for each block of rows.
  */
 #ifndef RECPIPE_KERNEL_H
 #define RECPIPE_KERNEL_H
@@ -11,6 +11,8 @@
 
 #define KERNEL_LANE 16 /* columns come in multiples of it */
 
+/* The name of the one to use, "avx512" or "avx2"; NULL: the best that this processor has. For tests. */
+extern const char *kernel_name;
 /* Whether this processor has what it takes. */
 bool kernel_available(void);
 /*

@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "model/train.h"
+#include "nn/kernel.h"
 #include "nn/loss.h"
 #include "nn/ops.h"
 #include "stream/frame.h"
@@ -498,6 +499,70 @@ static void test_full_cross_entropy(void **state)
 	definition_case(70, 601, 50);
 }
 
+/* --- the products of narrow matrices --- */
+
+static void product_case(int64_t m, int64_t n, int64_t k, bool transposed, bool add)
+{
+	struct rng rng;
+	rng_seed(&rng, (uint64_t)(m + n + k));
+	int64_t step_i = transposed ? 1 : k + 3, step_k = transposed ? m + 3 : 1, stride_b = n + 5, stride_c = n + 7;
+	int64_t size_a = (m + 3) * (k + 3), size_b = k * stride_b, size_c = m * stride_c;
+	float *a = xaligned((size_t)size_a, sizeof *a), *b = xaligned((size_t)size_b, sizeof *b);
+	float *c = xaligned((size_t)size_c, sizeof *c), *expected = xaligned((size_t)size_c, sizeof *expected);
+	for (int64_t i = 0; i < size_a; i++)
+		a[i] = (float)rng_normal(&rng);
+	for (int64_t i = 0; i < size_b; i++)
+		b[i] = (float)rng_normal(&rng);
+	for (int64_t i = 0; i < size_c; i++)
+		c[i] = expected[i] = (float)rng_normal(&rng);
+	for (int64_t i = 0; i < m; i++)
+		for (int64_t j = 0; j < n; j++) {
+			double sum = add ? (double)c[i * stride_c + j] : 0;
+			for (int64_t l = 0; l < k; l++)
+				sum += (double)a[i * step_i + l * step_k] * (double)b[l * stride_b + j];
+			expected[i * stride_c + j] = (float)sum;
+		}
+	kernel_product(m, n, k, a, step_i, step_k, b, stride_b, c, stride_c, add);
+	assert_close(c, expected, size_c, 1e-5, "product");
+	free(a);
+	free(b);
+	free(c);
+	free(expected);
+}
+
+static void products_with(const char *name)
+{
+	kernel_name = name;
+	if (!kernel_available())
+		skip();
+	for (int64_t m = 1; m < 14; m++)
+		for (int64_t n = KERNEL_LANE; n <= 6 * KERNEL_LANE; n += KERNEL_LANE)
+			for (int flags = 0; flags < 4; flags++)
+				product_case(m, n, m * 11, flags & 1, flags & 2);
+	product_case(7, 16, 64, false, false);
+	product_case(7, 16, 300, true, true);
+	product_case(0, 16, 3, false, false);
+}
+
+static void test_products_avx512(void **state)
+{
+	(void)state;
+	products_with("avx512");
+}
+
+static void test_products_avx2(void **state)
+{
+	(void)state;
+	products_with("avx2");
+}
+
+static int best_kernel(void **state)
+{
+	(void)state;
+	kernel_name = NULL;
+	return 0;
+}
+
 /* --- training --- */
 
 #define ITEMS 40
@@ -712,6 +777,8 @@ int main(void)
 		cmocka_unit_test(test_finite_differences),
 		cmocka_unit_test(test_full_cross_entropy),
 		cmocka_unit_test(test_gradient_memory),
+		cmocka_unit_test_teardown(test_products_avx512, best_kernel),
+		cmocka_unit_test_teardown(test_products_avx2, best_kernel),
 		cmocka_unit_test(test_same_seed_same_bytes),
 		cmocka_unit_test(test_any_number_of_workers),
 		cmocka_unit_test(test_learns),
