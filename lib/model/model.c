@@ -6,8 +6,9 @@
 
 static const struct architecture *const architectures[] = {
 	&sasrec_architecture, &gru_architecture, &popular_architecture, &markov_architecture,
+	&recformer_architecture,
 };
-const char *const architecture_names[] = { "sasrec", "gru", "popular", "markov", NULL };
+const char *const architecture_names[] = { "sasrec", "gru", "popular", "markov", "recformer", NULL };
 
 /* --- config --- */
 

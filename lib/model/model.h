@@ -56,6 +56,7 @@ struct architecture {
 	void (*release)(struct model *model);                                  /* frees state */
 };
 extern const struct architecture sasrec_architecture, gru_architecture, popular_architecture, markov_architecture;
+extern const struct architecture recformer_architecture;
 extern const char *const architecture_names[]; /* "sasrec", "gru", "popular", "markov", NULL */
 
 /* For declare: the value of a key of the config, where it is missing set to `fallback`; dies where it does not fit. */

@@ -37,18 +37,6 @@ static struct positions positions_of(struct tape *tape, const int32_t *target, i
 	return positions;
 }
 
-/* What the loss adds to, zeroed where nothing has; NULL where none is wanted. */
-static float *start_gradient(struct tape *tape, struct array *array)
-{
-	if (!array->wanted)
-		return NULL;
-	float *gradient = tape_gradient(tape, array);
-	if (!gradient_beta(array))
-		for (int64_t r = 0; r < array->rows; r++)
-			memset(gradient + r * array->stride, 0, (size_t)array->columns * sizeof *gradient);
-	return gradient;
-}
-
 static void scale_rows(float *rows, const float *factor, int64_t n, int64_t d)
 {
 	for (int64_t r = 0; r < n; r++)
@@ -63,8 +51,8 @@ static void scale_rows(float *rows, const float *factor, int64_t n, int64_t d)
  * the narrow matrices. The -1 of "probability minus one-hot" is added apart.
  */
 struct block {
-	struct array *hidden, *items;
-	float *dhidden, *ditems;   /* their gradients; NULL where not wanted */
+	struct array *hidden, *items, *bias;
+	float *dhidden, *ditems, *dbias;   /* their gradients; NULL where not wanted */
 	float scale;
 	int64_t n;                 /* positions */
 	const int32_t *row, *target;
@@ -89,12 +77,18 @@ static double block_by_gemm(const struct block *b)
 {
 	int64_t d = b->items->columns, n_items = b->items->rows;
 	double loss = 0;
-	gemm(false, true, b->n, n_items, d, 1, b->h, d, b->items->value, b->items->stride, 0, b->p, n_items);
+	for (int64_t r = 0; b->bias && r < b->n; r++)
+		memcpy(b->p + r * n_items, b->bias->value, (size_t)n_items * sizeof *b->p);
+	gemm(false, true, b->n, n_items, d, 1, b->h, d, b->items->value, b->items->stride, b->bias ? 1 : 0, b->p, n_items);
 	for (int64_t r = 0; r < b->n; r++) {
 		float max, of_target = b->p[r * n_items + b->target[r]];
 		float sum = vec_exp_sum(b->p + r * n_items, n_items, &max);
 		loss += log((double)sum) + (double)max - (double)of_target;
 		b->factor[r] = b->scale / sum;
+	}
+	for (int64_t r = 0; b->dbias && r < b->n; r++) {
+		vec_axpy(b->factor[r], b->p + r * n_items, b->dbias, n_items);
+		b->dbias[b->target[r]] -= b->scale;
 	}
 	targets_backward(b);
 	if (b->dhidden) {
@@ -192,21 +186,23 @@ static double block_by_kernel(struct tape *tape, const struct block *b)
 /* Blocks of scores are kept below about this size. */
 #define BLOCK_BYTES (64 << 20)
 
-double full_cross_entropy(struct tape *tape, struct array *hidden, struct array *items, const int32_t *target,
-	float scale)
+double biased_cross_entropy(struct tape *tape, struct array *hidden, struct array *items, struct array *bias,
+	const int32_t *target, float scale)
 {
 	int64_t d = items->columns;
 	struct positions positions = positions_of(tape, target, hidden->rows);
-	float *dhidden = start_gradient(tape, hidden), *ditems = start_gradient(tape, items);
+	float *dhidden = started_gradient(tape, hidden), *ditems = started_gradient(tape, items);
+	float *dbias = bias ? started_gradient(tape, bias) : NULL;
 	int64_t size = MAX_LANES;
 	while (size > KERNEL_LANE && size * items->rows * 4 > BLOCK_BYTES)
 		size /= 2;
 	float *h = gather(tape, hidden, positions.row, positions.n);
-	struct block block = { .hidden = hidden, .items = items, .dhidden = dhidden, .ditems = ditems, .scale = scale,
+	struct block block = { .hidden = hidden, .items = items, .bias = bias, .dhidden = dhidden, .ditems = ditems,
+		.dbias = dbias, .scale = scale,
 		.p = arena_take(&tape->arena, size, items->rows, sizeof *block.p),
 		.dh = arena_take(&tape->arena, size, d, sizeof *block.dh),
 		.factor = arena_take(&tape->arena, size, 1, sizeof *block.factor) };
-	bool by_kernel = d % KERNEL_LANE == 0 && kernel_available();
+	bool by_kernel = !bias && d % KERNEL_LANE == 0 && kernel_available();
 	double loss = 0;
 	for (int64_t from = 0; from < positions.n; from += size) {
 		block.n = positions.n - from < size ? positions.n - from : size;
@@ -218,12 +214,18 @@ double full_cross_entropy(struct tape *tape, struct array *hidden, struct array 
 	return loss;
 }
 
+double full_cross_entropy(struct tape *tape, struct array *hidden, struct array *items, const int32_t *target,
+	float scale)
+{
+	return biased_cross_entropy(tape, hidden, items, NULL, target, scale);
+}
+
 double sampled_cross_entropy(struct tape *tape, struct array *hidden, int64_t first, int64_t n, struct array *items,
 	const int32_t *target, const int32_t *negative, int64_t n_negatives, float scale)
 {
 	int64_t d = items->columns;
 	struct positions positions = positions_of(tape, target, n);
-	float *dhidden = start_gradient(tape, hidden), *ditems = start_gradient(tape, items);
+	float *dhidden = started_gradient(tape, hidden), *ditems = started_gradient(tape, items);
 	if (!n_negatives) /* the sequence holds every item: the softmax over the target alone */
 		return 0;
 	for (int64_t i = 0; i < positions.n; i++)
@@ -291,8 +293,8 @@ double binary_cross_entropy(struct tape *tape, struct array *hidden, struct arra
 	const int32_t *negative, int64_t n_negatives, double beta, double weight, float scale)
 {
 	double loss = 0;
-	start_gradient(tape, hidden);
-	start_gradient(tape, items);
+	started_gradient(tape, hidden);
+	started_gradient(tape, items);
 	for (int64_t t = 0; t < hidden->rows; t++) {
 		if (target[t] < 0)
 			continue;

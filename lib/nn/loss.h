@@ -12,6 +12,9 @@
 /* Cross-entropy of the softmax over all items, in blocks of positions: never more than a block of logits exists. */
 double full_cross_entropy(struct tape *tape, struct array *hidden, struct array *items, const int32_t *target,
 	float scale);
+/* The same with a bias for each item: a vector, or NULL. */
+double biased_cross_entropy(struct tape *tape, struct array *hidden, struct array *items, struct array *bias,
+	const int32_t *target, float scale);
 
 /*
  * Cross-entropy of the softmax over the target and n_negatives items that all positions of one sequence share.

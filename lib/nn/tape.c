@@ -147,3 +147,14 @@ float gradient_beta(struct array *array)
 	array->touched = true;
 	return beta;
 }
+
+float *started_gradient(struct tape *tape, struct array *array)
+{
+	if (!array->wanted)
+		return NULL;
+	float *gradient = tape_gradient(tape, array);
+	if (!gradient_beta(array))
+		for (int64_t r = 0; r < array->rows; r++)
+			memset(gradient + r * array->stride, 0, (size_t)array->columns * sizeof *gradient);
+	return gradient;
+}

@@ -61,6 +61,8 @@ uint64_t tape_mask(struct tape *tape);
  * exists at a time is little more than one layer's.
  */
 float *tape_gradient(struct tape *tape, struct array *array);
+/* The same to add to: zeroed where nothing has been yet, and touched. NULL where none is wanted. */
+float *started_gradient(struct tape *tape, struct array *array);
 /* Whether to add to the gradient (1) or to set it (0, the first time); marks it touched. */
 float gradient_beta(struct array *array);
 

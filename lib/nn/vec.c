@@ -180,6 +180,29 @@ CLONES void vec_causal_softmax(float *scores, int64_t rows, int64_t columns, int
 	}
 }
 
+CLONES void vec_window_softmax(float *scores, int64_t rows, int64_t columns, int64_t own, int64_t reach, float scale)
+{
+	for (int64_t r = 0; r < rows; r++) {
+		float *row = scores + r * columns, max = row[0], sum;
+		int64_t from = own + r - reach > 1 ? own + r - reach : 1;
+		int64_t to = own + r + reach + 1 < columns ? own + r + reach + 1 : columns;
+		for (int64_t i = from; i < to; i++)
+			max = row[i] > max ? row[i] : max;
+		row[0] = sum = exp_fast((row[0] - max) * scale);
+		for (int64_t i = from; i < to; i++) {
+			row[i] = exp_fast((row[i] - max) * scale);
+			sum += row[i];
+		}
+		row[0] *= 1 / sum;
+		for (int64_t i = from; i < to; i++)
+			row[i] *= 1 / sum;
+		for (int64_t i = 1; i < from; i++)
+			row[i] = 0;
+		for (int64_t i = to; i < columns; i++)
+			row[i] = 0;
+	}
+}
+
 CLONES void vec_softmax_backward(const float *restrict probability, float *restrict gradient, int64_t rows,
 	int64_t columns, float scale)
 {

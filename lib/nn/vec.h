@@ -44,6 +44,8 @@ void vec_dropout(const float *x, float *y, int64_t n, float p, uint64_t key, uin
  */
 void vec_causal_softmax(float *scores, int64_t rows, int64_t columns, int64_t visible, float scale);
 void vec_softmax_backward(const float *probability, float *gradient, int64_t rows, int64_t columns, float scale);
+/* Forward where row r sees column 0 and, of the others, those at most `reach` from its own, which is column own + r. */
+void vec_window_softmax(float *scores, int64_t rows, int64_t columns, int64_t own, int64_t reach, float scale);
 
 /*
  * y = weight x normalised(s) + bias with s = x + update (NULL: x alone) of one row; s is stored where it is not NULL.

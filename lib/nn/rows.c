@@ -1,0 +1,163 @@
+#include "nn/rows.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "nn/vec.h"
+
+/* --- embedding_sum --- */
+
+#define LOOKUPS_MAX 4
+
+struct sum {
+	struct operation operation;
+	struct lookup lookups[LOOKUPS_MAX];
+	int count;
+	struct array *out;
+};
+
+static void sum_backward(struct tape *tape, struct operation *operation)
+{
+	struct sum *s = (struct sum *)operation;
+	int64_t d = s->out->columns;
+	const float *gradient = tape_gradient(tape, s->out);
+	for (int i = 0; i < s->count; i++) {
+		const struct lookup *lookup = &s->lookups[i];
+		if (!lookup->table->wanted)
+			continue;
+		float *table = started_gradient(tape, lookup->table);
+		for (int64_t t = 0; t < s->out->rows; t++)
+			if (lookup->id[t] != lookup->padding)
+				vec_axpy(1, gradient + t * d, table + lookup->id[t] * lookup->table->stride, d);
+	}
+}
+
+struct array *embedding_sum(struct tape *tape, const struct lookup lookups[], int count, int64_t n)
+{
+	int64_t d = lookups[0].table->columns;
+	struct sum s = { .operation.backward = sum_backward, .count = count };
+	bool wanted = false;
+	for (int i = 0; i < count; i++) {
+		s.lookups[i] = lookups[i];
+		wanted |= lookups[i].table->wanted;
+	}
+	s.out = tape_array(tape, n, d, wanted);
+	for (int64_t t = 0; t < n; t++) {
+		float *row = s.out->value + t * d;
+		memcpy(row, lookups[0].table->value + lookups[0].id[t] * lookups[0].table->stride, (size_t)d * sizeof *row);
+		for (int i = 1; i < count; i++)
+			vec_axpy(1, lookups[i].table->value + lookups[i].id[t] * lookups[i].table->stride, row, d);
+	}
+	if (s.out->wanted)
+		tape_record(tape, &s, sizeof s);
+	return s.out;
+}
+
+/* --- chosen_rows --- */
+
+struct chosen {
+	struct operation operation;
+	struct array *x, *out;
+	const int64_t *row;
+};
+
+static void chosen_backward(struct tape *tape, struct operation *operation)
+{
+	struct chosen *c = (struct chosen *)operation;
+	const float *gradient = tape_gradient(tape, c->out);
+	float *dx = started_gradient(tape, c->x);
+	for (int64_t r = 0; r < c->out->rows; r++)
+		vec_axpy(1, gradient + r * c->out->columns, dx + c->row[r] * c->x->stride, c->out->columns);
+}
+
+struct array *chosen_rows(struct tape *tape, struct array *x, const int64_t *row, int64_t n)
+{
+	struct array *out = tape_array(tape, n, x->columns, x->wanted);
+	for (int64_t r = 0; r < n; r++)
+		memcpy(out->value + r * x->columns, x->value + row[r] * x->stride, (size_t)x->columns * sizeof *out->value);
+	if (out->wanted)
+		RECORD(tape, struct chosen, chosen_backward, .x = x, .out = out, .row = row);
+	return out;
+}
+
+/* --- dropped --- */
+
+struct drop {
+	struct operation operation;
+	struct array *x, *out;
+	float dropout;
+	uint64_t mask;
+};
+
+static void drop_rows(const struct tape *tape, const struct drop *d, const float *from, int64_t from_stride, float *to,
+	int64_t to_stride)
+{
+	int64_t columns = d->out->columns;
+	for (int64_t r = 0; r < d->out->rows; r++)
+		vec_dropout(from + r * from_stride, to + r * to_stride, columns, d->dropout, d->mask,
+			(uint64_t)((tape->first_row + r) * columns));
+}
+
+static void drop_backward(struct tape *tape, struct operation *operation)
+{
+	struct drop *d = (struct drop *)operation;
+	float *gradient = tape_gradient(tape, d->out), *dx = started_gradient(tape, d->x);
+	drop_rows(tape, d, gradient, d->out->columns, gradient, d->out->columns);
+	for (int64_t r = 0; r < d->out->rows; r++)
+		vec_axpy(1, gradient + r * d->out->columns, dx + r * d->x->stride, d->out->columns);
+}
+
+struct array *dropped(struct tape *tape, struct array *x, float dropout)
+{
+	uint64_t mask = tape_mask(tape);
+	if (!tape->training || dropout <= 0)
+		return x;
+	struct drop d = { .operation.backward = drop_backward, .x = x, .dropout = dropout, .mask = mask };
+	d.out = tape_array(tape, x->rows, x->columns, x->wanted);
+	drop_rows(tape, &d, x->value, x->stride, d.out->value, x->columns);
+	if (d.out->wanted)
+		tape_record(tape, &d, sizeof d);
+	return d.out;
+}
+
+/* --- unit_rows --- */
+
+#define SHORTEST 1e-8f
+
+struct unit {
+	struct operation operation;
+	struct array *x, *out;
+	float *factor, scale; /* of each row */
+};
+
+/* y = f x with f = scale / |x|: dx = f (dy - y (y . dy) / scale^2) */
+static void unit_backward(struct tape *tape, struct operation *operation)
+{
+	struct unit *u = (struct unit *)operation;
+	int64_t d = u->out->columns;
+	const float *dout = tape_gradient(tape, u->out);
+	float *dx = started_gradient(tape, u->x);
+	for (int64_t r = 0; r < u->out->rows; r++) {
+		const float *y = u->out->value + r * d, *dy = dout + r * d;
+		float *to = dx + r * u->x->stride, along = vec_dot(y, dy, d) / (u->scale * u->scale);
+		vec_axpy(u->factor[r], dy, to, d);
+		vec_axpy(-u->factor[r] * along, y, to, d);
+	}
+}
+
+struct array *unit_rows(struct tape *tape, struct array *x, float scale)
+{
+	int64_t d = x->columns;
+	struct array *out = tape_array(tape, x->rows, d, x->wanted);
+	float *factor = arena_take(&tape->arena, x->rows, 1, sizeof *factor);
+	for (int64_t r = 0; r < x->rows; r++) {
+		const float *row = x->value + r * x->stride;
+		float length = (float)sqrt(vec_sum_of_squares(row, d));
+		factor[r] = scale / (length > SHORTEST ? length : SHORTEST);
+		for (int64_t i = 0; i < d; i++)
+			out->value[r * d + i] = factor[r] * row[i];
+	}
+	if (out->wanted)
+		RECORD(tape, struct unit, unit_backward, .x = x, .out = out, .factor = factor, .scale = scale);
+	return out;
+}

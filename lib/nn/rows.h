@@ -1,0 +1,27 @@
+/*
+ * Operations on whole rows: looked up in several tables at once, chosen, dropped, brought to unit length.
+ */
+#ifndef RECPIPE_ROWS_H
+#define RECPIPE_ROWS_H
+
+#include "nn/tape.h"
+
+/* Rows id[0..n) of a table. Ids are checked by the caller and borrowed until backward. */
+struct lookup {
+	struct array *table;
+	const int32_t *id;
+	int32_t padding;   /* the row that gets no gradient; -1: all do */
+};
+/* The sum of what is looked up: (n, d). Tables have the same number of columns. */
+struct array *embedding_sum(struct tape *tape, const struct lookup lookups[], int count, int64_t n);
+
+/* Rows row[0..n) of x, in any order, each at most once: (n, d). Borrowed until backward. */
+struct array *chosen_rows(struct tape *tape, struct array *x, const int64_t *row, int64_t n);
+
+/* dropout(x) */
+struct array *dropped(struct tape *tape, struct array *x, float dropout);
+
+/* scale x each row / its length; rows shorter than 1e-8 are divided by that. */
+struct array *unit_rows(struct tape *tape, struct array *x, float scale);
+
+#endif
