@@ -1,12 +1,11 @@
 #include "data/gguf.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
+
+#include "data/dequantise.h"
+#include "stream/bytes.h"
 
 #define DEFAULT_ALIGNMENT 32
 
@@ -17,20 +16,6 @@ static const size_t KIND_SIZE[N_GGUF_KINDS] = {
 static const char *const KIND_NAME[N_GGUF_KINDS] = {
 	"uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "bool", "string", "array", "uint64", "int64",
 	"float64",
-};
-
-/* ggml's tensor types: elements of a block and its bytes; 0 for numbers no longer in use. */
-static const struct {
-	uint16_t elements, bytes;
-} TENSOR_TYPES[] = {
-	[0] = {1, 4}, [1] = {1, 2},                                             /* F32 F16 */
-	[2] = {32, 18}, [3] = {32, 20}, [6] = {32, 22}, [7] = {32, 24},         /* Q4_0 Q4_1 Q5_0 Q5_1 */
-	[8] = {32, 34}, [9] = {32, 36},                                         /* Q8_0 Q8_1 */
-	[10] = {256, 84}, [11] = {256, 110}, [12] = {256, 144}, [13] = {256, 176}, [14] = {256, 210}, [15] = {256, 292},
-	[16] = {256, 66}, [17] = {256, 74}, [18] = {256, 98}, [19] = {256, 50}, [20] = {32, 18}, [21] = {256, 110},
-	[22] = {256, 82}, [23] = {256, 136},                                    /* IQ2_XXS ... IQ4_XS */
-	[24] = {1, 1}, [25] = {1, 2}, [26] = {1, 4}, [27] = {1, 8}, [28] = {1, 8}, /* I8 I16 I32 I64 F64 */
-	[29] = {256, 56}, [30] = {1, 2}, [34] = {256, 54}, [35] = {256, 66},    /* IQ1_M BF16 TQ1_0 TQ2_0 */
 };
 
 /* --- reading the header, every step checked --- */
@@ -140,7 +125,7 @@ static void take_tensor(struct reader *reader, struct gguf_tensor *tensor)
 	}
 	tensor->type = take_u32(reader, what);
 	tensor->size = take_u64(reader, what);
-	if (tensor->type >= COUNT_OF(TENSOR_TYPES) || !TENSOR_TYPES[tensor->type].elements)
+	if (!storage_of(tensor->type))
 		die("%s: %s: tensor type %u is not known", reader->path, what, tensor->type);
 }
 
@@ -150,14 +135,14 @@ static void place_tensor(struct reader *reader, struct gguf_tensor *tensor, uint
 	int length = shown(tensor->name);
 	const char *name = tensor->name.text;
 	uint64_t offset = tensor->size, blocks = 1, size, room = (uint64_t)(reader->end - reader->next);
-	unsigned elements = TENSOR_TYPES[tensor->type].elements;
-	if (tensor->shape[0] % elements)
-		die("%s: %.*s: rows of %lld elements are not whole blocks of %u", reader->path, length, name,
-		    (long long)tensor->shape[0], elements);
+	const struct storage *storage = storage_of(tensor->type);
+	if (tensor->shape[0] % storage->elements)
+		die("%s: %.*s: rows of %lld elements are not whole blocks of %d", reader->path, length, name,
+		    (long long)tensor->shape[0], storage->elements);
 	for (int i = 0; i < GGUF_MAX_DIMS; i++)
-		if (__builtin_mul_overflow(blocks, (uint64_t)tensor->shape[i] / (i ? 1 : elements), &blocks))
+		if (__builtin_mul_overflow(blocks, (uint64_t)tensor->shape[i] / (i ? 1 : (uint64_t)storage->elements), &blocks))
 			die("%s: %.*s: its size overflows", reader->path, length, name);
-	if (__builtin_mul_overflow(blocks, (uint64_t)TENSOR_TYPES[tensor->type].bytes, &size))
+	if (__builtin_mul_overflow(blocks, (uint64_t)storage->bytes, &size))
 		die("%s: %.*s: its size overflows", reader->path, length, name);
 	if (offset % alignment)
 		die("%s: %.*s: offset %llu is not a multiple of %llu", reader->path, length, name, (unsigned long long)offset,
@@ -256,26 +241,29 @@ void gguf_parse(struct gguf *gguf, const void *bytes, size_t size, const char *w
 	check_tensors(gguf);
 }
 
+bool gguf_is(const char *path)
+{
+	char magic[4] = {0};
+	FILE *file = fopen(path, "rbe");
+	if (!file)
+		die_errno("%s", path);
+	bool found = fread(magic, 1, 4, file) == 4 && !memcmp(magic, "GGUF", 4);
+	fclose(file);
+	return found;
+}
+
 void gguf_open(struct gguf *gguf, const char *path)
 {
-	struct stat status;
-	int file = open(path, O_RDONLY | O_CLOEXEC);
-	if (file < 0 || fstat(file, &status))
-		die_errno("%s", path);
-	if (!S_ISREG(status.st_mode) || status.st_size <= 0)
-		die("%s: not a GGUF file", path);
-	void *bytes = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, file, 0);
-	if (bytes == MAP_FAILED)
-		die_errno("%s", path);
-	close(file);
-	gguf_parse(gguf, bytes, (size_t)status.st_size, path);
+	size_t size;
+	const void *bytes = file_map(path, &size);
+	gguf_parse(gguf, bytes, size, path);
 	gguf->is_mapped = true;
 }
 
 void gguf_close(struct gguf *gguf)
 {
 	if (gguf->is_mapped)
-		munmap((void *)(uintptr_t)gguf->bytes, gguf->size);
+		file_unmap(gguf->bytes, gguf->size);
 	free(gguf->values);
 	free(gguf->tensors);
 	*gguf = (struct gguf){0};

@@ -40,7 +40,7 @@ struct gguf_tensor {
 	struct gguf_text name;
 	int n_dims;
 	int64_t shape[GGUF_MAX_DIMS]; /* innermost first, as in the file; 1 beyond n_dims */
-	uint32_t type;                /* ggml's number: 0 F32, 1 F16, 2 Q4_0, 3 Q4_1, 8 Q8_0, ... */
+	uint32_t type;                /* ggml's number: storage_of() in data/dequantise.h */
 	const unsigned char *data;    /* in the mapped file, aligned as the file says (32 bytes by default) */
 	size_t size;                  /* in bytes */
 };
@@ -56,6 +56,8 @@ struct gguf {
 	int64_t n_tensors;
 };
 
+/* Whether the file begins like one. */
+bool gguf_is(const char *path);
 void gguf_open(struct gguf *gguf, const char *path);
 /* The same for bytes in memory (borrowed); gguf_close() leaves them alone. */
 void gguf_parse(struct gguf *gguf, const void *bytes, size_t size, const char *where);

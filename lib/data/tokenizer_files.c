@@ -444,17 +444,6 @@ static struct tokenizer *load_folder(const char *path)
 	return tokenizer;
 }
 
-static bool is_gguf(const char *path)
-{
-	char magic[4] = {0};
-	FILE *file = fopen(path, "rbe");
-	if (!file)
-		die_errno("%s", path);
-	bool found = fread(magic, 1, 4, file) == 4 && !memcmp(magic, "GGUF", 4);
-	fclose(file);
-	return found;
-}
-
 struct tokenizer *tokenizer_load(const char *path)
 {
 	struct stat status;
@@ -468,7 +457,7 @@ struct tokenizer *tokenizer_load(const char *path)
 	}
 	if (exists && S_ISDIR(status.st_mode))
 		return load_folder(path);
-	if (is_gguf(path)) {
+	if (gguf_is(path)) {
 		struct gguf gguf;
 		gguf_open(&gguf, path);
 		struct tokenizer *tokenizer = tokenizer_from_gguf(&gguf);

@@ -3,8 +3,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <zstd.h>
@@ -167,6 +169,27 @@ void source_close(struct source *source)
 		close(source->fd);
 	ZSTD_freeDCtx(source->zstd);
 	free(source);
+}
+
+const void *file_map(const char *path, size_t *size)
+{
+	struct stat status;
+	int file = open(path, O_RDONLY | O_CLOEXEC);
+	if (file < 0 || fstat(file, &status))
+		die_errno("%s", path);
+	if (!S_ISREG(status.st_mode) || status.st_size <= 0)
+		die("%s: a regular file that is not empty was expected", path);
+	void *bytes = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, file, 0);
+	if (bytes == MAP_FAILED)
+		die_errno("%s", path);
+	close(file);
+	*size = (size_t)status.st_size;
+	return bytes;
+}
+
+void file_unmap(const void *bytes, size_t size)
+{
+	munmap((void *)(uintptr_t)bytes, size);
 }
 
 struct output {

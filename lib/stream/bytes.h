@@ -27,6 +27,10 @@ void source_progress(const struct source *source, long long *done, long long *to
 void source_context(struct source *source, const char *context);
 void source_close(struct source *source);
 
+/* A whole regular file that is not empty, mapped for reading; dies on anything else. */
+const void *file_map(const char *path, size_t *size);
+void file_unmap(const void *bytes, size_t size);
+
 struct output;
 /* path NULL is stdout. A regular file is written under a temporary name (removed when the process dies). */
 struct output *output_open(const char *path);

@@ -1,0 +1,142 @@
+#include "data/weights.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "data/tokenizer.h"
+#include "data/weights_parts.h"
+#include "stream/util.h"
+
+#define TILE 32 /* rows and columns transposed at a time: both sides stay in the first cache */
+
+struct weight *weights_add(struct weights *weights)
+{
+	if (weights->count == weights->capacity) {
+		weights->capacity = weights->capacity ? 2 * weights->capacity : 64;
+		weights->list = xreallocarray(weights->list, (size_t)weights->capacity, sizeof *weights->list);
+	}
+	struct weight *weight = &weights->list[weights->count++];
+	*weight = (struct weight){0};
+	return weight;
+}
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(((const struct weight *)a)->name, ((const struct weight *)b)->name);
+}
+
+static const struct weight *find(const struct weights *weights, const char *name)
+{
+	struct weight wanted = {.name = (char *)(uintptr_t)name};
+	return weights->count ? bsearch(&wanted, weights->list, (size_t)weights->count, sizeof wanted, by_name) : NULL;
+}
+
+struct weights *weights_open(const char *path)
+{
+	struct weights *weights = xcalloc(1, sizeof *weights);
+	struct stat status;
+	weights->path = path;
+	if (stat(path, &status))
+		die_errno("%s", path);
+	if (!S_ISDIR(status.st_mode) && gguf_is(path))
+		weights_from_gguf(weights);
+	else
+		weights_from_folder(weights);
+	if (!weights->count)
+		die("%s: there are no tensors in it", path);
+	qsort(weights->list, (size_t)weights->count, sizeof *weights->list, by_name);
+	for (int64_t i = 1; i < weights->count; i++)
+		if (!by_name(&weights->list[i - 1], &weights->list[i]))
+			die("%s: %.80s: there are two tensors for this one", weights->list[i].path, weights->list[i].name);
+	return weights;
+}
+
+void weights_close(struct weights *weights)
+{
+	for (int64_t i = 0; i < weights->count; i++)
+		free(weights->list[i].name);
+	for (int i = 0; i < weights->n_shards; i++) {
+		safetensors_close(&weights->shards[i]);
+		free(weights->shard_paths[i]);
+	}
+	gguf_close(&weights->gguf);
+	json_decref(weights->config);
+	free(weights->list);
+	free(weights->shards);
+	free(weights->shard_paths);
+	free(weights->folder);
+	free(weights);
+}
+
+const json_t *weights_config(const struct weights *weights)
+{
+	return weights->config;
+}
+
+static struct tokenizer *folder_tokenizer(const char *folder)
+{
+	static const char *const files[] = {"tokenizer.json", "vocab.json", "encoder.json"};
+	for (size_t i = 0; i < COUNT_OF(files); i++) {
+		char *file = xasprintf("%s/%s", folder, files[i]);
+		bool exists = !access(file, F_OK);
+		free(file);
+		if (exists)
+			return tokenizer_load(folder);
+	}
+	return NULL;
+}
+
+struct tokenizer *weights_tokenizer(const struct weights *weights)
+{
+	if (weights->folder)
+		return folder_tokenizer(weights->folder);
+	return gguf_find(&weights->gguf, "tokenizer.ggml.model") ? tokenizer_from_gguf(&weights->gguf) : NULL;
+}
+
+bool weights_shape(const struct weights *weights, const char *name, int *n_dims, int64_t shape[WEIGHTS_MAX_DIMS])
+{
+	const struct weight *weight = find(weights, name);
+	if (!weight)
+		return false;
+	*n_dims = weight->n_dims;
+	memcpy(shape, weight->shape, sizeof weight->shape);
+	return true;
+}
+
+const float *weights_map(const struct weights *weights, const char *name)
+{
+	const struct weight *weight = find(weights, name);
+	bool fits = weight && weight->storage == storage_of(STORED_F32) && !weight->is_transposed;
+	return fits && (uintptr_t)weight->data % _Alignof(float) == 0 ? (const float *)(const void *)weight->data : NULL;
+}
+
+/* to (columns, rows) is from (rows, columns), turned. */
+static void transpose(const float *from, int64_t rows, int64_t columns, float *to)
+{
+#pragma omp parallel for schedule(static)
+	for (int64_t column = 0; column < columns; column += TILE)
+		for (int64_t row = 0; row < rows; row += TILE)
+			for (int64_t j = column; j < columns && j < column + TILE; j++)
+				for (int64_t i = row; i < rows && i < row + TILE; i++)
+					to[j * rows + i] = from[i * columns + j];
+}
+
+void weights_read(const struct weights *weights, const char *name, float *to)
+{
+	const struct weight *weight = find(weights, name);
+	if (!weight)
+		die("%s: there is no tensor %.80s", weights->path, name);
+	if (!weight->storage)
+		die("%s: %.80s: of type %s: " STORAGE_READABLE " can be read", weight->path, name, weight->type);
+	int64_t count = (int64_t)weight->size / weight->storage->bytes * weight->storage->elements;
+	if (!weight->is_transposed) {
+		dequantise(weight->storage, weight->data, count, to);
+		return;
+	}
+	float *turned = xreallocarray(NULL, (size_t)count, sizeof *turned);
+	dequantise(weight->storage, weight->data, count, turned);
+	transpose(turned, weight->shape[1], weight->shape[0], to);
+	free(turned);
+}

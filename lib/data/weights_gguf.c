@@ -1,0 +1,283 @@
+/* GGUF's metadata and tensor names in Hugging Face's words. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "data/weights_parts.h"
+#include "stream/util.h"
+
+#define MOST 0x7fffffff /* of any size a model has */
+
+/* A name without ".weight" or ".bias"; of a block: without "blk.N." and what Hugging Face puts there. */
+struct translation {
+	const char *gguf, *hugging_face;
+};
+
+static const struct translation LLAMA_BLOCK[] = {
+	{"attn_norm", "input_layernorm"}, {"attn_q", "self_attn.q_proj"}, {"attn_k", "self_attn.k_proj"},
+	{"attn_v", "self_attn.v_proj"}, {"attn_output", "self_attn.o_proj"}, {"ffn_norm", "post_attention_layernorm"},
+	{"ffn_gate", "mlp.gate_proj"}, {"ffn_up", "mlp.up_proj"}, {"ffn_down", "mlp.down_proj"}, {NULL, NULL},
+};
+static const struct translation LLAMA_WHOLE[] = {
+	{"token_embd", "model.embed_tokens"}, {"output_norm", "model.norm"}, {"output", "lm_head"}, {NULL, NULL},
+};
+static const struct translation GPT2_BLOCK[] = {
+	{"attn_norm", "ln_1"}, {"attn_qkv", "attn.c_attn"}, {"attn_output", "attn.c_proj"}, {"ffn_norm", "ln_2"},
+	{"ffn_up", "mlp.c_fc"}, {"ffn_down", "mlp.c_proj"}, {NULL, NULL},
+};
+static const struct translation GPT2_WHOLE[] = {
+	{"token_embd", "transformer.wte"}, {"position_embd", "transformer.wpe"}, {"output_norm", "transformer.ln_f"},
+	{"output", "lm_head"}, {NULL, NULL},
+};
+
+static json_t *llama_config(const struct weights *weights, const char *architecture);
+static json_t *gpt2_config(const struct weights *weights, const char *architecture);
+
+static const struct architecture {
+	const char *name;
+	const struct translation *whole, *block;
+	const char *blocks; /* what Hugging Face puts before a block's number */
+	json_t *(*config)(const struct weights *, const char *architecture);
+} ARCHITECTURES[] = {
+	{"llama", LLAMA_WHOLE, LLAMA_BLOCK, "model.layers", llama_config},
+	{"qwen2", LLAMA_WHOLE, LLAMA_BLOCK, "model.layers", llama_config},
+	{"gpt2", GPT2_WHOLE, GPT2_BLOCK, "transformer.h", gpt2_config},
+};
+
+/* --- metadata --- */
+
+/* A key of the architecture's; the text is good until the next call of this thread. */
+static const char *key_of(const char *architecture, const char *rest)
+{
+	static _Thread_local char key[96];
+	snprintf(key, sizeof key, "%s.%s", architecture, rest);
+	return key;
+}
+
+static int64_t required_int(const struct gguf *gguf, const char *architecture, const char *rest)
+{
+	int64_t number = gguf_get_int(gguf, key_of(architecture, rest), 1, MOST, 0);
+	if (!number)
+		die("%s: no %s.%s, a whole number was expected", gguf->path, architecture, rest);
+	return number;
+}
+
+/* Finite and positive. */
+static double positive(const struct gguf *gguf, const char *architecture, const char *rest, double fallback)
+{
+	double number = gguf_get_float(gguf, key_of(architecture, rest), fallback);
+	if (!(number > 0 && isfinite(number)))
+		die("%s: %s.%s: a number above 0 was expected", gguf->path, architecture, rest);
+	return number;
+}
+
+static void set(json_t *config, const char *key, json_t *value)
+{
+	if (json_object_set_new(config, key, value))
+		die("out of memory");
+}
+
+static bool has_tensor(const struct weights *weights, const char *name)
+{
+	return gguf_tensor(&weights->gguf, name) != NULL;
+}
+
+/* The number of tokens is the embedding's: what metadata and vocabulary say may lack its padding. */
+static int64_t vocab_size(const struct gguf *gguf)
+{
+	const struct gguf_tensor *embedding = gguf_tensor(gguf, "token_embd.weight");
+	if (!embedding)
+		die("%s: no token_embd.weight", gguf->path);
+	return embedding->shape[1];
+}
+
+/* LLaMA 3's scaling, worked out by whoever wrote the file: a divisor for each frequency. */
+static json_t *rope_factors(const struct gguf *gguf, int64_t head_dim)
+{
+	const struct gguf_tensor *tensor = gguf_tensor(gguf, "rope_freqs.weight");
+	if (!tensor)
+		return NULL;
+	if (tensor->type != STORED_F32 || tensor->n_dims != 1 || tensor->shape[0] != head_dim / 2)
+		die("%s: rope_freqs.weight: %lld numbers of type F32 were expected", gguf->path, (long long)head_dim / 2);
+	json_t *factors = json_array();
+	for (int64_t i = 0; i < tensor->shape[0]; i++) {
+		float factor;
+		memcpy(&factor, tensor->data + (size_t)i * sizeof factor, sizeof factor);
+		if (!(factor > 0 && isfinite(factor)))
+			die("%s: rope_freqs.weight: number %lld is not above 0", gguf->path, (long long)i);
+		if (json_array_append_new(factors, json_real((double)factor)))
+			die("out of memory");
+	}
+	json_t *scaling = json_object();
+	set(scaling, "rope_type", json_string("factors"));
+	set(scaling, "factors", factors);
+	return scaling;
+}
+
+static json_t *yarn(const struct gguf *gguf, const char *architecture, double factor)
+{
+	json_t *scaling = json_object();
+	double attention = positive(gguf, architecture, "rope.scaling.attn_factor", 1) * (.1 * log(factor) + 1);
+	set(scaling, "rope_type", json_string("yarn"));
+	set(scaling, "factor", json_real(factor));
+	set(scaling, "attention_factor", json_real(attention));
+	set(scaling, "beta_fast", json_real(positive(gguf, architecture, "rope.scaling.yarn_beta_fast", 32)));
+	set(scaling, "beta_slow", json_real(positive(gguf, architecture, "rope.scaling.yarn_beta_slow", 1)));
+	set(scaling, "original_max_position_embeddings",
+	    json_integer(required_int(gguf, architecture, "rope.scaling.original_context_length")));
+	return scaling;
+}
+
+/* NULL: none. Files of before mid-2023 have only scale_linear. */
+static json_t *rope_scaling(const struct gguf *gguf, const char *architecture, int64_t head_dim)
+{
+	double linear = positive(gguf, architecture, "rope.scale_linear", 1);
+	char *type = gguf_get_string(gguf, key_of(architecture, "rope.scaling.type"), linear != 1 ? "linear" : "none");
+	double factor = positive(gguf, architecture, "rope.scaling.factor", linear);
+	json_t *scaling = rope_factors(gguf, head_dim);
+	bool scales = strcmp(type, "none") && factor != 1;
+	if (scaling && scales)
+		die("%s: %s.rope.scaling.type and rope_freqs.weight: one of them was expected", gguf->path, architecture);
+	if (scales && !strcmp(type, "yarn")) {
+		scaling = yarn(gguf, architecture, factor);
+	} else if (scales && !strcmp(type, "linear")) {
+		scaling = json_object();
+		set(scaling, "rope_type", json_string("linear"));
+		set(scaling, "factor", json_real(factor));
+	} else if (scales) {
+		die("%s: %s.rope.scaling.type is \"%.40s\": none, linear or yarn was expected", gguf->path, architecture, type);
+	}
+	free(type);
+	return scaling;
+}
+
+/* Attention as a LLaMA has it, whatever the heads; a mixture of experts is another architecture under the same name. */
+static int64_t head_dim_of(const struct gguf *gguf, const char *architecture, int64_t width, int64_t heads)
+{
+	int64_t head_dim = gguf_get_int(gguf, key_of(architecture, "attention.key_length"), 1, MOST, width / heads);
+	int64_t value_dim = gguf_get_int(gguf, key_of(architecture, "attention.value_length"), 1, MOST, head_dim);
+	int64_t rotated = gguf_get_int(gguf, key_of(architecture, "rope.dimension_count"), 1, MOST, head_dim);
+	if (value_dim != head_dim || rotated != head_dim)
+		die("%s: heads of %lld, values of %lld, %lld of them rotated: the same number was expected", gguf->path,
+		    (long long)head_dim, (long long)value_dim, (long long)rotated);
+	if (gguf_get_int(gguf, key_of(architecture, "expert_count"), 0, MOST, 0))
+		die("%s: a mixture of experts, which is not supported", gguf->path);
+	return head_dim;
+}
+
+static json_t *llama_config(const struct weights *weights, const char *architecture)
+{
+	const struct gguf *gguf = &weights->gguf;
+	json_t *config = json_object();
+	int64_t width = required_int(gguf, architecture, "embedding_length");
+	int64_t heads = required_int(gguf, architecture, "attention.head_count");
+	int64_t head_dim = head_dim_of(gguf, architecture, width, heads);
+	int64_t kv_heads = gguf_get_int(gguf, key_of(architecture, "attention.head_count_kv"), 1, MOST, heads);
+	set(config, "model_type", json_string(architecture));
+	set(config, "hidden_size", json_integer(width));
+	set(config, "intermediate_size", json_integer(required_int(gguf, architecture, "feed_forward_length")));
+	set(config, "num_hidden_layers", json_integer(required_int(gguf, architecture, "block_count")));
+	set(config, "num_attention_heads", json_integer(heads));
+	set(config, "num_key_value_heads", json_integer(kv_heads));
+	set(config, "head_dim", json_integer(head_dim));
+	set(config, "vocab_size", json_integer(vocab_size(gguf)));
+	set(config, "max_position_embeddings", json_integer(required_int(gguf, architecture, "context_length")));
+	set(config, "rms_norm_eps", json_real(positive(gguf, architecture, "attention.layer_norm_rms_epsilon", 1e-5)));
+	set(config, "rope_theta", json_real(positive(gguf, architecture, "rope.freq_base", 10000)));
+	json_t *scaling = rope_scaling(gguf, architecture, head_dim);
+	if (scaling)
+		set(config, "rope_scaling", scaling);
+	set(config, "rope_pairing", json_string(strcmp(architecture, "llama") ? "half" : "interleaved"));
+	set(config, "attention_bias", json_boolean(has_tensor(weights, "blk.0.attn_q.bias")));
+	set(config, "mlp_bias", json_boolean(has_tensor(weights, "blk.0.ffn_up.bias")));
+	set(config, "tie_word_embeddings", json_boolean(!has_tensor(weights, "output.weight")));
+	return config;
+}
+
+static json_t *gpt2_config(const struct weights *weights, const char *architecture)
+{
+	const struct gguf *gguf = &weights->gguf;
+	json_t *config = json_object();
+	set(config, "model_type", json_string(architecture));
+	set(config, "n_embd", json_integer(required_int(gguf, architecture, "embedding_length")));
+	set(config, "n_layer", json_integer(required_int(gguf, architecture, "block_count")));
+	set(config, "n_head", json_integer(required_int(gguf, architecture, "attention.head_count")));
+	set(config, "n_inner", json_integer(required_int(gguf, architecture, "feed_forward_length")));
+	set(config, "n_positions", json_integer(required_int(gguf, architecture, "context_length")));
+	set(config, "vocab_size", json_integer(vocab_size(gguf)));
+	set(config, "layer_norm_epsilon", json_real(positive(gguf, architecture, "attention.layer_norm_epsilon", 1e-5)));
+	set(config, "activation_function", json_string("gelu_new"));
+	set(config, "tie_word_embeddings", json_boolean(!has_tensor(weights, "output.weight")));
+	return config;
+}
+
+/* --- names --- */
+
+/* Hugging Face's name; NULL: this architecture has no such tensor. */
+static char *translate(const struct architecture *architecture, const char *name)
+{
+	const char *ending = strrchr(name, '.'), *stem = name;
+	const struct translation *table = architecture->whole;
+	unsigned block = 0;
+	int length = 0;
+	if (!ending || (strcmp(ending, ".weight") && strcmp(ending, ".bias")))
+		return NULL;
+	if (sscanf(name, "blk.%9u.%n", &block, &length) == 1 && length) {
+		stem += length;
+		table = architecture->block;
+	}
+	for (; table->gguf; table++) {
+		size_t known = strlen(table->gguf);
+		if (strncmp(stem, table->gguf, known) || stem + known != ending)
+			continue;
+		return length ? xasprintf("%s.%u.%s%s", architecture->blocks, block, table->hugging_face, ending)
+		              : xasprintf("%s%s", table->hugging_face, ending);
+	}
+	return NULL;
+}
+
+static void add_tensor(struct weights *weights, const struct architecture *architecture, const struct gguf_tensor *tensor)
+{
+	const char *path = weights->gguf.path;
+	char *name = xstrndup(tensor->name.text, tensor->name.length);
+	const struct storage *storage = storage_of(tensor->type);
+	if (!strcmp(name, "rope_freqs.weight")) { /* is in the configuration */
+		free(name);
+		return;
+	}
+	if (!storage->decode)
+		die("%s: %.80s: of type %s: " STORAGE_READABLE " can be read", path, name, storage->name);
+	struct weight *weight = weights_add(weights);
+	weight->name = translate(architecture, name);
+	if (!weight->name)
+		die("%s: %.80s: a tensor that architecture %s does not have", path, name, architecture->name);
+	weight->path = path;
+	weight->type = storage->name;
+	weight->storage = storage;
+	weight->n_dims = tensor->n_dims;
+	for (int i = 0; i < WEIGHTS_MAX_DIMS; i++)
+		weight->shape[i] = i < tensor->n_dims ? tensor->shape[tensor->n_dims - 1 - i] : 1;
+	weight->data = tensor->data;
+	weight->size = tensor->size;
+	free(name);
+}
+
+void weights_from_gguf(struct weights *weights)
+{
+	struct gguf *gguf = &weights->gguf;
+	gguf_open(gguf, weights->path);
+	char *name = gguf_get_string(gguf, "general.architecture", "");
+	const struct architecture *architecture = NULL;
+	for (size_t i = 0; i < COUNT_OF(ARCHITECTURES); i++)
+		if (!strcmp(name, ARCHITECTURES[i].name))
+			architecture = &ARCHITECTURES[i];
+	if (!architecture)
+		die("%s: general.architecture is \"%.40s\": llama, qwen2 or gpt2 was expected", gguf->path, name);
+	free(name);
+	if (gguf_get_int(gguf, "split.count", 0, MOST, 1) > 1)
+		die("%s: one part of a split model: they must be merged into one file first", gguf->path);
+	weights->config = architecture->config(weights, architecture->name);
+	for (int64_t i = 0; i < gguf->n_tensors; i++)
+		add_tensor(weights, architecture, &gguf->tensors[i]);
+}

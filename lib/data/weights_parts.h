@@ -1,0 +1,43 @@
+/*
+ * What weights.c and its two kinds of sources share: no business of others.
+ */
+#ifndef RECPIPE_WEIGHTS_PARTS_H
+#define RECPIPE_WEIGHTS_PARTS_H
+
+#include "data/dequantise.h"
+#include "data/gguf.h"
+#include "data/safetensors.h"
+#include "data/weights.h"
+
+struct weight {
+	char *name;                    /* Hugging Face's */
+	const char *path;              /* of its file; borrowed */
+	const char *type;              /* for messages */
+	const struct storage *storage; /* NULL: not numbers that can be read */
+	int n_dims;
+	int64_t shape[WEIGHTS_MAX_DIMS]; /* outermost first */
+	bool is_transposed;              /* in the file: shape is after transposition */
+	const unsigned char *data;
+	size_t size;
+};
+
+struct weights {
+	const char *path;
+	json_t *config;
+	struct weight *list; /* by name */
+	int64_t count, capacity;
+	struct gguf gguf;    /* path NULL: a folder */
+	char *folder;        /* NULL: GGUF */
+	struct safetensors *shards;
+	char **shard_paths;
+	int n_shards;
+};
+
+/* Room for one more weight, zeroed. */
+struct weight *weights_add(struct weights *weights);
+
+/* Each fills config and list. */
+void weights_from_gguf(struct weights *weights);
+void weights_from_folder(struct weights *weights);
+
+#endif
