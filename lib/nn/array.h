@@ -12,6 +12,7 @@
 struct array {
 	int64_t rows, columns, stride;
 	float *value;
+	bool kept;            /* a backward pass needs the value */
 	bool wanted;          /* d loss / d value is: neither frozen nor without training */
 	bool touched;         /* the gradient holds something */
 	float *gradient;      /* laid out like value; not to be used but through tape_gradient() */

@@ -24,9 +24,10 @@ struct attention {
 	uint64_t mask;
 };
 
-/* One head of one sequence: columns [column, column + width) of rows [first, first + length). */
+/* One head of one sequence: columns [column, column + width) of rows [first, first + length); keys and values likewise. */
 struct head {
-	int64_t first, length, column, width;
+	int64_t first, length, column, key_column, width;
+	bool last_of_group;
 	uint64_t mask_row; /* dropout mask of query t: from (mask_row + t) * 2^20 */
 	float scale;
 };
@@ -34,10 +35,13 @@ struct head {
 static struct head head_of(const struct tape *tape, const struct attention *a, int64_t sequence, int head)
 {
 	int64_t first = a->indptr[sequence] - a->indptr[0], width = a->out->columns / a->heads;
+	int64_t group = a->out->columns / a->k->columns;
 	return (struct head){
 		.first = first,
 		.length = a->indptr[sequence + 1] - a->indptr[sequence],
 		.column = head * width,
+		.key_column = head / group * width,
+		.last_of_group = head % group == group - 1,
 		.width = width,
 		.mask_row = (uint64_t)((tape->first_row + first) * a->heads + head),
 		.scale = 1 / sqrtf((float)width),
@@ -62,6 +66,11 @@ static const float *at(const float *data, const struct array *array, const struc
 	return data + (h->first + t) * array->stride + h->column;
 }
 
+static const float *key_at(const float *data, const struct array *array, const struct head *h, int64_t t)
+{
+	return data + (h->first + t) * array->stride + h->key_column;
+}
+
 /* to = dropout(from), a block of queries [first, first + n) x keys */
 static void drop_block(const struct attention *a, const struct head *h, const float *from, float *to, int64_t first,
 	int64_t n, int64_t keys)
@@ -77,7 +86,7 @@ static void head_forward(struct attention *a, const struct head *h, float **prob
 		int64_t to = from + BLOCK < h->length ? from + BLOCK : h->length, n = to - from;
 		float *p = *probabilities;
 		gemm(false, true, n, to, h->width, 1, at(a->q->value, a->q, h, from), a->q->stride,
-			at(a->k->value, a->k, h, 0), a->k->stride, 0, p, to);
+			key_at(a->k->value, a->k, h, 0), a->k->stride, 0, p, to);
 		vec_causal_softmax(p, n, to, from + 1, h->scale);
 		if (keep)
 			*probabilities += n * to;
@@ -85,7 +94,7 @@ static void head_forward(struct attention *a, const struct head *h, float **prob
 			drop_block(a, h, p, scratch, from, n, to);
 			p = scratch;
 		}
-		gemm(false, false, n, h->width, to, 1, p, to, at(a->v->value, a->v, h, 0), a->v->stride, 0,
+		gemm(false, false, n, h->width, to, 1, p, to, key_at(a->v->value, a->v, h, 0), a->v->stride, 0,
 			(float *)at(a->out->value, a->out, h, from), a->out->stride);
 	}
 }
@@ -96,32 +105,35 @@ struct attention_gradients {
 	float q_beta, k_beta, v_beta;
 };
 
-/* From the last block, which touches every key, to the first. *probabilities is the end of this head's. */
+/*
+ * From the last block, which touches every key, to the first; heads from the last of a group. *probabilities is the end
+ * of this head's.
+ */
 static void head_backward(struct attention *a, const struct head *h, float **probabilities, float *scratch,
 	const struct attention_gradients *g)
 {
 	float *dropped = scratch + BLOCK * a->longest;
 	for (int64_t from = (h->length - 1) / BLOCK * BLOCK; from >= 0; from -= BLOCK) {
 		int64_t to = from + BLOCK < h->length ? from + BLOCK : h->length, n = to - from;
-		bool last = to == h->length;
+		bool set = to == h->length && h->last_of_group;
 		const float *dout = at(g->out, a->out, h, from);
 		*probabilities -= n * to;
 		const float *p = *probabilities, *p_dropped = p;
 		float *dp = scratch;
-		gemm(false, true, n, to, h->width, 1, dout, a->out->stride, at(a->v->value, a->v, h, 0), a->v->stride, 0,
+		gemm(false, true, n, to, h->width, 1, dout, a->out->stride, key_at(a->v->value, a->v, h, 0), a->v->stride, 0,
 			dp, to);
 		if (a->dropout > 0) {
 			drop_block(a, h, p, dropped, from, n, to);
 			drop_block(a, h, dp, dp, from, n, to);
 			p_dropped = dropped;
 		}
-		gemm(true, false, to, h->width, n, 1, p_dropped, to, dout, a->out->stride, last ? g->v_beta : 1,
-			(float *)at(g->v, a->v, h, 0), a->v->stride);
+		gemm(true, false, to, h->width, n, 1, p_dropped, to, dout, a->out->stride, set ? g->v_beta : 1,
+			(float *)key_at(g->v, a->v, h, 0), a->v->stride);
 		vec_softmax_backward(p, dp, n, to, h->scale);
-		gemm(false, false, n, h->width, to, 1, dp, to, at(a->k->value, a->k, h, 0), a->k->stride, g->q_beta,
+		gemm(false, false, n, h->width, to, 1, dp, to, key_at(a->k->value, a->k, h, 0), a->k->stride, g->q_beta,
 			(float *)at(g->q, a->q, h, from), a->q->stride);
 		gemm(true, false, to, h->width, n, 1, dp, to, at(a->q->value, a->q, h, from), a->q->stride,
-			last ? g->k_beta : 1, (float *)at(g->k, a->k, h, 0), a->k->stride);
+			set ? g->k_beta : 1, (float *)key_at(g->k, a->k, h, 0), a->k->stride);
 	}
 }
 
@@ -160,7 +172,11 @@ struct array *causal_attention(struct tape *tape, struct array *q, struct array 
 			head_forward(&a, &h, &probabilities, scratch, keep);
 		}
 	tape_give(tape, scratch, BLOCK, a.longest);
-	if (keep)
-		tape_record(tape, &a, sizeof a);
+	if (!keep)
+		return a.out;
+	tape_keep(q);
+	tape_keep(k);
+	tape_keep(v);
+	tape_record(tape, &a, sizeof a);
 	return a.out;
 }

@@ -6,7 +6,7 @@
 #include "nn/blas.h"
 #include "nn/vec.h"
 
-const char *const activation_names[] = { "none", "relu", "gelu", NULL };
+const char *const activation_names[] = { "none", "relu", "gelu", "gelu_new", NULL };
 
 static void drop(struct tape *tape, float *values, const struct array *array, float p, uint64_t key)
 {
@@ -65,7 +65,7 @@ struct array *embedding(struct tape *tape, struct array *table, const int32_t *i
 struct linear {
 	struct operation operation;
 	struct array *x, *weight, *bias, *out;
-	float *before; /* the activation, where it is needed: gelu */
+	float *before; /* the activation, where it is needed: both gelus */
 	enum activation activation;
 	float dropout;
 	uint64_t mask;
@@ -82,6 +82,8 @@ static void linear_backward(struct tape *tape, struct operation *operation)
 		vec_relu_backward(out->value, gradient, n * width);
 	else if (l->activation == ACT_GELU)
 		vec_gelu_backward(l->before, gradient, n * width);
+	else if (l->activation == ACT_GELU_NEW)
+		vec_gelu_new_backward(l->before, gradient, n * width);
 	if (weight->wanted)
 		gemm(true, false, width, x->columns, n, 1, gradient, width, x->value, x->stride, gradient_beta(weight),
 			tape_gradient(tape, weight), weight->stride);
@@ -97,9 +99,8 @@ struct array *linear(struct tape *tape, struct array *x, struct array *weight, s
 {
 	int64_t n = x->rows, width = weight->rows;
 	struct array *out = tape_array(tape, n, width, x->wanted || weight->wanted || (bias && bias->wanted));
-	float *before = out->value;
-	if (activation == ACT_GELU)
-		before = arena_take(&tape->arena, n, width, sizeof *before);
+	bool apart = activation == ACT_GELU || activation == ACT_GELU_NEW;
+	float *before = apart ? tape_take(tape, n, width) : out->value;
 	gemm(false, true, n, width, x->columns, 1, x->value, x->stride, weight->value, weight->stride, 0, before, width);
 	if (bias)
 		vec_add_rows(before, n, width, width, bias->value);
@@ -107,8 +108,16 @@ struct array *linear(struct tape *tape, struct array *x, struct array *weight, s
 		vec_relu(out->value, n * width);
 	else if (activation == ACT_GELU)
 		vec_gelu(before, out->value, n * width);
+	else if (activation == ACT_GELU_NEW)
+		vec_gelu_new(before, out->value, n * width);
 	uint64_t mask = tape_mask(tape);
 	drop(tape, out->value, out, dropout, mask);
+	if (weight->wanted)
+		tape_keep(x);
+	if (activation == ACT_RELU && out->wanted)
+		tape_keep(out);
+	if (apart && !out->wanted)
+		tape_give(tape, before, n, width);
 	if (out->wanted)
 		RECORD(tape, struct linear, linear_backward, .x = x, .weight = weight, .bias = bias, .out = out,
 			.before = before, .activation = activation, .dropout = dropout, .mask = mask);
@@ -119,8 +128,8 @@ struct array *linear(struct tape *tape, struct array *x, struct array *weight, s
 
 struct norm {
 	struct operation operation;
-	struct array *x, *update, *weight, *bias, *sum, *out;
-	float *moments; /* mean and 1 / deviation of each row */
+	struct array *x, *update, *weight, *bias, *sum, *out; /* bias NULL: of the root mean square */
+	float *moments; /* mean and 1 / deviation of each row; or 1 / root mean square */
 };
 
 static void add_gradient(struct tape *tape, struct array *array, int64_t row, const float *gradient, float beta)
@@ -139,12 +148,15 @@ static void norm_backward(struct tape *tape, struct operation *operation)
 	float *dx = tape_take(tape, 1, d), *dout = tape_gradient(tape, o->out);
 	float *dsum = o->update && o->sum->touched ? tape_gradient(tape, o->sum) : NULL;
 	float *dweight = o->weight->wanted ? tape_gradient(tape, o->weight) : NULL;
-	float *dbias = o->bias->wanted ? tape_gradient(tape, o->bias) : NULL;
+	float *dbias = o->bias && o->bias->wanted ? tape_gradient(tape, o->bias) : NULL;
 	float x_beta = o->x->wanted ? gradient_beta(o->x) : 0;
 	float update_beta = o->update && o->update->wanted ? gradient_beta(o->update) : 0;
 	for (int64_t r = 0; r < o->out->rows; r++) {
-		vec_norm_backward(o->sum->value + r * o->sum->stride, dout + r * d, o->weight->value,
-			dsum ? dsum + r * d : NULL, dx, dweight, dbias, d, o->moments + 2 * r);
+		const float *s = o->sum->value + r * o->sum->stride, *ds = dsum ? dsum + r * d : NULL;
+		if (o->bias)
+			vec_norm_backward(s, dout + r * d, o->weight->value, ds, dx, dweight, dbias, d, o->moments + 2 * r);
+		else
+			vec_rms_norm_backward(s, dout + r * d, o->weight->value, ds, dx, dweight, d, o->moments[r]);
 		if (o->x->wanted)
 			add_gradient(tape, o->x, r, dx, x_beta);
 		if (o->update && o->update->wanted)
@@ -153,7 +165,7 @@ static void norm_backward(struct tape *tape, struct operation *operation)
 	tape_give(tape, dx, 1, d);
 }
 
-struct array *residual_norm(struct tape *tape, struct array *x, struct array *update, struct array *weight,
+static struct array *norm(struct tape *tape, struct array *x, struct array *update, struct array *weight,
 	struct array *bias, float epsilon, struct array **sum)
 {
 	int64_t n = x->rows, d = x->columns;
@@ -161,14 +173,65 @@ struct array *residual_norm(struct tape *tape, struct array *x, struct array *up
 	struct array *out = tape_array(tape, n, d, gradient);
 	struct array *added = update ? tape_array(tape, n, d, gradient) : x;
 	float *moments = arena_take(&tape->arena, n, 2, sizeof *moments);
-	for (int64_t r = 0; r < n; r++)
-		vec_norm(x->value + r * x->stride, update ? update->value + r * update->stride : NULL,
-			added->value + r * added->stride, out->value + r * d, weight->value, bias->value, epsilon, d,
-			moments + 2 * r);
+	for (int64_t r = 0; r < n; r++) {
+		const float *from = x->value + r * x->stride, *change = update ? update->value + r * update->stride : NULL;
+		float *s = added->value + r * added->stride, *y = out->value + r * d;
+		if (bias)
+			vec_norm(from, change, s, y, weight->value, bias->value, epsilon, d, moments + 2 * r);
+		else
+			moments[r] = vec_rms_norm(from, change, s, y, weight->value, epsilon, d);
+	}
+	if (out->wanted)
+		tape_keep(added);
 	if (out->wanted)
 		RECORD(tape, struct norm, norm_backward, .x = x, .update = update, .weight = weight, .bias = bias,
 			.sum = added, .out = out, .moments = moments);
 	if (sum)
 		*sum = added;
+	return out;
+}
+
+struct array *residual_norm(struct tape *tape, struct array *x, struct array *update, struct array *weight,
+	struct array *bias, float epsilon, struct array **sum)
+{
+	return norm(tape, x, update, weight, bias, epsilon, sum);
+}
+
+struct array *residual_rms_norm(struct tape *tape, struct array *x, struct array *update, struct array *weight,
+	float epsilon, struct array **sum)
+{
+	return norm(tape, x, update, weight, NULL, epsilon, sum);
+}
+
+/* --- SwiGLU --- */
+
+struct swiglu {
+	struct operation operation;
+	struct array *gate, *up, *out;
+};
+
+static void swiglu_backward(struct tape *tape, struct operation *operation)
+{
+	struct swiglu *s = (struct swiglu *)operation;
+	int64_t d = s->out->columns;
+	const float *dout = tape_gradient(tape, s->out);
+	float *dgate = tape_gradient(tape, s->gate), *dup = tape_gradient(tape, s->up);
+	bool add_gate = gradient_beta(s->gate) != 0, add_up = gradient_beta(s->up) != 0;
+	for (int64_t r = 0; r < s->out->rows; r++)
+		vec_swiglu_backward(s->gate->value + r * s->gate->stride, s->up->value + r * s->up->stride, dout + r * d,
+			dgate + r * s->gate->stride, add_gate, dup + r * s->up->stride, add_up, d);
+}
+
+struct array *swiglu(struct tape *tape, struct array *gate, struct array *up)
+{
+	int64_t d = gate->columns;
+	struct array *out = tape_array(tape, gate->rows, d, gate->wanted && up->wanted);
+	for (int64_t r = 0; r < out->rows; r++)
+		vec_swiglu(gate->value + r * gate->stride, up->value + r * up->stride, out->value + r * d, d);
+	if (!out->wanted)
+		return out;
+	tape_keep(gate);
+	tape_keep(up);
+	RECORD(tape, struct swiglu, swiglu_backward, .gate = gate, .up = up, .out = out);
 	return out;
 }

@@ -7,8 +7,8 @@
 
 #include "nn/tape.h"
 
-enum activation { ACT_NONE, ACT_RELU, ACT_GELU /* with erf */, N_ACTIVATIONS };
-extern const char *const activation_names[]; /* "none", "relu", "gelu", NULL */
+enum activation { ACT_NONE, ACT_RELU, ACT_GELU /* with erf */, ACT_GELU_NEW /* with tanh: GPT-2 */, N_ACTIVATIONS };
+extern const char *const activation_names[]; /* "none", "relu", "gelu", "gelu_new", NULL */
 
 /*
  * dropout(scale x table[id] + positions[position]): (n, d). positions and position may be NULL. Ids are checked by
@@ -28,10 +28,35 @@ struct array *linear(struct tape *tape, struct array *x, struct array *weight, s
 struct array *residual_norm(struct tape *tape, struct array *x, struct array *update, struct array *weight,
 	struct array *bias, float epsilon, struct array **sum);
 
+/* The same with result = weight * sum / root mean square of sum (Zhang & Sennrich 2019). */
+struct array *residual_rms_norm(struct tape *tape, struct array *x, struct array *update, struct array *weight,
+	float epsilon, struct array **sum);
+
+/* silu(gate) * up, element by element (Shazeer 2020). Both (n, d), may be views. */
+struct array *swiglu(struct tape *tape, struct array *gate, struct array *up);
+
 /*
- * Causal multi-head attention of each sequence with itself: token t of a sequence sees tokens 0..t of it. q, k, v:
- * (n, d), may be views; heads divides d; sequence s is tokens [indptr[s] - indptr[0], indptr[s + 1] - indptr[0]).
- * Scores are scaled by 1 / sqrt(d / heads); dropout is of the probabilities.
+ * Rotary positions (Su et al. 2021), from 0 in each sequence: pair m of a head of `width` columns is turned by position
+ * x frequency[m]. Pairs are columns (m, m + width / 2) or (2m, 2m + 1).
+ */
+enum rope_pairing { ROPE_HALF, ROPE_INTERLEAVED };
+struct rope {
+	int64_t width;
+	enum rope_pairing pairing;
+	const float *frequency; /* width / 2 */
+};
+/* Their cosines and sines, for all layers; lives as long as the tape's batch. Sequences as for attention. */
+struct rope_angles;
+const struct rope_angles *rope_angles(struct tape *tape, const struct rope *rope, const int64_t *indptr,
+	int64_t sequences);
+/* In place: x may be a view, of heads side by side, and no operation has read it before. */
+void rotate(struct tape *tape, struct array *x, const struct rope_angles *angles);
+
+/*
+ * Causal multi-head attention of each sequence with itself: token t of a sequence sees tokens 0..t of it. q (n, d), k and
+ * v (n, d / group), may be views; heads divides d, and adjacent heads of q share one of k and v in groups. Sequence s is
+ * tokens [indptr[s] - indptr[0], indptr[s + 1] - indptr[0]). Scores are scaled by 1 / sqrt(d / heads); dropout is of the
+ * probabilities.
  */
 struct array *causal_attention(struct tape *tape, struct array *q, struct array *k, struct array *v, int heads,
 	const int64_t *indptr, int64_t sequences, float dropout);

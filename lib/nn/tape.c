@@ -97,16 +97,34 @@ struct array *tape_input(struct tape *tape, int64_t rows, int64_t columns)
 	return array;
 }
 
+static struct array *owner_of(struct array *array)
+{
+	return array->owner ? array->owner : array;
+}
+
+void tape_keep(struct array *array)
+{
+	owner_of(array)->kept = true;
+}
+
+void tape_done(struct tape *tape, struct array *array)
+{
+	if (array->kept)
+		return;
+	tape_give(tape, array->value, array->rows, array->stride);
+	array->value = NULL;
+}
+
 struct array *tape_param(struct tape *tape, const struct param *first, const struct param *last)
 {
-	int64_t count = last->offset + param_count(last) - first->offset;
+	int64_t count = last->value + param_count(last) - first->value;
 	int64_t columns = first->n_dims == 1 ? count : first->columns;
 	struct array *array = new_array(tape, count / columns, columns, columns);
 	array->value = first->value;
 	array->wanted = tape->training && !first->frozen;
 	if (array->wanted)
 		array->gradient = tape->gradients + first->offset;
-	array->touched = true;
+	array->kept = array->touched = true;
 	return array;
 }
 
@@ -115,7 +133,7 @@ struct array *tape_columns(struct tape *tape, struct array *array, int64_t first
 	struct array *view = new_array(tape, array->rows, count, array->stride);
 	view->value = array->value + first;
 	view->wanted = array->wanted;
-	view->owner = array->owner ? array->owner : array;
+	view->owner = owner_of(array);
 	return view;
 }
 
@@ -130,7 +148,7 @@ void tape_record(struct tape *tape, const void *operation, size_t size)
 
 float *tape_gradient(struct tape *tape, struct array *array)
 {
-	struct array *owner = array->owner ? array->owner : array;
+	struct array *owner = owner_of(array);
 	if (!owner->gradient)
 		owner->gradient = tape_take(tape, owner->rows, owner->stride);
 	return owner->gradient + (array->value - owner->value);

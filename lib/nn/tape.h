@@ -35,6 +35,8 @@ void tape_free(struct tape *tape);
 struct array *tape_array(struct tape *tape, int64_t rows, int64_t columns, bool gradient);
 /* A new array that no operation makes. If training its gradient is wanted, and stays after tape_backward. */
 struct array *tape_input(struct tape *tape, int64_t rows, int64_t columns);
+/* Nothing reads its value any more but backward passes; where none does either, its memory serves others. */
+void tape_done(struct tape *tape, struct array *array);
 /* A parameter, or adjacent ones with the same number of columns (or all vectors) from first to last, as one array. */
 struct array *tape_param(struct tape *tape, const struct param *first, const struct param *last);
 /* Columns [first, first + count). Gradients come through an array's views or itself, not both; views cover all of it. */
@@ -54,6 +56,8 @@ void tape_record(struct tape *tape, const void *operation, size_t size);
 	tape_record(tape, &(type){ .operation = { .backward = (function) }, __VA_ARGS__ }, sizeof(type))
 /* The key of the next dropout mask. */
 uint64_t tape_mask(struct tape *tape);
+/* For operations: their backward pass reads the array's value. */
+void tape_keep(struct array *array);
 
 /*
  * For losses and backward passes. The gradient of an array, laid out like its value, uninitialised until touched. Its

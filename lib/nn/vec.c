@@ -146,6 +146,48 @@ CLONES void vec_gelu_backward(const float *restrict x, float *restrict dy, int64
 	}
 }
 
+#define GELU_SLOPE .79788456f /* sqrt(2 / pi) */
+
+CLONES void vec_gelu_new(const float *restrict x, float *restrict y, int64_t n)
+{
+	for (int64_t i = 0; i < n; i++)
+		y[i] = .5f * x[i] * (1 + tanhf(GELU_SLOPE * (x[i] + .044715f * x[i] * x[i] * x[i])));
+}
+
+CLONES void vec_gelu_new_backward(const float *restrict x, float *restrict dy, int64_t n)
+{
+	for (int64_t i = 0; i < n; i++) {
+		float t = tanhf(GELU_SLOPE * (x[i] + .044715f * x[i] * x[i] * x[i]));
+		dy[i] *= .5f * (1 + t) + .5f * x[i] * (1 - t * t) * GELU_SLOPE * (1 + .134145f * x[i] * x[i]);
+	}
+}
+
+CLONES void vec_swiglu(const float *restrict gate, const float *restrict up, float *restrict y, int64_t n)
+{
+	for (int64_t i = 0; i < n; i++)
+		y[i] = gate[i] / (1 + exp_fast(-gate[i])) * up[i];
+}
+
+CLONES void vec_swiglu_backward(const float *restrict gate, const float *restrict up, const float *restrict dy,
+	float *restrict dgate, bool add_gate, float *restrict dup, bool add_up, int64_t n)
+{
+	for (int64_t i = 0; i < n; i++) {
+		float sigmoid = 1 / (1 + exp_fast(-gate[i])), silu = gate[i] * sigmoid;
+		dgate[i] = (add_gate ? dgate[i] : 0) + dy[i] * up[i] * (sigmoid + silu * (1 - sigmoid));
+		dup[i] = (add_up ? dup[i] : 0) + dy[i] * silu;
+	}
+}
+
+CLONES void vec_rotate(float *x, int64_t n, int64_t step, int64_t apart, const float *restrict cosine,
+	const float *restrict sine, float direction)
+{
+	for (int64_t i = 0; i < n; i++) {
+		float a = x[i * step], b = x[i * step + apart], turn = direction * sine[i];
+		x[i * step] = a * cosine[i] - b * turn;
+		x[i * step + apart] = a * turn + b * cosine[i];
+	}
+}
+
 /* Two rounds of multiply and xor-shift (constants of Wellons' lowbias32) turn key and index into 32 random bits. */
 CLONES void vec_dropout(const float *x, float *y, int64_t n, float p, uint64_t key, uint64_t from)
 {
@@ -257,6 +299,38 @@ CLONES void vec_norm_backward(const float *restrict s, const float *restrict dy,
 		dweight[i] += dy[i] * (s[i] - mean) * inverse;
 		dbias[i] += dy[i];
 	}
+}
+
+CLONES float vec_rms_norm(const float *x, const float *update, float *restrict s, float *restrict y,
+	const float *weight, float epsilon, int64_t n)
+{
+	if (update) {
+		for (int64_t i = 0; i < n; i++)
+			s[i] = x[i] + update[i];
+		x = s;
+	}
+	float squares = 0;
+	for (int64_t i = 0; i < n; i++)
+		squares += x[i] * x[i];
+	float inverse = 1 / sqrtf(squares / (float)n + epsilon);
+	for (int64_t i = 0; i < n; i++)
+		y[i] = weight[i] * x[i] * inverse;
+	return inverse;
+}
+
+CLONES void vec_rms_norm_backward(const float *restrict s, const float *restrict dy, const float *restrict weight,
+	const float *restrict dsum, float *restrict dx, float *restrict dweight, int64_t n, float inverse)
+{
+	float along = 0;
+	for (int64_t i = 0; i < n; i++)
+		along += weight[i] * dy[i] * s[i];
+	along *= inverse * inverse / (float)n;
+	for (int64_t i = 0; i < n; i++)
+		dx[i] = (dsum ? dsum[i] : 0) + inverse * (weight[i] * dy[i] - s[i] * along);
+	if (!dweight)
+		return;
+	for (int64_t i = 0; i < n; i++)
+		dweight[i] += dy[i] * s[i] * inverse;
 }
 
 CLONES void vec_gru(float *restrict gates, const float *restrict recurrent, const float *restrict previous,

@@ -6,6 +6,7 @@
 #ifndef RECPIPE_VEC_H
 #define RECPIPE_VEC_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 float vec_dot(const float *a, const float *b, int64_t n);
@@ -31,6 +32,16 @@ void vec_relu_backward(const float *y, float *dy, int64_t n); /* dy = 0 where y 
 /* y = gelu(x) with erf; dy *= gelu'(x) */
 void vec_gelu(const float *x, float *y, int64_t n);
 void vec_gelu_backward(const float *x, float *dy, int64_t n);
+/* the same with the approximation by tanh */
+void vec_gelu_new(const float *x, float *y, int64_t n);
+void vec_gelu_new_backward(const float *x, float *dy, int64_t n);
+/* y = silu(gate) x up; the gradients of both are set or added to */
+void vec_swiglu(const float *gate, const float *up, float *y, int64_t n);
+void vec_swiglu_backward(const float *gate, const float *up, const float *dy, float *dgate, bool add_gate, float *dup,
+	bool add_up, int64_t n);
+/* x[i * step] and x[i * step + apart] turned by an angle each, for i < n; direction 1 or, back, -1 */
+void vec_rotate(float *x, int64_t n, int64_t step, int64_t apart, const float *cosine, const float *sine,
+	float direction);
 
 /*
  * Inverted dropout with a mask that is a function of key and index alone: y[i] = x[i] x (0 or 1 / (1 - p)); y may be x.
@@ -55,6 +66,11 @@ void vec_norm(const float *x, const float *update, float *s, float *y, const flo
 	float epsilon, int64_t n, float moments[2]);
 void vec_norm_backward(const float *s, const float *dy, const float *weight, const float *dsum, float *dx,
 	float *dweight, float *dbias, int64_t n, const float moments[2]);
+/* The same of y = weight x s / root mean square of s; returns its inverse. */
+float vec_rms_norm(const float *x, const float *update, float *s, float *y, const float *weight, float epsilon,
+	int64_t n);
+void vec_rms_norm_backward(const float *s, const float *dy, const float *weight, const float *dsum, float *dx,
+	float *dweight, int64_t n, float inverse);
 
 /*
  * One step of a gated recurrent unit, rows x h. gates (3h a row): input products in, r, z, n out. recurrent (3h):

@@ -347,6 +347,49 @@ static struct array *build_attention(struct tape *tape, struct array *const p[])
 	return causal_attention(tape, q, x, v, 2, indptr, 4, .3f);
 }
 
+static struct array *build_gelu_new(struct tape *tape, struct array *const p[])
+{
+	return linear(tape, embedding(tape, p[0], ids, N, 1, NULL, NULL, 0), p[2], p[3], ACT_GELU_NEW, .3f);
+}
+
+static struct array *build_rms_norm(struct tape *tape, struct array *const p[])
+{
+	struct array *x = embedding(tape, p[0], ids, N, 1, p[1], places, 0), *sum;
+	struct array *y = residual_rms_norm(tape, x, linear(tape, x, p[2], p[3], ACT_NONE, .3f), p[4], 1e-5f, &sum);
+	return residual_rms_norm(tape, y, sum, p[5], 1e-5f, NULL);
+}
+
+static struct array *build_swiglu(struct tape *tape, struct array *const p[])
+{
+	struct array *x = embedding(tape, p[0], ids, N, 1, p[1], places, 0);
+	struct array *two = linear(tape, swiglu(tape, linear(tape, x, p[2], p[3], ACT_NONE, 0), x), p[10], NULL, ACT_NONE, 0);
+	return swiglu(tape, tape_columns(tape, two, 0, 2), tape_columns(tape, two, 2, 2));
+}
+
+/* Three heads of queries that share one of keys and values, turned. */
+static struct array *build_grouped(struct tape *tape, struct array *const p[])
+{
+	static const float frequency[] = { .7f };
+	struct rope rope = { 2, ROPE_HALF, frequency };
+	struct array *x = embedding(tape, p[0], ids, N, 1, p[1], places, 0);
+	struct array *q = linear(tape, x, p[2], p[3], ACT_NONE, 0), *kv = linear(tape, x, p[10], NULL, ACT_NONE, 0);
+	struct array *k = tape_columns(tape, kv, 0, 2), *v = tape_columns(tape, kv, 2, 2);
+	const struct rope_angles *angles = rope_angles(tape, &rope, indptr, 4);
+	rotate(tape, q, angles);
+	rotate(tape, k, angles);
+	return causal_attention(tape, q, k, v, 3, indptr, 4, .3f);
+}
+
+static struct array *build_interleaved(struct tape *tape, struct array *const p[])
+{
+	static const float frequency[] = { 1, .5f, .25f };
+	struct rope rope = { D, ROPE_INTERLEAVED, frequency };
+	struct array *x = embedding(tape, p[0], ids, N, 1, p[1], places, 0);
+	struct array *q = linear(tape, x, p[2], p[3], ACT_NONE, 0), *v = linear(tape, x, p[2], NULL, ACT_NONE, 0);
+	rotate(tape, q, rope_angles(tape, &rope, indptr, 4));
+	return causal_attention(tape, q, x, v, 2, indptr, 4, 0);
+}
+
 static struct array *build_gru(struct tape *tape, struct array *const p[])
 {
 	return gru_layer(tape, embedding(tape, p[0], ids, N, 1, NULL, NULL, 0), p[6], p[7], p[8], p[9], indptr, 4);
@@ -355,7 +398,7 @@ static struct array *build_gru(struct tape *tape, struct array *const p[])
 static const struct {
 	int64_t rows, columns;
 } shapes[] = { { 5, D }, { 5, D }, { D, D }, { 0, D }, { 0, D }, { 0, D }, { 3 * D, D }, { 3 * D, D }, { 0, 3 * D },
-	{ 0, 3 * D } };
+	{ 0, 3 * D }, { 4, D } };
 
 /* A fixed random weighting of the output, as a loss; sets its gradient. */
 static double weigh(build *forward, struct params *params, float *gradient)
@@ -421,6 +464,11 @@ static void test_finite_differences(void **state)
 	differences_of(build_norm, "residual and norm");
 	differences_of(build_attention, "attention");
 	differences_of(build_gru, "gru");
+	differences_of(build_gelu_new, "linear, gelu_new");
+	differences_of(build_rms_norm, "residual and root mean square norm");
+	differences_of(build_swiglu, "swiglu");
+	differences_of(build_grouped, "grouped attention, rotary positions");
+	differences_of(build_interleaved, "rotary positions, interleaved");
 }
 
 /* --- full cross-entropy of more items than a tile and more positions than a block, by its definition in double --- */
