@@ -18,7 +18,7 @@ setup() {
 	ranking=$BATS_FILE_TMPDIR/ranking.tar.zst
 }
 
-filters=("seq-train --arch popular" seq-rank rec-eval)
+filters=("seq-train --arch popular" "item-project --from tfidf" seq-rank rec-eval)
 
 # every filter on FILE: an error that says WHAT, and nothing written
 all_fail() {
@@ -95,7 +95,7 @@ open("flipped.tar.zst", "wb").write(data)' "$ranking" "$at"
 
 @test "a full disk" {
 	[ -e /dev/full ] || skip "no /dev/full"
-	for filter in "seq-train --arch popular $shop" "seq-rank $model" "rec-eval $ranking" \
+	for filter in "seq-train --arch popular $shop" "item-project --from tfidf $shop" "seq-rank $model" "rec-eval $ranking" \
 		"seq-tokenize $EXAMPLE/events.csv"; do
 		# shellcheck disable=SC2086
 		fails bash -c "$filter -q >/dev/full"
@@ -107,7 +107,8 @@ open("flipped.tar.zst", "wb").write(data)' "$ranking" "$at"
 
 # A reader that has left before the first byte: what `| head -c1` is to a stream larger than the pipe.
 @test "a reader that leaves ends the writer quietly, or with one line where signals are ignored" {
-	for filter in "seq-train --arch popular $shop" "seq-rank $model" "seq-tokenize $EXAMPLE/events.csv" \
+	for filter in "seq-train --arch popular $shop" "item-project --from tfidf $shop" "seq-rank $model" \
+		"seq-tokenize $EXAMPLE/events.csv" \
 		"rec-eval -u $ranking"; do
 		run bash -c "{ sleep 0.3; exec $filter -q 2>said; } | exec 0<&-; echo \${PIPESTATUS[0]}"
 		[ "$output" = 141 ]
@@ -264,7 +265,7 @@ array("model/count.npy", lambda a: a.astype("<f8"))'
 }
 
 @test "wrong usage is one line and exit 2" {
-	for tool in seq-tokenize seq-train seq-rank rec-eval; do
+	for tool in seq-tokenize item-project seq-train seq-rank rec-eval; do
 		misused $tool --no-such-option
 		misused $tool -j 0
 		misused $tool -j many
@@ -279,7 +280,7 @@ array("model/count.npy", lambda a: a.astype("<f8"))'
 }
 
 @test "--help and --version go to standard output" {
-	for tool in seq-tokenize seq-train seq-rank rec-eval; do
+	for tool in seq-tokenize item-project seq-train seq-rank rec-eval; do
 		$tool --help >help 2>err
 		[ ! -s err ]
 		grep -q 'Examples:' help
@@ -290,7 +291,7 @@ array("model/count.npy", lambda a: a.astype("<f8"))'
 
 @test "nothing binary goes to a terminal, and no arguments there mean usage" {
 	needs script
-	for tool in seq-tokenize seq-train seq-rank; do
+	for tool in seq-tokenize item-project seq-train seq-rank; do
 		run script -qec "$tool $shop" /dev/null </dev/null
 		[ "$status" = 2 ]
 		says terminal

@@ -125,12 +125,16 @@ static const json_t *attribute_names(const struct catalog *catalog)
 	return names;
 }
 
-static void check_text(const struct catalog *catalog, const struct tokenizer *tokenizer)
+static void check_text(const struct catalog *catalog)
 {
 	if (!catalog->complete)
 		die("no catalog in the stream; seq-tokenize writes one");
 	if (!catalog->indptr)
 		die("catalog: no text of the items; seq-tokenize --items adds it");
+}
+
+static void check_tokenizer(const struct catalog *catalog, const struct tokenizer *tokenizer)
+{
 	if (!tokenizer)
 		die("no tokenizer in the stream; seq-tokenize --items writes one");
 	char of_tokenizer[17];
@@ -155,7 +159,8 @@ static void check_tokens(const struct catalog *catalog, int attributes, int64_t 
 struct item_texts *item_texts_new(const struct catalog *catalog, const struct tokenizer *tokenizer,
 	const char *template)
 {
-	check_text(catalog, tokenizer);
+	check_text(catalog);
+	check_tokenizer(catalog, tokenizer);
 	struct item_texts *texts = xcalloc(1, sizeof *texts);
 	texts->catalog = catalog;
 	texts->tokenizer = tokenizer;
@@ -167,6 +172,22 @@ struct item_texts *item_texts_new(const struct catalog *catalog, const struct to
 		default_template(texts);
 	texts->template = template_text(texts);
 	return texts;
+}
+
+char *item_template_of_values(const struct catalog *catalog)
+{
+	check_text(catalog);
+	const json_t *names = attribute_names(catalog);
+	struct buffer template = {0};
+	for (size_t i = 0; i < json_array_size(names); i++) {
+		const char *name = json_string_value(json_array_get(names, i));
+		buffer_append(&template, " {", i ? 2 : 0);
+		buffer_append(&template, "{", i ? 0 : 1);
+		buffer_append(&template, name, strlen(name));
+		buffer_append(&template, "}", 1);
+	}
+	buffer_append(&template, "", 1);
+	return template.data;
 }
 
 void item_texts_free(struct item_texts *texts)

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "data/utf8.h"
+
 /* U+00A0 to U+00FF in order: HTML 4, 24.2.1 */
 static const char *const latin1[] = {
 	"nbsp", "iexcl", "cent", "pound", "curren", "yen", "brvbar", "sect", "uml", "copy", "ordf", "laquo", "not", "shy",
@@ -73,21 +75,6 @@ static uint32_t entity(const char *name)
 	return 0;
 }
 
-static size_t put_utf8(char *out, uint32_t c)
-{
-	if (c < 0x80)
-		return out[0] = (char)c, 1;
-	if (c < 0x800)
-		return out[0] = (char)(0xc0 | c >> 6), out[1] = (char)(0x80 | (c & 63)), 2;
-	if (c < 0x10000)
-		return out[0] = (char)(0xe0 | c >> 12), out[1] = (char)(0x80 | (c >> 6 & 63)), out[2] = (char)(0x80 | (c & 63)), 3;
-	out[0] = (char)(0xf0 | c >> 18);
-	out[1] = (char)(0x80 | (c >> 12 & 63));
-	out[2] = (char)(0x80 | (c >> 6 & 63));
-	out[3] = (char)(0x80 | (c & 63));
-	return 4;
-}
-
 /* The entity at text, as UTF-8 in out; returns the length of its source, 0: none. */
 static size_t decode_entity(const char *text, size_t length, char out[4], size_t *out_length)
 {
@@ -101,7 +88,7 @@ static size_t decode_entity(const char *text, size_t length, char out[4], size_t
 	uint32_t character = entity(name);
 	if (!character)
 		return 0;
-	*out_length = put_utf8(out, character);
+	*out_length = (size_t)utf8_put(out, character);
 	return size + 2;
 }
 

@@ -67,6 +67,41 @@ uint32_t utf8_code_point(const char *text)
 	return (byte[0] & 0x07u) << 18 | (byte[1] & 0x3fu) << 12 | (byte[2] & 0x3fu) << 6 | (byte[3] & 0x3fu);
 }
 
+int utf8_put(char out[4], uint32_t c)
+{
+	if (c < 0x80)
+		return out[0] = (char)c, 1;
+	if (c < 0x800)
+		return out[0] = (char)(0xc0 | c >> 6), out[1] = (char)(0x80 | (c & 63)), 2;
+	if (c < 0x10000)
+		return out[0] = (char)(0xe0 | c >> 12), out[1] = (char)(0x80 | (c >> 6 & 63)), out[2] = (char)(0x80 | (c & 63)), 3;
+	out[0] = (char)(0xf0 | c >> 18);
+	out[1] = (char)(0x80 | (c >> 12 & 63));
+	out[2] = (char)(0x80 | (c >> 6 & 63));
+	out[3] = (char)(0x80 | (c & 63));
+	return 4;
+}
+
+/* Ranges of capitals, and how far away their small letters are; 1: each capital is followed by its small letter. */
+static const struct {
+	uint32_t first, last;
+	int32_t distance;
+} capitals[] = {
+	{0x41, 0x5a, 32}, {0xc0, 0xd6, 32}, {0xd8, 0xde, 32}, {0x100, 0x12e, 1}, {0x132, 0x136, 1}, {0x139, 0x147, 1},
+	{0x14a, 0x176, 1}, {0x178, 0x178, -121}, {0x179, 0x17d, 1}, {0x386, 0x386, 38}, {0x388, 0x38a, 37},
+	{0x38c, 0x38c, 64}, {0x38e, 0x38f, 63}, {0x391, 0x3a1, 32}, {0x3a3, 0x3ab, 32}, {0x400, 0x40f, 80},
+	{0x410, 0x42f, 32}, {0x460, 0x480, 1}, {0x48a, 0x4be, 1}, {0x4c1, 0x4cd, 1}, {0x4d0, 0x52e, 1},
+	{0x531, 0x556, 48}, {0x1e00, 0x1e94, 1}, {0x1ea0, 0x1efe, 1},
+};
+
+uint32_t utf8_lower(uint32_t c)
+{
+	for (size_t i = 0; i < COUNT_OF(capitals) && capitals[i].first <= c; i++)
+		if (c <= capitals[i].last && (capitals[i].distance != 1 || !((c - capitals[i].first) & 1)))
+			return (uint32_t)((int32_t)c + capitals[i].distance);
+	return c;
+}
+
 bool is_white_space(uint32_t c)
 {
 	return (c >= 9 && c <= 13) || c == ' ' || c == 0x85 || c == 0xa0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200a) ||

@@ -16,6 +16,10 @@ bool utf8_is_valid(const char *text, size_t length);
 void utf8_clean(const char **text, size_t *length, struct buffer *clean);
 /* The code point of a well-formed character. */
 uint32_t utf8_code_point(const char *text);
+/* Writes the character; returns its length. */
+int utf8_put(char out[4], uint32_t code_point);
+/* The small letter of a Latin, Greek, Cyrillic or Armenian capital; anything else as it is. */
+uint32_t utf8_lower(uint32_t code_point);
 /* Unicode's White_Space. */
 bool is_white_space(uint32_t code_point);
 

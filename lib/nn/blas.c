@@ -14,6 +14,10 @@ extern char *openblas_get_corename(void) __attribute__((weak));
 extern int openblas_get_parallel(void) __attribute__((weak));
 extern void openblas_set_num_threads(int) __attribute__((weak));
 
+/* LAPACK's, as Fortran compilers call it: everything by address, and the lengths of strings behind. */
+extern void dsyevd_(const char *job, const char *triangle, const int *n, double *a, const int *stride, double *values,
+	double *work, const int *work_size, int *integers, const int *n_integers, int *info, size_t, size_t);
+
 const char *blas_name(void)
 {
 	return openblas_get_corename ? openblas_get_corename() : "other";
@@ -67,6 +71,21 @@ void blas_init(char **argv)
 		openblas_set_num_threads(1);
 }
 
+/* In a team of one thread OpenBLAS would start as many as OpenMP allows. Returns what to give to many_threads(). */
+static int one_thread(void)
+{
+	int threads = omp_in_parallel() ? 1 : omp_get_max_threads();
+	if (threads > 1)
+		omp_set_num_threads(1);
+	return threads;
+}
+
+static void many_threads(int threads)
+{
+	if (threads > 1)
+		omp_set_num_threads(threads);
+}
+
 void gemm(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, float alpha, const float *a,
 	int64_t stride_a, const float *b, int64_t stride_b, float beta, float *c, int64_t stride_c)
 {
@@ -74,12 +93,52 @@ void gemm(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, f
 		return;
 	if (m > INT_MAX || n > INT_MAX || k > INT_MAX || stride_a > INT_MAX || stride_b > INT_MAX || stride_c > INT_MAX)
 		die("a product of %lld x %lld x %lld is too large", (long long)m, (long long)n, (long long)k);
-	/* in a team of one thread OpenBLAS would start as many as OpenMP allows */
-	int threads = omp_in_parallel() ? 1 : omp_get_max_threads();
-	if (threads > 1)
-		omp_set_num_threads(1);
+	int threads = one_thread();
 	cblas_sgemm(CblasRowMajor, transpose_a ? CblasTrans : CblasNoTrans, transpose_b ? CblasTrans : CblasNoTrans,
 		(int)m, (int)n, (int)k, alpha, a, (int)stride_a, b, (int)stride_b, beta, c, (int)stride_c);
-	if (threads > 1)
-		omp_set_num_threads(threads);
+	many_threads(threads);
+}
+
+#define ROWS_AT_ONCE 128 /* converted to double at a time */
+
+void gram(const float *x, int64_t rows, int64_t n, int64_t stride, double *g)
+{
+	if (n > INT_MAX / ROWS_AT_ONCE)
+		die("a product of %lld x %lld is too large", (long long)n, (long long)n);
+	double *block = xaligned((size_t)(ROWS_AT_ONCE * n), sizeof *block);
+	int threads = one_thread();
+	for (int64_t from = 0; from < rows; from += ROWS_AT_ONCE) {
+		int64_t some = rows - from < ROWS_AT_ONCE ? rows - from : ROWS_AT_ONCE;
+		for (int64_t row = 0; row < some; row++)
+			for (int64_t i = 0; i < n; i++)
+				block[row * n + i] = (double)x[(from + row) * stride + i];
+		cblas_dsyrk(CblasRowMajor, CblasLower, CblasTrans, (int)n, (int)some, 1, block, (int)n, 1, g, (int)n);
+	}
+	many_threads(threads);
+	free(block);
+	for (int64_t i = 0; i < n; i++)
+		for (int64_t j = i + 1; j < n; j++)
+			g[i * n + j] = g[j * n + i];
+}
+
+void symmetric_eigen(double *a, int64_t n, double *values)
+{
+	if (!n)
+		return;
+	int size = (int)n, info, n_integers = 0, work_size = -1, query = -1;
+	double work_needed;
+	if (n > 16384)
+		die("eigenvalues of %lld x %lld are too many", (long long)n, (long long)n);
+	/* by columns, LAPACK's order, the upper triangle is our lower one, and eigenvectors are our rows */
+	dsyevd_("V", "U", &size, a, &size, values, &work_needed, &work_size, &n_integers, &query, &info, 1, 1);
+	work_size = (int)work_needed;
+	double *work = xcalloc((size_t)work_size, sizeof *work);
+	int *integers = xcalloc((size_t)n_integers, sizeof *integers);
+	int threads = one_thread();
+	dsyevd_("V", "U", &size, a, &size, values, work, &work_size, integers, &n_integers, &info, 1, 1);
+	many_threads(threads);
+	if (info)
+		die("eigenvalues of %lld x %lld: no convergence", (long long)n, (long long)n);
+	free(work);
+	free(integers);
 }

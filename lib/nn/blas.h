@@ -1,6 +1,6 @@
 /*
- * The matrix product, single-threaded: parallelism is by sequences, rows or blocks
- * outside. The only file that includes cblas.h.
+ * Matrix products and eigenvalues, single-threaded: parallelism is by sequences, rows or blocks
+ * outside. The only file that knows cblas and LAPACK.
  */
 #ifndef RECPIPE_BLAS_H
 #define RECPIPE_BLAS_H
@@ -20,5 +20,9 @@ const char *blas_name(void);
 /* c (m x n) = alpha op(a) op(b) + beta c; row-major with strides (floats between rows). */
 void gemm(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, float alpha, const float *a,
 	int64_t stride_a, const float *b, int64_t stride_b, float beta, float *c, int64_t stride_c);
+/* g (n x n) += x^T x for x (rows x n, stride), in double precision; both triangles. */
+void gram(const float *x, int64_t rows, int64_t n, int64_t stride, double *g);
+/* a (n x n, symmetric) becomes its eigenvectors, one a row; values (n): their eigenvalues, rising. a must be finite. */
+void symmetric_eigen(double *a, int64_t n, double *values);
 
 #endif

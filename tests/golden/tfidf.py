@@ -1,0 +1,61 @@
+#!/usr/bin/env python3
+"""Writes tfidf.tar.zst: what scikit-learn's TfidfVectorizer makes of the example items and of a few texts that are hard
+to cut, and the exact truncated SVD of the former. tests/unit/test_tfidf.c compares.
+
+Needs scikit-learn, numpy and the zstd program."""
+import csv
+import io
+import json
+import subprocess
+import tarfile
+from pathlib import Path
+
+import numpy
+from sklearn.feature_extraction.text import TfidfVectorizer
+
+HERE = Path(__file__).parent
+WIDTH, SHOWN, ITEMS_SHOWN = 48, 12, 200
+HARD = [
+    "Crème BRÛLÉE, crème brûlée; CRÈME", "cre\u0300me", "ŽLUŤOUČKÝ KŮŇ / Łódź", "ПРИВЕТ, мир! Ёлка ЇЖАК", "ΆΛΦΑ ΒΉΤΑ",
+    "foo_bar-BAZ's 1.75mm ½ x² №5", "日本語 ペン", "", "--- ... !", "ԱԲԳ աբգ", "a A a a b", "\U0001f58b pen\u00a0pen",
+]
+
+out = {}
+
+
+def put(name, array, dtype):
+    data = io.BytesIO()
+    numpy.save(data, numpy.asarray(array).astype(dtype))
+    out[name + ".npy"] = data.getvalue()
+
+
+def weights(name, texts):
+    vectorizer = TfidfVectorizer(sublinear_tf=True, token_pattern=r"(?:[^\W_]|[\u0300-\u036f])+")
+    matrix = vectorizer.fit_transform(texts)
+    matrix.sort_indices()
+    out[f"{name}/texts.json"] = json.dumps({"texts": texts, "words": list(vectorizer.get_feature_names_out())}).encode()
+    put(f"{name}/indptr", matrix.indptr, "<i8")
+    put(f"{name}/word", matrix.indices, "<i4")
+    put(f"{name}/weight", matrix.data, "<f4")
+    return matrix
+
+
+with open(HERE / "../../examples/online-retail/items.csv") as file:
+    rows = list(csv.reader(file))[1:]
+weights("hard", HARD)
+matrix = weights("items", [f"{title} {price}" for _, title, price in rows])
+left, singular, _ = numpy.linalg.svd(matrix.toarray(), full_matrices=False)
+vectors = left[:, :SHOWN] * singular[:SHOWN]
+vectors *= numpy.sign(vectors[abs(vectors).argmax(0), range(SHOWN)])
+put("items/singular", singular[:WIDTH], "<f4")
+put("items/vectors", vectors[:ITEMS_SHOWN], "<f4")
+put("items/squares", (singular ** 2).sum(), "<f4")
+
+archive = io.BytesIO()
+with tarfile.open(fileobj=archive, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+    for name, data in out.items():
+        member = tarfile.TarInfo(name)
+        member.size = len(data)
+        tar.addfile(member, io.BytesIO(data))
+subprocess.run(["zstd", "-19", "-q", "-f", "-o", HERE / "tfidf.tar.zst"], input=archive.getvalue(), check=True)
+print(matrix.shape, matrix.nnz, singular[:SHOWN + 1])

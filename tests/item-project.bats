@@ -1,0 +1,137 @@
+#!/usr/bin/env bats
+# item-project: the vectors it makes of items, and what it refuses.
+
+load helpers
+
+setup_file() {
+	seq-tokenize -q --items "$EXAMPLE/items.csv" "$EXAMPLE/events.csv" -o "$BATS_FILE_TMPDIR/shop.tar.zst"
+}
+
+setup() {
+	cd "$BATS_TEST_TMPDIR" || return
+	shop=$BATS_FILE_TMPDIR/shop.tar.zst
+	printf 'user_id,item_id,timestamp\nu1,b,3\nu1,a,1\nu1,c,2\nu2,d,2\nu2,e,3\n' >events.csv
+	printf 'item_id,title,brand\na,Red pen,Bic\nb,Blue pen,Bic\nc,Red ink,\nd,Red pen,Bic\n' >items.csv
+	seq-tokenize -q --items items.csv events.csv -o small.tar.zst
+}
+
+# history KEY FILE: what the last item-project wrote
+history() {
+	tar --zstd -xOf "$2" --wildcards 'log/*-item-project.json' | tail -n 1 |
+		python3 -c 'import json, sys; print(json.load(sys.stdin)[sys.argv[1]])' "$1"
+}
+
+# vectors FILE CODE: python with v, the embedding of one chunk, and meta
+vectors() {
+	rm -rf seen && mkdir seen && tar --zstd -xf "$1" -C seen
+	python3 -c "
+import json, numpy
+v = numpy.load('seen/embedding/000000.vector.npy')
+meta = json.load(open('seen/embedding/meta.json'))
+$2"
+}
+
+@test "item-project: adds embedding, and passes on all else" {
+	item-project -q --from tfidf --width 64 "$shop" -o out.tar.zst
+	diff <(tar --zstd -tf "$shop") <(tar --zstd -tf out.tar.zst) >changes || true
+	[ "$(grep -c '^<' changes)" = 0 ]
+	[ "$(sed -n 's/^> //p' changes | paste -sd' ' -)" = "embedding/meta.json embedding/000000.vector.npy\
+ embedding/end.json log/01-item-project.json" ]
+	vectors out.tar.zst '
+catalog = json.load(open("seen/catalog/meta.json"))
+assert v.shape == (catalog["n_items"], 64) and v.dtype == numpy.float32, v.shape
+assert meta["catalog"] == catalog["fingerprint"] and meta["width"] == 64 and meta["source"] == "tfidf", meta
+assert meta["template"] == "{title} {price}" and meta["standardised"] is False, meta
+norms = numpy.linalg.norm(v, axis=0)
+assert (norms[:-1] >= norms[1:]).all() and numpy.linalg.norm(v, axis=1).max() < 1.0001'
+	[ "$(history words out.tar.zst)" -gt 500 ]
+	[ "$(history textless_items out.tar.zst)" = 0 ]
+	seq-train -q --arch popular out.tar.zst | seq-rank -q | rec-eval -q >/dev/null
+}
+
+@test "item-project: replaces an earlier embedding, and other vectors have another id" {
+	item-project -q --from tfidf --width 8 "$shop" | item-project -q --from tfidf --width 4 >out.tar.zst
+	[ "$(tar --zstd -tf out.tar.zst | grep -c embedding/meta.json)" = 1 ]
+	vectors out.tar.zst 'assert v.shape[1] == 4; print(meta["id"])' >one
+	item-project -q --from tfidf --width 4 "$shop" -o out.tar.zst
+	vectors out.tar.zst 'print(meta["id"])' >two
+	cmp one two
+	item-project -q --from tfidf --width 4 --template '{title}' "$shop" -o out.tar.zst
+	vectors out.tar.zst 'print(meta["id"])' >two
+	run cmp -s one two
+	[ "$status" = 1 ]
+}
+
+@test "item-project: the same bytes from stdin and a file, and for any number of threads" {
+	item-project -q --no-history --from tfidf --width 32 -j 1 "$shop" >a
+	item-project -q --no-history --from tfidf --width 32 -j 3 <"$shop" >b
+	cmp a b
+}
+
+@test "item-project: equal texts are equal vectors, and shared words bring items together" {
+	item-project -q --from tfidf --width 3 small.tar.zst -o out.tar.zst 2>said
+	vectors out.tar.zst '
+items = open("seen/catalog/000000.item_id.txt").read().split()
+a, b, c, d, e = (v[items.index(i)] for i in "abcde")
+assert (a == d).all() and not e.any(), v
+assert abs(a @ a - 1) < 1e-5 and a @ b > b @ c + 0.1 and a @ c > b @ c + 0.1, v @ v.T'
+	item-project -q --from tfidf --template 'by {brand}' small.tar.zst -o out.tar.zst
+	vectors out.tar.zst '
+assert v.shape == (5, 1) and abs(v[:, 0]).tolist() == abs(v[0, 0] * numpy.array([1, 1, 0, 1, 0])).tolist(), v'
+}
+
+@test "item-project: items without text are zero vectors, counted and said" {
+	item-project --from tfidf --template '{brand}' small.tar.zst 2>said >out.tar.zst
+	output=$(<said)
+	says "warning: no text in 2 of 5 items"
+	says "1 dimensions instead of 300"
+	[ "$(history textless_items out.tar.zst)" = 2 ]
+	[ "$(history width out.tar.zst)" = 1 ]
+}
+
+@test "item-project: --standardise brings each dimension to mean 0 and variance 1, over items with text" {
+	item-project -q --from tfidf --width 40 --standardise "$shop" -o out.tar.zst
+	vectors out.tar.zst '
+assert abs(v.mean(0)).max() < 1e-5 and abs(v.var(0) - 1).max() < 1e-4 and meta["standardised"] is True'
+	item-project -q --from tfidf --standardise small.tar.zst -o out.tar.zst
+	vectors out.tar.zst '
+items = open("seen/catalog/000000.item_id.txt").read().split()
+textless = items.index("e")
+assert not v[textless].any()
+rest = numpy.delete(v, textless, 0)
+assert abs(rest.mean(0)).max() < 1e-5 and abs(rest.var(0) - 1).max() < 1e-4, v'
+	item-project -q --from tfidf --template '{brand}' --standardise small.tar.zst -o out.tar.zst
+	vectors out.tar.zst 'assert not v.any(), v'
+}
+
+@test "item-project: what it cannot make vectors of" {
+	seq-tokenize -q events.csv -o ids.tar.zst
+	fails item-project --from tfidf ids.tar.zst -o out.tar.zst
+	says "catalog: no text of the items; seq-tokenize --items adds it"
+	fails item-project --from tfidf --template '{colour}' small.tar.zst -o out.tar.zst
+	says "no attribute {colour}; the catalog has title, brand"
+	fails item-project --from tfidf --template 'title' small.tar.zst -o out.tar.zst
+	says "an attribute in braces"
+	printf 'item_id,title\na,---\nb,...\nc,!\nd,\ne,\n' >marks.csv
+	seq-tokenize -q --items marks.csv events.csv -o marks.tar.zst
+	fails item-project -q --from tfidf marks.tar.zst -o out.tar.zst
+	says "no words in the texts"
+	# a tokenizer that comes later replaces the one before
+	seq-tokenize -q --items items.csv --vocab-size 270 events.csv -o other.tar.zst
+	mkdir other && tar --zstd -xf other.tar.zst -C other
+	tar --format=ustar -cf other.tar -C other tokenizer/meta.json tokenizer/tokenizer.json tokenizer/end.json
+	fails item-project --from tfidf small.tar.zst other.tar -o out.tar.zst
+	says "its text belongs to the tokenizer"
+	fails item-project --from tfidf other.tar -o out.tar.zst
+	says "no catalog in the stream"
+	[ ! -e out.tar.zst ]
+}
+
+@test "item-project: wrong usage" {
+	misused item-project "$shop" -o out.tar.zst
+	says "--from"
+	misused item-project --from word2vec "$shop" -o out.tar.zst
+	says tfidf
+	misused item-project --from tfidf --width 0 "$shop" -o out.tar.zst
+	misused item-project --from tfidf --width 1e9 "$shop" -o out.tar.zst
+}

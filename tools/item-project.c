@@ -1,0 +1,254 @@
+/*
+ * item-project: a catalog in, the same and a vector for each item out.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "data/item_text.h"
+#include "model/tfidf.h"
+#include "nn/blas.h"
+#include "stream/cli.h"
+
+#define DEFAULT_WIDTH 300
+#define COLUMNS_AT_ONCE 16 /* standardised by a thread at a time: a cache line */
+
+/* --- options --- */
+
+enum { FROM_TFIDF };
+static const char *const source_names[] = {"tfidf", NULL};
+
+struct settings {
+	int from; /* in source_names; -1: not given */
+	const char *template;
+	int64_t width;
+	bool standardise;
+};
+
+enum { KEY_FROM = 0x2000, KEY_TEMPLATE, KEY_WIDTH, KEY_STANDARDISE };
+
+static const struct argp_option options[] = {
+	{"from", KEY_FROM, "SOURCE", 0, "tfidf: the words of an item's text, cut down by a truncated SVD", 1},
+	{"template", KEY_TEMPLATE, "TEXT", 0, "An item's text, with attributes in braces: 'Brand {brand} Title {title}'", 1},
+	{"width", KEY_WIDTH, "N", 0, "Of the vectors from tfidf (default 300)", 1},
+	{"standardise", KEY_STANDARDISE, NULL, 0, "Bring each dimension to mean 0 and variance 1", 1},
+	{0},
+};
+
+static const char examples[] =
+	"  seq-tokenize --items items.csv events.csv | item-project --from tfidf | seq-train | seq-rank | rec-eval\n"
+	"  item-project --from tfidf --width 64 --template '{title}' --standardise shop.tar.zst -o items.tar.zst\n";
+
+static error_t parse_option(int key, char *value, struct argp_state *state)
+{
+	struct settings *settings = state->input;
+	switch (key) {
+	case KEY_FROM: settings->from = option_choice("--from", value, source_names); return 0;
+	case KEY_TEMPLATE: settings->template = value; return 0;
+	case KEY_WIDTH: settings->width = option_int("--width", value, 1, 4096); return 0;
+	case KEY_STANDARDISE: settings->standardise = true; return 0;
+	default: return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static void check_settings(struct settings *settings)
+{
+	if (settings->from < 0)
+		die_usage("--from SOURCE is missing");
+	if (settings->width && settings->from != FROM_TFIDF)
+		die_usage("--width goes with --from tfidf alone");
+}
+
+/* --- what a source makes vectors from, and what it makes --- */
+
+struct project {
+	const struct settings *settings;
+	const struct cli *cli;
+	struct catalog catalog;
+	struct tokenizer *tokenizer;
+	/* what it makes */
+	int64_t width;
+	float *vector;     /* items x width */
+	bool *has_text;    /* by item: the vectors of those without are zero. NULL: all have */
+	json_t *facts;     /* how the vectors were made, for meta.json and the history */
+	json_t *measured;  /* for the history alone */
+};
+
+/* The texts of the items, by --template or `template`; notes which have none. */
+static struct item_texts *texts_of(struct project *project, const char *template)
+{
+	if (project->settings->template)
+		template = project->settings->template;
+	struct item_texts *texts = item_texts_new(&project->catalog, project->tokenizer, template);
+	struct buffer text = {0};
+	int64_t items = project->catalog.n_items, without = 0;
+	project->has_text = xcalloc((size_t)items, sizeof *project->has_text);
+	for (int64_t item = 0; item < items; item++) {
+		text.size = 0;
+		item_text(texts, item, &text);
+		project->has_text[item] = text.size > 0;
+		without += !text.size;
+	}
+	buffer_free(&text);
+	if (without == items)
+		die("catalog: no text by the template '%s' in any of %lld items", item_texts_template(texts), (long long)items);
+	if (without)
+		notice(project->cli, "warning: no text in %lld of %lld items; their vectors are zero", (long long)without,
+		       (long long)items);
+	json_object_set_new(project->facts, "template", json_string(item_texts_template(texts)));
+	json_object_set_new(project->measured, "textless_items", json_integer(without));
+	return texts;
+}
+
+/* --- tfidf --- */
+
+static void from_tfidf(struct project *project)
+{
+	const struct cli *cli = project->cli;
+	char *template = item_template_of_values(&project->catalog);
+	struct item_texts *texts = texts_of(project, template);
+	struct tfidf tfidf = tfidf_new(texts, cli->threads);
+	int64_t width = project->settings->width ? project->settings->width : DEFAULT_WIDTH;
+	if (!tfidf.words)
+		die("catalog: no words in the texts");
+	struct projection projection = tfidf_project(&tfidf, width, cli->seed, cli->threads);
+	if (projection.width < width)
+		notice(cli, "%lld dimensions instead of %lld: the texts have no more", (long long)projection.width, (long long)width);
+	notice(cli, "%lld words; %lld dimensions hold %.1f %% of the sum of squares", (long long)tfidf.words,
+	       (long long)projection.width, 100 * projection.share);
+	json_object_update_new(project->measured, json_pack("{s:I, s:I, s:f, s:i}", "words", (json_int_t)tfidf.words, "weights",
+	    (json_int_t)tfidf.indptr[tfidf.items], "share_of_squares", projection.share, "iterations", projection.iterations));
+	project->width = projection.width;
+	project->vector = projection.vectors;
+	free(projection.singular);
+	tfidf_free(&tfidf);
+	item_texts_free(texts);
+	free(template);
+}
+
+/* --- all sources --- */
+
+static void (*const make[])(struct project *) = {[FROM_TFIDF] = from_tfidf};
+
+/*
+ * Each dimension less its mean, divided by its deviation, both over the items with text; one that is the same for all
+ * becomes 0. Items without text stay zero: at the mean.
+ */
+static void standardise_columns(struct project *project, int64_t from, int64_t to)
+{
+	double mean[COLUMNS_AT_ONCE] = {0}, squares[COLUMNS_AT_ONCE] = {0};
+	int64_t items = project->catalog.n_items, count = 0;
+	const bool *has_text = project->has_text;
+	for (int64_t item = 0; item < items; item++)
+		if (!has_text || has_text[item]) {
+			count++;
+			for (int64_t i = from; i < to; i++)
+				mean[i - from] += (double)project->vector[item * project->width + i];
+		}
+	for (int64_t i = from; i < to; i++)
+		mean[i - from] /= (double)count;
+	for (int64_t item = 0; item < items; item++)
+		if (!has_text || has_text[item])
+			for (int64_t i = from; i < to; i++) {
+				double distance = (double)project->vector[item * project->width + i] - mean[i - from];
+				squares[i - from] += distance * distance;
+			}
+	for (int64_t i = from; i < to; i++) {
+		double deviation = sqrt(squares[i - from] / (double)count);
+		bool is_constant = deviation <= 1e-6 * fabs(mean[i - from]);
+		for (int64_t item = 0; item < items; item++) {
+			float *value = &project->vector[item * project->width + i];
+			if (!has_text || has_text[item])
+				*value = is_constant ? 0 : (float)(((double)*value - mean[i - from]) / deviation);
+		}
+	}
+}
+
+static void standardise(struct project *project)
+{
+#pragma omp parallel for num_threads(project->cli->threads)
+	for (int64_t from = 0; from < project->width; from += COLUMNS_AT_ONCE)
+		standardise_columns(project, from, from + COLUMNS_AT_ONCE < project->width ? from + COLUMNS_AT_ONCE : project->width);
+}
+
+/* --- read, write --- */
+
+static void load(struct project *project, struct bag_out *out)
+{
+	struct bag *bag = bag_open(project->cli);
+	struct piece piece;
+	bag_want(bag, "catalog");
+	bag_want(bag, "tokenizer");
+	bag_drop(bag, "embedding");
+	bag_pass_to(bag, out);
+	while (bag_next(bag, &piece))
+		if (!catalog_take(&project->catalog, &piece))
+			tokenizer_take(&project->tokenizer, &piece);
+	bag_close(bag);
+	if (!project->catalog.complete)
+		die("no catalog in the stream; seq-tokenize writes one");
+	if (!project->catalog.n_items)
+		die("catalog: no items");
+}
+
+static void write_embedding(struct bag_out *out, const struct project *project)
+{
+	int64_t items = project->catalog.n_items;
+	uint64_t id = fingerprint(FINGERPRINT_START, project->catalog.fingerprint, 16);
+	id = fingerprint(id, project->vector, (size_t)(items * project->width) * sizeof *project->vector);
+	json_t *details = json_pack("{s:s, s:I, s:s}", "catalog", project->catalog.fingerprint, "width",
+	                            (json_int_t)project->width, "source", source_names[project->settings->from]);
+	json_object_update(details, project->facts);
+	const struct column column = {.name = "vector", .tensor = tensor_2d(F4, items, project->width, project->vector)};
+	bag_begin(out, "embedding", id, 1, 1, details);
+	bag_add_rows(out, items, &column, 1);
+	bag_end(out);
+}
+
+static json_t *history(const struct project *project)
+{
+	json_t *record = cli_history(project->cli);
+	json_object_update_new(record, json_pack("{s:s, s:I, s:I}", "source", source_names[project->settings->from], "items",
+	                                         (json_int_t)project->catalog.n_items, "width", (json_int_t)project->width));
+	json_object_update(record, project->facts);
+	json_object_update(record, project->measured);
+	return record;
+}
+
+int main(int argc, char **argv)
+{
+	blas_init(argv);
+	const struct cli_tool tool = {
+		.name = "item-project",
+		.arguments = "[STREAM...]",
+		.summary = "Turns the items of a catalog into vectors, and adds them to the stream as the group embedding.",
+		.examples = examples,
+		.options = options,
+		.option = parse_option,
+		.usage_without_input = true,
+		.binary_output = true,
+	};
+	struct settings settings = {.from = -1};
+	struct cli cli;
+	cli_parse(&tool, argc, argv, &cli, &settings);
+	check_settings(&settings);
+
+	struct project project = {.settings = &settings, .cli = &cli, .facts = json_object(), .measured = json_object()};
+	struct bag_out *out = bag_create(&cli);
+	load(&project, out);
+	make[settings.from](&project);
+	json_object_set_new(project.facts, "standardised", json_boolean(settings.standardise));
+	if (settings.standardise)
+		standardise(&project);
+	write_embedding(out, &project);
+	bag_finish(out, history(&project));
+
+	free(project.vector);
+	free(project.has_text);
+	json_decref(project.facts);
+	json_decref(project.measured);
+	tokenizer_free(project.tokenizer);
+	catalog_free(&project.catalog);
+	return cli_done(&cli);
+}
