@@ -220,6 +220,35 @@ texts() {
 	says "plain.tar.zst: no tokenizer in the stream"
 }
 
+@test "domains: one catalog, ids kept apart, attributes of one name are one" {
+	printf 'item_id,title,year\na,Red film,1999\nq,Blue film,\n' >films.csv
+	printf 'user,item,time\nu1,a,5\nu3,q,6\nu3,new,7\n' >views.csv
+	seq-tokenize -q --domain shop=items.csv,events.csv --domain film=films.csv,views.csv -o both.tar.zst
+	[ "$(sequences both.tar.zst | paste -sd/ -)" = \
+		"shop:u1: shop:a shop:c shop:b/shop:u2: shop:a shop:b/film:u1: film:a/film:u3: film:q film:new" ]
+	[ "$(member both.tar.zst catalog/000000.item_id.txt | paste -sd' ' -)" = \
+		"shop:a shop:b shop:z film:a film:q shop:c film:new" ]
+	output=$(member both.tar.zst catalog/meta.json)
+	says '"attributes":["title","brand","year"]'
+	# of film:a title and year, of shop:z title and brand, of film:q the title alone; film:new has no text
+	python3 - <<-'END'
+		import numpy
+		load = lambda name: numpy.load(f"seen/catalog/000000.{name}.npy")
+		indptr, attribute = load("indptr"), load("attribute")
+		seen = [sorted(set(attribute[a:b].tolist())) for a, b in zip(indptr, indptr[1:])]
+		assert seen == [[0, 1], [0], [0, 1], [0, 2], [0], [], []], seen
+	END
+	# several files of events; attributes chosen, where a domain has them
+	printf 'user,item,time\nu1,q,9\n' >more.csv
+	seq-tokenize -q --attributes year,title --domain shop=items.csv,events.csv --domain film=films.csv,views.csv,more.csv -o more.tar.zst
+	[ "$(sequences more.tar.zst | sed -n 3p)" = "film:u1: film:a film:q" ]
+	output=$(member more.tar.zst catalog/meta.json)
+	says '"attributes":["year","title"]'
+	printf 'user,item,time\nu1,other,9\n' >other.csv
+	fails seq-tokenize --domain shop=items.csv,events.csv --domain film=films.csv,other.csv -o bad.tar.zst
+	says "films.csv: none of its"
+}
+
 @test "--split-time is kept in the stream, and is a whole second" {
 	printf "%b" "${H}u,a,1\nu,b,86400\nv,a,5\n" >split.csv
 	seq-tokenize --split-time 1970-01-02 split.csv 2>&1 -o s.tar.zst | grep -F '1 users have events before and after'
@@ -353,6 +382,12 @@ texts() {
 	misused seq-tokenize --tokenizer t.json --vocab-size 300 --items items.csv events.csv
 	misused seq-tokenize --items - -o x
 	says "events and items cannot both be read from stdin"
+	misused seq-tokenize --domain shop=items.csv -o x
+	says "NAME=ITEMS,EVENTS was expected"
+	misused seq-tokenize --domain a:b=items.csv,events.csv -o x
+	misused seq-tokenize --domain a=items.csv,events.csv --domain a=items.csv,events.csv -o x
+	misused seq-tokenize --domain a=items.csv,events.csv events.csv -o x
+	says "no events beside it"
 }
 
 @test "--help and --version" {

@@ -15,7 +15,15 @@
 #define DEFAULT_VOCAB 8192
 #define ITEMS_AT_ONCE 256 /* encoded by a thread before they are written */
 
+/* --domain NAME=ITEMS,EVENTS,... */
+struct domain {
+	char *name, *items;
+	char **events; /* NULL-terminated */
+};
+
 struct settings {
+	struct domain *domains;
+	int n_domains;
 	const char *items, *tokenizer, *item_id_column;
 	char **attributes;
 	int64_t vocab_size, min_user, min_item;
@@ -32,7 +40,7 @@ enum { TIES_FILE, TIES_SHUFFLE };
 enum {
 	KEY_ITEMS = 256, KEY_TOKENIZER, KEY_VOCAB_SIZE, KEY_ATTRIBUTES, KEY_KEEP_ENTITIES, KEY_USER_COLUMN, KEY_ITEM_COLUMN,
 	KEY_TIME_COLUMN, KEY_ITEM_ID_COLUMN, KEY_DELIMITER, KEY_SKIP_BAD, KEY_MIN_USER, KEY_MIN_ITEM, KEY_DUPLICATES,
-	KEY_TIES, KEY_SPLIT_TIME,
+	KEY_TIES, KEY_SPLIT_TIME, KEY_DOMAIN,
 };
 
 static const struct argp_option options[] = {
@@ -55,6 +63,8 @@ static const struct argp_option options[] = {
 	 "tokenizer.json, GGUF, folder, vocab.json,merges.txt or stream (default: byte-level BPE learned from the texts)", 2},
 	{"vocab-size", KEY_VOCAB_SIZE, "N", 0, "Size of the vocabulary learned (default 8192)", 2},
 	{NULL, 0, NULL, 0, "Both:", 3},
+	{"domain", KEY_DOMAIN, "NAME=ITEMS,EVENTS,...", 0,
+	 "In place of --items and EVENTS, and more than once: the tables of a domain, whose ids become NAME:id", 3},
 	{"delimiter", KEY_DELIMITER, "C", 0, "Between fields: a character, or tab (default: as in the header)", 3},
 	{"skip-bad", KEY_SKIP_BAD, NULL, 0, "Count and leave out wrong rows (default: the first one is fatal)", 3},
 	{0},
@@ -77,9 +87,32 @@ static char **list_option(const char *value)
 	for (int n = 0; (name = strsep(&text, ","));)
 		if (*name)
 			list[n++] = name;
+	return list;
+}
+
+static char **attributes_option(const char *value)
+{
+	char **list = list_option(value);
 	if (!*list)
 		die_usage("--attributes '%s': names of columns were expected", value);
 	return list;
+}
+
+static void domain_option(struct settings *settings, const char *value)
+{
+	const char *equals = strchr(value, '=');
+	char **files = equals ? list_option(equals + 1) : NULL;
+	if (!equals || equals == value || !files[0] || !files[1])
+		die_usage("--domain '%s': NAME=ITEMS,EVENTS was expected", value);
+	struct domain domain = {.name = xstrndup(value, (size_t)(equals - value)), .items = files[0], .events = files + 1};
+	for (int i = 0; i < settings->n_domains; i++)
+		if (!strcmp(settings->domains[i].name, domain.name))
+			die_usage("--domain %s was given before", domain.name);
+	for (const char *byte = domain.name; *byte; byte++)
+		if ((unsigned char)*byte <= ' ' || *byte == ':' || *byte == 127)
+			die_usage("--domain '%s': a name without blanks and colons was expected", domain.name);
+	settings->domains = xreallocarray(settings->domains, (size_t)settings->n_domains + 1, sizeof domain);
+	settings->domains[settings->n_domains++] = domain;
 }
 
 static int64_t time_option(const char *value)
@@ -101,7 +134,8 @@ static error_t option(int key, char *value, struct argp_state *state)
 	case KEY_VOCAB_SIZE:
 		settings->vocab_size = option_int("--vocab-size", value, LEARNED_VOCAB_MIN, 1 << 24);
 		return 0;
-	case KEY_ATTRIBUTES: settings->attributes = list_option(value); return 0;
+	case KEY_ATTRIBUTES: settings->attributes = attributes_option(value); return 0;
+	case KEY_DOMAIN: domain_option(settings, value); return 0;
 	case KEY_KEEP_ENTITIES: reading->keep_entities = true; return 0;
 	case KEY_USER_COLUMN: reading->user = value; return 0;
 	case KEY_ITEM_COLUMN: reading->item = value; return 0;
@@ -128,6 +162,7 @@ static const struct cli_tool tool = {
 	           "compressed by zstd, and writes the groups tokenizer, catalog and sequences of a tensor stream.",
 	.examples = "  seq-tokenize --items items.csv events.csv | seq-train --arch sasrec | seq-rank | rec-eval\n"
 	            "  seq-tokenize --items items.csv --attributes title,brand --tokenizer llm.gguf events.tsv -o s.tar.zst\n"
+	            "  seq-tokenize --domain shop=shop.csv,sales.csv --domain film=films.csv,views.csv -o both.tar.zst\n"
 	            "  seq-tokenize --min-user 5 --min-item 5 --duplicates first ratings.csv | tar --zstd -t\n",
 	.options = options,
 	.option = option,
@@ -140,7 +175,9 @@ static void check_settings(const struct settings *settings, const struct cli *cl
 	if (settings->tokenizer && settings->vocab_size)
 		die_usage("--vocab-size is for a learned vocabulary, not for --tokenizer");
 	bool for_items = settings->tokenizer || settings->vocab_size || settings->attributes || settings->item_id_column;
-	if (for_items && !settings->items)
+	if (settings->n_domains && (settings->items || cli->n_inputs))
+		die_usage("--domain names its items and events itself: no --items and no events beside it");
+	if (for_items && !settings->items && !settings->n_domains)
 		die_usage("--tokenizer, --vocab-size, --attributes and --item-id-column need --items");
 	bool items_stdin = settings->items && !strcmp(settings->items, "-"), events_stdin = !cli->n_inputs;
 	for (int i = 0; i < cli->n_inputs; i++)
@@ -151,27 +188,53 @@ static void check_settings(const struct settings *settings, const struct cli *cl
 
 /* --- reading --- */
 
-static void read_tables(struct dataset *dataset, const struct settings *settings, const struct cli *cli)
+static void read_items(struct dataset *dataset, const char *path, const char *domain, const struct settings *settings)
 {
 	struct reading reading = settings->reading;
-	if (settings->items) {
-		reading.item = settings->item_id_column;
-		dataset_read_items(dataset, settings->items, &reading, settings->attributes);
-		if (!dataset->attributes.n)
-			die("%s: no text column beside the id", settings->items);
-		reading.item = settings->reading.item;
-	}
-	char *const from_stdin[] = {"-", NULL};
-	for (char *const *path = cli->n_inputs ? cli->inputs : from_stdin; *path; path++)
+	reading.item = settings->item_id_column;
+	reading.domain = domain;
+	dataset_read_items(dataset, path, &reading, settings->attributes);
+	if (!dataset->attributes.n)
+		die("%s: no text column beside the id", path);
+}
+
+static void read_events(struct dataset *dataset, char *const paths[], const char *domain, const char *items,
+                        const struct settings *settings)
+{
+	struct reading reading = settings->reading;
+	int64_t before = dataset->n_read;
+	reading.domain = domain;
+	for (char *const *path = paths; *path; path++)
 		dataset_read_events(dataset, *path, &reading);
-	if (!dataset->n_read && dataset->first_problem)
+	const char *name = strcmp(*paths, "-") ? *paths : "stdin";
+	if (dataset->n_read == before && dataset->first_problem)
 		die("no events but %lld wrong rows, the first: %s", (long long)dataset->n_skipped, dataset->first_problem);
-	if (!dataset->n_read)
-		die("%s: no events", cli->n_inputs ? cli->inputs[0] : "stdin");
+	if (dataset->n_read == before)
+		die("%s: no events", name);
 	if (settings->has_split && !dataset->has_time)
-		die("%s: --split-time without a time column", cli->n_inputs ? cli->inputs[0] : "stdin");
+		die("%s: --split-time without a time column", name);
+	if (items)
+		dataset_require_overlap(dataset, items, before);
+}
+
+/* All items before all events: the catalog begins with those that have texts. */
+static void read_tables(struct dataset *dataset, const struct settings *settings, const struct cli *cli)
+{
+	char *const from_stdin[] = {"-", NULL};
+	for (int i = 0; i < settings->n_domains; i++)
+		read_items(dataset, settings->domains[i].items, settings->domains[i].name, settings);
+	for (int i = 0; i < settings->n_domains; i++)
+		read_events(dataset, settings->domains[i].events, settings->domains[i].name, settings->domains[i].items, settings);
+	if (settings->n_domains)
+		return;
 	if (settings->items)
-		dataset_require_overlap(dataset, settings->items);
+		read_items(dataset, settings->items, NULL, settings);
+	read_events(dataset, cli->n_inputs ? cli->inputs : from_stdin, NULL, settings->items, settings);
+}
+
+static bool has_items(const struct settings *settings)
+{
+	return settings->items || settings->n_domains;
 }
 
 /* What dropped how much, for the history. */
@@ -187,7 +250,7 @@ static json_t *filter(struct dataset *dataset, const struct settings *settings, 
 	if (settings->min_user > 1 || settings->min_item > 1)
 		rounds = dataset_core(dataset, settings->min_user, settings->min_item);
 	/* without an items file every item came with an event, and goes with its last one */
-	dataset_compact(dataset, settings->min_item > 0 || !settings->items);
+	dataset_compact(dataset, settings->min_item > 0 || !has_items(settings));
 	if (!dataset->n_events)
 		die("--min-user %lld --min-item %lld leave no events of %lld", (long long)settings->min_user,
 		    (long long)settings->min_item, (long long)before);
@@ -258,7 +321,7 @@ static struct tokenizer *learn(const struct dataset *dataset, int64_t vocab_size
 static struct tokenizer *find_tokenizer(const struct settings *settings, const struct dataset *dataset,
                                         const struct cli *cli)
 {
-	if (!settings->items)
+	if (!has_items(settings))
 		return NULL;
 	if (!settings->tokenizer)
 		return learn(dataset, settings->vocab_size);
@@ -448,12 +511,13 @@ static void tell(const struct cli *cli, const struct settings *settings, const s
 	notice(cli, "%lld users, %lld items, %lld events; %.1f events a user (median %lld)", (long long)dataset->user_id.count,
 	       (long long)dataset->item_id.count, (long long)dataset->n_events, facts->mean_length,
 	       (long long)facts->median_length);
-	if (settings->items)
+	if (has_items(settings))
 		notice(cli, "%lld tokens, %.1f an item", (long long)tokens, (double)tokens / (double)dataset->item_id.count);
 	if (dataset->n_skipped)
 		notice(cli, "%lld wrong rows left out, the first: %s", (long long)dataset->n_skipped, dataset->first_problem);
 	if (facts->textless_items)
-		notice(cli, "warning: no text in %s for %lld of the items", settings->items, (long long)facts->textless_items);
+		notice(cli, "warning: no text in %s for %lld of the items", settings->items ? settings->items : "the domains",
+		       (long long)facts->textless_items);
 	if (facts->tied_share > 0.01)
 		notice(cli, "%.1f %% of the users have one timestamp for their last two events; the order of these: %s",
 		       100 * facts->tied_share, settings->ties == TIES_SHUFFLE ? "shuffled" : "the file's");

@@ -185,43 +185,83 @@ static void close_table(struct dataset *dataset, struct table *table, struct pro
 	table_close(table);
 }
 
-/* Column numbers of the attributes, to be freed by the caller; their names go into dataset->attributes. */
-static int *find_attributes(struct attributes *attributes, const struct table *table, int id, char *const names[])
+/* The attribute of this name that the file has no column for yet; a new one where there is none. */
+static int attribute_named(struct attributes *attributes, const char *name, const int column[], const char *file)
 {
-	int *column = xcalloc((size_t)table_columns(table) + ATTRIBUTES_MAX, sizeof *column);
+	for (int i = 0; i < attributes->n; i++)
+		if (!strcmp(attributes->name[i], name) && column[i] < 0)
+			return i;
+	if (attributes->n == ATTRIBUTES_MAX)
+		die("%s: more than %d attributes; choose some with --attributes", file, ATTRIBUTES_MAX);
+	attributes->name = xreallocarray(attributes->name, (size_t)attributes->n + 1, sizeof *attributes->name);
+	attributes->name[attributes->n] = xstrdup(name);
+	return attributes->n++;
+}
+
+/* Column numbers by attribute, -1 where the file has none; new attributes are added. */
+static void find_attributes(struct attributes *attributes, const struct table *table, int id, char *const names[],
+                            bool all, int column[ATTRIBUTES_MAX])
+{
+	for (int i = 0; i < ATTRIBUTES_MAX; i++)
+		column[i] = -1;
 	for (int i = 0; names && names[i]; i++) {
-		if (i == ATTRIBUTES_MAX)
-			break;
-		column[attributes->n++] = table_find(table, names[i]);
-		if (column[i] < 0)
+		int found = table_find(table, names[i]);
+		if (found < 0 && all)
 			die_column(table, xasprintf("column %s (an attribute)", names[i]));
+		column[attribute_named(attributes, names[i], column, table_name(table))] = found;
 	}
 	for (int i = 0; !names && i < table_columns(table); i++)
 		if (i != id && *table_column(table, i))
-			column[attributes->n++] = i;
-	if (attributes->n > ATTRIBUTES_MAX)
-		die("%s: %d attributes, %d at most were expected; choose some with --attributes", table_name(table), attributes->n,
-		    ATTRIBUTES_MAX);
-	attributes->name = xcalloc((size_t)attributes->n, sizeof *attributes->name);
-	for (int i = 0; i < attributes->n; i++)
-		attributes->name[i] = xstrdup(table_column(table, column[i]));
-	return column;
+			column[attribute_named(attributes, table_column(table, i), column, table_name(table))] = i;
+}
+
+static void make_room(struct attributes *attributes, int64_t capacity)
+{
+	size_t entries = (size_t)capacity * (size_t)attributes->n;
+	attributes->capacity = capacity;
+	attributes->start = xreallocarray(attributes->start, entries, sizeof *attributes->start);
+}
+
+/* The items so far get empty texts for the attributes from `before` on. */
+static void widen(struct attributes *attributes, int before)
+{
+	if (attributes->n == before || !attributes->n_items)
+		return;
+	make_room(attributes, attributes->capacity);
+	int64_t empty = (int64_t)attributes->text.size;
+	buffer_append(&attributes->text, "", 1);
+	for (int64_t item = attributes->n_items; item-- > 0;) {
+		int64_t *start = attributes->start + item * attributes->n;
+		memmove(start, attributes->start + item * before, (size_t)before * sizeof *start);
+		for (int i = before; i < attributes->n; i++)
+			start[i] = empty;
+	}
 }
 
 static void add_texts(struct attributes *attributes, const struct table *table, const int column[], bool keep_entities)
 {
-	if (attributes->n_items == attributes->capacity) {
-		attributes->capacity = attributes->capacity ? attributes->capacity * 2 : 1024;
-		size_t entries = (size_t)attributes->capacity * (size_t)attributes->n;
-		attributes->start = xreallocarray(attributes->start, entries, sizeof *attributes->start);
-	}
+	if (attributes->n_items == attributes->capacity || !attributes->start)
+		make_room(attributes, attributes->n_items ? attributes->n_items * 2 : 1024);
 	int64_t *start = attributes->start + attributes->n_items++ * attributes->n;
 	for (int i = 0; i < attributes->n; i++) {
-		size_t length;
-		const char *text = table_field(table, column[i], &length);
+		size_t length = 0;
+		const char *text = column[i] < 0 ? "" : table_field(table, column[i], &length);
 		start[i] = (int64_t)attributes->text.size;
 		text_clean(&attributes->text, text, length, !keep_entities);
 	}
+}
+
+/* The id as it is known, "DOMAIN:id" where there is a domain; in scratch. */
+static const char *full_id(const struct reading *reading, struct buffer *scratch, const char *id, size_t *length)
+{
+	if (!reading->domain)
+		return id;
+	scratch->size = 0;
+	buffer_append(scratch, reading->domain, strlen(reading->domain));
+	buffer_append(scratch, ":", 1);
+	buffer_append(scratch, id, *length + 1);
+	*length = scratch->size - 1;
+	return scratch->data;
 }
 
 void dataset_read_items(struct dataset *dataset, const char *path, const struct reading *reading,
@@ -234,10 +274,14 @@ void dataset_read_items(struct dataset *dataset, const char *path, const struct 
 		id = find_usual(table, id_names);
 	if (id < 0)
 		die_column(table, "item id column by a usual name (name it with --item-id-column)");
-	int *column = find_attributes(&dataset->attributes, table, id, attributes);
+	int column[ATTRIBUTES_MAX], before = dataset->attributes.n;
+	find_attributes(&dataset->attributes, table, id, attributes, !reading->domain, column);
+	widen(&dataset->attributes, before);
+	struct buffer scratch = {0};
 	for (int64_t row = 1; table_next(table); row++) {
 		size_t length;
 		const char *text = table_field(table, id, &length), *problem = problem_of_id(text, length);
+		text = full_id(reading, &scratch, text, &length);
 		if (!problem && strings_find(&dataset->item_id, text, length) >= 0)
 			problem = "this item was listed before";
 		if (problem) {
@@ -248,7 +292,7 @@ void dataset_read_items(struct dataset *dataset, const char *path, const struct 
 		add_texts(&dataset->attributes, table, column, reading->keep_entities);
 		show_progress(table, row, &progress);
 	}
-	free(column);
+	buffer_free(&scratch);
 	close_table(dataset, table, &progress);
 }
 
@@ -291,6 +335,7 @@ void dataset_read_events(struct dataset *dataset, const char *path, const struct
 		die("%s: %s time column, unlike the events before", table_name(table), time < 0 ? "no" : "a");
 	dataset->has_time = time >= 0;
 	int32_t last_user = -1;
+	struct buffer scratch = {0};
 	for (int64_t row = 1; table_next(table); row++) {
 		struct event event = {0};
 		show_progress(table, row, &progress);
@@ -302,22 +347,25 @@ void dataset_read_events(struct dataset *dataset, const char *path, const struct
 		}
 		size_t length;
 		const char *text = table_field(table, user, &length);
+		text = full_id(reading, &scratch, text, &length);
 		event.user = last_user = intern_user(&dataset->user_id, last_user, text, length);
 		text = table_field(table, item, &length);
+		text = full_id(reading, &scratch, text, &length);
 		event.item = (int32_t)strings_intern(&dataset->item_id, text, length);
 		*new_event(dataset) = event;
 	}
+	buffer_free(&scratch);
 	close_table(dataset, table, &progress);
 }
 
-void dataset_require_overlap(const struct dataset *dataset, const char *items_path)
+void dataset_require_overlap(const struct dataset *dataset, const char *items_path, int64_t first_event)
 {
 	int64_t listed = dataset->attributes.n_items;
-	for (int64_t i = 0; i < dataset->n_read; i++)
+	for (int64_t i = first_event; i < dataset->n_read; i++)
 		if (dataset->event[i].item < listed)
 			return;
 	die("%s: none of its %lld items is in the events, whose first item is '%s' (are these the columns of the ids?)",
-	    items_path, (long long)listed, strings_at(&dataset->item_id, dataset->event[0].item));
+	    items_path, (long long)listed, strings_at(&dataset->item_id, dataset->event[first_event].item));
 }
 
 /* --- sequences --- */

@@ -2,7 +2,7 @@
  * Events (who met what, when) and the texts of items, from tables to what the streams hold: a sequence for each user,
  * a row of the catalog for each item.
  *
- *     dataset_read_items()      optional, first: fixes the order of the catalog
+ *     dataset_read_items()      optional, first, once for each domain: fixes the order of the catalog
  *     dataset_read_events()     once for each file
  *     dataset_order()           events become sequences, oldest first
  *     dataset_deduplicate(), dataset_core()   in this order, if wanted
@@ -27,6 +27,7 @@ struct reading {
 	char delimiter;        /* 0: by the header */
 	bool skip_bad;
 	bool keep_entities;    /* texts of items are not decoded */
+	const char *domain;    /* NULL, or what ids get in front: "DOMAIN:id" */
 };
 
 /* Cleaned texts: that of item i's attribute a starts at text.data + start[i * n + a]; "" where there is none. */
@@ -63,6 +64,7 @@ struct dataset {
 
 /*
  * attributes: names of text columns in order, NULL-terminated; NULL: every named column but the id, in file order.
+ * Attributes of the same name are the same in all domains; those that a domain does not have are empty there.
  * An item listed twice is a wrong row.
  */
 void dataset_read_items(struct dataset *dataset, const char *path, const struct reading *reading,
@@ -85,8 +87,11 @@ int dataset_core(struct dataset *dataset, int64_t min_user, int64_t min_item);
 /* Forgets users without events, and items without where only_seen is set. */
 void dataset_compact(struct dataset *dataset, bool only_seen);
 
-/* Dies where events and items have no id in common: one of the columns is the wrong one. Before dataset_order(). */
-void dataset_require_overlap(const struct dataset *dataset, const char *items_path);
+/*
+ * Dies where events from first_event on and items have no id in common: one of the columns is the wrong one. Before
+ * dataset_order().
+ */
+void dataset_require_overlap(const struct dataset *dataset, const char *items_path, int64_t first_event);
 
 /* What text there is of item i's attribute a; "" if none. Borrowed. */
 const char *dataset_text(const struct dataset *dataset, int64_t item, int attribute);
