@@ -232,7 +232,7 @@ static void load(struct run *run, struct bag_out *out)
 		die("no catalog in the stream; seq-tokenize writes one");
 	if (!run->settings->serve)
 		sequences_check(&run->users, &run->catalog);
-	catalog_require(&run->catalog, model->catalog, "model");
+	catalog_require(&run->catalog, model->belongs_to, "model");
 	if (model->n_items != run->catalog.n_items)
 		die("model: made for %" PRId64 " items, the catalog has %" PRId64, model->n_items, run->catalog.n_items);
 	if (!model->n_items)

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "model/model.h"
+#include "model/items.h"
 #include "nn/ops.h"
 
 static const char *const initialisers[] = { "uniform", "normal", "xavier", NULL };
@@ -45,7 +45,7 @@ static void declare(struct model *model, const char *where)
 	g->embedding_dropout = (float)config_real(model, "embedding_dropout", dropout, 0, .99, where);
 	g->initialiser = config_choice(model, "initialiser", initialisers, UNIFORM, where);
 
-	g->items = params_add(params, model->n_items, g->embedding, false, "item_embedding.weight");
+	g->items = items_declare(model, g->embedding, width, where);
 	for (int i = 0; i < g->n_layers; i++) {
 		struct layer *layer = &g->layers[i];
 		layer->weight_ih = params_add(params, 3 * g->h, i ? g->h : g->embedding, false, "gru.weight_ih_l%d", i);
@@ -59,7 +59,6 @@ static void declare(struct model *model, const char *where)
 		g->dense = params_add(params, dense, g->h, false, "dense.weight");
 		g->dense_bias = params_add(params, 0, dense, false, "dense.bias");
 	}
-	model->item_vectors = tied ? g->items : params_add(params, model->n_items, width, false, "output.weight");
 }
 
 /* uniform: the units in +-1 / sqrt(h) as PyTorch's, tables normal. Biases of others are 0. */

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/items.h"
+
 static const struct architecture *const architectures[] = {
 	&sasrec_architecture, &gru_architecture, &popular_architecture, &markov_architecture,
 	&recformer_architecture,
@@ -69,14 +71,14 @@ static const struct architecture *architecture_of(struct model *model, const cha
 	return architectures[config_choice(model, "architecture", architecture_names, 0, where)];
 }
 
-struct model *model_new(json_t *config, int64_t n_items, const char *catalog, const char *where)
+struct model *model_new(json_t *config, int64_t n_items, const char *belongs_to, const char *where)
 {
 	if (n_items < 1 || n_items > INT32_MAX)
 		die("%s: %lld items, 1 to %d were expected", where, (long long)n_items, INT32_MAX);
 	struct model *model = xcalloc(1, sizeof *model);
 	model->config = config;
 	model->n_items = n_items;
-	strncpy(model->catalog, catalog, sizeof model->catalog - 1);
+	strncpy(model->belongs_to, belongs_to, sizeof model->belongs_to - 1);
 	model->architecture = architecture_of(model, where);
 	model->architecture->declare(model, where);
 	if (model->item_vectors)
@@ -93,6 +95,7 @@ void model_free(struct model *model)
 		model->architecture->release(model);
 	else
 		free(model->state);
+	items_free(model->items);
 	params_free(&model->params);
 	json_decref(model->config);
 	free(model);
@@ -108,6 +111,17 @@ const float *model_item_vectors(const struct model *model)
 	return model->item_vectors->value;
 }
 
+void model_initialise(struct model *model, struct rng *rng)
+{
+	model->architecture->initialise(model, rng);
+	items_initialise(model, rng);
+}
+
+struct array *model_hidden(struct tape *tape, const struct model *model, const struct histories *histories)
+{
+	return items_query(tape, model, model->architecture->hidden(tape, model, histories));
+}
+
 static void query(struct tape *tape, const struct model *model, const struct histories *histories, int64_t row,
 	float *query)
 {
@@ -120,7 +134,7 @@ static void query(struct tape *tape, const struct model *model, const struct his
 	}
 	struct histories one = { 1, indptr, histories->item };
 	tape_begin(tape, NULL, 0, 0);
-	const struct array *hidden = model->architecture->hidden(tape, model, &one);
+	const struct array *hidden = model_hidden(tape, model, &one);
 	memcpy(query, hidden->value + (hidden->rows - 1) * hidden->stride, (size_t)model->width * sizeof *query);
 }
 
@@ -139,12 +153,22 @@ void model_queries(const struct model *model, const struct histories *histories,
 
 /* --- streams --- */
 
-void model_write(struct bag_out *out, const struct model *model, uint64_t id, const char *tokenizer)
+/* What a model's meta.json calls the fingerprint of what it belongs to, and the number of what it tells apart. */
+static const char *belongs_key(const struct architecture *architecture)
 {
-	json_t *details = json_pack("{s:s, s:s, s:I}", "architecture", model->architecture->name, "catalog", model->catalog,
-		"items", (json_int_t)model->n_items);
-	if (tokenizer)
-		json_object_set_new(details, "tokenizer", json_string(tokenizer));
+	return architecture->reads_tokens ? "tokenizer" : "catalog";
+}
+
+static const char *count_key(const struct architecture *architecture)
+{
+	return architecture->reads_tokens ? "tokens" : "items";
+}
+
+void model_write(struct bag_out *out, const struct model *model, uint64_t id)
+{
+	const struct architecture *architecture = model->architecture;
+	json_t *details = json_pack("{s:s, s:s, s:I}", "architecture", architecture->name, belongs_key(architecture),
+		model->belongs_to, count_key(architecture), (json_int_t)model->n_items);
 	bag_begin(out, "model", id, 1, 1, details);
 	bag_add_json(out, "config.json", model->config);
 	for (int i = 0; i < model->params.count; i++) {
@@ -171,9 +195,13 @@ static void take_config(struct model_loader *loader, const struct piece *piece)
 {
 	if (loader->model)
 		die("%s: a second config.json", piece->where);
-	const char *catalog = json_get_string(loader->meta, "catalog", piece->where);
-	int64_t n_items = json_get_int(loader->meta, "items", 1, INT32_MAX, piece->where);
-	loader->model = model_new(json_parse(piece->bytes, piece->size, piece->where), n_items, catalog, piece->where);
+	bool tokens = !json_object_get(loader->meta, "catalog");
+	const char *belongs_to = json_get_string(loader->meta, tokens ? "tokenizer" : "catalog", piece->where);
+	int64_t n_items = json_get_int(loader->meta, tokens ? "tokens" : "items", 1, INT32_MAX, piece->where);
+	loader->model = model_new(json_parse(piece->bytes, piece->size, piece->where), n_items, belongs_to, piece->where);
+	if (loader->model->architecture->reads_tokens != tokens)
+		die("%s: %s belongs to a %s, meta.json names none", piece->where, loader->model->architecture->name,
+			belongs_key(loader->model->architecture));
 	loader->loaded = xcalloc((size_t)loader->model->params.count, sizeof *loader->loaded);
 }
 

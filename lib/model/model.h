@@ -25,14 +25,17 @@ struct model {
 	json_t *config;          /* config.json: "architecture", sizes, variants; complete, defaults included */
 	int64_t n_items;
 	int64_t width;           /* of query and item vectors; 0 for models that give whole rows of scores */
-	char catalog[17];        /* fingerprint of the catalog it belongs to */
+	char belongs_to[17];     /* fingerprint of its catalog, or of its tokenizer where the architecture reads tokens */
 	struct params params;    /* named tensors */
 	const struct param *item_vectors; /* whose rows are the item vectors, for dot-product models; set by declare */
+	struct items *items;     /* how item vectors are derived from features; NULL: they are not (items.h) */
 	void *state;             /* the architecture's own */
 };
 
 struct architecture {
 	const char *name, *summary;
+	/* Its "items" are tokens: it belongs to a tokenizer, not to a catalog. */
+	bool reads_tokens;
 	/* Checks the config, fills in its defaults, declares the parameters (not their values). Dies with `where`. */
 	void (*declare)(struct model *model, const char *where);
 	/* Initial parameter values; NULL for models that only count. */
@@ -67,7 +70,11 @@ bool config_bool(struct model *model, const char *key, bool fallback, const char
 int config_choice(struct model *model, const char *key, const char *const names[], int fallback, const char *where);
 
 /* config: an object with at least "architecture"; stolen. Parameters are declared, not initialised. */
-struct model *model_new(json_t *config, int64_t n_items, const char *catalog, const char *where);
+struct model *model_new(json_t *config, int64_t n_items, const char *belongs_to, const char *where);
+/* Initial values, of the architecture and of the items' adaptor. */
+void model_initialise(struct model *model, struct rng *rng);
+/* Hidden states as they are scored with item vectors: see architecture.hidden. */
+struct array *model_hidden(struct tape *tape, const struct model *model, const struct histories *histories);
 /* The longest history the model looks at; 0: no limit. */
 int64_t model_max_length(const struct model *model);
 /*
@@ -80,7 +87,7 @@ void model_queries(const struct model *model, const struct histories *histories,
 const float *model_item_vectors(const struct model *model);
 
 /* Writes the group "model": meta, config.json, parameters, end. `id` tells one training from another. */
-void model_write(struct bag_out *out, const struct model *model, uint64_t id, const char *tokenizer_or_null);
+void model_write(struct bag_out *out, const struct model *model, uint64_t id);
 /* Takes pieces of the group "model"; the finished model is loader->model once its end was met. */
 struct model_loader {
 	struct model *model;

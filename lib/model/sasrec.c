@@ -19,7 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model/model.h"
+#include "model/items.h"
 #include "nn/ops.h"
 
 static const char *const norm_names[] = { "original", "pre", "post", NULL };
@@ -46,7 +46,7 @@ struct sasrec {
 	int64_t d, max_length;
 	int n_layers, heads;
 	float scale, epsilon;
-	bool tied, input_norm, final_norm;
+	bool input_norm, final_norm;
 	float embedding_dropout, attention_dropout, attention_output_dropout, activation_dropout, hidden_dropout;
 	struct param *items, *position;
 	struct norm first, last;
@@ -112,12 +112,11 @@ static void declare(struct model *model, const char *where)
 	s->max_length = config_int(model, "max_length", 200, 1, 1 << 16, where);
 	s->scale = config_bool(model, "scale_embedding", true, where) ? sqrtf((float)s->d) : 1;
 	s->initialiser = config_choice(model, "initialiser", initialisers, NORMAL, where);
-	s->tied = config_bool(model, "tied", true, where);
 	read_dropout(model, s, where);
 	if (s->norm != POST && !s->final_norm)
 		die("%s: \"final_norm\" is false, with \"norm\" \"%s\" it cannot be", where, norm_names[s->norm]);
 
-	s->items = params_add(params, model->n_items, s->d, false, "item_embedding.weight");
+	s->items = items_declare(model, s->d, s->d, where);
 	if (s->positions != NO_POSITIONS)
 		s->position = params_add(params, s->max_length, s->d, false, "position_embedding.weight");
 	if (s->input_norm)
@@ -126,7 +125,6 @@ static void declare(struct model *model, const char *where)
 		declare_layer(model, &s->layers[i], i, inner);
 	if (s->final_norm)
 		declare_norm(model, &s->last, "final_norm");
-	model->item_vectors = s->tied ? s->items : params_add(params, model->n_items, s->d, false, "output.weight");
 }
 
 /* Matrices at random, biases 0, norms 1. */

@@ -1,65 +1,83 @@
 /*
- * Training by gradients: batches in, better parameters out.
+ * Training by gradients: what workers compute, summed up and applied.
  *
- * Workers (OpenMP threads) take fixed shares of a batch's sequences, each with
- * its own tape and gradient block; gradients are added in a fixed order: the
- * same seed and number of threads give the same bytes. Within a share a
- * worker goes through as many sequences at a time as suit the processor's caches,
- * so memory does not grow with the batch.
+ * Workers (OpenMP threads) take fixed shares of a batch, each with its own
+ * tape and gradient block; gradients are added in a fixed order: the same seed
+ * and number of workers give the same bytes, however many threads there really
+ * are. What is computed is a list of phases; every worker has finished one
+ * before any begins the next.
  *
- *     struct trainer *trainer = trainer_new(model, &options, cli.threads);
- *     trainer_step(trainer, &histories, targets, rng_next(&rng), &result);
+ *     static phase_function *const phases[] = { forward_and_backward, NULL };
+ *     trainer_begin(trainer);
+ *     trainer_compute(trainer, phases, task);     // more than once: gradients add up
+ *     trainer_update(trainer, &result);
  *
- * The whole state of a training: model->params (value, first, second), trainer->step, and the caller's own (order of
+ * The whole state of a training: params (value, first, second), trainer->step, and the caller's own (order of
  * the data, rng): what an exact checkpoint must hold.
  */
 #ifndef RECPIPE_TRAIN_H
 #define RECPIPE_TRAIN_H
 
-#include "model/model.h"
 #include "nn/optimise.h"
+#include "nn/tape.h"
 
-enum loss { LOSS_CE, LOSS_SAMPLED, LOSS_BCE, LOSS_GBCE };
-extern const char *const loss_names[]; /* "ce", "sampled", "bce", "gbce", NULL */
-
-struct training_options {
-	enum loss loss;
-	int64_t negatives;     /* sampled: shared by a sequence, outside it, distinct; bce: outside it; gbce: any, a position's own */
-	double gbce_t;         /* 0 (BCE) to 1; .75 recommended */
+struct optimisation {
 	struct adamw adamw;
 	double clip;           /* largest global norm of the gradient; 0: none */
 	enum schedule schedule;
 	int64_t warmup, total; /* steps, for the schedule */
 };
 
+/* What one thread has of its own. */
+struct worker {
+	struct trainer *trainer;
+	int index, count;      /* this one, of so many */
+	struct tape tape;
+	float *gradient;       /* of the parameters, [gradients], added to */
+	double loss;           /* added to */
+	double squares;        /* of its part of the summed gradient */
+	bool finite;           /* its part of the parameters, after the update */
+};
+typedef void phase_function(void *task, struct worker *worker);
+
 struct trainer {
-	struct model *model;
-	struct training_options options;
+	struct params *params;
+	struct optimisation options;
 	int64_t step;          /* updates made; set it when resuming */
-	struct trainer_state *state;
+	int n_workers;
+	struct worker *workers;
 };
 
-/* Allocates the moments where missing. Dies where the model is not trained by gradients or negatives are too many. */
-struct trainer *trainer_new(struct model *model, const struct training_options *options, int threads);
+/* Allocates the moments where missing. threads: of workers, at least 1. */
+struct trainer *trainer_new(struct params *params, const struct optimisation *options, int threads);
+void trainer_free(struct trainer *trainer);
 
-struct training_result {
-	double loss;           /* sum over positions; mean is loss / positions */
-	int64_t positions;     /* with a target */
+/* Gradients and losses become 0. */
+void trainer_begin(struct trainer *trainer);
+/* The phases, up to a NULL, in order. */
+void trainer_compute(struct trainer *trainer, phase_function *const phases[], void *task);
+/* A phase: afterwards the first worker's gradients of derived parameters are the sum of all workers'. */
+phase_function trainer_sum_derived;
+
+struct step_result {
+	double loss;           /* sum of the workers' */
+	int64_t positions;     /* the caller's: what the loss is a sum over */
 	double gradient_norm;  /* before clipping */
 	double rate;           /* of this step */
 };
-/*
- * One update. targets[i] is what follows histories->item[i], -1 for no loss. Sequences are at most
- * model_max_length() long. seed: of dropout and negatives of this batch, drawn anew by the caller for every step.
- * Dies naming tensor and step where loss, gradient or parameter is not finite. Without any target nothing happens.
- */
-void trainer_step(struct trainer *trainer, const struct histories *histories, const int32_t *targets, uint64_t seed,
-	struct training_result *result);
-/* Loss without dropout and without update, for validation; negatives from seed. */
-void trainer_loss(struct trainer *trainer, const struct histories *histories, const int32_t *targets, uint64_t seed,
-	struct training_result *result);
-/* Floats of all gradients, summed over workers, [params->trainable], as the last step left them; for tests. */
+/* The update. Dies naming tensor and step where loss, gradient or parameter is not finite. */
+void trainer_update(struct trainer *trainer, struct step_result *result);
+/* Losses so far, where there is no update. */
+double trainer_loss(const struct trainer *trainer);
+/* Gradients of all, summed, [trainable], as the last update left them; for tests. */
 const float *trainer_gradient(const struct trainer *trainer);
-void trainer_free(struct trainer *trainer);
+
+/*
+ * The worker's share of rows that are sequences: adjacent ones, about as many tokens each. indptr: rows + 1, from any
+ * base.
+ */
+void worker_rows(const struct worker *worker, const int64_t *indptr, int64_t rows, int64_t *first, int64_t *end);
+/* Its share [*from, *to) of n things alike, in multiples of 16 but for the last. */
+void worker_share(const struct worker *worker, int64_t n, int64_t *from, int64_t *to);
 
 #endif

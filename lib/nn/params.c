@@ -28,11 +28,11 @@ struct param *params_add(struct params *params, int64_t rows, int64_t columns, b
 	return param;
 }
 
-static int64_t place(struct params *params, bool frozen, int64_t offset)
+static int64_t place(struct params *params, bool derived, bool frozen, int64_t offset)
 {
 	for (int i = 0; i < params->count; i++) {
 		struct param *param = params->list[i];
-		if (param->frozen != frozen)
+		if (param->derived != derived || param->frozen != frozen)
 			continue;
 		param->offset = offset;
 		if (__builtin_add_overflow(offset, param_count(param), &offset))
@@ -43,8 +43,9 @@ static int64_t place(struct params *params, bool frozen, int64_t offset)
 
 void params_allocate(struct params *params)
 {
-	params->trainable = place(params, false, 0);
-	params->size = place(params, true, params->trainable);
+	params->trainable = place(params, false, false, 0);
+	params->gradients = place(params, true, false, params->trainable);
+	params->size = place(params, false, true, params->gradients);
 	params->value = xaligned((size_t)params->size, sizeof *params->value);
 	for (int i = 0; i < params->count; i++)
 		params->list[i]->value = params->value + params->list[i]->offset;

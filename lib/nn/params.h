@@ -4,8 +4,10 @@
  * blocks laid out the same way, so optimiser, clipping and checkpoints are
  * flat loops, and adjacent matrices (query, key, value) multiply as one.
  *
- * A frozen parameter is one without gradient. Frozen ones come last in the
- * block, whatever the order of declaration.
+ * A frozen parameter is one without gradient. A derived one is computed from
+ * others before each step (item vectors from features): its gradient is an intermediate
+ * result, and the optimiser leaves it alone. In the block those trained come first, then
+ * the derived, then the frozen, whatever the order of declaration.
  */
 #ifndef RECPIPE_PARAMS_H
 #define RECPIPE_PARAMS_H
@@ -17,6 +19,7 @@ struct param {
 	int n_dims;             /* 1 or 2 */
 	int64_t rows, columns;  /* one row where n_dims is 1 */
 	bool frozen;
+	bool derived;           /* set between params_add and params_allocate */
 	int64_t offset;         /* in floats, in every block */
 	float *value;           /* rows x columns */
 };
@@ -25,7 +28,8 @@ struct params {
 	struct param **list;
 	int count, capacity;
 	int64_t size;       /* floats of all */
-	int64_t trainable;  /* floats of those with a gradient: [0, trainable) of every block */
+	int64_t trainable;  /* floats of those the optimiser changes: [0, trainable) of every block */
+	int64_t gradients;  /* floats of those with a gradient: with the derived */
 	float *value;       /* [size], 64-byte aligned */
 	float *first;       /* Adam's moments, [trainable] each; NULL until params_train() */
 	float *second;

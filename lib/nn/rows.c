@@ -161,3 +161,69 @@ struct array *unit_rows(struct tape *tape, struct array *x, float scale)
 		RECORD(tape, struct unit, unit_backward, .x = x, .out = out, .factor = factor, .scale = scale);
 	return out;
 }
+
+/* --- add --- */
+
+struct add {
+	struct operation operation;
+	struct array *x, *y, *out;
+};
+
+static void add_backward(struct tape *tape, struct operation *operation)
+{
+	struct add *a = (struct add *)operation;
+	const float *gradient = tape_gradient(tape, a->out);
+	struct array *terms[] = { a->x, a->y };
+	for (int i = 0; i < 2; i++) {
+		if (!terms[i]->wanted)
+			continue;
+		float *to = started_gradient(tape, terms[i]);
+		for (int64_t r = 0; r < a->out->rows; r++)
+			vec_axpy(1, gradient + r * a->out->columns, to + r * terms[i]->stride, a->out->columns);
+	}
+}
+
+struct array *add(struct tape *tape, struct array *x, struct array *y)
+{
+	struct array *out = tape_array(tape, x->rows, x->columns, x->wanted || y->wanted);
+	for (int64_t r = 0; r < out->rows; r++) {
+		float *row = out->value + r * out->columns;
+		memcpy(row, x->value + r * x->stride, (size_t)out->columns * sizeof *row);
+		vec_axpy(1, y->value + r * y->stride, row, out->columns);
+	}
+	if (out->wanted)
+		RECORD(tape, struct add, add_backward, .x = x, .y = y, .out = out);
+	return out;
+}
+
+/* --- prefixed --- */
+
+struct prefixed {
+	struct operation operation;
+	struct array *prefix, *out;
+	const int64_t *indptr;
+};
+
+static void prefixed_backward(struct tape *tape, struct operation *operation)
+{
+	struct prefixed *p = (struct prefixed *)operation;
+	const float *gradient = tape_gradient(tape, p->out);
+	float *to = started_gradient(tape, p->prefix);
+	for (int64_t s = 0; s < p->prefix->rows; s++)
+		vec_axpy(1, gradient + (p->indptr[s] - p->indptr[0]) * p->out->columns, to + s * p->prefix->stride,
+			p->out->columns);
+}
+
+struct array *prefixed(struct tape *tape, struct array *prefix, const float *table, const int32_t *id,
+	const int64_t *indptr)
+{
+	int64_t d = prefix->columns, base = indptr[0];
+	struct array *out = tape_array(tape, indptr[prefix->rows] - base, d, prefix->wanted);
+	for (int64_t s = 0; s < prefix->rows; s++)
+		for (int64_t t = indptr[s]; t < indptr[s + 1]; t++)
+			memcpy(out->value + (t - base) * d, t == indptr[s] ? prefix->value + s * prefix->stride : table + id[t] * d,
+				(size_t)d * sizeof *table);
+	if (out->wanted)
+		RECORD(tape, struct prefixed, prefixed_backward, .prefix = prefix, .out = out, .indptr = indptr);
+	return out;
+}

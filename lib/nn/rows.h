@@ -24,4 +24,14 @@ struct array *dropped(struct tape *tape, struct array *x, float dropout);
 /* scale x each row / its length; rows shorter than 1e-8 are divided by that. */
 struct array *unit_rows(struct tape *tape, struct array *x, float scale);
 
+/* x + y, of one shape. */
+struct array *add(struct tape *tape, struct array *x, struct array *y);
+
+/*
+ * Sequences whose first token is a vector of its own, row s of `prefix`, and whose others are rows of `table`, which is
+ * as wide and gets no gradient: token t of [indptr[s] + 1, indptr[s + 1]) is table[id[t]]. (tokens, d).
+ */
+struct array *prefixed(struct tape *tape, struct array *prefix, const float *table, const int32_t *id,
+	const int64_t *indptr);
+
 #endif

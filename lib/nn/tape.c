@@ -137,6 +137,23 @@ struct array *tape_columns(struct tape *tape, struct array *array, int64_t first
 	return view;
 }
 
+struct array *tape_param_rows(struct tape *tape, const struct param *param, int64_t first, int64_t count)
+{
+	struct array *rows = tape_param(tape, param, param);
+	rows->rows = count;
+	rows->value += first * rows->stride;
+	if (rows->wanted)
+		rows->gradient += first * rows->stride;
+	return rows;
+}
+
+struct array *tape_constant(struct tape *tape, const float *value, int64_t rows, int64_t columns)
+{
+	struct array *array = new_array(tape, rows, columns, columns);
+	array->value = (float *)(uintptr_t)value;
+	return array;
+}
+
 void tape_record(struct tape *tape, const void *operation, size_t size)
 {
 	struct operation *copy = memcpy(arena_take(&tape->arena, 1, 1, size), operation, size);

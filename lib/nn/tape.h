@@ -41,6 +41,10 @@ void tape_done(struct tape *tape, struct array *array);
 struct array *tape_param(struct tape *tape, const struct param *first, const struct param *last);
 /* Columns [first, first + count). Gradients come through an array's views or itself, not both; views cover all of it. */
 struct array *tape_columns(struct tape *tape, struct array *array, int64_t first, int64_t count);
+/* Rows [first, first + count) of a parameter. */
+struct array *tape_param_rows(struct tape *tape, const struct param *param, int64_t first, int64_t count);
+/* Memory of the caller's, without a gradient. */
+struct array *tape_constant(struct tape *tape, const float *value, int64_t rows, int64_t columns);
 
 /*
  * An operation's struct begins with this one. RECORD copies it, as initialised by what follows, to the arena; its

@@ -12,7 +12,7 @@
 #include <time.h>
 
 #include "data/tables.h"
-#include "model/train.h"
+#include "model/next.h"
 #include "nn/blas.h"
 
 struct batch {
@@ -96,9 +96,10 @@ int main(int argc, char **argv)
 	struct model *model = model_new(config, catalog.n_items, catalog.fingerprint, argv[2]);
 	struct rng rng;
 	rng_seed(&rng, 1);
-	model->architecture->initialise(model, &rng);
-	struct training_options options = {.adamw = ADAMW_DEFAULTS};
-	struct trainer *trainer = trainer_new(model, &options, atoi(argv[4]));
+	model_initialise(model, &rng);
+	struct optimisation options = {.adamw = ADAMW_DEFAULTS};
+	struct trainer *trainer = trainer_new(&model->params, &options, atoi(argv[4]));
+	struct next *next = next_new(model, &(struct loss_options){.loss = LOSS_CE}, trainer->n_workers);
 	int64_t user = 0;
 	char line[64];
 	while (fgets(line, sizeof line, stdin)) {
@@ -113,8 +114,8 @@ int main(int argc, char **argv)
 		for (int step = atoi(line); step > 0; step--) {
 			struct batch batch = next_batch(&sequences, &user, atoi(argv[3]), model_max_length(model));
 			struct histories histories = {batch.rows, batch.indptr, batch.item};
-			struct training_result result;
-			trainer_step(trainer, &histories, batch.target, rng_next(&rng), &result);
+			struct step_result result;
+			next_step(next, trainer, &histories, batch.target, rng_next(&rng), &result);
 			loss += result.loss;
 			positions += result.positions;
 			free(batch.indptr);

@@ -174,6 +174,81 @@ def model_case(name, c):
         put(f"{name}/{loss_name}/gradient", flat(torch.zeros_like(q) if g is None else g for g, q in zip(gradients, p.values())))
 
 
+WIDE = 10  # of features
+FEATURE_CASES = {
+    "frozen": dict(SASREC, num_hidden_layers=1, norm="pre", num_attention_heads=2, features="frozen"),
+    "cosine": dict(SASREC, num_hidden_layers=1, norm="pre", num_attention_heads=1, features="trainable",
+                   adaptor="two-layer", score="cosine", temperature=0.5, feature_ids=True),
+    "mlp": dict(architecture="gru", hidden_size=D, dropout=0, features="frozen", adaptor="mlp", adaptor_size=7,
+                score="cosine", temperature=0.25),
+    "unit": dict(architecture="gru", hidden_size=D, dropout=0, tied=False, score="cosine", temperature=1.0),
+}
+
+
+def feature_parameters(c):
+    p = (sasrec_parameters if c["architecture"] == "sasrec" else gru_parameters)(c)
+    if c["architecture"] == "gru" and not c.get("tied", True):
+        p["output.weight"] = (N_ITEMS, D)
+    if "features" in c:
+        del p["item_embedding.weight"]
+        inner = WIDE
+        if c["features"] == "trainable":
+            p["item_feature.weight"] = (N_ITEMS, WIDE)
+        if c.get("adaptor", "linear") != "linear":
+            inner = c.get("adaptor_size", WIDE // 2)
+            p |= {"adaptor.0.weight": (inner, WIDE), "adaptor.0.bias": (inner,)}
+        p |= {"adaptor.weight": (D, inner), "adaptor.bias": (D,)}
+        if c.get("feature_ids"):
+            p["item_id.weight"] = (N_ITEMS, D)
+    return p
+
+
+def item_table(c, p, feature):
+    if "features" not in c:
+        return p["item_embedding.weight"]
+    x = p.get("item_feature.weight", feature)
+    if "adaptor.0.weight" in p:
+        x = F.linear(x, p["adaptor.0.weight"], p["adaptor.0.bias"])
+        x = F.gelu(x) if c["adaptor"] == "mlp" else x
+    z = F.linear(x, p["adaptor.weight"], p["adaptor.bias"])
+    return z + p["item_id.weight"] if c.get("feature_ids") else z
+
+
+def feature_case(name, c):
+    """Items from features, and cosine scores: cross-entropy alone, through a table that autograd derives."""
+    p = {key: (torch.randn(shape) * 0.4 + ("norm.weight" in key)).float().double().requires_grad_()
+         for key, shape in feature_parameters(c).items()}
+    feature = torch.randn(N_ITEMS, WIDE).float().double()
+    if "item_feature.weight" in p:
+        feature = p["item_feature.weight"].detach()
+    indptr = numpy.cumsum([0] + LENGTHS)
+    item = torch.randint(N_ITEMS, (indptr[-1],))
+    target = torch.randint(N_ITEMS, (indptr[-1],))
+    target[[0, 3, 30]] = -1
+    table = item_table(c, p, feature)
+    inside = dict(p, **{"item_embedding.weight": table})
+    hidden = torch.cat([(sasrec_hidden if c["architecture"] == "sasrec" else gru_hidden)(c, inside, item[a:b])
+                        for a, b in zip(indptr, indptr[1:]) if b > a])
+    scored = p.get("output.weight", table)
+    if c.get("score") == "cosine":
+        hidden, scored = F.normalize(hidden) / c["temperature"], F.normalize(scored)
+    rows = target >= 0
+    loss = F.cross_entropy(hidden[rows] @ scored.T, target[rows])
+    manifest = {"config": dict(c, feature_size=WIDE), "items": N_ITEMS,
+                "params": {key: value.numel() for key, value in p.items()}}
+    out[f"{name}/case.json"] = json.dumps(manifest).encode()
+    flat = lambda tensors: torch.cat([t.reshape(-1) for t in tensors])
+    put(f"{name}/value", flat(p.values()))
+    put(f"{name}/feature", feature)
+    put(f"{name}/indptr", indptr, "<i8")
+    put(f"{name}/item", item, "<i4")
+    put(f"{name}/target", target, "<i4")
+    put(f"{name}/negative", torch.zeros(len(item), 7), "<i4")
+    put(f"{name}/hidden", hidden)
+    put(f"{name}/ce/loss", loss, "<f8")
+    put(f"{name}/ce/gradient", flat(torch.autograd.grad(loss, list(p.values()))))
+
+
 def optimiser_case(name, clip, **options):
     torch.manual_seed(11)
     p = torch.randn(37).float().double().requires_grad_()
@@ -194,6 +269,8 @@ for name, config in CASES.items():
     model_case(name, config)
 optimiser_case("adam", None, lr=1e-3, weight_decay=0)
 optimiser_case("adamw", 1.5, lr=1e-2, betas=(0.8, 0.98), eps=1e-6, weight_decay=0.1)
+for name, config in FEATURE_CASES.items():
+    feature_case(name, config)
 
 archive = io.BytesIO()
 with tarfile.open(fileobj=archive, mode="w", format=tarfile.USTAR_FORMAT) as tar:

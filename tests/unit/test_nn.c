@@ -13,7 +13,8 @@
 
 #include <cmocka.h>
 
-#include "model/train.h"
+#include "model/items.h"
+#include "model/next.h"
 #include "nn/kernel.h"
 #include "nn/loss.h"
 #include "nn/ops.h"
@@ -28,7 +29,7 @@ static struct member {
 	char *bytes;
 	size_t size;
 	struct tensor tensor;
-} members[128];
+} members[256];
 static int n_members;
 
 static int load_golden(void **state)
@@ -128,7 +129,7 @@ static struct golden_case open_case(const char *name)
 		memcpy(param->value, values + from, (size_t)param_count(param) * sizeof *values);
 		from += param_count(param);
 	}
-	assert_int_equal(from, c.model->params.size);
+	assert_int_equal(from, c.model->params.trainable);
 	free(values);
 	return c;
 }
@@ -225,12 +226,47 @@ static void test_workers_add_up(void **state)
 	for (size_t i = 0; i < COUNT_OF(cases); i++)
 		for (int threads = 1; threads <= 4; threads++) {
 			struct golden_case c = open_case(cases[i]);
-			struct training_options options = { .loss = LOSS_CE, .adamw = ADAMW_DEFAULTS };
-			struct trainer *trainer = trainer_new(c.model, &options, threads);
-			struct training_result result;
-			trainer_step(trainer, &c.histories, c.target, 1, &result);
+			struct optimisation options = { .adamw = ADAMW_DEFAULTS };
+			struct trainer *trainer = trainer_new(&c.model->params, &options, threads);
+			struct next *next = next_new(c.model, &(struct loss_options){ .loss = LOSS_CE }, threads);
+			struct step_result result;
+			next_step(next, trainer, &c.histories, c.target, 1, &result);
 			compare_gradients(&c, trainer_gradient(trainer), "ce");
+			next_free(next);
 			trainer_free(trainer);
+			close_case(&c);
+		}
+}
+
+/* Items from features through an adaptor, cosine scores: through derived tables, by several workers. */
+static void test_features_equal_pytorch(void **state)
+{
+	static const char *const feature_cases[] = { "frozen", "cosine", "mlp", "unit" };
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(feature_cases); i++)
+		for (int threads = 1; threads <= 3; threads++) {
+			struct golden_case c = open_case(feature_cases[i]);
+			float *feature = golden_as(c.name, "feature.npy", F4), *expected = golden_as(c.name, "hidden.npy", F4);
+			if (items_feature_size(c.model))
+				items_set_features(c.model, feature);
+			items_refresh(c.model);
+			struct tape tape = {0};
+			tape_begin(&tape, NULL, 0, 0);
+			struct array *hidden = model_hidden(&tape, c.model, &c.histories);
+			assert_close(hidden->value, expected, hidden->rows * hidden->columns, 1e-5, c.name);
+			tape_free(&tape);
+
+			struct trainer *trainer = trainer_new(&c.model->params, &(struct optimisation){ .adamw = ADAMW_DEFAULTS }, threads);
+			struct next *next = next_new(c.model, &(struct loss_options){ .loss = LOSS_CE }, threads);
+			struct step_result result;
+			next_step(next, trainer, &c.histories, c.target, 1, &result);
+			double should_be = *(const double *)(const void *)golden(c.name, "ce/loss.npy")->tensor.data;
+			assert_true(fabs(result.loss / (double)result.positions - should_be) <= 1e-5 * should_be);
+			compare_gradients(&c, trainer_gradient(trainer), "ce");
+			next_free(next);
+			trainer_free(trainer);
+			free(feature);
+			free(expected);
 			close_case(&c);
 		}
 }
@@ -638,13 +674,15 @@ static struct model *train(const char *config, enum loss loss, int threads, int 
 	struct model *model = model_new(json_parse(config, strlen(config), "test"), ITEMS, "0123456789abcdef", "test");
 	struct rng rng;
 	rng_seed(&rng, 1);
-	model->architecture->initialise(model, &rng);
-	struct training_options options = { .loss = loss, .negatives = 5, .gbce_t = .75, .adamw = ADAMW_DEFAULTS, .clip = 1 };
+	model_initialise(model, &rng);
+	struct optimisation options = { .adamw = ADAMW_DEFAULTS, .clip = 1 };
 	options.adamw.rate = 1e-2;
-	struct trainer *trainer = trainer_new(model, &options, threads);
-	struct training_result result;
+	struct trainer *trainer = trainer_new(&model->params, &options, threads);
+	struct next *next = next_new(model, &(struct loss_options){ loss, .negatives = 5, .gbce_t = .75 }, threads);
+	struct step_result result;
 	for (int i = 0; i < steps; i++)
-		trainer_step(trainer, &batch, batch_target, 100 + (uint64_t)i, &result);
+		next_step(next, trainer, &batch, batch_target, 100 + (uint64_t)i, &result);
+	next_free(next);
 	if (gradient) {
 		*gradient = xaligned((size_t)model->params.trainable, sizeof **gradient);
 		memcpy(*gradient, trainer_gradient(trainer), (size_t)model->params.trainable * sizeof **gradient);
@@ -694,10 +732,12 @@ static void test_learns(void **state)
 	for (size_t c = 0; c < COUNT_OF(configs); c++) {
 		struct model *model = train(configs[c], LOSS_CE, 2, 300, NULL);
 		struct histories batch = random_batch();
-		struct trainer *trainer = trainer_new(model, &(struct training_options){ .adamw = ADAMW_DEFAULTS }, 2);
-		struct training_result result;
-		trainer_loss(trainer, &batch, batch_target, 1, &result);
+		struct trainer *trainer = trainer_new(&model->params, &(struct optimisation){ .adamw = ADAMW_DEFAULTS }, 2);
+		struct next *next = next_new(model, &(struct loss_options){ .loss = LOSS_CE }, 2);
+		struct step_result result;
+		next_loss(next, trainer, &batch, batch_target, 1, &result);
 		assert_true(result.loss / (double)result.positions < .5 * log(ITEMS));
+		next_free(next);
 		trainer_free(trainer);
 		model_free(model);
 	}
@@ -715,13 +755,14 @@ static void dies_with(const char *name, float value, float rate, char *line, siz
 		struct model *model = model_new(json_parse(configs[0], strlen(configs[0]), "test"), ITEMS, "0123456789abcdef", "test");
 		struct rng rng;
 		rng_seed(&rng, 1);
-		model->architecture->initialise(model, &rng);
+		model_initialise(model, &rng);
 		params_find(&model->params, name)->value[3] = value;
-		struct training_options options = { .adamw = ADAMW_DEFAULTS };
+		struct optimisation options = { .adamw = ADAMW_DEFAULTS };
 		options.adamw.rate = (double)rate;
-		struct trainer *trainer = trainer_new(model, &options, 1);
-		struct training_result result;
-		trainer_step(trainer, &batch, batch_target, 1, &result);
+		struct trainer *trainer = trainer_new(&model->params, &options, 1);
+		struct next *next = next_new(model, &(struct loss_options){ .loss = LOSS_CE }, 1);
+		struct step_result result;
+		next_step(next, trainer, &batch, batch_target, 1, &result);
 		_exit(0);
 	}
 	close(ends[1]);
@@ -819,6 +860,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_equals_pytorch),
 		cmocka_unit_test(test_workers_add_up),
+		cmocka_unit_test(test_features_equal_pytorch),
 		cmocka_unit_test(test_one_by_one),
 		cmocka_unit_test(test_optimiser_equals_pytorch),
 		cmocka_unit_test(test_schedules),

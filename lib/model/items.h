@@ -1,0 +1,51 @@
+/*
+ * What an item is to a sequence model: a vector of its own that is learned, or
+ * its features (a table `embedding`: SAID's, TF-IDF, ...) brought down to the
+ * model's width by an adaptor:
+ *
+ *     z = adaptor(feature) [+ a learned vector of its own]
+ *
+ * On the target side an item is z itself (SAID, WWW 2024), scored by dot product or by
+ * cosine / temperature. z of the whole catalog is computed once for a step, by all workers,
+ * as a derived parameter (nn/params.h); so sequence models see one table of item vectors, whatever
+ * it is made of.
+ */
+#ifndef RECPIPE_ITEMS_H
+#define RECPIPE_ITEMS_H
+
+#include "model/model.h"
+#include "model/train.h"
+
+struct items;
+
+/*
+ * For an architecture's declare(): the table, n_items x width, that histories are embedded with. Sets
+ * model->item_vectors to it where the config says "tied", else to a table of width `out`; and model->items where there
+ * is anything to derive. Of the config: "tied", "features" (none, frozen, trainable), "feature_size", "adaptor" (linear, two-layer,
+ * mlp), "adaptor_size", "feature_ids", "score" (dot, cosine), "temperature".
+ */
+struct param *items_declare(struct model *model, int64_t width, int64_t out, const char *where);
+/* How wide features have to be; 0: none are needed. */
+int64_t items_feature_size(const struct model *model);
+/*
+ * n_items x feature_size. Frozen: borrowed as long as the model is trained; trainable: copied, where they start. Before the
+ * first step; a trained model needs none.
+ */
+void items_set_features(struct model *model, const float *features);
+/* Adaptors start such that z has the deviation of a learned vector at the start. After the architecture's own initialise(). */
+void items_initialise(struct model *model, struct rng *rng);
+
+/* Room for so many workers, before the first phase. */
+void items_prepare(struct model *model, int workers);
+/* Phases of a step. Derive: z of the worker's share of the catalog; learn: so that gradients can come back. */
+void items_derive(struct model *model, struct worker *worker, bool learn);
+/* From the summed gradients of derived parameters to the worker's gradients of what they were derived from. */
+void items_derive_backward(struct model *model, struct worker *worker);
+/* Of the whole catalog, for whoever does not train. Nothing happens where nothing is derived. */
+void items_refresh(struct model *model);
+
+/* Hidden states as they are scored with item vectors by dot product: for cosine, unit vectors / temperature. */
+struct array *items_query(struct tape *tape, const struct model *model, struct array *hidden);
+void items_free(struct items *items);
+
+#endif

@@ -1,0 +1,39 @@
+/*
+ * Learning what follows each position of packed sequences: the step that
+ * training on users' items and on words of text have in common.
+ *
+ *     struct next *next = next_new(model, &options, trainer->n_workers);
+ *     next_step(next, trainer, &histories, targets, rng_next(&rng), &result);
+ */
+#ifndef RECPIPE_NEXT_H
+#define RECPIPE_NEXT_H
+
+#include "model/model.h"
+#include "model/train.h"
+
+enum loss { LOSS_CE, LOSS_SAMPLED, LOSS_BCE, LOSS_GBCE };
+extern const char *const loss_names[]; /* "ce", "sampled", "bce", "gbce", NULL */
+
+struct loss_options {
+	enum loss loss;
+	int64_t negatives;     /* sampled: shared by a sequence, outside it, distinct; bce: outside it; gbce: any, a position's own */
+	double gbce_t;         /* 0 (BCE) to 1; .75 recommended */
+};
+
+struct next;
+/* Dies where the model is not trained by gradients or negatives are too few. The model is borrowed. */
+struct next *next_new(struct model *model, const struct loss_options *options, int workers);
+void next_free(struct next *next);
+
+/*
+ * One update by the mean loss. targets[i] is what follows histories->item[i], -1 for no loss. Sequences are at most
+ * model_max_length() long. seed: of dropout and negatives of this batch, drawn anew by the caller for every step.
+ * Without any target nothing happens.
+ */
+void next_step(struct next *next, struct trainer *trainer, const struct histories *histories, const int32_t *targets,
+	uint64_t seed, struct step_result *result);
+/* Loss (a sum) and positions without dropout and without update, for validation; negatives from seed. */
+void next_loss(struct next *next, struct trainer *trainer, const struct histories *histories, const int32_t *targets,
+	uint64_t seed, struct step_result *result);
+
+#endif

@@ -1,0 +1,201 @@
+#include "model/next_item.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/items.h"
+#include "model/metric.h"
+#include "model/recommend.h"
+
+/* What a user's training part gives: inputs [first, first + length) and, one further on, their targets. */
+struct example {
+	int64_t first, length;
+};
+
+/* Histories packed for a model, with what follows each: targets of every position, or one a row. */
+struct packed {
+	int64_t *indptr;
+	int32_t *item, *target;
+	int64_t rows;
+};
+
+struct next_item {
+	struct task task;
+	struct next_item_options options;
+	struct model *model;
+	struct next *next;
+	const int32_t *events;
+	struct example *examples;
+	int64_t positions;
+	struct packed batch, valid;
+	int64_t batch_rows, batch_tokens; /* there is room for */
+	int32_t *greater, *equal;
+};
+
+static void packed_free(struct packed *packed)
+{
+	free(packed->indptr);
+	free(packed->item);
+	free(packed->target);
+}
+
+static struct histories packed_histories(const struct packed *packed)
+{
+	return (struct histories){ packed->rows, packed->indptr, packed->item };
+}
+
+static void list_examples(struct next_item *task, const struct sequences *sequences, int64_t max_length)
+{
+	task->examples = xreallocarray(NULL, (size_t)sequences->n_users, sizeof *task->examples);
+	for (int64_t user = 0; user < sequences->n_users; user++) {
+		int64_t length = train_length(sequences, user) - 1, first = sequences->indptr[user];
+		if (length < 1)
+			continue;
+		if (max_length && length > max_length) {
+			first += length - max_length;
+			length = max_length;
+		}
+		task->examples[task->task.examples++] = (struct example){ first, length };
+		task->positions += length;
+	}
+	if (!task->task.examples)
+		die("sequences: no user has two training events, there is nothing to learn");
+}
+
+/* Histories and targets of validation, of the first `limit` users that have one. */
+static struct packed validation_set(const struct sequences *sequences, int64_t limit)
+{
+	struct packed packed = {0};
+	packed.indptr = xcalloc((size_t)sequences->n_users + 1, sizeof *packed.indptr);
+	packed.item = xreallocarray(NULL, (size_t)sequences->n_events, sizeof *packed.item);
+	packed.target = xreallocarray(NULL, (size_t)sequences->n_users, sizeof *packed.target);
+	for (int64_t user = 0; user < sequences->n_users && packed.rows < limit; user++) {
+		int64_t length = target_index(sequences, user, PART_VALID), to = packed.indptr[packed.rows];
+		if (length < 1)
+			continue;
+		const int32_t *events = sequences->item + sequences->indptr[user];
+		memcpy(packed.item + to, events, (size_t)length * sizeof *packed.item);
+		packed.target[packed.rows++] = events[length];
+		packed.indptr[packed.rows] = to + length;
+	}
+	return packed;
+}
+
+/* --- a step --- */
+
+static void make_room(struct next_item *task, int64_t rows, int64_t tokens)
+{
+	if (rows > task->batch_rows) {
+		task->batch.indptr = xreallocarray(task->batch.indptr, (size_t)rows + 1, sizeof *task->batch.indptr);
+		task->batch_rows = rows;
+	}
+	if (tokens > task->batch_tokens) {
+		task->batch.item = xreallocarray(task->batch.item, (size_t)tokens, sizeof *task->batch.item);
+		task->batch.target = xreallocarray(task->batch.target, (size_t)tokens, sizeof *task->batch.target);
+		task->batch_tokens = tokens;
+	}
+}
+
+static void fill_batch(struct next_item *task, const int64_t example[], int64_t n)
+{
+	int64_t tokens = 0;
+	for (int64_t row = 0; row < n; row++)
+		tokens += task->examples[example[row]].length;
+	make_room(task, n, tokens);
+	struct packed *batch = &task->batch;
+	batch->rows = n;
+	batch->indptr[0] = 0;
+	for (int64_t row = 0; row < n; row++) {
+		struct example from = task->examples[example[row]];
+		int64_t at = batch->indptr[row];
+		memcpy(batch->item + at, task->events + from.first, (size_t)from.length * sizeof *batch->item);
+		memcpy(batch->target + at, task->events + from.first + 1, (size_t)from.length * sizeof *batch->target);
+		batch->indptr[row + 1] = at + from.length;
+	}
+}
+
+static void step(struct task *base, struct trainer *trainer, const int64_t example[], int64_t n, uint64_t seed,
+	struct step_result *result)
+{
+	struct next_item *task = (struct next_item *)base;
+	fill_batch(task, example, n);
+	struct histories histories = packed_histories(&task->batch);
+	next_step(task->next, trainer, &histories, task->batch.target, seed, result);
+}
+
+/* --- validation --- */
+
+static bool validate(struct task *base, struct trainer *trainer, int64_t epoch, double measured[])
+{
+	struct next_item *task = (struct next_item *)base;
+	(void)trainer;
+	int64_t rows = task->valid.rows;
+	struct histories histories = packed_histories(&task->valid);
+	items_refresh(task->model);
+	if (rank_targets(task->model, &histories, task->valid.target, !task->options.keep_seen, task->greater, task->equal) >= 0)
+		die("scores of validation are not finite after epoch %lld", (long long)epoch + 1);
+	struct measures measures = measures_parse("ndcg@10,recall@10", NULL, 0);
+	for (int i = 0; i < measures.count; i++) {
+		measured[i] = 0;
+		for (int64_t row = 0; row < rows; row++)
+			measured[i] += measure_value(&measures.at[i], task->greater[row], task->equal[row], TIES_AVERAGE) / (double)rows;
+	}
+	measures_free(&measures);
+	return rows > 0;
+}
+
+static void free_task(struct task *base)
+{
+	struct next_item *task = (struct next_item *)base;
+	next_free(task->next);
+	packed_free(&task->batch);
+	packed_free(&task->valid);
+	free(task->examples);
+	free(task->greater);
+	free(task->equal);
+	free(task);
+}
+
+struct task *next_item_task(struct model *model, const struct sequences *sequences,
+	const struct next_item_options *options, int workers)
+{
+	struct next_item *task = xcalloc(1, sizeof *task);
+	*task = (struct next_item){
+		.task = { .measures = { "valid NDCG@10", "Recall@10" }, .keys = { "ndcg@10", "recall@10" }, .step = step,
+			.validate = validate, .free = free_task },
+		.options = *options, .model = model, .events = sequences->item,
+	};
+	list_examples(task, sequences, model_max_length(model));
+	task->valid = validation_set(sequences, options->valid_users);
+	task->greater = xcalloc((size_t)task->valid.rows, sizeof *task->greater);
+	task->equal = xcalloc((size_t)task->valid.rows, sizeof *task->equal);
+	task->next = next_new(model, &options->loss, workers);
+	return &task->task;
+}
+
+void next_item_counts(const struct task *base, int64_t *users, int64_t *positions, int64_t *validated)
+{
+	const struct next_item *task = (const struct next_item *)base;
+	*users = base->examples;
+	*positions = task->positions;
+	*validated = task->valid.rows;
+}
+
+/* --- models that count --- */
+
+int64_t next_item_count(struct model *model, const struct sequences *sequences)
+{
+	struct packed packed = { .rows = sequences->n_users };
+	packed.indptr = xcalloc((size_t)packed.rows + 1, sizeof *packed.indptr);
+	packed.item = xreallocarray(NULL, (size_t)sequences->n_events, sizeof *packed.item);
+	for (int64_t user = 0; user < packed.rows; user++) {
+		int64_t length = train_length(sequences, user), to = packed.indptr[user];
+		memcpy(packed.item + to, sequences->item + sequences->indptr[user], (size_t)length * sizeof *packed.item);
+		packed.indptr[user + 1] = to + length;
+	}
+	struct histories histories = packed_histories(&packed);
+	model->architecture->count(model, &histories);
+	int64_t events = packed.indptr[packed.rows];
+	packed_free(&packed);
+	return events;
+}

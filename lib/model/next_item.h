@@ -1,0 +1,28 @@
+/*
+ * The task of sequence models: from a user's training events up to each, the
+ * next one. Validated by ranking the whole catalog for the validation item;
+ * the test item is never looked at (the split: data/tables.h).
+ */
+#ifndef RECPIPE_NEXT_ITEM_H
+#define RECPIPE_NEXT_ITEM_H
+
+#include "data/tables.h"
+#include "model/next.h"
+#include "model/run.h"
+
+struct next_item_options {
+	struct loss_options loss;
+	int64_t valid_users;   /* validate on the first so many */
+	bool keep_seen;        /* items of the history compete in validation too */
+};
+
+/* Dies where nobody has two training events. Everything is borrowed. */
+struct task *next_item_task(struct model *model, const struct sequences *sequences,
+	const struct next_item_options *options, int workers);
+/* Users and positions there are to learn from, and users validated on. */
+void next_item_counts(const struct task *task, int64_t *users, int64_t *positions, int64_t *validated);
+
+/* Counts everybody's whole training part, for architectures that are trained by counting; returns the events. */
+int64_t next_item_count(struct model *model, const struct sequences *sequences);
+
+#endif

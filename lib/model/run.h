@@ -1,0 +1,62 @@
+/*
+ * A training from its first step to early stop: epochs over shuffled examples,
+ * a validation after each, the best parameters kept; and a checkpoint from
+ * which it goes on exactly, whenever it was killed. What an example, a step and
+ * a validation is says the task.
+ *
+ *     struct task *task = next_item_task(model, ...);
+ *     json_t *measured = run(task, trainer, &options, cli);
+ */
+#ifndef RECPIPE_RUN_H
+#define RECPIPE_RUN_H
+
+#include "model/train.h"
+#include "stream/cli.h"
+
+/* Memory that changes in training and is no parameter: a part of the checkpoint. */
+struct task_state {
+	const char *name;    /* the member's: "done.npy" */
+	enum dtype dtype;
+	int64_t count;
+	void *data;
+};
+
+#define RUN_MEASURES 4
+/* A task's struct begins with this one. */
+struct task {
+	int64_t examples;             /* at most, in an epoch */
+	const char *measures[RUN_MEASURES + 1]; /* what validate() measures, for people: "NDCG@10", ..., NULL; the first decides */
+	const char *keys[RUN_MEASURES + 1];     /* the same for the history: "ndcg@10" */
+	bool lower_is_better;
+	const struct task_state *states;        /* ends with a NULL name; may be NULL */
+	/*
+	 * Which examples epoch `epoch` (from 0) has, in a fixed order that depends on the state alone; returns their number, 0: the
+	 * training is over. Called again where it resumes within the epoch. NULL: all of them, in every epoch.
+	 */
+	int64_t (*begin_epoch)(struct task *task, int64_t epoch, int64_t example[]);
+	/* One update; result->loss is a sum over result->positions. Seed: of all that is random in this step. */
+	void (*step)(struct task *task, struct trainer *trainer, const int64_t example[], int64_t n, uint64_t seed,
+		struct step_result *result);
+	/* False: there is nothing to validate on, the latest epoch is the best. epoch: as above, for messages and state. */
+	bool (*validate)(struct task *task, struct trainer *trainer, int64_t epoch, double measured[]);
+	/* What is true of all epochs, for the history; may be NULL. */
+	void (*describe)(struct task *task, json_t *history);
+	void (*free)(struct task *task);
+};
+
+struct run_options {
+	int64_t epochs, batch_size, patience;
+	const char *checkpoint;  /* file; NULL: none */
+	double every;            /* seconds between checkpoints within an epoch */
+	bool resume;
+	uint64_t id;             /* of everything that decides the result: a checkpoint of another is refused */
+};
+
+/*
+ * Trains; params hold the best epoch's values afterwards. rng: draws order and seeds from here on, as left by the
+ * initialisation. Dies where a checkpoint is not of this training. Returns the curve and best epoch, for the history.
+ */
+json_t *run(struct task *task, struct trainer *trainer, const struct run_options *options, const struct rng *rng,
+	const struct cli *cli);
+
+#endif
