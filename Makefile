@@ -116,7 +116,7 @@ fuzz:
 	@for target in $(FUZZERS); do tests/fuzz/run build-fuzz/$$target $(FUZZ_SECONDS) || exit; done
 
 build-fuzz/fuzz_%: build-fuzz/tests/fuzz/fuzz_%.o build-fuzz/librecpipe.a
-	$(Q)$(CC) $(CFLAGS) -fsanitize=fuzzer -Wl,--wrap=_exit,--wrap=write -o $@ $^ $(LDLIBS)
+	$(Q)$(CC) $(CFLAGS) -fsanitize=fuzzer -Wl,--wrap=_exit,--wrap=write,--wrap=mmap,--wrap=munmap -o $@ $^ $(LDLIBS)
 
 # --- installation
 

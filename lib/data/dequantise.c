@@ -202,7 +202,7 @@ void dequantise(const struct storage *storage, const void *from, int64_t count, 
 {
 	const unsigned char *bytes = from;
 	int64_t blocks = count / storage->elements, per_task = PER_TASK / storage->elements;
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) if (blocks > per_task)
 	for (int64_t start = 0; start < blocks; start += per_task) {
 		int64_t n = blocks - start < per_task ? blocks - start : per_task;
 		storage->decode(bytes + start * storage->bytes, n, to + start * storage->elements);

@@ -5,8 +5,8 @@
  *     #include "fuzz.h"
  *
  * The linker wraps _exit() and write() (see `make fuzz`), so that die() comes back here by longjmp and its line is
- * swallowed. What the run had allocated by then is freed with the help of the sanitizer's hooks, and its descriptors
- * are closed: millions of runs fit one process.
+ * swallowed. What the run had allocated by then is freed with the help of the sanitizer's hooks, what it had mapped is
+ * unmapped, and its descriptors are closed: millions of runs fit one process.
  */
 #ifndef RECPIPE_FUZZ_H
 #define RECPIPE_FUZZ_H
@@ -26,11 +26,19 @@ static bool fuzz_running;
 static jmp_buf fuzz_end;
 static const volatile void *fuzz_live[FUZZ_LIVE]; /* open addressing */
 static uintptr_t fuzz_used[FUZZ_LIVE], fuzz_n_used;  /* its slots in use */
+static struct {
+	void *memory;
+	size_t size;
+} fuzz_mapped[16];
 
 void __real__exit(int status) __attribute__((noreturn));
 void __wrap__exit(int status) __attribute__((noreturn));
 ssize_t __real_write(int fd, const void *data, size_t size);
 ssize_t __wrap_write(int fd, const void *data, size_t size);
+void *__real_mmap(void *where, size_t size, int protection, int flags, int fd, off_t offset);
+void *__wrap_mmap(void *where, size_t size, int protection, int flags, int fd, off_t offset);
+int __real_munmap(void *memory, size_t size);
+int __wrap_munmap(void *memory, size_t size);
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -44,6 +52,29 @@ void __wrap__exit(int status)
 ssize_t __wrap_write(int fd, const void *data, size_t size)
 {
 	return fuzz_running && (fd == STDERR_FILENO || fd == STDOUT_FILENO) ? (ssize_t)size : __real_write(fd, data, size);
+}
+
+/* Only files are mapped in a run, few of them. */
+void *__wrap_mmap(void *where, size_t size, int protection, int flags, int fd, off_t offset)
+{
+	void *memory = __real_mmap(where, size, protection, flags, fd, offset);
+	if (!fuzz_running || fd < 0 || memory == MAP_FAILED)
+		return memory;
+	size_t i = 0;
+	while (fuzz_mapped[i].memory)
+		if (++i == sizeof fuzz_mapped / sizeof *fuzz_mapped)
+			abort();
+	fuzz_mapped[i].memory = memory;
+	fuzz_mapped[i].size = size;
+	return memory;
+}
+
+int __wrap_munmap(void *memory, size_t size)
+{
+	for (size_t i = 0; i < sizeof fuzz_mapped / sizeof *fuzz_mapped; i++)
+		if (fuzz_mapped[i].memory == memory)
+			fuzz_mapped[i].memory = NULL;
+	return __real_munmap(memory, size);
 }
 
 static uintptr_t fuzz_slot(const volatile void *memory)
@@ -89,6 +120,9 @@ static void fuzz_clean(int first_fd, bool died)
 		if (died && __sanitizer_get_ownership(memory))
 			free(memory);
 	}
+	for (size_t i = 0; i < sizeof fuzz_mapped / sizeof *fuzz_mapped; i++)
+		if (fuzz_mapped[i].memory)
+			__wrap_munmap(fuzz_mapped[i].memory, fuzz_mapped[i].size);
 	close_range((unsigned)first_fd, ~0u, 0);
 }
 

@@ -1,7 +1,8 @@
-/* GGUF: its header, every value and tensor it names, and its vocabulary. */
+/* GGUF: its header, every value and tensor it names, their numbers, and its vocabulary. */
 #include <stdlib.h>
 #include <string.h>
 
+#include "data/dequantise.h"
 #include "data/gguf.h"
 #include "data/tokenizer.h"
 
@@ -27,6 +28,18 @@ static void touch_value(const struct gguf_value *value)
 		sum += gguf_f32_at(value, i) > 0;
 }
 
+static void touch_numbers(const struct gguf_tensor *tensor)
+{
+	const struct storage *storage = storage_of(tensor->type);
+	size_t count = tensor->size / (size_t)storage->bytes * (size_t)storage->elements;
+	if (!storage->decode)
+		return;
+	float *numbers = xmalloc(count * sizeof *numbers);
+	dequantise(storage, tensor->data, (int64_t)count, numbers);
+	touch(numbers, count * sizeof *numbers);
+	free(numbers);
+}
+
 static void fuzz_one(const char *path, const uint8_t *data, size_t size)
 {
 	(void)path;
@@ -37,6 +50,7 @@ static void fuzz_one(const char *path, const uint8_t *data, size_t size)
 	for (int64_t i = 0; i < gguf.n_tensors; i++) {
 		touch(gguf.tensors[i].name.text, gguf.tensors[i].name.length);
 		touch(gguf.tensors[i].data, gguf.tensors[i].size);
+		touch_numbers(&gguf.tensors[i]);
 	}
 	struct tokenizer *tokenizer = tokenizer_from_gguf(&gguf);
 	struct encoder *encoder = encoder_new(tokenizer);

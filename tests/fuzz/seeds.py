@@ -103,7 +103,48 @@ GGUF = [
     gguf([value("general.alignment", 4, struct.pack("<I", 32))], [("w", (32, 2), 8, 0), ("b", (2,), 0, 96)], bytes(104)),
 ]
 
-for target, seeds in (("fuzz_npy", NPY), ("fuzz_stream", STREAM), ("fuzz_tokenizer_json", TOKENIZER), ("fuzz_gguf", GGUF)):
+BLOCKS = [(2, 32, 18), (3, 32, 20), (6, 32, 22), (7, 32, 24), (8, 32, 34), (12, 256, 144), (13, 256, 176),
+          (14, 256, 210), (30, 1, 2), (1, 1, 2), (9, 32, 36)]
+GGUF += [gguf([], [("w", (elements, 2), kind, 0)], bytes(range(256)) * 2)
+         for kind, elements, size in BLOCKS]
+
+
+def u32(key, number):
+    return value(key, 4, struct.pack("<I", number))
+
+
+def model(architecture, names, *more):
+    keys = ("block_count", "embedding_length", "feed_forward_length", "attention.head_count", "context_length")
+    return gguf([value("general.architecture", 8, text(architecture)), *(u32(f"{architecture}.{key}", 4) for key in keys), *more],
+                [(name, (4, 2), 0, 32 * i) for i, name in enumerate(names)] + [("rope_freqs.weight", (2,), 0, 32 * len(names))],
+                struct.pack("<f", 1) * 8 * (len(names) + 1))
+
+
+def safetensors(*tensors):
+    header, data = {"__metadata__": {"format": "pt"}}, b""
+    for name, dtype, shape, size in tensors:
+        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [len(data), len(data) + size]}
+        data += bytes(size)
+    document = json.dumps(header).encode()
+    return struct.pack("<Q", len(document)) + document + data
+
+
+SAFETENSORS = [safetensors(("a", "F32", [2, 3], 24), ("b", "BF16", [5], 10)), safetensors(("x", "F16", [], 2)),
+               safetensors(("e", "I64", [0, 9], 0), ("m", "BOOL", [1, 1, 2, 2], 4)), safetensors()]
+LLAMA = {"model_type": "llama", "hidden_size": 4, "num_attention_heads": 2, "rope_parameters": {"rope_type": "llama3", "rope_theta": 3}}
+MISTRAL = {"model_type": "mistral", "hidden_size": 4, "num_attention_heads": 2, "rope_scaling": {"type": "linear", "factor": 2}}
+WEIGHTS = [
+    model("llama", ["token_embd.weight", "blk.0.attn_q.weight", "output.weight"]),
+    model("qwen2", ["token_embd.weight", "blk.3.attn_q.bias"], value("qwen2.rope.scaling.type", 8, text("yarn")),
+          value("qwen2.rope.scaling.factor", 6, struct.pack("<f", 2)), u32("qwen2.rope.scaling.original_context_length", 2)),
+    model("gpt2", ["token_embd.weight", "position_embd.weight", "blk.0.attn_qkv.weight"]),
+    json.dumps(LLAMA).encode() + b"\0" + safetensors(("model.norm.weight", "F32", [4], 16)),
+    json.dumps(MISTRAL).encode() + b"\0" + safetensors(("layers.0.mlp.up_proj.weight", "BF16", [4, 2], 16)),
+    json.dumps({"model_type": "gpt2", "n_embd": 4}).encode() + b"\0" + safetensors(("h.0.attn.c_attn.weight", "F16", [4, 12], 96)),
+]
+
+for target, seeds in (("fuzz_npy", NPY), ("fuzz_stream", STREAM), ("fuzz_tokenizer_json", TOKENIZER), ("fuzz_gguf", GGUF),
+                      ("fuzz_safetensors", SAFETENSORS), ("fuzz_weights", WEIGHTS)):
     folder = os.path.join(sys.argv[1], target)
     os.makedirs(folder, exist_ok=True)
     for i, seed in enumerate(seeds):
