@@ -31,44 +31,45 @@ static const struct translation GPT2_WHOLE[] = {
 	{"output", "lm_head"}, {NULL, NULL},
 };
 
-static json_t *llama_config(const struct weights *weights, const char *architecture);
-static json_t *gpt2_config(const struct weights *weights, const char *architecture);
-
-static const struct architecture {
-	const char *name;
-	const struct translation *whole, *block;
-	const char *blocks; /* what Hugging Face puts before a block's number */
-	json_t *(*config)(const struct weights *, const char *architecture);
-} ARCHITECTURES[] = {
-	{"llama", LLAMA_WHOLE, LLAMA_BLOCK, "model.layers", llama_config},
-	{"qwen2", LLAMA_WHOLE, LLAMA_BLOCK, "model.layers", llama_config},
-	{"gpt2", GPT2_WHOLE, GPT2_BLOCK, "transformer.h", gpt2_config},
-};
-
 /* --- metadata --- */
 
-/* A key of the architecture's; the text is good until the next call of this thread. */
-static const char *key_of(const char *architecture, const char *rest)
+/* Keys begin with the architecture's name. */
+struct metadata {
+	const struct gguf *gguf;
+	const char *architecture;
+};
+
+struct key {
+	char text[96];
+};
+
+static struct key key_of(const struct metadata *metadata, const char *rest)
 {
-	static _Thread_local char key[96];
-	snprintf(key, sizeof key, "%s.%s", architecture, rest);
+	struct key key;
+	snprintf(key.text, sizeof key.text, "%s.%s", metadata->architecture, rest);
 	return key;
 }
 
-static int64_t required_int(const struct gguf *gguf, const char *architecture, const char *rest)
+static int64_t int_of(const struct metadata *metadata, const char *rest, int64_t fallback)
 {
-	int64_t number = gguf_get_int(gguf, key_of(architecture, rest), 1, MOST, 0);
+	return gguf_get_int(metadata->gguf, key_of(metadata, rest).text, 1, MOST, fallback);
+}
+
+static int64_t required_int(const struct metadata *metadata, const char *rest)
+{
+	int64_t number = int_of(metadata, rest, 0);
 	if (!number)
-		die("%s: no %s.%s, a whole number was expected", gguf->path, architecture, rest);
+		die("%s: no %s, a whole number was expected", metadata->gguf->path, key_of(metadata, rest).text);
 	return number;
 }
 
 /* Finite and positive. */
-static double positive(const struct gguf *gguf, const char *architecture, const char *rest, double fallback)
+static double positive(const struct metadata *metadata, const char *rest, double fallback)
 {
-	double number = gguf_get_float(gguf, key_of(architecture, rest), fallback);
+	struct key key = key_of(metadata, rest);
+	double number = gguf_get_float(metadata->gguf, key.text, fallback);
 	if (!(number > 0 && isfinite(number)))
-		die("%s: %s.%s: a number above 0 was expected", gguf->path, architecture, rest);
+		die("%s: %s: a number above 0 was expected", metadata->gguf->path, key.text);
 	return number;
 }
 
@@ -78,9 +79,9 @@ static void set(json_t *config, const char *key, json_t *value)
 		die("out of memory");
 }
 
-static bool has_tensor(const struct weights *weights, const char *name)
+static bool has_tensor(const struct gguf *gguf, const char *name)
 {
-	return gguf_tensor(&weights->gguf, name) != NULL;
+	return gguf_tensor(gguf, name) != NULL;
 }
 
 /* The number of tokens is the embedding's: what metadata and vocabulary say may lack its padding. */
@@ -115,104 +116,118 @@ static json_t *rope_factors(const struct gguf *gguf, int64_t head_dim)
 	return scaling;
 }
 
-static json_t *yarn(const struct gguf *gguf, const char *architecture, double factor)
+static json_t *yarn(const struct metadata *metadata, double factor)
 {
 	json_t *scaling = json_object();
-	double attention = positive(gguf, architecture, "rope.scaling.attn_factor", 1) * (.1 * log(factor) + 1);
+	double attention = positive(metadata, "rope.scaling.attn_factor", 1) * (.1 * log(factor) + 1);
 	set(scaling, "rope_type", json_string("yarn"));
 	set(scaling, "factor", json_real(factor));
 	set(scaling, "attention_factor", json_real(attention));
-	set(scaling, "beta_fast", json_real(positive(gguf, architecture, "rope.scaling.yarn_beta_fast", 32)));
-	set(scaling, "beta_slow", json_real(positive(gguf, architecture, "rope.scaling.yarn_beta_slow", 1)));
+	set(scaling, "beta_fast", json_real(positive(metadata, "rope.scaling.yarn_beta_fast", 32)));
+	set(scaling, "beta_slow", json_real(positive(metadata, "rope.scaling.yarn_beta_slow", 1)));
 	set(scaling, "original_max_position_embeddings",
-	    json_integer(required_int(gguf, architecture, "rope.scaling.original_context_length")));
+	    json_integer(required_int(metadata, "rope.scaling.original_context_length")));
 	return scaling;
 }
 
 /* NULL: none. Files of before mid-2023 have only scale_linear. */
-static json_t *rope_scaling(const struct gguf *gguf, const char *architecture, int64_t head_dim)
+static json_t *rope_scaling(const struct metadata *metadata, int64_t head_dim)
 {
-	double linear = positive(gguf, architecture, "rope.scale_linear", 1);
-	char *type = gguf_get_string(gguf, key_of(architecture, "rope.scaling.type"), linear != 1 ? "linear" : "none");
-	double factor = positive(gguf, architecture, "rope.scaling.factor", linear);
+	const struct gguf *gguf = metadata->gguf;
+	double linear = positive(metadata, "rope.scale_linear", 1);
+	struct key key = key_of(metadata, "rope.scaling.type");
+	char *type = gguf_get_string(gguf, key.text, linear != 1 ? "linear" : "none");
+	double factor = positive(metadata, "rope.scaling.factor", linear);
 	json_t *scaling = rope_factors(gguf, head_dim);
 	bool scales = strcmp(type, "none") && factor != 1;
 	if (scaling && scales)
-		die("%s: %s.rope.scaling.type and rope_freqs.weight: one of them was expected", gguf->path, architecture);
+		die("%s: %s and rope_freqs.weight: one of them was expected", gguf->path, key.text);
 	if (scales && !strcmp(type, "yarn")) {
-		scaling = yarn(gguf, architecture, factor);
+		scaling = yarn(metadata, factor);
 	} else if (scales && !strcmp(type, "linear")) {
 		scaling = json_object();
 		set(scaling, "rope_type", json_string("linear"));
 		set(scaling, "factor", json_real(factor));
 	} else if (scales) {
-		die("%s: %s.rope.scaling.type is \"%.40s\": none, linear or yarn was expected", gguf->path, architecture, type);
+		die("%s: %s is \"%.40s\": none, linear or yarn was expected", gguf->path, key.text, type);
 	}
 	free(type);
 	return scaling;
 }
 
 /* Attention as a LLaMA has it, whatever the heads; a mixture of experts is another architecture under the same name. */
-static int64_t head_dim_of(const struct gguf *gguf, const char *architecture, int64_t width, int64_t heads)
+static int64_t head_dim_of(const struct metadata *metadata, int64_t width, int64_t heads)
 {
-	int64_t head_dim = gguf_get_int(gguf, key_of(architecture, "attention.key_length"), 1, MOST, width / heads);
-	int64_t value_dim = gguf_get_int(gguf, key_of(architecture, "attention.value_length"), 1, MOST, head_dim);
-	int64_t rotated = gguf_get_int(gguf, key_of(architecture, "rope.dimension_count"), 1, MOST, head_dim);
+	const struct gguf *gguf = metadata->gguf;
+	int64_t head_dim = int_of(metadata, "attention.key_length", width / heads);
+	int64_t value_dim = int_of(metadata, "attention.value_length", head_dim);
+	int64_t rotated = int_of(metadata, "rope.dimension_count", head_dim);
 	if (value_dim != head_dim || rotated != head_dim)
 		die("%s: heads of %lld, values of %lld, %lld of them rotated: the same number was expected", gguf->path,
 		    (long long)head_dim, (long long)value_dim, (long long)rotated);
-	if (gguf_get_int(gguf, key_of(architecture, "expert_count"), 0, MOST, 0))
+	if (gguf_get_int(gguf, key_of(metadata, "expert_count").text, 0, MOST, 0))
 		die("%s: a mixture of experts, which is not supported", gguf->path);
 	return head_dim;
 }
 
-static json_t *llama_config(const struct weights *weights, const char *architecture)
+static json_t *llama_config(const struct metadata *metadata)
 {
-	const struct gguf *gguf = &weights->gguf;
+	const struct gguf *gguf = metadata->gguf;
 	json_t *config = json_object();
-	int64_t width = required_int(gguf, architecture, "embedding_length");
-	int64_t heads = required_int(gguf, architecture, "attention.head_count");
-	int64_t head_dim = head_dim_of(gguf, architecture, width, heads);
-	int64_t kv_heads = gguf_get_int(gguf, key_of(architecture, "attention.head_count_kv"), 1, MOST, heads);
-	set(config, "model_type", json_string(architecture));
+	int64_t width = required_int(metadata, "embedding_length");
+	int64_t heads = required_int(metadata, "attention.head_count");
+	int64_t head_dim = head_dim_of(metadata, width, heads);
+	int64_t kv_heads = int_of(metadata, "attention.head_count_kv", heads);
+	set(config, "model_type", json_string(metadata->architecture));
 	set(config, "hidden_size", json_integer(width));
-	set(config, "intermediate_size", json_integer(required_int(gguf, architecture, "feed_forward_length")));
-	set(config, "num_hidden_layers", json_integer(required_int(gguf, architecture, "block_count")));
+	set(config, "intermediate_size", json_integer(required_int(metadata, "feed_forward_length")));
+	set(config, "num_hidden_layers", json_integer(required_int(metadata, "block_count")));
 	set(config, "num_attention_heads", json_integer(heads));
 	set(config, "num_key_value_heads", json_integer(kv_heads));
 	set(config, "head_dim", json_integer(head_dim));
 	set(config, "vocab_size", json_integer(vocab_size(gguf)));
-	set(config, "max_position_embeddings", json_integer(required_int(gguf, architecture, "context_length")));
-	set(config, "rms_norm_eps", json_real(positive(gguf, architecture, "attention.layer_norm_rms_epsilon", 1e-5)));
-	set(config, "rope_theta", json_real(positive(gguf, architecture, "rope.freq_base", 10000)));
-	json_t *scaling = rope_scaling(gguf, architecture, head_dim);
+	set(config, "max_position_embeddings", json_integer(required_int(metadata, "context_length")));
+	set(config, "rms_norm_eps", json_real(positive(metadata, "attention.layer_norm_rms_epsilon", 1e-5)));
+	set(config, "rope_theta", json_real(positive(metadata, "rope.freq_base", 10000)));
+	json_t *scaling = rope_scaling(metadata, head_dim);
 	if (scaling)
 		set(config, "rope_scaling", scaling);
-	set(config, "rope_pairing", json_string(strcmp(architecture, "llama") ? "half" : "interleaved"));
-	set(config, "attention_bias", json_boolean(has_tensor(weights, "blk.0.attn_q.bias")));
-	set(config, "mlp_bias", json_boolean(has_tensor(weights, "blk.0.ffn_up.bias")));
-	set(config, "tie_word_embeddings", json_boolean(!has_tensor(weights, "output.weight")));
+	set(config, "rope_pairing", json_string(strcmp(metadata->architecture, "llama") ? "half" : "interleaved"));
+	set(config, "attention_bias", json_boolean(has_tensor(gguf, "blk.0.attn_q.bias")));
+	set(config, "mlp_bias", json_boolean(has_tensor(gguf, "blk.0.ffn_up.bias")));
+	set(config, "tie_word_embeddings", json_boolean(!has_tensor(gguf, "output.weight")));
 	return config;
 }
 
-static json_t *gpt2_config(const struct weights *weights, const char *architecture)
+static json_t *gpt2_config(const struct metadata *metadata)
 {
-	const struct gguf *gguf = &weights->gguf;
+	const struct gguf *gguf = metadata->gguf;
 	json_t *config = json_object();
-	set(config, "model_type", json_string(architecture));
-	set(config, "n_embd", json_integer(required_int(gguf, architecture, "embedding_length")));
-	set(config, "n_layer", json_integer(required_int(gguf, architecture, "block_count")));
-	set(config, "n_head", json_integer(required_int(gguf, architecture, "attention.head_count")));
-	set(config, "n_inner", json_integer(required_int(gguf, architecture, "feed_forward_length")));
-	set(config, "n_positions", json_integer(required_int(gguf, architecture, "context_length")));
+	set(config, "model_type", json_string(metadata->architecture));
+	set(config, "n_embd", json_integer(required_int(metadata, "embedding_length")));
+	set(config, "n_layer", json_integer(required_int(metadata, "block_count")));
+	set(config, "n_head", json_integer(required_int(metadata, "attention.head_count")));
+	set(config, "n_inner", json_integer(required_int(metadata, "feed_forward_length")));
+	set(config, "n_positions", json_integer(required_int(metadata, "context_length")));
 	set(config, "vocab_size", json_integer(vocab_size(gguf)));
-	set(config, "layer_norm_epsilon", json_real(positive(gguf, architecture, "attention.layer_norm_epsilon", 1e-5)));
+	set(config, "layer_norm_epsilon", json_real(positive(metadata, "attention.layer_norm_epsilon", 1e-5)));
 	set(config, "activation_function", json_string("gelu_new"));
-	set(config, "tie_word_embeddings", json_boolean(!has_tensor(weights, "output.weight")));
+	set(config, "tie_word_embeddings", json_boolean(!has_tensor(gguf, "output.weight")));
 	return config;
 }
 
 /* --- names --- */
+
+static const struct architecture {
+	const char *name;
+	const struct translation *whole, *block;
+	const char *blocks; /* what Hugging Face puts before a block's number */
+	json_t *(*config)(const struct metadata *);
+} ARCHITECTURES[] = {
+	{"llama", LLAMA_WHOLE, LLAMA_BLOCK, "model.layers", llama_config},
+	{"qwen2", LLAMA_WHOLE, LLAMA_BLOCK, "model.layers", llama_config},
+	{"gpt2", GPT2_WHOLE, GPT2_BLOCK, "transformer.h", gpt2_config},
+};
 
 /* Hugging Face's name; NULL: this architecture has no such tensor. */
 static char *translate(const struct architecture *architecture, const char *name)
@@ -277,7 +292,7 @@ void weights_from_gguf(struct weights *weights)
 	free(name);
 	if (gguf_get_int(gguf, "split.count", 0, MOST, 1) > 1)
 		die("%s: one part of a split model: they must be merged into one file first", gguf->path);
-	weights->config = architecture->config(weights, architecture->name);
+	weights->config = architecture->config(&(struct metadata){gguf, architecture->name});
 	for (int64_t i = 0; i < gguf->n_tensors; i++)
 		add_tensor(weights, architecture, &gguf->tensors[i]);
 }

@@ -217,6 +217,45 @@ static void folders(void **state)
 	assert_int_equal(compare_case("bare"), 20);
 }
 
+#define LLAMA "\"hidden_size\":8,\"num_attention_heads\":2"
+
+/* What a config.json may leave out, and older ones spell otherwise; null: is not there. */
+static void config_spellings(void **state)
+{
+	(void)state;
+	static const char *const cases[][2] = {
+		{"{\"model_type\":\"llama\"," LLAMA "}",
+		 "{\"num_key_value_heads\":2,\"head_dim\":4,\"max_position_embeddings\":2048,\"rms_norm_eps\":1e-6,"
+		 "\"rope_theta\":10000,\"rope_scaling\":null,\"attention_bias\":false,\"mlp_bias\":false,"
+		 "\"tie_word_embeddings\":false,\"rope_pairing\":\"half\"}"},
+		{"{\"model_type\":\"llama\"," LLAMA ",\"rope_theta\":5,\"rope_scaling\":{\"type\":\"linear\",\"factor\":2.5}}",
+		 "{\"rope_theta\":5,\"rope_scaling\":{\"rope_type\":\"linear\",\"factor\":2.5}}"},
+		{"{\"model_type\":\"llama\"," LLAMA ",\"rope_theta\":5,\"rope_scaling\":null,\"head_dim\":null}",
+		 "{\"rope_theta\":5,\"rope_scaling\":null,\"head_dim\":4}"},
+		{"{\"model_type\":\"qwen2\"," LLAMA ",\"rope_parameters\":{\"rope_type\":\"default\",\"rope_theta\":7}}",
+		 "{\"rope_theta\":7,\"rope_scaling\":null,\"attention_bias\":true,\"max_position_embeddings\":32768}"},
+		{"{\"model_type\":\"qwen2\"," LLAMA ",\"sliding_window\":4}", "{\"max_position_embeddings\":32768}"},
+		{"{\"model_type\":\"qwen2\"," LLAMA ",\"sliding_window\":4,\"use_sliding_window\":true}",
+		 "{\"max_position_embeddings\":4}"},
+		{"{\"model_type\":\"mistral\"," LLAMA "}", "{\"model_type\":\"llama\",\"max_position_embeddings\":4096}"},
+		{"{\"model_type\":\"mistral\"," LLAMA ",\"sliding_window\":null}", "{\"max_position_embeddings\":131072}"},
+		{"{\"model_type\":\"gpt2\",\"n_embd\":4,\"n_inner\":null}",
+		 "{\"n_inner\":16,\"n_positions\":1024,\"layer_norm_epsilon\":1e-5,\"tie_word_embeddings\":true}"},
+	};
+	static const char one[] = "\x38\0\0\0\0\0\0\0{\"a\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]}}     ";
+	write_file("spelling/model.safetensors", one, 8 + 0x38);
+	char *path = path_of("spelling");
+	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+		write_file("spelling/config.json", cases[i][0], strlen(cases[i][0]));
+		struct weights *weights = weights_open(path);
+		json_t *expected = json_parse(cases[i][1], strlen(cases[i][1]), "expected");
+		compare_config(expected, weights_config(weights), cases[i][0]);
+		json_decref(expected);
+		weights_close(weights);
+	}
+	free(path);
+}
+
 /* Threads share a tensor's rows: more than one of them must give the same. */
 static void large_tensors(void **state)
 {
@@ -449,7 +488,8 @@ static void unreadable_tensors(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(gguf_files), cmocka_unit_test(folders), cmocka_unit_test(large_tensors),
+		cmocka_unit_test(gguf_files), cmocka_unit_test(folders), cmocka_unit_test(config_spellings),
+		cmocka_unit_test(large_tensors),
 		cmocka_unit_test(truncation), cmocka_unit_test(safetensors_headers), cmocka_unit_test(foreign_files),
 		cmocka_unit_test(damaged_gguf), cmocka_unit_test(damaged_folders), cmocka_unit_test(unreadable_tensors),
 	};
