@@ -104,6 +104,86 @@ assert abs(rest.mean(0)).max() < 1e-5 and abs(rest.var(0) - 1).max() < 1e-4, v'
 	vectors out.tar.zst 'assert not v.any(), v'
 }
 
+# llm STREAM: the folder llm/, a LLaMA with the stream's tokenizer whose one block adds nothing; python leaves its token
+# vectors in llm/table.npy
+llm() {
+	mkdir -p llm && tar --zstd -xOf "$1" tokenizer/tokenizer.json >llm/tokenizer.json
+	python3 - <<-'END'
+		import json, numpy, struct
+		random = numpy.random.default_rng(3)
+		vocabulary = max(json.load(open("llm/tokenizer.json"))["model"]["vocab"].values()) + 1
+		d = 16
+		table = random.normal(size=(vocabulary, d)).astype("<f4")
+		square, block = numpy.zeros((d, d), "<f4"), "model.layers.0."
+		tensors = {"model.embed_tokens.weight": table, "model.norm.weight": numpy.full(d, 2, "<f4")}
+		for name in "q", "k", "v":
+		    tensors[block + f"self_attn.{name}_proj.weight"] = random.normal(size=(d, d)).astype("<f4")
+		tensors[block + "self_attn.o_proj.weight"] = square
+		for name in "gate", "up":
+		    tensors[block + f"mlp.{name}_proj.weight"] = random.normal(size=(d, d)).astype("<f4")
+		tensors[block + "mlp.down_proj.weight"] = square
+		for name in "input_layernorm", "post_attention_layernorm":
+		    tensors[block + name + ".weight"] = numpy.ones(d, "<f4")
+		at, header = 0, {}
+		for name, array in tensors.items():
+		    header[name] = {"dtype": "F32", "shape": array.shape, "data_offsets": [at, at + array.nbytes]}
+		    at += array.nbytes
+		text = json.dumps(header).encode()
+		with open("llm/model.safetensors", "wb") as file:
+		    file.write(struct.pack("<Q", len(text)) + text + b"".join(a.tobytes() for a in tensors.values()))
+		json.dump({"model_type": "llama", "hidden_size": d, "intermediate_size": d, "num_hidden_layers": 1,
+		           "num_attention_heads": 2, "num_key_value_heads": 2, "vocab_size": vocabulary, "rms_norm_eps": 1e-5,
+		           "max_position_embeddings": 32, "tie_word_embeddings": True}, open("llm/config.json", "w"))
+		numpy.save("llm/table.npy", table)
+	END
+}
+
+# the tokens of an item's title with its name, as the catalog has them
+titles='
+table = numpy.load("llm/table.npy")
+items = open("seen/catalog/000000.item_id.txt").read().split()
+at, ids, kind = (numpy.load(f"seen/catalog/000000.{name}.npy") for name in ("indptr", "input_ids", "token_type_ids"))
+tokens = [ids[a:b][kind[a:b] == 2] for a, b in zip(at, at[1:])]
+'
+
+@test "item-project: --from tokens is the mean of the token vectors" {
+	seq-tokenize -q --items items.csv --attributes title events.csv -o titles.tar.zst
+	llm titles.tar.zst
+	item-project --from tokens --llm llm --template '{title}' titles.tar.zst -o out.tar.zst 2>said
+	output=$(<said)
+	says "warning: no text in 1 of 5 items"
+	vectors out.tar.zst "$titles"'
+assert v.shape == (5, 16) and meta["source"] == "tokens" and meta["max_tokens"] == 64, meta
+for i, item in enumerate(items):
+    expected = table[tokens[i]].mean(0) if len(tokens[i]) else numpy.zeros(16)
+    assert abs(v[i] - expected).max() < 1e-6, item'
+	item-project -q --from tokens --llm llm --template '{title}' --max-tokens 1 titles.tar.zst -o out.tar.zst
+	vectors out.tar.zst "$titles"'
+for i, item in enumerate(items):
+    expected = table[tokens[i][:1]].mean(0) if len(tokens[i]) else numpy.zeros(16)
+    assert abs(v[i] - expected).max() < 1e-6, item'
+	[ "$(history texts_cut out.tar.zst)" = 4 ]
+	[ "$(history tokens out.tar.zst)" = 4 ]
+}
+
+@test "item-project: an LLM that does not fit" {
+	llm small.tar.zst
+	fails item-project -q --from tokens --llm llm "$shop" -o out.tar.zst
+	says "llm: its tokenizer is "
+	says ", the stream's is "
+	fails item-project -q --from tokens --llm nowhere small.tar.zst -o out.tar.zst
+	says nowhere
+	rm llm/tokenizer.json
+	fails item-project -q --from tokens --llm llm small.tar.zst -o out.tar.zst
+	says "llm: no tokenizer"
+	[ ! -e out.tar.zst ]
+	misused item-project --from tokens small.tar.zst -o out.tar.zst
+	says "--llm PATH"
+	misused item-project --from tokens --llm llm --width 3 small.tar.zst -o out.tar.zst
+	misused item-project --from tfidf --llm llm small.tar.zst -o out.tar.zst
+	misused item-project --from tfidf --max-tokens 3 small.tar.zst -o out.tar.zst
+}
+
 @test "item-project: what it cannot make vectors of" {
 	seq-tokenize -q events.csv -o ids.tar.zst
 	fails item-project --from tfidf ids.tar.zst -o out.tar.zst

@@ -1,36 +1,40 @@
 /*
  * item-project: a catalog in, the same and a vector for each item out.
  */
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "data/item_text.h"
+#include "data/weights.h"
+#include "model/item_vectors.h"
 #include "model/tfidf.h"
 #include "nn/blas.h"
 #include "stream/cli.h"
 
 #define DEFAULT_WIDTH 300
-#define COLUMNS_AT_ONCE 16 /* standardised by a thread at a time: a cache line */
+#define DEFAULT_TOKENS 64
 
 /* --- options --- */
 
-enum { FROM_TFIDF };
-static const char *const source_names[] = {"tfidf", NULL};
+enum { FROM_TOKENS, FROM_TFIDF };
+static const char *const source_names[] = {"tokens", "tfidf", NULL};
 
 struct settings {
 	int from; /* in source_names; -1: not given */
-	const char *template;
-	int64_t width;
+	const char *llm, *template;
+	int64_t max_tokens, width;
 	bool standardise;
 };
 
-enum { KEY_FROM = 0x2000, KEY_TEMPLATE, KEY_WIDTH, KEY_STANDARDISE };
+enum { KEY_FROM = 0x2000, KEY_LLM, KEY_TEMPLATE, KEY_MAX_TOKENS, KEY_WIDTH, KEY_STANDARDISE };
 
 static const struct argp_option options[] = {
-	{"from", KEY_FROM, "SOURCE", 0, "tfidf: the words of an item's text, cut down by a truncated SVD", 1},
+	{"from", KEY_FROM, "SOURCE", 0, "tokens: the mean of the LLM's vectors of an item's tokens; tfidf: the words of its "
+	 "text, cut down by a truncated SVD", 1},
+	{"llm", KEY_LLM, "PATH", 0, "The LLM: a GGUF file or a Hugging Face folder", 1},
 	{"template", KEY_TEMPLATE, "TEXT", 0, "An item's text, with attributes in braces: 'Brand {brand} Title {title}'", 1},
+	{"max-tokens", KEY_MAX_TOKENS, "N", 0, "Of an item's text, for tokens (default 64)", 1},
 	{"width", KEY_WIDTH, "N", 0, "Of the vectors from tfidf (default 300)", 1},
 	{"standardise", KEY_STANDARDISE, NULL, 0, "Bring each dimension to mean 0 and variance 1", 1},
 	{0},
@@ -45,7 +49,9 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
 	struct settings *settings = state->input;
 	switch (key) {
 	case KEY_FROM: settings->from = option_choice("--from", value, source_names); return 0;
+	case KEY_LLM: settings->llm = value; return 0;
 	case KEY_TEMPLATE: settings->template = value; return 0;
+	case KEY_MAX_TOKENS: settings->max_tokens = option_int("--max-tokens", value, 1, 1 << 20); return 0;
 	case KEY_WIDTH: settings->width = option_int("--width", value, 1, 4096); return 0;
 	case KEY_STANDARDISE: settings->standardise = true; return 0;
 	default: return ARGP_ERR_UNKNOWN;
@@ -56,8 +62,13 @@ static void check_settings(struct settings *settings)
 {
 	if (settings->from < 0)
 		die_usage("--from SOURCE is missing");
-	if (settings->width && settings->from != FROM_TFIDF)
+	bool from_tfidf = settings->from == FROM_TFIDF;
+	if (settings->width && !from_tfidf)
 		die_usage("--width goes with --from tfidf alone");
+	if (from_tfidf && (settings->llm || settings->max_tokens))
+		die_usage("--llm and --max-tokens do not go with --from tfidf");
+	if (!from_tfidf && !settings->llm)
+		die_usage("--from %s needs --llm PATH", source_names[settings->from]);
 }
 
 /* --- what a source makes vectors from, and what it makes --- */
@@ -69,7 +80,7 @@ struct project {
 	struct tokenizer *tokenizer;
 	/* what it makes */
 	int64_t width;
-	float *vector;     /* items x width */
+	float *vectors;    /* items x width */
 	bool *has_text;    /* by item: the vectors of those without are zero. NULL: all have */
 	json_t *facts;     /* how the vectors were made, for meta.json and the history */
 	json_t *measured;  /* for the history alone */
@@ -101,6 +112,54 @@ static struct item_texts *texts_of(struct project *project, const char *template
 	return texts;
 }
 
+/* --- tokens --- */
+
+/* The LLM reads texts with its own tokenizer; that must be the one the catalog's text was made for. */
+static struct weights *open_llm(const struct project *project)
+{
+	const char *path = project->settings->llm;
+	struct weights *weights = weights_open(path);
+	struct tokenizer *own = weights_tokenizer(weights);
+	if (!own)
+		die("%s: no tokenizer", path);
+	char of_llm[17], of_stream[17];
+	fingerprint_text(tokenizer_fingerprint(own), of_llm);
+	fingerprint_text(tokenizer_fingerprint(project->tokenizer), of_stream);
+	if (strcmp(of_llm, of_stream))
+		die("%s: its tokenizer is %s, the stream's is %s; seq-tokenize --tokenizer takes the LLM's", path, of_llm, of_stream);
+	tokenizer_free(own);
+	return weights;
+}
+
+/* The tokens of the items' texts, --max-tokens at most. */
+static struct item_tokens tokens_of(struct project *project, struct item_texts *texts, bool add_special)
+{
+	int64_t budget = project->settings->max_tokens ? project->settings->max_tokens : DEFAULT_TOKENS;
+	struct item_tokens tokens = item_texts_encode(texts, project->tokenizer, budget, add_special, project->cli->threads);
+	json_object_set_new(project->facts, "max_tokens", json_integer(budget));
+	json_object_update_new(project->measured, json_pack("{s:I, s:I}", "tokens", (json_int_t)tokens.indptr[tokens.rows],
+	    "texts_cut", (json_int_t)tokens.n_cut));
+	return tokens;
+}
+
+static void from_tokens(struct project *project)
+{
+	struct item_texts *texts = texts_of(project, NULL);
+	struct weights *weights = open_llm(project);
+	int64_t vocabulary;
+	float *table = token_vectors(weights, project->settings->llm, &vocabulary, &project->width);
+	if (vocabulary < tokenizer_vocab_size(project->tokenizer))
+		die("%s: %lld token vectors, its tokenizer has %lld tokens", project->settings->llm, (long long)vocabulary,
+		    (long long)tokenizer_vocab_size(project->tokenizer));
+	struct item_tokens tokens = tokens_of(project, texts, false);
+	project->vectors = xreallocarray(NULL, (size_t)(tokens.rows * project->width), sizeof *project->vectors);
+	mean_token_vectors(table, project->width, &tokens, project->vectors, project->cli->threads);
+	item_tokens_free(&tokens);
+	free(table);
+	weights_close(weights);
+	item_texts_free(texts);
+}
+
 /* --- tfidf --- */
 
 static void from_tfidf(struct project *project)
@@ -120,7 +179,7 @@ static void from_tfidf(struct project *project)
 	json_object_update_new(project->measured, json_pack("{s:I, s:I, s:f, s:i}", "words", (json_int_t)tfidf.words, "weights",
 	    (json_int_t)tfidf.indptr[tfidf.items], "share_of_squares", projection.share, "iterations", projection.iterations));
 	project->width = projection.width;
-	project->vector = projection.vectors;
+	project->vectors = projection.vectors;
 	free(projection.singular);
 	tfidf_free(&tfidf);
 	item_texts_free(texts);
@@ -129,48 +188,7 @@ static void from_tfidf(struct project *project)
 
 /* --- all sources --- */
 
-static void (*const make[])(struct project *) = {[FROM_TFIDF] = from_tfidf};
-
-/*
- * Each dimension less its mean, divided by its deviation, both over the items with text; one that is the same for all
- * becomes 0. Items without text stay zero: at the mean.
- */
-static void standardise_columns(struct project *project, int64_t from, int64_t to)
-{
-	double mean[COLUMNS_AT_ONCE] = {0}, squares[COLUMNS_AT_ONCE] = {0};
-	int64_t items = project->catalog.n_items, count = 0;
-	const bool *has_text = project->has_text;
-	for (int64_t item = 0; item < items; item++)
-		if (!has_text || has_text[item]) {
-			count++;
-			for (int64_t i = from; i < to; i++)
-				mean[i - from] += (double)project->vector[item * project->width + i];
-		}
-	for (int64_t i = from; i < to; i++)
-		mean[i - from] /= (double)count;
-	for (int64_t item = 0; item < items; item++)
-		if (!has_text || has_text[item])
-			for (int64_t i = from; i < to; i++) {
-				double distance = (double)project->vector[item * project->width + i] - mean[i - from];
-				squares[i - from] += distance * distance;
-			}
-	for (int64_t i = from; i < to; i++) {
-		double deviation = sqrt(squares[i - from] / (double)count);
-		bool is_constant = deviation <= 1e-6 * fabs(mean[i - from]);
-		for (int64_t item = 0; item < items; item++) {
-			float *value = &project->vector[item * project->width + i];
-			if (!has_text || has_text[item])
-				*value = is_constant ? 0 : (float)(((double)*value - mean[i - from]) / deviation);
-		}
-	}
-}
-
-static void standardise(struct project *project)
-{
-#pragma omp parallel for num_threads(project->cli->threads)
-	for (int64_t from = 0; from < project->width; from += COLUMNS_AT_ONCE)
-		standardise_columns(project, from, from + COLUMNS_AT_ONCE < project->width ? from + COLUMNS_AT_ONCE : project->width);
-}
+static void (*const make[])(struct project *) = {[FROM_TOKENS] = from_tokens, [FROM_TFIDF] = from_tfidf};
 
 /* --- read, write --- */
 
@@ -196,11 +214,11 @@ static void write_embedding(struct bag_out *out, const struct project *project)
 {
 	int64_t items = project->catalog.n_items;
 	uint64_t id = fingerprint(FINGERPRINT_START, project->catalog.fingerprint, 16);
-	id = fingerprint(id, project->vector, (size_t)(items * project->width) * sizeof *project->vector);
+	id = fingerprint(id, project->vectors, (size_t)(items * project->width) * sizeof *project->vectors);
 	json_t *details = json_pack("{s:s, s:I, s:s}", "catalog", project->catalog.fingerprint, "width",
 	                            (json_int_t)project->width, "source", source_names[project->settings->from]);
 	json_object_update(details, project->facts);
-	const struct column column = {.name = "vector", .tensor = tensor_2d(F4, items, project->width, project->vector)};
+	const struct column column = {.name = "vector", .tensor = tensor_2d(F4, items, project->width, project->vectors)};
 	bag_begin(out, "embedding", id, 1, 1, details);
 	bag_add_rows(out, items, &column, 1);
 	bag_end(out);
@@ -240,11 +258,11 @@ int main(int argc, char **argv)
 	make[settings.from](&project);
 	json_object_set_new(project.facts, "standardised", json_boolean(settings.standardise));
 	if (settings.standardise)
-		standardise(&project);
+		standardise_vectors(project.vectors, project.catalog.n_items, project.width, project.has_text, cli.threads);
 	write_embedding(out, &project);
 	bag_finish(out, history(&project));
 
-	free(project.vector);
+	free(project.vectors);
 	free(project.has_text);
 	json_decref(project.facts);
 	json_decref(project.measured);

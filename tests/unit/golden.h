@@ -58,13 +58,13 @@ static void *golden_array(const char *group, const char *name, enum dtype dtype)
 	return tensor_as(&golden_find(group, name)->tensor, dtype, name);
 }
 
-static double golden_number(const char *group, const char *name)
+static inline double golden_number(const char *group, const char *name)
 {
 	return *(const double *)(const void *)golden_find(group, name)->tensor.data;
 }
 
 /* Largest difference relative to the largest value. */
-static double relative_difference(const float *a, const float *b, int64_t n)
+static inline double relative_difference(const float *a, const float *b, int64_t n)
 {
 	double worst = 0, largest = 1e-30;
 	for (int64_t i = 0; i < n; i++) {
@@ -75,7 +75,7 @@ static double relative_difference(const float *a, const float *b, int64_t n)
 	return worst / largest;
 }
 
-static void assert_near(const float *a, const float *b, int64_t n, double tolerance, const char *what)
+static inline void assert_near(const float *a, const float *b, int64_t n, double tolerance, const char *what)
 {
 	double is = relative_difference(a, b, n);
 	if (!(is <= tolerance))

@@ -10,58 +10,21 @@
 
 #include <cmocka.h>
 
+#include "golden.h"
 #include "items.h"
-#include "stream/frame.h"
-
-/* --- the golden file --- */
-
-static struct member {
-	char name[MEMBER_NAME_MAX + 1];
-	char *bytes;
-	size_t size;
-	struct tensor tensor;
-} members[16];
-static int n_members;
 
 static int load_golden(void **state)
 {
 	(void)state;
-	char *paths[] = {(char[]){"tests/golden/tfidf.tar.zst"}, NULL};
-	struct frame_in *in = frame_open_paths(paths);
-	uint64_t size;
-	for (const char *name; (name = frame_next(in, &size)); n_members++) {
-		struct member *member = &members[n_members];
-		snprintf(member->name, sizeof member->name, "%s", name);
-		member->bytes = frame_read_all(in, 1 << 20, &member->size);
-		if (strstr(name, ".npy"))
-			npy_parse(member->bytes, member->size, &member->tensor, name);
-	}
-	frame_free(in);
+	golden_open("tests/golden/tfidf.tar.zst");
 	return 0;
 }
 
 static int free_golden(void **state)
 {
 	(void)state;
-	while (n_members)
-		free(members[--n_members].bytes);
+	golden_close();
 	return 0;
-}
-
-static const struct member *golden(const char *name)
-{
-	for (int i = 0; i < n_members; i++)
-		if (!strcmp(members[i].name, name))
-			return &members[i];
-	fail_msg("no golden member %s", name);
-	return NULL;
-}
-
-static void *golden_as(const char *group, const char *name, enum dtype dtype)
-{
-	char full[64];
-	snprintf(full, sizeof full, "%s/%s.npy", group, name);
-	return tensor_as(&golden(full)->tensor, dtype, full);
 }
 
 /* --- a golden case, and ours of the same texts --- */
@@ -76,10 +39,9 @@ struct fixture {
 static void fixture_make(struct fixture *fixture, const char *group)
 {
 	struct strings strings = {0};
-	char name[64];
+	const struct golden_member *document = golden_find(group, "texts.json");
 	fixture->tokenizer = golden_tokenizer("byte_level");
-	snprintf(name, sizeof name, "%s/texts.json", group);
-	fixture->document = json_parse(golden(name)->bytes, golden(name)->size, name);
+	fixture->document = json_parse(document->bytes, document->size, document->name);
 	fixture->words = json_object_get(fixture->document, "words");
 	const json_t *texts = json_object_get(fixture->document, "texts"), *text;
 	size_t i;
@@ -116,9 +78,9 @@ static void expect_weights(const char *group)
 	struct fixture fixture;
 	fixture_make(&fixture, group);
 	struct tfidf tfidf = tfidf_new(fixture.texts, 2);
-	int64_t *indptr = golden_as(group, "indptr", I8);
-	int32_t *word = golden_as(group, "word", I4);
-	float *weight = golden_as(group, "weight", F4);
+	int64_t *indptr = golden_array(group, "indptr.npy", I8);
+	int32_t *word = golden_array(group, "word.npy", I4);
+	float *weight = golden_array(group, "weight.npy", F4);
 	assert_int_equal(tfidf.words, json_array_size(fixture.words));
 	for (int64_t item = 0; item < tfidf.items; item++) {
 		assert_int_equal(tfidf.indptr[item + 1], indptr[item + 1]);
@@ -153,11 +115,11 @@ static void vectors_are_the_exact_ones(void **state)
 	struct fixture fixture;
 	fixture_make(&fixture, "items");
 	struct tfidf tfidf = tfidf_new(fixture.texts, 2);
-	float *singular = golden_as("items", "singular", F4), *squares = golden_as("items", "squares", F4);
-	float *vectors = golden_as("items", "vectors", F4);
+	float *singular = golden_array("items", "singular.npy", F4), *squares = golden_array("items", "squares.npy", F4);
+	float *vectors = golden_array("items", "vectors.npy", F4);
 	double held = 0;
-	const struct tensor *shown = &golden("items/vectors.npy")->tensor;
-	int64_t width = golden("items/singular.npy")->tensor.shape[0];
+	const struct tensor *shown = &golden_find("items", "vectors.npy")->tensor;
+	int64_t width = golden_find("items", "singular.npy")->tensor.shape[0];
 	struct projection ours = tfidf_project(&tfidf, width, 1, 2);
 	assert_int_equal(ours.width, width);
 	for (int64_t i = 0; i < width; i++) {

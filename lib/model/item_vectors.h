@@ -1,0 +1,25 @@
+/*
+ * Vectors of items from what a language model knows of their tokens.
+ * Vectors are items x width, row by row; an item without tokens has a vector of zeros. Parallel over items, the same
+ * bits for any number of threads.
+ */
+#ifndef RECPIPE_ITEM_VECTORS_H
+#define RECPIPE_ITEM_VECTORS_H
+
+#include "data/item_text.h"
+#include "data/weights.h"
+
+/* The language model's input vectors of its tokens: vocabulary x width, to be freed. Dies where it has none. */
+float *token_vectors(const struct weights *weights, const char *path, int64_t *vocabulary, int64_t *width);
+
+/* The mean of an item's tokens' vectors. All ids are below the table's rows. */
+void mean_token_vectors(const float *table, int64_t width, const struct item_tokens *tokens, float *vectors,
+	int threads);
+
+/*
+ * Each dimension less its mean, divided by its standard deviation, both over the items that have text (has_text NULL:
+ * all); a dimension that is the same for all of them becomes 0. Items without text are left as they are.
+ */
+void standardise_vectors(float *vectors, int64_t items, int64_t width, const bool *has_text, int threads);
+
+#endif

@@ -1,0 +1,76 @@
+/* Vectors of items from those of their tokens, and standardised. */
+#include "model/item_vectors.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static void means_of_token_vectors(void **state)
+{
+	(void)state;
+	const float table[] = {1, 2, 3, 10, 20, 30, -4, 0, 4};
+	int64_t indptr[] = {0, 1, 1, 4};
+	int32_t ids[] = {1, 0, 2, 2};
+	const struct item_tokens tokens = {.rows = 3, .indptr = indptr, .ids = ids};
+	const float expected[] = {10, 20, 30, 0, 0, 0, -7.0f / 3, 2.0f / 3, 11.0f / 3};
+	float vectors[9];
+	memset(vectors, 0xff, sizeof vectors);
+	mean_token_vectors(table, 3, &tokens, vectors, 2);
+	for (int i = 0; i < 9; i++)
+		assert_true(fabsf(vectors[i] - expected[i]) < 1e-6f);
+}
+
+/* Column c of item i is c + (i % 7) (c % 3 - 1): every third is constant. Of the items, each fifth has no text. */
+static void standardised_dimensions(void **state)
+{
+	(void)state;
+	enum { ITEMS = 35, WIDTH = 37 };
+	float vectors[ITEMS * WIDTH], again[ITEMS * WIDTH];
+	bool has_text[ITEMS];
+	for (int item = 0; item < ITEMS; item++) {
+		has_text[item] = item % 5 != 0;
+		for (int c = 0; c < WIDTH; c++)
+			vectors[item * WIDTH + c] = has_text[item] ? (float)(1000 * c + item % 7 * (c % 3 - 1)) : 0;
+	}
+	memcpy(again, vectors, sizeof again);
+	standardise_vectors(vectors, ITEMS, WIDTH, has_text, 3);
+	standardise_vectors(again, ITEMS, WIDTH, has_text, 1);
+	assert_memory_equal(again, vectors, sizeof again);
+	for (int c = 0; c < WIDTH; c++) {
+		double sum = 0, squares = 0;
+		for (int item = 0; item < ITEMS; item++) {
+			double value = (double)vectors[item * WIDTH + c];
+			sum += value;
+			squares += value * value;
+			if (!has_text[item] || c % 3 == 1)
+				assert_true(value == 0);
+			else /* the numbers 0 to 6, four times each: mean 3, variance 4; falling where c % 3 is 0 */
+				assert_true(fabs(value - (item % 7 - 3) * (c % 3 - 1) / 2.0) < 1e-3);
+		}
+		assert_true(fabs(sum) < 1e-3 && fabs(squares - (c % 3 == 1 ? 0 : 28)) < 0.05);
+	}
+}
+
+/* Without a list of items that have text, all do. */
+static void standardised_over_all(void **state)
+{
+	(void)state;
+	float vectors[] = {1, 5, 3, 5};
+	standardise_vectors(vectors, 2, 2, NULL, 1);
+	assert_true(vectors[0] == -1 && vectors[2] == 1 && vectors[1] == 0 && vectors[3] == 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(means_of_token_vectors),
+		cmocka_unit_test(standardised_dimensions),
+		cmocka_unit_test(standardised_over_all),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
