@@ -127,7 +127,7 @@ AVX2 static void products_avx2(const uint8_t *items, int64_t words, const int8_t
                                int32_t *products)
 {
 	if (n_queries == 1)
-		products_avx2_body(items, words, queries, 1, 4, products);
+		products_avx2_body(items, words, queries, 1, 2, products); /* in the order of memory */
 	else
 		products_avx2_body(items, words, queries, SCAN_QUERIES, 1, products);
 }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
@@ -143,15 +144,21 @@ char *xasprintf(const char *format, ...)
 	return text;
 }
 
+/* Whole huge pages for what has a few of them: a scan of a large array spends a quarter of its time on page tables. */
+#define HUGE_PAGE ((size_t)2 << 20)
+
 void *xaligned(size_t count, size_t size)
 {
 	size_t bytes;
-	if (__builtin_mul_overflow(count, size, &bytes) || bytes > SIZE_MAX - 64)
+	if (__builtin_mul_overflow(count, size, &bytes) || bytes > SIZE_MAX - HUGE_PAGE)
 		die("out of memory: %zu x %zu bytes were asked for", count, size);
-	bytes = (bytes + 63) / 64 * 64;
-	void *memory = aligned_alloc(64, bytes ? bytes : 64);
+	const size_t alignment = bytes < 4 * HUGE_PAGE ? 64 : HUGE_PAGE;
+	bytes = bytes ? (bytes + alignment - 1) / alignment * alignment : alignment;
+	void *memory = aligned_alloc(alignment, bytes);
 	if (!memory)
 		die("out of memory: %zu bytes were asked for", bytes);
+	if (alignment == HUGE_PAGE)
+		madvise(memory, bytes, MADV_HUGEPAGE);
 	memset(memory, 0, bytes);
 	return memory;
 }
