@@ -3,7 +3,7 @@
  * and Hugging Face folders, under Hugging Face's names.
  *
  * Architectures: the LLaMA family (LLaMA 2 and 3, Mistral, SmolLM2, TinyLlama),
- * Qwen2 and GPT-2. Numbers: F32, F16, BF16, and of GGUF Q4_0, Q4_1, Q5_0, Q5_1,
+ * Qwen2 and GPT-2; from folders also Longformer, as Recformer's public code saves it. Numbers: F32, F16, BF16, and of GGUF Q4_0, Q4_1, Q5_0, Q5_1,
  * Q8_0, Q4_K, Q5_K, Q6_K.
  *
  * Names: as in a checkpoint of the whole model ("model.layers.0.mlp.up_proj.weight",
@@ -42,6 +42,7 @@ void weights_close(struct weights *weights);
  *                    rms_norm_eps, rope_theta, attention_bias (of the query, key and value projections), mlp_bias
  *   model_type       "gpt2": n_embd, n_layer, n_head, n_inner, n_positions, vocab_size, layer_norm_epsilon
  *   both             tie_word_embeddings: the output head is the token embedding, there is no lm_head.weight
+ *   model_type       "longformer": as in the file
  *   rope_pairing     not of Hugging Face: "half" pairs dimension m of a head with m + head_dim / 2; "interleaved" pairs
  *                    2m with 2m + 1, for which GGUF's llama files have the rows of query and key permuted
  *

@@ -13,9 +13,10 @@
 static const struct family {
 	const char *model_type;
 	const char *prefix; /* of all names but the head's; left out where the model was saved without its head */
-	bool is_gpt2;
+	enum { LLAMA, GPT2, LONGFORMER } kind;
 } FAMILIES[] = {
-	{"llama", "model.", false}, {"mistral", "model.", false}, {"qwen2", "model.", false}, {"gpt2", "transformer.", true},
+	{"llama", "model.", LLAMA}, {"mistral", "model.", LLAMA}, {"qwen2", "model.", LLAMA}, {"gpt2", "transformer.", GPT2},
+	{"longformer", "longformer.", LONGFORMER},
 };
 
 static json_t *read_document(const char *path)
@@ -116,10 +117,10 @@ static const struct family *read_config(struct weights *weights)
 		if (!strcmp(model_type, FAMILIES[i].model_type))
 			family = &FAMILIES[i];
 	if (!family)
-		die("%s: model_type is \"%.40s\": llama, mistral, qwen2 or gpt2 was expected", path, model_type);
-	if (family->is_gpt2)
+		die("%s: model_type is \"%.40s\": llama, mistral, qwen2, gpt2 or longformer was expected", path, model_type);
+	if (family->kind == GPT2)
 		settle_gpt2(config, path);
-	else
+	else if (family->kind == LLAMA)
 		settle_llama(config, model_type, path);
 	free(model_type);
 	free(path);
@@ -166,7 +167,7 @@ static void add_shard(struct weights *weights, const struct family *family, cons
 		weight->storage = storage_of_dtype(tensor->dtype);
 		weight->n_dims = tensor->n_dims;
 		memcpy(weight->shape, tensor->shape, sizeof weight->shape);
-		weight->is_transposed = family->is_gpt2 && is_conv1d(tensor);
+		weight->is_transposed = family->kind == GPT2 && is_conv1d(tensor);
 		if (weight->is_transposed) {
 			weight->shape[0] = tensor->shape[1];
 			weight->shape[1] = tensor->shape[0];

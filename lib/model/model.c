@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "data/tables.h"
+#include "model/encoder.h"
 #include "model/items.h"
 
 static const struct architecture *const architectures[] = {
@@ -96,6 +98,7 @@ void model_free(struct model *model)
 	else
 		free(model->state);
 	items_free(model->items);
+	free(model->candidates);
 	params_free(&model->params);
 	json_decref(model->config);
 	free(model);
@@ -108,7 +111,12 @@ int64_t model_max_length(const struct model *model)
 
 const float *model_item_vectors(const struct model *model)
 {
-	return model->item_vectors->value;
+	return model->candidates ? model->candidates : model->item_vectors->value;
+}
+
+int64_t model_ranked(const struct model *model)
+{
+	return model->catalog ? model->catalog->n_items : model->n_items;
 }
 
 void model_initialise(struct model *model, struct rng *rng)
@@ -126,6 +134,11 @@ static void query(struct tape *tape, const struct model *model, const struct his
 	float *query)
 {
 	int64_t indptr[2] = { histories->indptr[row], histories->indptr[row + 1] }, longest = model_max_length(model);
+	if (model->architecture->encode) {
+		model->architecture->encode(tape, model, &(struct histories){ 1, indptr, histories->item }, query);
+		unit_length(query, 1, model->width);
+		return;
+	}
 	if (longest && indptr[1] - indptr[0] > longest)
 		indptr[0] = indptr[1] - longest;
 	if (indptr[1] == indptr[0]) {

@@ -13,6 +13,8 @@
 #include "nn/tape.h"
 #include "stream/bag.h"
 
+struct catalog;
+
 /* Histories packed end to end, oldest item first: history r is item[indptr[r] .. indptr[r + 1]). Borrowed. */
 struct histories {
 	int64_t rows;
@@ -29,6 +31,8 @@ struct model {
 	struct params params;    /* named tensors */
 	const struct param *item_vectors; /* whose rows are the item vectors, for dot-product models; set by declare */
 	struct items *items;     /* how item vectors are derived from features; NULL: they are not (items.h) */
+	const struct catalog *catalog; /* text encoders: whose rows histories are made of, and whose tokens are read (encoder.h) */
+	float *candidates;       /* text encoders: unit vectors of that catalog's items */
 	void *state;             /* the architecture's own */
 };
 
@@ -48,6 +52,11 @@ struct architecture {
 	 * caller. The histories live until the tape is begun anew.
 	 */
 	struct array *(*hidden)(struct tape *tape, const struct model *model, const struct histories *histories);
+	/*
+	 * Text encoders: vectors of histories of rows of model->catalog, rows x width; an empty one has a vector too. The tape is
+	 * begun anew.
+	 */
+	void (*encode)(struct tape *tape, const struct model *model, const struct histories *histories, float *vectors);
 	/* How many tokens a worker best takes through hidden() at once: what fits the caches. */
 	int64_t tokens_at_once;
 	/* Models that give whole rows of scores: scores is rows x n_items. NULL otherwise. */
@@ -80,11 +89,13 @@ int64_t model_max_length(const struct model *model);
 /*
  * Query vectors of whole histories (their latest max_length items), rows x width, without dropout. A history's vector
  * has the same bits whatever else is asked with it: each is computed alone, in parallel over histories. An empty
- * history gives a query of zeros.
+ * history gives a query of zeros. Those of text encoders are of unit length.
  */
 void model_queries(const struct model *model, const struct histories *histories, float *queries);
-/* n_items x width, borrowed from the model. */
+/* Of as many items as model_ranked() says, x width; borrowed from the model. */
 const float *model_item_vectors(const struct model *model);
+/* How many items the model ranks. */
+int64_t model_ranked(const struct model *model);
 
 /* Writes the group "model": meta, config.json, parameters, end. `id` tells one training from another. */
 void model_write(struct bag_out *out, const struct model *model, uint64_t id);

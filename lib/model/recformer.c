@@ -9,6 +9,8 @@
 #include "nn/rows.h"
 #include "nn/window.h"
 
+#define KEPT_FLOATS ((int64_t)1 << 26) /* of a worker, for the backward pass */
+
 struct affine {
 	struct param *weight, *bias;
 };
@@ -25,7 +27,7 @@ struct recformer {
 	int64_t reach;
 	float epsilon, hidden_dropout, attention_dropout;
 	double temperature;
-	int32_t bos, pad, mask;
+	int32_t bos, pad;
 	struct sentence_limits limits;
 	struct param *words, *position, *type, *item;
 	struct affine norm;
@@ -117,12 +119,14 @@ static int64_t window_of(struct model *model, int64_t n_layers, const char *wher
 
 static void declare_limits(struct model *model, struct recformer *r, const char *where)
 {
-	r->item_positions = config_int(model, "max_item_embeddings", 51, 2, 1 << 16, where);
-	int64_t room = 1024 + r->pad + 1;
+	int64_t items = json_integer_value(json_object_get(model->config, "max_items"));
+	int64_t tokens = json_integer_value(json_object_get(model->config, "max_token_num"));
+	r->item_positions = config_int(model, "max_item_embeddings", items > 0 ? items + 1 : 51, 2, 1 << 16, where);
+	int64_t room = (tokens > 0 ? tokens : 1024) + r->pad + 1;
 	r->positions = config_int(model, "max_position_embeddings", room, r->pad + 2, 1 << 20, where);
 	room = r->positions - r->pad - 1;
 	r->limits.tokens = config_int(model, "max_token_num", room < 1024 ? room : 1024, 1, room, where);
-	r->limits.items = r->item_positions - 1;
+	r->limits.items = config_int(model, "max_items", r->item_positions - 1, 1, r->item_positions - 1, where);
 	r->limits.attributes = config_int(model, "max_attr_num", 3, 1, 256, where);
 	r->limits.attribute_tokens = config_int(model, "max_attr_length", 32, 1, 1 << 16, where);
 }
@@ -145,8 +149,7 @@ static void declare_recformer(struct model *model, const char *where)
 	r->attention_dropout = (float)config_real(model, "attention_probs_dropout_prob", .1, 0, .99, where);
 	r->temperature = config_real(model, "temperature", .05, 1e-4, 1e4, where);
 	r->bos = (int32_t)config_int(model, "bos_token_id", 0, 0, r->vocab - 1, where);
-	r->pad = (int32_t)config_int(model, "pad_token_id", 1, 0, r->vocab - 1, where);
-	r->mask = (int32_t)config_int(model, "mask_token_id", 4, 0, r->vocab - 1, where);
+	r->pad = (int32_t)config_int(model, "pad_token_id", 1, -1, r->vocab - 1, where);
 	declare_limits(model, r, where);
 	bool tied = config_bool(model, "tie_word_embeddings", false, where);
 	bool frozen = config_bool(model, "frozen_words", false, where);
@@ -192,14 +195,17 @@ int32_t recformer_bos(const struct model *model)
 	return ((const struct recformer *)model->state)->bos;
 }
 
-int32_t recformer_mask(const struct model *model)
-{
-	return ((const struct recformer *)model->state)->mask;
-}
-
 double recformer_temperature(const struct model *model)
 {
 	return ((const struct recformer *)model->state)->temperature;
+}
+
+int64_t recformer_tokens_at_once(const struct model *model)
+{
+	const struct recformer *r = model->state;
+	/* of a layer about 20 vectors of a token are kept, and its probabilities */
+	int64_t floats = r->n_layers * (20 * r->d + r->heads * (2 * r->reach + 50));
+	return KEPT_FLOATS / floats + 1;
 }
 
 bool recformer_has_words(const struct model *model)
@@ -220,10 +226,18 @@ static struct array *apply(struct tape *tape, const struct affine *affine, struc
 	return linear(tape, x, p(tape, affine->weight), p(tape, affine->bias), activation, dropout);
 }
 
+/* Of x, or of x + update; both are done with. */
 static struct array *normalise(struct tape *tape, const struct recformer *r, const struct affine *norm, struct array *x,
 	struct array *update)
 {
-	return residual_norm(tape, x, update, p(tape, norm->weight), p(tape, norm->bias), r->epsilon, NULL);
+	struct array *sum;
+	struct array *result = residual_norm(tape, x, update, p(tape, norm->weight), p(tape, norm->bias), r->epsilon, &sum);
+	tape_done(tape, sum);
+	if (update) {
+		tape_done(tape, x);
+		tape_done(tape, update);
+	}
+	return result;
 }
 
 /* Counted from the padding's id on; a token that is <pad> has that position and is not counted. */
@@ -268,7 +282,10 @@ static struct array *local_attention(struct tape *tape, const struct recformer *
 	struct array *qkv = linear(tape, x, tape_param(tape, layer->query.weight, layer->value.weight),
 		tape_param(tape, layer->query.bias, layer->value.bias), ACT_NONE, 0);
 	struct array *q = tape_columns(tape, qkv, 0, r->d), *k = tape_columns(tape, qkv, r->d, r->d);
-	return window_attention(tape, q, k, tape_columns(tape, qkv, 2 * r->d, r->d), of_first, window);
+	struct array *seen = window_attention(tape, q, k, tape_columns(tape, qkv, 2 * r->d, r->d), of_first, window);
+	tape_done(tape, of_first);
+	tape_done(tape, qkv);
+	return seen;
 }
 
 /* Which rows of a layer's output are wanted. */
@@ -283,8 +300,10 @@ static struct array *encode_layer(struct tape *tape, const struct recformer *r, 
 	struct array *x, const int64_t *firsts, const struct window *window, struct wanted wanted)
 {
 	struct array *first = chosen_rows(tape, x, firsts, window->sequences);
-	struct array *seen = global_attention(tape, x, apply(tape, &layer->query_global, first, ACT_NONE, 0),
-		p(tape, layer->key_global.weight), p(tape, layer->value_global.weight), p(tape, layer->value_global.bias), window);
+	struct array *query = apply(tape, &layer->query_global, first, ACT_NONE, 0);
+	struct array *seen = global_attention(tape, x, query, p(tape, layer->key_global.weight),
+		p(tape, layer->value_global.weight), p(tape, layer->value_global.bias), window);
+	tape_done(tape, query);
 	if (wanted.rows == FIRST_ROWS)
 		x = first;
 	else
@@ -293,9 +312,13 @@ static struct array *encode_layer(struct tape *tape, const struct recformer *r, 
 		seen = chosen_rows(tape, seen, wanted.chosen, wanted.n);
 		x = chosen_rows(tape, x, wanted.chosen, wanted.n);
 	}
-	x = normalise(tape, r, &layer->output_norm, x, apply(tape, &layer->output, seen, ACT_NONE, r->hidden_dropout));
+	struct array *update = apply(tape, &layer->output, seen, ACT_NONE, r->hidden_dropout);
+	tape_done(tape, seen);
+	x = normalise(tape, r, &layer->output_norm, x, update);
 	struct array *inner = apply(tape, &layer->up, x, ACT_GELU, 0);
-	return normalise(tape, r, &layer->norm, x, apply(tape, &layer->down, inner, ACT_NONE, r->hidden_dropout));
+	update = apply(tape, &layer->down, inner, ACT_NONE, r->hidden_dropout);
+	tape_done(tape, inner);
+	return normalise(tape, r, &layer->norm, x, update);
 }
 
 static struct array *encode(struct tape *tape, const struct recformer *r, const struct sentences *text,
@@ -339,9 +362,25 @@ struct array *recformer_word_bias(struct tape *tape, const struct model *model)
 	return p(tape, ((const struct recformer *)model->state)->word_vectors.bias);
 }
 
+static void encode_histories(struct tape *tape, const struct model *model, const struct histories *histories,
+	float *vectors)
+{
+	const struct recformer *r = model->state;
+	struct sentences text = { 0 };
+	for (int64_t row = 0; row < histories->rows; row++)
+		sentences_add(&text, model->catalog, &r->limits, r->bos, histories->item + histories->indptr[row],
+			histories->indptr[row + 1] - histories->indptr[row]);
+	tape_begin(tape, NULL, 0, 0);
+	const struct array *pooled = recformer_pooled(tape, model, &text);
+	memcpy(vectors, pooled->value, (size_t)(histories->rows * r->d) * sizeof *vectors);
+	sentences_free(&text);
+}
+
 const struct architecture recformer_architecture = {
 	.name = "recformer",
 	.summary = "histories and items as text, encoded by one Longformer (Li et al. 2023)",
+	.reads_tokens = true,
 	.declare = declare_recformer,
 	.initialise = initialise,
+	.encode = encode_histories,
 };

@@ -15,7 +15,7 @@ struct recommender *recommender_new(const struct model *model, const char *where
 	struct recommender *recommender = xcalloc(1, sizeof *recommender);
 	recommender->model = model;
 	if (!model->architecture->score)
-		recommender->ranker = ranker_new(model_item_vectors(model), model->n_items, model->width, where);
+		recommender->ranker = ranker_new(model_item_vectors(model), model_ranked(model), model->width, where);
 	return recommender;
 }
 

@@ -307,11 +307,12 @@ json_t *run(struct task *task, struct trainer *trainer, const struct run_options
 {
 	struct run run = { .task = task, .trainer = trainer, .options = options, .cli = cli, .rng = *rng };
 	int64_t batches = (task->examples + options->batch_size - 1) / options->batch_size;
-	trainer->options.total = options->epochs * batches;
+	trainer->options.total = options->epochs / (task->stages > 1 ? task->stages : 1) * batches;
 	run.order = xreallocarray(NULL, (size_t)task->examples, sizeof *run.order);
 	run.curve = xcalloc((size_t)options->epochs * CURVE_WIDTH, sizeof *run.curve);
 	run.best = xaligned((size_t)trainer->params->size, sizeof *run.best);
 	run.saved = seconds_now();
+	task->best = run.best;
 	if (options->resume)
 		load(&run);
 	train(&run);

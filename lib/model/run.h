@@ -28,6 +28,8 @@ struct task {
 	const char *measures[RUN_MEASURES + 1]; /* what validate() measures, for people: "NDCG@10", ..., NULL; the first decides */
 	const char *keys[RUN_MEASURES + 1];     /* the same for the history: "ndcg@10" */
 	bool lower_is_better;
+	int64_t stages;               /* that epochs are divided into, for the schedule of the learning rate; 0 and 1: one */
+	const float *best;            /* set by run(): parameters of the best epoch so far */
 	const struct task_state *states;        /* ends with a NULL name; may be NULL */
 	/*
 	 * Which examples epoch `epoch` (from 0) has, in a fixed order that depends on the state alone; returns their number, 0: the

@@ -158,6 +158,8 @@ struct array *unit_rows(struct tape *tape, struct array *x, float scale)
 			out->value[r * d + i] = factor[r] * row[i];
 	}
 	if (out->wanted)
+		tape_keep(out);
+	if (out->wanted)
 		RECORD(tape, struct unit, unit_backward, .x = x, .out = out, .factor = factor, .scale = scale);
 	return out;
 }

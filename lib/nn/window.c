@@ -245,8 +245,12 @@ struct array *window_attention(struct tape *tape, struct array *q, struct array 
 			}
 	}
 	scratch_give(tape, &a, &scratch);
-	if (keep)
-		tape_record(tape, &a, sizeof a);
+	if (!keep)
+		return a.out;
+	tape_keep(q);
+	tape_keep(k);
+	tape_keep(v);
+	tape_record(tape, &a, sizeof a);
 	return a.out;
 }
 
@@ -425,10 +429,10 @@ struct array *global_attention(struct tape *tape, struct array *x, struct array 
 		.width = q->columns / window->heads, .d = q->columns, .mask = tape_mask(tape) };
 	int64_t all = window->sequences * window->heads;
 	g.out = tape_array(tape, window->sequences, g.d, x->wanted || q->wanted || value_weight->wanted);
-	g.u = arena_take(&tape->arena, all, g.d, sizeof *g.u);
-	g.c = arena_take(&tape->arena, all, g.d, sizeof *g.c);
+	g.u = tape_take(tape, all, g.d);
+	g.c = tape_take(tape, all, g.d);
 	g.mass = arena_take(&tape->arena, all, 1, sizeof *g.mass);
-	g.probabilities = arena_take(&tape->arena, x->rows, window->heads, sizeof *g.probabilities);
+	g.probabilities = tape_take(tape, x->rows, window->heads);
 	float *dropped = tape_take(tape, window->heads, longest_of(window));
 	through_heads(&g, q->value, key_weight, 1 / sqrtf((float)g.width), g.u);
 	for (int64_t s = 0; s < window->sequences; s++)
@@ -436,7 +440,14 @@ struct array *global_attention(struct tape *tape, struct array *x, struct array 
 	back_through_heads(&g, g.c, value_weight, 1, 0, g.out->value, g.d);
 	output_bias(&g);
 	tape_give(tape, dropped, window->heads, longest_of(window));
-	if (g.out->wanted)
-		tape_record(tape, &g, sizeof g);
+	if (!g.out->wanted) {
+		tape_give(tape, g.u, all, g.d);
+		tape_give(tape, g.c, all, g.d);
+		tape_give(tape, g.probabilities, x->rows, window->heads);
+		return g.out;
+	}
+	tape_keep(x);
+	tape_keep(q);
+	tape_record(tape, &g, sizeof g);
 	return g.out;
 }

@@ -448,7 +448,7 @@ static void damaged_folders(void **state)
 	static const char index[] = "sharded/model.safetensors.index.json";
 	static const struct damage cases[] = {
 		TEXT("mistral/config.json", "mistral", "\"mistral\"", "\"mixtral\"",
-		     "mistral/config.json: model_type is \"mixtral\": llama, mistral, qwen2 or gpt2 was expected"),
+		     "mistral/config.json: model_type is \"mixtral\": llama, mistral, qwen2, gpt2 or longformer was expected"),
 		TEXT("mistral/config.json", "mistral", "model_type", "model_typo", "mistral/config.json: no \"model_type\""),
 		TEXT("mistral/config.json", "mistral", "hidden_size\": 8", "hidden_size\": 0", "\"hidden_size\" is not a whole number"),
 		TEXT("mistral/model.safetensors", "mistral", "\"F16\"", "\"F13\"", "dtype \"F13\" is not known"),

@@ -1,0 +1,63 @@
+#include "model/encoder.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "nn/vec.h"
+
+#define ITEMS_AT_ONCE 32
+
+void encoder_read(struct model *model, const struct catalog *catalog)
+{
+	if (!catalog->indptr)
+		die("catalog: no text of the items, which %s reads; seq-tokenize --items gives it", model->architecture->name);
+	const char *tokenizer = json_get_string(catalog->meta, "tokenizer", "catalog/meta.json");
+	if (strcmp(tokenizer, model->belongs_to))
+		die("model: belongs to the tokenizer %s, the catalog's tokens are of %s; seq-tokenize --tokenizer takes the model's",
+			model->belongs_to, tokenizer);
+	for (int64_t t = 0; t < catalog->n_tokens; t++)
+		if (catalog->input_ids[t] < 0 || catalog->input_ids[t] >= model->n_items || catalog->token_type_ids[t] > 2)
+			die("catalog: token %lld: id %d of type %d, ids below %lld of type 1 or 2 were expected", (long long)t,
+				catalog->input_ids[t], catalog->token_type_ids[t], (long long)model->n_items);
+	model->catalog = catalog;
+}
+
+void encoder_items(const struct model *model, float *vectors)
+{
+	const int64_t items = model->catalog->n_items;
+	#pragma omp parallel
+	{
+		struct tape tape = {0};
+		int64_t indptr[ITEMS_AT_ONCE + 1];
+		int32_t row[ITEMS_AT_ONCE];
+		#pragma omp for schedule(dynamic)
+		for (int64_t first = 0; first < items; first += ITEMS_AT_ONCE) {
+			int64_t n = items - first < ITEMS_AT_ONCE ? items - first : ITEMS_AT_ONCE;
+			for (int64_t i = 0; i <= n; i++)
+				indptr[i] = i;
+			for (int64_t i = 0; i < n; i++)
+				row[i] = (int32_t)(first + i);
+			model->architecture->encode(&tape, model, &(struct histories){ n, indptr, row }, vectors + first * model->width);
+		}
+		tape_free(&tape);
+	}
+}
+
+void unit_length(float *rows, int64_t n, int64_t width)
+{
+	for (int64_t r = 0; r < n; r++) {
+		float *row = rows + r * width, length = (float)sqrt(vec_sum_of_squares(row, width));
+		for (int64_t i = 0; i < width; i++)
+			row[i] /= length > 1e-8f ? length : 1e-8f;
+	}
+}
+
+void encoder_rank_by(struct model *model, const float *vectors)
+{
+	const int64_t items = model->catalog->n_items, floats = items * model->width;
+	if (!model->candidates)
+		model->candidates = xaligned((size_t)floats, sizeof *model->candidates);
+	memcpy(model->candidates, vectors, (size_t)floats * sizeof *vectors);
+	unit_length(model->candidates, items, model->width);
+}

@@ -1,0 +1,278 @@
+#include "model/finetune.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/encoder.h"
+#include "model/metric.h"
+#include "model/recommend.h"
+#include "nn/loss.h"
+#include "nn/rows.h"
+
+#define MEASURED_AS_CODE 3 /* every so manieth epoch */
+
+/* What changes in training beside the parameters. */
+enum {
+	STAGE,   /* 0, 1; 2: it is over */
+	ENCODED, /* 1 + the epoch for which the items were encoded; 0: none */
+	EPOCHS,  /* of this stage so far */
+	WAITED,  /* measurements of this stage since the best */
+	N_AT
+};
+struct progress_state {
+	int64_t at[N_AT];
+	double best; /* the measure of the best model */
+};
+
+struct finetune {
+	struct task task;
+	struct task_state states[5];
+	struct finetune_options options;
+	struct model *model;
+	struct trainer *trainer;
+	const struct sequences *sequences;
+	const struct cli *cli;
+	int64_t *users;        /* examples */
+	struct progress_state now;
+	float *items, *best_items; /* n_items x width: this epoch's, of unit length, and the best model's */
+	double zero_shot[2];
+	/* validation */
+	struct histories valid;
+	int64_t *valid_indptr;
+	int32_t *valid_item, *valid_target, *greater, *equal;
+	/* a step */
+	struct sentences batch;
+	int32_t *target;
+	uint64_t seed;
+};
+
+static int64_t n_floats(const struct finetune *task)
+{
+	return task->model->catalog->n_items * task->model->width;
+}
+
+/* --- examples --- */
+
+static void list_users(struct finetune *task)
+{
+	const struct sequences *sequences = task->sequences;
+	task->users = xreallocarray(NULL, (size_t)sequences->n_users, sizeof *task->users);
+	for (int64_t user = 0; user < sequences->n_users; user++)
+		if (train_length(sequences, user) >= 1)
+			task->users[task->task.examples++] = user;
+	if (!task->task.examples)
+		die("sequences: no training events, there is nothing to learn");
+}
+
+static void list_validation(struct finetune *task)
+{
+	const struct sequences *sequences = task->sequences;
+	size_t users = (size_t)sequences->n_users;
+	int64_t rows = 0;
+	task->valid_indptr = xcalloc(users + 1, sizeof *task->valid_indptr);
+	task->valid_item = xreallocarray(NULL, (size_t)sequences->n_events, sizeof *task->valid_item);
+	task->valid_target = xreallocarray(NULL, users, sizeof *task->valid_target);
+	for (int64_t user = 0; user < sequences->n_users && rows < task->options.valid_users; user++) {
+		int64_t length = target_index(sequences, user, PART_VALID), to = task->valid_indptr[rows];
+		if (length < 1)
+			continue;
+		const int32_t *events = sequences->item + sequences->indptr[user];
+		memcpy(task->valid_item + to, events, (size_t)length * sizeof *events);
+		task->valid_target[rows++] = events[length];
+		task->valid_indptr[rows] = to + length;
+	}
+	task->valid = (struct histories){ rows, task->valid_indptr, task->valid_item };
+	task->greater = xcalloc((size_t)rows, sizeof *task->greater);
+	task->equal = xcalloc((size_t)rows, sizeof *task->equal);
+}
+
+/* --- a step --- */
+
+/* The worker's rows: their cosines / temperature with all items, as logits. */
+static void softmax_phase(void *base, struct worker *worker)
+{
+	struct finetune *task = base;
+	struct tape *tape = &worker->tape;
+	const struct model *model = task->model;
+	int64_t from, to, most = recformer_tokens_at_once(model);
+	worker_rows(worker, task->batch.indptr, task->batch.rows, &from, &to);
+	for (int64_t first = from, end; first < to; first = end) {
+		end = first + 1;
+		while (end < to && task->batch.indptr[end + 1] - task->batch.indptr[first] <= most)
+			end++;
+		struct sentences part = sentences_part(&task->batch, first, end);
+		tape_begin(tape, worker->gradient, task->seed, part.indptr[0]);
+		struct array *history = unit_rows(tape, recformer_pooled(tape, model, &part),
+			1 / (float)recformer_temperature(model));
+		struct array *items = tape_constant(tape, task->items, model->catalog->n_items, model->width);
+		worker->loss += full_cross_entropy(tape, history, items, task->target + first, 1 / (float)task->batch.rows);
+		tape_backward(tape);
+	}
+}
+
+static void step(struct task *base, struct trainer *trainer, const int64_t example[], int64_t n, uint64_t seed,
+	struct step_result *result)
+{
+	static phase_function *const phases[] = { softmax_phase, NULL };
+	struct finetune *task = (struct finetune *)base;
+	struct rng rng;
+	rng_seed(&rng, seed);
+	sentences_clear(&task->batch);
+	task->target = xreallocarray(task->target, (size_t)n, sizeof *task->target);
+	task->seed = seed;
+	for (int64_t i = 0; i < n; i++) {
+		int64_t user = task->users[example[i]];
+		const int32_t *item = task->sequences->item + task->sequences->indptr[user];
+		int64_t before = (int64_t)rng_below(&rng, (uint64_t)train_length(task->sequences, user));
+		sentences_add(&task->batch, task->model->catalog, recformer_limits(task->model), recformer_bos(task->model), item,
+			before);
+		task->target[i] = item[before];
+	}
+	*result = (struct step_result){ .positions = n };
+	trainer_begin(trainer);
+	trainer_compute(trainer, phases, task);
+	trainer_update(trainer, result);
+}
+
+/* --- epochs --- */
+
+static void encode_items(struct finetune *task)
+{
+	encoder_items(task->model, task->items);
+	unit_length(task->items, task->model->catalog->n_items, task->model->width);
+}
+
+/* Line 4 of the algorithm. Where an epoch is resumed its items are there already. */
+static int64_t begin_epoch(struct task *base, int64_t epoch, int64_t example[])
+{
+	struct finetune *task = (struct finetune *)base;
+	if (task->now.at[STAGE] > 1)
+		return 0;
+	if (task->now.at[STAGE] == 0 && task->now.at[ENCODED] != epoch + 1) {
+		encode_items(task);
+		task->now.at[ENCODED] = epoch + 1;
+	}
+	for (int64_t i = 0; i < base->examples; i++)
+		example[i] = i;
+	return base->examples;
+}
+
+static void rank(struct finetune *task, double measured[2])
+{
+	int64_t rows = task->valid.rows;
+	encoder_rank_by(task->model, task->items);
+	if (rank_targets(task->model, &task->valid, task->valid_target, !task->options.keep_seen, task->greater, task->equal) >= 0)
+		die("scores of validation are not finite");
+	struct measures measures = measures_parse("ndcg@10,recall@10", NULL, 0);
+	for (int i = 0; i < measures.count; i++) {
+		measured[i] = 0;
+		for (int64_t row = 0; row < rows; row++)
+			measured[i] += measure_value(&measures.at[i], task->greater[row], task->equal[row], TIES_AVERAGE) / (double)rows;
+	}
+	measures_free(&measures);
+}
+
+/* Line 12: the best model so far, and its items as they were, go on. */
+static void end_stage(struct finetune *task)
+{
+	struct params *params = &task->model->params;
+	bool is_best = !task->now.at[WAITED];
+	task->now.at[STAGE]++;
+	task->now.at[EPOCHS] = task->now.at[WAITED] = 0;
+	notice(task->cli, "stage %lld is over", (long long)task->now.at[STAGE]);
+	if (task->now.at[STAGE] > 1)
+		return;
+	if (!is_best)
+		memcpy(params->value, task->task.best, (size_t)params->size * sizeof *params->value);
+	memcpy(task->items, task->best_items, (size_t)n_floats(task) * sizeof *task->items);
+	if (task->options.as_code)
+		return;
+	memset(params->first, 0, (size_t)params->trainable * sizeof *params->first);
+	memset(params->second, 0, (size_t)params->trainable * sizeof *params->second);
+	task->trainer->step = 0;
+}
+
+static bool validate(struct task *base, struct trainer *trainer, int64_t epoch, double measured[])
+{
+	struct finetune *task = (struct finetune *)base;
+	(void)trainer, (void)epoch;
+	struct progress_state *now = &task->now;
+	bool any = task->valid.rows > 0;
+	bool due = !task->options.as_code || (now->at[EPOCHS] + 1) % MEASURED_AS_CODE == 0;
+	measured[0] = measured[1] = 0;
+	now->at[EPOCHS]++;
+	if (due && any)
+		rank(task, measured);
+	if (!any || measured[0] > now->best) {
+		now->best = measured[0];
+		now->at[WAITED] = 0;
+		memcpy(task->best_items, task->items, (size_t)n_floats(task) * sizeof *task->items);
+	} else {
+		now->at[WAITED] += due;
+	}
+	if (now->at[WAITED] >= task->options.patience[now->at[STAGE]] || now->at[EPOCHS] >= task->options.epochs)
+		end_stage(task);
+	return any;
+}
+
+static void describe(struct task *base, json_t *history)
+{
+	struct finetune *task = (struct finetune *)base;
+	json_object_set_new(history, "zero_shot", json_pack("{s:f, s:f}", "ndcg@10", task->zero_shot[0], "recall@10",
+		task->zero_shot[1]));
+}
+
+/* --- all of it --- */
+
+static void free_task(struct task *base)
+{
+	struct finetune *task = (struct finetune *)base;
+	sentences_free(&task->batch);
+	free(task->users);
+	free(task->items);
+	free(task->best_items);
+	free(task->valid_indptr);
+	free(task->valid_item);
+	free(task->valid_target);
+	free(task->greater);
+	free(task->equal);
+	free(task->target);
+	free(task);
+}
+
+const float *finetune_items(const struct task *base)
+{
+	return ((const struct finetune *)base)->best_items;
+}
+
+static void measure_zero_shot(struct finetune *task)
+{
+	encode_items(task);
+	memcpy(task->best_items, task->items, (size_t)n_floats(task) * sizeof *task->items);
+	if (task->valid.rows)
+		rank(task, task->zero_shot);
+	notice(task->cli, "zero-shot: valid NDCG@10 %.4f  Recall@10 %.4f", task->zero_shot[0], task->zero_shot[1]);
+}
+
+struct task *finetune_task(struct model *model, struct trainer *trainer, const struct sequences *sequences,
+	const struct finetune_options *options, const struct cli *cli)
+{
+	struct finetune *task = xcalloc(1, sizeof *task);
+	*task = (struct finetune){
+		.task = { .measures = { "valid NDCG@10", "Recall@10" }, .keys = { "ndcg@10", "recall@10" },
+			.begin_epoch = begin_epoch, .step = step, .validate = validate, .describe = describe, .free = free_task,
+			.stages = 2 },
+		.options = *options, .model = model, .trainer = trainer, .sequences = sequences, .cli = cli,
+	};
+	task->items = xaligned((size_t)n_floats(task), sizeof *task->items);
+	task->best_items = xaligned((size_t)n_floats(task), sizeof *task->best_items);
+	task->states[0] = (struct task_state){ "stage.npy", I8, COUNT_OF(task->now.at), task->now.at };
+	task->states[1] = (struct task_state){ "best_measure.npy", F8, 1, &task->now.best };
+	task->states[2] = (struct task_state){ "items.npy", F4, n_floats(task), task->items };
+	task->states[3] = (struct task_state){ "best_items.npy", F4, n_floats(task), task->best_items };
+	task->task.states = task->states;
+	list_users(task);
+	list_validation(task);
+	measure_zero_shot(task);
+	return &task->task;
+}

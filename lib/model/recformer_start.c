@@ -1,0 +1,147 @@
+#include "model/recformer_start.h"
+
+#include <string.h>
+
+#include "data/weights.h"
+
+const char *const recformer_sizes[] = {"tiny", "small", "base", NULL};
+
+void recformer_size(json_t *config, int size)
+{
+	static const struct {
+		int64_t width, layers, heads;
+	} sizes[] = {{64, 2, 2}, {128, 4, 4}, {768, 12, 12}};
+	json_t *numbers = json_pack("{s:I, s:I, s:I}", "hidden_size", (json_int_t)sizes[size].width, "num_hidden_layers",
+		(json_int_t)sizes[size].layers, "num_attention_heads", (json_int_t)sizes[size].heads);
+	json_object_update_missing(config, numbers);
+	json_decref(numbers);
+}
+
+/* Tokenizers without the tokens of RoBERTa: </s> can begin a text as well, and nothing is padding. */
+static void set_tokens(json_t *config, const struct tokenizer *tokenizer)
+{
+	int32_t bos = tokenizer_special(tokenizer, SPECIAL_BOS), eos = tokenizer_special(tokenizer, SPECIAL_EOS);
+	if (bos < 0 && eos < 0)
+		die("tokenizer: no token that begins a text is known by name");
+	json_object_set_new(config, "bos_token_id", json_integer(bos < 0 ? eos : bos));
+	json_object_set_new(config, "pad_token_id", json_integer(tokenizer_special(tokenizer, SPECIAL_PAD)));
+}
+
+static struct model *make(const struct recformer_start *start, const char *where)
+{
+	char fingerprint[17];
+	fingerprint_text(tokenizer_fingerprint(start->tokenizer), fingerprint);
+	json_object_set_new(start->config, "architecture", json_string("recformer"));
+	struct model *model = model_new(start->config, tokenizer_vocab_size(start->tokenizer), fingerprint, where);
+	model_initialise(model, start->rng);
+	return model;
+}
+
+struct model *recformer_anew(const struct recformer_start *start)
+{
+	set_tokens(start->config, start->tokenizer);
+	return make(start, "options");
+}
+
+/* A shape that an option changed. */
+static void require_shape(const struct param *param, int64_t rows, int64_t columns, int n_dims, const char *where)
+{
+	if (param->n_dims != n_dims || param->rows != rows || param->columns != columns)
+		die("%s: %s is %lld x %lld, %lld x %lld was expected", where, param->name, (long long)rows, (long long)columns,
+			(long long)param->rows, (long long)param->columns);
+}
+
+struct model *recformer_from_model(const struct recformer_start *start, const struct model *model)
+{
+	json_object_update_missing(start->config, model->config);
+	char fingerprint[17];
+	fingerprint_text(tokenizer_fingerprint(start->tokenizer), fingerprint);
+	if (strcmp(fingerprint, model->belongs_to))
+		die("model: belongs to the tokenizer %s, the stream's is %s; seq-tokenize --tokenizer takes the model's",
+			model->belongs_to, fingerprint);
+	struct model *made = make(start, "options");
+	for (int i = 0; i < made->params.count; i++) {
+		struct param *param = made->params.list[i];
+		const struct param *from = params_find(&model->params, param->name);
+		if (!from)
+			continue; /* the head of words, which a fine-tuned model has no more */
+		require_shape(param, from->rows, from->columns, from->n_dims, "model");
+		memcpy(param->value, from->value, (size_t)param_count(param) * sizeof *param->value);
+	}
+	return made;
+}
+
+/* --- published weights --- */
+
+/* Keys of config.json that mean the same here. */
+static void take_config(json_t *config, const json_t *published)
+{
+	static const char *const keys[] = {
+		"vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "layer_norm_eps",
+		"hidden_dropout_prob", "attention_probs_dropout_prob", "max_position_embeddings", "bos_token_id", "pad_token_id",
+		"token_type_size", "max_item_embeddings", "max_attr_num", "max_attr_length", "max_token_num",
+	};
+	for (size_t i = 0; i < COUNT_OF(keys); i++) {
+		json_t *value = json_object_get(published, keys[i]);
+		if (value && !json_is_null(value) && !json_object_get(config, keys[i]))
+			json_object_set(config, keys[i], value);
+	}
+	/* a Longformer's own window is wider than what Recformer trains it with */
+	json_t *window = json_object_get(published, "attention_window");
+	if (window && json_object_get(published, "max_item_embeddings") && !json_object_get(config, "attention_window"))
+		json_object_set(config, "attention_window", window);
+}
+
+static bool is_new(const struct param *param)
+{
+	return strstr(param->name, "item_position_embeddings");
+}
+
+/* The only row of a Longformer's token types becomes all of ours. */
+static bool read_types(const struct weights *weights, struct param *param, const int64_t shape[])
+{
+	if (!strstr(param->name, "token_type_embeddings") || shape[0] != 1 || shape[1] != param->columns)
+		return false;
+	weights_read(weights, param->name, param->value);
+	for (int64_t row = 1; row < param->rows; row++)
+		memcpy(param->value + row * param->columns, param->value, (size_t)param->columns * sizeof *param->value);
+	return true;
+}
+
+static void read_param(const struct weights *weights, struct param *param, const char *path)
+{
+	int n_dims;
+	int64_t shape[WEIGHTS_MAX_DIMS];
+	const char *name = param->name;
+	if (!weights_shape(weights, name, &n_dims, shape) && !strcmp(name, "lm_head.decoder.weight"))
+		name = "longformer.embeddings.word_embeddings.weight"; /* saved once where the two were tied */
+	if (!weights_shape(weights, name, &n_dims, shape)) {
+		if (is_new(param))
+			return;
+		die("%s: no tensor %s", path, name);
+	}
+	if (read_types(weights, param, shape))
+		return;
+	require_shape(param, n_dims == 1 ? 1 : shape[0], n_dims == 1 ? shape[0] : shape[1], n_dims, path);
+	weights_read(weights, name, param->value);
+}
+
+struct model *recformer_from_weights(const struct recformer_start *start, const char *path)
+{
+	struct weights *weights = weights_open(path);
+	const json_t *published = weights_config(weights);
+	const char *type = json_get_string(published, "model_type", path);
+	if (strcmp(type, "longformer"))
+		die("%s: model_type is \"%s\", longformer was expected", path, type);
+	take_config(start->config, published);
+	set_tokens(start->config, start->tokenizer);
+	int n_dims;
+	int64_t shape[WEIGHTS_MAX_DIMS];
+	if (!weights_shape(weights, "lm_head.dense.weight", &n_dims, shape))
+		json_object_set_new(start->config, "word_head", json_false());
+	struct model *model = make(start, path);
+	for (int i = 0; i < model->params.count; i++)
+		read_param(weights, model->params.list[i], path);
+	weights_close(weights);
+	return model;
+}
