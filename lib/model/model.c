@@ -10,9 +10,9 @@
 
 static const struct architecture *const architectures[] = {
 	&sasrec_architecture, &gru_architecture, &popular_architecture, &markov_architecture,
-	&recformer_architecture,
+	&recformer_architecture, &llama_architecture, &gpt2_architecture,
 };
-const char *const architecture_names[] = { "sasrec", "gru", "popular", "markov", "recformer", NULL };
+const char *const architecture_names[] = { "sasrec", "gru", "popular", "markov", "recformer", "llama", "gpt2", NULL };
 
 /* --- config --- */
 
@@ -73,7 +73,7 @@ static const struct architecture *architecture_of(struct model *model, const cha
 	return architectures[config_choice(model, "architecture", architecture_names, 0, where)];
 }
 
-struct model *model_new(json_t *config, int64_t n_items, const char *belongs_to, const char *where)
+struct model *model_declared(json_t *config, int64_t n_items, const char *belongs_to, const char *where)
 {
 	if (n_items < 1 || n_items > INT32_MAX)
 		die("%s: %lld items, 1 to %d were expected", where, (long long)n_items, INT32_MAX);
@@ -85,6 +85,12 @@ struct model *model_new(json_t *config, int64_t n_items, const char *belongs_to,
 	model->architecture->declare(model, where);
 	if (model->item_vectors)
 		model->width = model->item_vectors->columns;
+	return model;
+}
+
+struct model *model_new(json_t *config, int64_t n_items, const char *belongs_to, const char *where)
+{
+	struct model *model = model_declared(config, n_items, belongs_to, where);
 	params_allocate(&model->params);
 	return model;
 }

@@ -68,8 +68,8 @@ struct architecture {
 	void (*release)(struct model *model);                                  /* frees state */
 };
 extern const struct architecture sasrec_architecture, gru_architecture, popular_architecture, markov_architecture;
-extern const struct architecture recformer_architecture;
-extern const char *const architecture_names[]; /* "sasrec", "gru", "popular", "markov", NULL */
+extern const struct architecture recformer_architecture, llama_architecture, gpt2_architecture;
+extern const char *const architecture_names[]; /* "sasrec", "gru", "popular", "markov", "recformer", "llama", "gpt2", NULL */
 
 /* For declare: the value of a key of the config, where it is missing set to `fallback`; dies where it does not fit. */
 int64_t config_int(struct model *model, const char *key, int64_t fallback, int64_t low, int64_t high, const char *where);
@@ -80,6 +80,8 @@ int config_choice(struct model *model, const char *key, const char *const names[
 
 /* config: an object with at least "architecture"; stolen. Parameters are declared, not initialised. */
 struct model *model_new(json_t *config, int64_t n_items, const char *belongs_to, const char *where);
+/* The same without memory for the parameters: params_allocate() has not been called. */
+struct model *model_declared(json_t *config, int64_t n_items, const char *belongs_to, const char *where);
 /* Initial values, of the architecture and of the items' adaptor. */
 void model_initialise(struct model *model, struct rng *rng);
 /* Hidden states as they are scored with item vectors: see architecture.hidden. */

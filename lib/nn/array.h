@@ -17,6 +17,7 @@ struct array {
 	bool touched;         /* the gradient holds something */
 	float *gradient;      /* laid out like value; not to be used but through tape_gradient() */
 	struct array *owner;  /* of a view; else NULL */
+	int64_t offset;       /* of a view: floats from its owner's first */
 	struct array *before; /* made by the same operation */
 };
 

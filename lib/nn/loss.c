@@ -45,10 +45,12 @@ static void scale_rows(float *rows, const float *factor, int64_t n, int64_t d)
 }
 
 /*
- * Full cross-entropy takes a block of positions at a time: their scores of all items become, in place, unnormalised
- * probabilities P = exp(score - shift), which are multiplied with the items E for the gradient of the hidden
- * states and with the hidden states H for that of the items. Normalising, 1 / sum of each position, is left to
- * the narrow matrices. The -1 of "probability minus one-hot" is added apart.
+ * Full cross-entropy takes a block of positions at a time, and of the items a tile: their scores become, in place,
+ * unnormalised probabilities P = exp(score - shift), which are multiplied with the tile's items E for the gradient of the
+ * hidden states while they are in the cache, and, where it is wanted, with the hidden states H for that of the items at
+ * the end. shift is the largest score so far, so that a tile needs to be seen only once; what an earlier, smaller
+ * one has weighed too much is corrected when it grows, and at the end for P. Normalising, 1 / sum of each position, is
+ * left to the narrow matrices. The -1 of "probability minus one-hot" is added apart.
  */
 struct block {
 	struct array *hidden, *items, *bias;
@@ -56,9 +58,14 @@ struct block {
 	float scale;
 	int64_t n;                 /* positions */
 	const int32_t *row, *target;
-	float *h;                  /* n x d: their hidden states; changed */
-	float *p;                  /* n x n_items, or transposed; scratch */
+	float *h;                  /* n x d: their hidden states */
+	bool keep;                 /* p is of all tiles, end to end; else each takes the place of the one before */
+	float *p;                  /* by tile: n x items, or transposed */
 	float *dh, *factor;        /* n x d, n; scratch */
+	float *max, *sum, *rescale, *of_target; /* n each: largest score, sum of P, for earlier tiles; the target's score */
+	float *shift;              /* by tile, n each */
+	float *nll;                /* of all positions, by row; may be NULL */
+	bool *said;
 };
 
 static void targets_backward(const struct block *b)
@@ -70,85 +77,128 @@ static void targets_backward(const struct block *b)
 			vec_axpy(-b->scale, next, b->dhidden + b->row[r] * b->hidden->stride, d);
 		if (b->ditems)
 			vec_axpy(-b->scale, b->h + r * d, b->ditems + b->target[r] * b->items->stride, d);
+		if (b->dbias)
+			b->dbias[b->target[r]] -= b->scale;
+	}
+}
+
+static double losses_of(const struct block *b)
+{
+	double loss = 0;
+	for (int64_t r = 0; r < b->n; r++) {
+		double nll = log((double)b->sum[r]) + (double)b->max[r] - (double)b->of_target[r];
+		loss += nll;
+		b->factor[r] = b->scale / b->sum[r];
+		if (b->nll)
+			b->nll[b->row[r]] = (float)nll;
+		if (b->said)
+			b->said[b->row[r]] = b->of_target[r] >= b->max[r];
+	}
+	return loss;
+}
+
+static void start_sums(const struct block *b, int64_t count)
+{
+	for (int64_t r = 0; r < count; r++) {
+		b->max[r] = -FLT_MAX;
+		b->sum[r] = 0;
+	}
+}
+
+/* By matrix products, rows for positions. */
+#define GEMM_TILE 1024
+#define GEMM_ROWS 512
+
+static void rows_forward(const struct block *b)
+{
+	int64_t d = b->items->columns, n_items = b->items->rows, stride = b->items->stride;
+	start_sums(b, b->n);
+	memset(b->dh, 0, (size_t)(b->n * d) * sizeof *b->dh);
+	for (int64_t from = 0; from < n_items; from += GEMM_TILE) {
+		int64_t n = n_items - from < GEMM_TILE ? n_items - from : GEMM_TILE;
+		const float *e = b->items->value + from * stride;
+		float *p = b->keep ? b->p + from * b->n : b->p;
+		for (int64_t r = 0; b->bias && r < b->n; r++)
+			memcpy(p + r * n, b->bias->value + from, (size_t)n * sizeof *p);
+		gemm(false, true, b->n, n, d, 1, b->h, d, e, stride, b->bias ? 1 : 0, p, n);
+		for (int64_t r = 0; r < b->n; r++)
+			if (b->target[r] >= from && b->target[r] < from + n)
+				b->of_target[r] = p[r * n + b->target[r] - from];
+		vec_exp_rows(p, b->n, n, b->max, b->sum, b->rescale);
+		memcpy(b->shift + from / GEMM_TILE * b->n, b->max, (size_t)b->n * sizeof *b->shift);
+		if (!b->dhidden)
+			continue;
+		scale_rows(b->dh, b->rescale, b->n, d);
+		gemm(false, false, b->n, d, n, 1, p, n, e, stride, 1, b->dh, d);
+	}
+}
+
+static void rows_backward(const struct block *b)
+{
+	int64_t d = b->items->columns, n_items = b->items->rows, stride = b->items->stride;
+	for (int64_t r = 0; b->dhidden && r < b->n; r++)
+		vec_axpy(b->factor[r], b->dh + r * d, b->dhidden + b->row[r] * b->hidden->stride, d);
+	for (int64_t from = 0; (b->ditems || b->dbias) && from < n_items; from += GEMM_TILE) {
+		int64_t n = n_items - from < GEMM_TILE ? n_items - from : GEMM_TILE;
+		const float *p = b->p + from * b->n, *shift = b->shift + from / GEMM_TILE * b->n;
+		for (int64_t r = 0; b->dbias && r < b->n; r++)
+			vec_axpy(b->factor[r] * expf(shift[r] - b->max[r]), p + r * n, b->dbias + from, n);
+		if (!b->ditems)
+			continue;
+		vec_reweigh(b->h, b->dh, b->n, d, b->factor, shift, b->max);
+		gemm(true, false, n, d, b->n, 1, p, n, b->dh, d, 1, b->ditems + from * stride, stride);
 	}
 }
 
 static double block_by_gemm(const struct block *b)
 {
-	int64_t d = b->items->columns, n_items = b->items->rows;
-	double loss = 0;
-	for (int64_t r = 0; b->bias && r < b->n; r++)
-		memcpy(b->p + r * n_items, b->bias->value, (size_t)n_items * sizeof *b->p);
-	gemm(false, true, b->n, n_items, d, 1, b->h, d, b->items->value, b->items->stride, b->bias ? 1 : 0, b->p, n_items);
-	for (int64_t r = 0; r < b->n; r++) {
-		float max, of_target = b->p[r * n_items + b->target[r]];
-		float sum = vec_exp_sum(b->p + r * n_items, n_items, &max);
-		loss += log((double)sum) + (double)max - (double)of_target;
-		b->factor[r] = b->scale / sum;
-	}
-	for (int64_t r = 0; b->dbias && r < b->n; r++) {
-		vec_axpy(b->factor[r], b->p + r * n_items, b->dbias, n_items);
-		b->dbias[b->target[r]] -= b->scale;
-	}
+	rows_forward(b);
+	double loss = losses_of(b);
 	targets_backward(b);
-	if (b->dhidden) {
-		gemm(false, false, b->n, d, n_items, 1, b->p, n_items, b->items->value, b->items->stride, 0, b->dh, d);
-		for (int64_t r = 0; r < b->n; r++)
-			vec_axpy(b->factor[r], b->dh + r * d, b->dhidden + b->row[r] * b->hidden->stride, d);
-	}
-	if (b->ditems) {
-		scale_rows(b->h, b->factor, b->n, d);
-		gemm(true, false, n_items, d, b->n, 1, b->p, n_items, b->h, d, 1, b->ditems, b->items->stride);
-	}
+	rows_backward(b);
 	return loss;
 }
 
-/*
- * The same with kernel_product(): everything transposed, a lane for a position, items in tiles that stay in
- * the cache for both of their products. shift is the largest score so far, so that a tile needs to be seen only once;
- * what an earlier, smaller one has weighed too much is corrected when it grows, and at the end for P.
- */
+/* The same with kernel_product(): everything transposed, a lane for a position. */
 #define TILE 256
 #define MAX_LANES 64
 
 struct lanes {
 	int64_t count;             /* positions, up to the next multiple of KERNEL_LANE: the rest are zeros */
 	float *ht, *dht;           /* d x lanes */
-	float *shift;              /* by tile, x lanes */
-	float max[MAX_LANES], sum[MAX_LANES];
 };
 
 static struct lanes lanes_of(struct tape *tape, const struct block *b)
 {
 	struct lanes l = { .count = (b->n + KERNEL_LANE - 1) / KERNEL_LANE * KERNEL_LANE };
 	int64_t d = b->items->columns;
-	l.ht = arena_take(&tape->arena, d, l.count, sizeof *l.ht);
-	l.dht = arena_take(&tape->arena, d, l.count, sizeof *l.dht);
-	l.shift = arena_take(&tape->arena, b->items->rows / TILE + 1, l.count, sizeof *l.shift);
+	l.ht = tape_take(tape, d, l.count);
+	l.dht = tape_take(tape, d, l.count);
 	memset(l.ht, 0, (size_t)(d * l.count) * sizeof *l.ht);
 	memset(l.dht, 0, (size_t)(d * l.count) * sizeof *l.dht);
 	for (int64_t r = 0; r < b->n; r++)
 		for (int64_t i = 0; i < d; i++)
 			l.ht[i * l.count + r] = b->h[r * d + i];
-	for (int r = 0; r < MAX_LANES; r++)
-		l.max[r] = -FLT_MAX;
 	return l;
 }
 
-static void lanes_forward(const struct block *b, struct lanes *l)
+static void lanes_forward(const struct block *b, const struct lanes *l)
 {
 	int64_t d = b->items->columns, n_items = b->items->rows, stride = b->items->stride;
-	float rescale[MAX_LANES];
+	start_sums(b, l->count);
 	for (int64_t from = 0; from < n_items; from += TILE) {
 		int64_t n = n_items - from < TILE ? n_items - from : TILE;
 		const float *e = b->items->value + from * stride;
-		float *p = b->p + from * l->count;
+		float *p = b->keep ? b->p + from * l->count : b->p;
 		kernel_product(n, l->count, d, e, stride, 1, l->ht, l->count, p, l->count, false);
-		vec_exp_lanes(p, n, l->count, l->max, l->sum, rescale);
-		memcpy(l->shift + from / TILE * l->count, l->max, (size_t)l->count * sizeof *l->shift);
+		for (int64_t r = 0; r < b->n; r++)
+			if (b->target[r] >= from && b->target[r] < from + n)
+				b->of_target[r] = p[(b->target[r] - from) * l->count + r];
+		vec_exp_lanes(p, n, l->count, b->max, b->sum, b->rescale);
+		memcpy(b->shift + from / TILE * l->count, b->max, (size_t)l->count * sizeof *b->shift);
 		if (!b->dhidden)
 			continue;
-		vec_scale_rows(l->dht, d, l->count, rescale);
+		vec_scale_rows(l->dht, d, l->count, b->rescale);
 		kernel_product(d, l->count, n, e, 1, stride, p, l->count, l->dht, l->count, true);
 	}
 }
@@ -161,7 +211,7 @@ static void lanes_backward(const struct block *b, const struct lanes *l)
 			b->dhidden[b->row[r] * b->hidden->stride + i] += b->factor[r] * l->dht[i * l->count + r];
 	for (int64_t from = 0; b->ditems && from < n_items; from += TILE) {
 		int64_t n = n_items - from < TILE ? n_items - from : TILE;
-		vec_reweigh(b->h, b->dh, b->n, d, b->factor, l->shift + from / TILE * l->count, l->max);
+		vec_reweigh(b->h, b->dh, b->n, d, b->factor, b->shift + from / TILE * l->count, b->max);
 		kernel_product(n, d, b->n, b->p + from * l->count, l->count, 1, b->dh, d, b->ditems + from * stride,
 			stride, true);
 	}
@@ -170,39 +220,40 @@ static void lanes_backward(const struct block *b, const struct lanes *l)
 static double block_by_kernel(struct tape *tape, const struct block *b)
 {
 	struct lanes l = lanes_of(tape, b);
-	double loss = 0;
 	lanes_forward(b, &l);
-	for (int64_t r = 0; r < b->n; r++) {
-		float of_target = vec_dot(b->h + r * b->items->columns, b->items->value + b->target[r] * b->items->stride,
-			b->items->columns);
-		loss += log((double)l.sum[r]) + (double)l.max[r] - (double)of_target;
-		b->factor[r] = b->scale / l.sum[r];
-	}
+	double loss = losses_of(b);
 	targets_backward(b);
 	lanes_backward(b, &l);
+	tape_give(tape, l.ht, b->items->columns, l.count);
+	tape_give(tape, l.dht, b->items->columns, l.count);
 	return loss;
 }
 
 /* Blocks of scores are kept below about this size. */
 #define BLOCK_BYTES (64 << 20)
+/* Wider vectors are worth packing, for many positions at a time. */
+#define NARROW 256
 
-double biased_cross_entropy(struct tape *tape, struct array *hidden, struct array *items, struct array *bias,
-	const int32_t *target, float scale)
+static double cross_entropy(struct tape *tape, struct array *hidden, struct array *items, struct array *bias,
+	const int32_t *target, float scale, float *nll, bool *said)
 {
 	int64_t d = items->columns;
 	struct positions positions = positions_of(tape, target, hidden->rows);
-	float *dhidden = started_gradient(tape, hidden), *ditems = started_gradient(tape, items);
-	float *dbias = bias ? started_gradient(tape, bias) : NULL;
-	int64_t size = MAX_LANES;
-	while (size > KERNEL_LANE && size * items->rows * 4 > BLOCK_BYTES)
+	struct block block = { .hidden = hidden, .items = items, .bias = bias, .scale = scale, .nll = nll, .said = said,
+		.dhidden = started_gradient(tape, hidden), .ditems = started_gradient(tape, items),
+		.dbias = bias ? started_gradient(tape, bias) : NULL };
+	block.keep = block.ditems || block.dbias;
+	bool by_kernel = !bias && d <= NARROW && d % KERNEL_LANE == 0 && kernel_available();
+	int64_t size = by_kernel ? MAX_LANES : GEMM_ROWS, tile = by_kernel ? TILE : GEMM_TILE;
+	while (size > KERNEL_LANE && (size / 2 >= positions.n || (block.keep && size * items->rows * 4 > BLOCK_BYTES)))
 		size /= 2;
 	float *h = gather(tape, hidden, positions.row, positions.n);
-	struct block block = { .hidden = hidden, .items = items, .bias = bias, .dhidden = dhidden, .ditems = ditems,
-		.dbias = dbias, .scale = scale,
-		.p = arena_take(&tape->arena, size, items->rows, sizeof *block.p),
-		.dh = arena_take(&tape->arena, size, d, sizeof *block.dh),
-		.factor = arena_take(&tape->arena, size, 1, sizeof *block.factor) };
-	bool by_kernel = !bias && d % KERNEL_LANE == 0 && kernel_available();
+	block.p = arena_take(&tape->arena, size, block.keep ? items->rows : tile, sizeof *block.p);
+	block.dh = arena_take(&tape->arena, size, d, sizeof *block.dh);
+	block.shift = arena_take(&tape->arena, size, items->rows / tile + 1, sizeof *block.shift);
+	float **const each[] = { &block.factor, &block.max, &block.sum, &block.rescale, &block.of_target };
+	for (size_t i = 0; i < COUNT_OF(each); i++)
+		*each[i] = arena_take(&tape->arena, size, 1, sizeof(float));
 	double loss = 0;
 	for (int64_t from = 0; from < positions.n; from += size) {
 		block.n = positions.n - from < size ? positions.n - from : size;
@@ -217,7 +268,23 @@ double biased_cross_entropy(struct tape *tape, struct array *hidden, struct arra
 double full_cross_entropy(struct tape *tape, struct array *hidden, struct array *items, const int32_t *target,
 	float scale)
 {
-	return biased_cross_entropy(tape, hidden, items, NULL, target, scale);
+	return cross_entropy(tape, hidden, items, NULL, target, scale, NULL, NULL);
+}
+
+double biased_cross_entropy(struct tape *tape, struct array *hidden, struct array *items, struct array *bias,
+	const int32_t *target, float scale)
+{
+	return cross_entropy(tape, hidden, items, bias, target, scale, NULL, NULL);
+}
+
+double full_cross_entropy_each(struct tape *tape, struct array *hidden, struct array *items, const int32_t *target,
+	float scale, float *nll, bool *said)
+{
+	for (int64_t t = 0; t < hidden->rows; t++) {
+		nll[t] = 0;
+		said[t] = false;
+	}
+	return cross_entropy(tape, hidden, items, NULL, target, scale, nll, said);
 }
 
 double sampled_cross_entropy(struct tape *tape, struct array *hidden, int64_t first, int64_t n, struct array *items,

@@ -28,11 +28,18 @@ struct param *params_add(struct params *params, int64_t rows, int64_t columns, b
 	return param;
 }
 
+void param_freeze(struct param *param, const float *value)
+{
+	param->frozen = true;
+	param->borrowed = value != NULL;
+	param->value = (float *)(uintptr_t)value;
+}
+
 static int64_t place(struct params *params, bool derived, bool frozen, int64_t offset)
 {
 	for (int i = 0; i < params->count; i++) {
 		struct param *param = params->list[i];
-		if (param->derived != derived || param->frozen != frozen)
+		if (param->derived != derived || param->frozen != frozen || param->borrowed)
 			continue;
 		param->offset = offset;
 		if (__builtin_add_overflow(offset, param_count(param), &offset))
@@ -48,7 +55,8 @@ void params_allocate(struct params *params)
 	params->size = place(params, false, true, params->gradients);
 	params->value = xaligned((size_t)params->size, sizeof *params->value);
 	for (int i = 0; i < params->count; i++)
-		params->list[i]->value = params->value + params->list[i]->offset;
+		if (!params->list[i]->borrowed)
+			params->list[i]->value = params->value + params->list[i]->offset;
 }
 
 void params_train(struct params *params)

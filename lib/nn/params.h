@@ -19,6 +19,7 @@ struct param {
 	int n_dims;             /* 1 or 2 */
 	int64_t rows, columns;  /* one row where n_dims is 1 */
 	bool frozen;
+	bool borrowed;          /* value is someone else's memory: it has no place in the block */
 	bool derived;           /* set between params_add and params_allocate */
 	int64_t offset;         /* in floats, in every block */
 	float *value;           /* rows x columns */
@@ -38,6 +39,8 @@ struct params {
 /* rows 0 declares a vector of `columns`. The param lives as long as params; its value is there after params_allocate. */
 struct param *params_add(struct params *params, int64_t rows, int64_t columns, bool frozen, const char *name, ...)
 	PRINTF_LIKE(5, 6);
+/* No gradient. value: where its numbers lie, and stay while it is used, not to be written; or NULL. Before params_allocate. */
+void param_freeze(struct param *param, const float *value);
 /* After the last params_add: lays out the block, zeroed. */
 void params_allocate(struct params *params);
 /* Allocates the moments, zeroed, where they are not there yet. */

@@ -109,10 +109,11 @@ void tape_keep(struct array *array)
 
 void tape_done(struct tape *tape, struct array *array)
 {
-	if (array->kept)
+	struct array *owner = owner_of(array);
+	if (owner->kept || !owner->value)
 		return;
-	tape_give(tape, array->value, array->rows, array->stride);
-	array->value = NULL;
+	tape_give(tape, owner->value, owner->rows, owner->stride);
+	owner->value = NULL;
 }
 
 struct array *tape_param(struct tape *tape, const struct param *first, const struct param *last)
@@ -134,6 +135,7 @@ struct array *tape_columns(struct tape *tape, struct array *array, int64_t first
 	view->value = array->value + first;
 	view->wanted = array->wanted;
 	view->owner = owner_of(array);
+	view->offset = array->offset + first;
 	return view;
 }
 
@@ -168,7 +170,7 @@ float *tape_gradient(struct tape *tape, struct array *array)
 	struct array *owner = owner_of(array);
 	if (!owner->gradient)
 		owner->gradient = tape_take(tape, owner->rows, owner->stride);
-	return owner->gradient + (array->value - owner->value);
+	return owner->gradient + array->offset;
 }
 
 uint64_t tape_mask(struct tape *tape)

@@ -35,7 +35,10 @@ void tape_free(struct tape *tape);
 struct array *tape_array(struct tape *tape, int64_t rows, int64_t columns, bool gradient);
 /* A new array that no operation makes. If training its gradient is wanted, and stays after tape_backward. */
 struct array *tape_input(struct tape *tape, int64_t rows, int64_t columns);
-/* Nothing reads its value any more but backward passes; where none does either, its memory serves others. */
+/*
+ * Nothing reads its value (of a view: nor its owner's) any more but backward passes; where none does either, its memory
+ * serves others. Until then memory grows with every array, without training too.
+ */
 void tape_done(struct tape *tape, struct array *array);
 /* A parameter, or adjacent ones with the same number of columns (or all vectors) from first to last, as one array. */
 struct array *tape_param(struct tape *tape, const struct param *first, const struct param *last);

@@ -103,6 +103,23 @@ CLONES void vec_exp_lanes(float *restrict x, int64_t n, int64_t lanes, float *re
 		}
 }
 
+CLONES void vec_exp_rows(float *restrict x, int64_t n, int64_t columns, float *restrict max, float *restrict sum,
+	float *restrict rescale)
+{
+	for (int64_t r = 0; r < n; r++) {
+		float *row = x + r * columns, top = max[r], total = 0;
+		for (int64_t i = 0; i < columns; i++)
+			top = row[i] > top ? row[i] : top;
+		for (int64_t i = 0; i < columns; i++) {
+			row[i] = exp_fast(row[i] - top);
+			total += row[i];
+		}
+		rescale[r] = expf(max[r] - top);
+		sum[r] = sum[r] * rescale[r] + total;
+		max[r] = top;
+	}
+}
+
 CLONES void vec_scale_rows(float *restrict x, int64_t n, int64_t lanes, const float *restrict factor)
 {
 	for (int64_t i = 0; i < n; i++)

@@ -542,6 +542,50 @@ static void by_definition(const float *h, const float *e, const int32_t *target,
 	free(sums);
 }
 
+/* The item that scores highest with row t of h. */
+static int32_t most_alike(const struct param *h, int64_t t, const struct param *e)
+{
+	int32_t best = 0;
+	double highest = -INFINITY;
+	for (int64_t i = 0; i < e->rows; i++) {
+		double score = 0;
+		for (int64_t j = 0; j < e->columns; j++)
+			score += (double)h->value[t * e->columns + j] * (double)e->value[i * e->columns + j];
+		if (score > highest) {
+			best = (int32_t)i;
+			highest = score;
+		}
+	}
+	return best;
+}
+
+/* Items without a gradient; position by position. */
+static void frozen_case(const struct param *h, struct param *e, const int32_t *target, double loss,
+	const float *expected)
+{
+	int64_t n = h->rows, d = h->columns;
+	float *gradient = xaligned((size_t)(n * d), sizeof *gradient), *nll = xaligned((size_t)n, sizeof *nll);
+	bool *said = xaligned((size_t)n, sizeof *said);
+	double sum = 0;
+	struct tape tape = {0};
+	e->frozen = true;
+	tape_begin(&tape, gradient, 1, 0);
+	double again = full_cross_entropy_each(&tape, tape_param(&tape, h, h), tape_param(&tape, e, e), target, 1 / (float)n,
+		nll, said);
+	assert_true(fabs(again - loss) <= 1e-6 * (1 + loss));
+	assert_close(gradient, expected, n * d, 1e-5, "full cross-entropy: hidden, items frozen");
+	for (int64_t t = 0; t < n; t++) {
+		assert_true(said[t] == (target[t] == most_alike(h, t, e)));
+		assert_true(target[t] >= 0 || nll[t] == 0);
+		sum += (double)nll[t];
+	}
+	assert_true(fabs(sum - loss) <= 1e-6 * (1 + loss));
+	tape_free(&tape);
+	free(gradient);
+	free(nll);
+	free(said);
+}
+
 static void definition_case(int64_t n, int64_t items, int64_t d)
 {
 	struct rng rng;
@@ -555,7 +599,7 @@ static void definition_case(int64_t n, int64_t items, int64_t d)
 	for (int64_t i = 0; i < items * d; i++)
 		e->value[i] = (float)(rng_normal(&rng) * (double)(i + 1) / (double)(items * d)); /* later ones score higher */
 	for (int64_t t = 0; t < n; t++)
-		target[t] = t % 7 == 3 ? -1 : (int32_t)rng_below(&rng, (uint64_t)items);
+		target[t] = t % 7 == 3 ? -1 : t % 3 ? (int32_t)rng_below(&rng, (uint64_t)items) : most_alike(h, t, e);
 	float *gradient = xaligned((size_t)params.size, sizeof *gradient), *expected = xaligned((size_t)params.size, sizeof *expected);
 	struct tape tape = {0};
 	tape_begin(&tape, gradient, 1, 0);
@@ -565,6 +609,7 @@ static void definition_case(int64_t n, int64_t items, int64_t d)
 	assert_true(fabs(loss - should_be) <= 1e-6 * (1 + should_be));
 	assert_close(gradient, expected, n * d, 1e-5, "full cross-entropy: hidden");
 	assert_close(gradient + n * d, expected + n * d, items * d, 1e-5, "full cross-entropy: items");
+	frozen_case(h, e, target, loss, expected);
 	tape_free(&tape);
 	params_free(&params);
 	free(target);
@@ -581,6 +626,8 @@ static void test_full_cross_entropy(void **state)
 	definition_case(70, 1100, 96);
 	definition_case(64, 256, 64);
 	definition_case(70, 601, 50);
+	definition_case(600, 2100, 20);
+	definition_case(40, 1100, 320);
 }
 
 /* --- the products of narrow matrices --- */

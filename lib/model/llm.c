@@ -1,0 +1,194 @@
+#include "model/llm.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "data/tokenizer.h"
+#include "data/weights.h"
+#include "nn/blas.h"
+#include "nn/ops.h"
+
+bool is_llm(const struct model *model)
+{
+	return model->architecture == &llama_architecture || model->architecture == &gpt2_architecture;
+}
+
+/* --- opening --- */
+
+static void check_shape(const struct weights *weights, const struct param *param, const char *path)
+{
+	int n_dims;
+	int64_t shape[WEIGHTS_MAX_DIMS];
+	if (!weights_shape(weights, param->name, &n_dims, shape))
+		die("%s: tensor %s is missing", path, param->name);
+	struct tensor is = { .dtype = F4, .n_dims = n_dims }, should_be = param_tensor(param);
+	if (n_dims > 0 && n_dims <= (int)COUNT_OF(is.shape))
+		memcpy(is.shape, shape, (size_t)n_dims * sizeof *shape);
+	if (n_dims != should_be.n_dims || memcmp(is.shape, should_be.shape, (size_t)n_dims * sizeof *shape) != 0) {
+		char text[2][128];
+		die("%s: tensor %s is %s, %s was expected", path, param->name, tensor_describe(&is, text[0]),
+			tensor_describe(&should_be, text[1]));
+	}
+}
+
+static void belong_to_tokenizer(struct model *model, const struct weights *weights)
+{
+	struct tokenizer *tokenizer = weights_tokenizer(weights);
+	if (!tokenizer)
+		return;
+	fingerprint_text(tokenizer_fingerprint(tokenizer), model->belongs_to);
+	tokenizer_free(tokenizer);
+}
+
+struct model *llm_open(const char *path)
+{
+	struct weights *weights = weights_open(path);
+	json_t *config = json_deep_copy(weights_config(weights));
+	const char *family = json_get_string(config, "model_type", path);
+	json_object_set_new(config, "architecture", json_string(strcmp(family, "gpt2") ? "llama" : "gpt2"));
+	int64_t vocabulary = json_get_int(config, "vocab_size", 1, INT32_MAX, path);
+	struct model *model = model_declared(config, vocabulary, "", path);
+	struct llm *llm = model->state;
+	llm->weights = weights;
+	belong_to_tokenizer(model, weights);
+	for (int i = 0; i < model->params.count; i++) {
+		struct param *param = model->params.list[i];
+		check_shape(weights, param, path);
+		param_freeze(param, weights_map(weights, param->name));
+	}
+	params_allocate(&model->params);
+	for (int i = 0; i < model->params.count; i++) {
+		struct param *param = model->params.list[i];
+		if (!param->borrowed)
+			weights_read(weights, param->name, param->value);
+	}
+	return model;
+}
+
+void llm_freeze(struct model *model)
+{
+	for (int i = 0; i < model->params.count; i++)
+		model->params.list[i]->frozen = true;
+}
+
+void llm_release(struct model *model)
+{
+	struct llm *llm = model->state;
+	if (llm->weights)
+		weights_close(llm->weights);
+	free(llm);
+}
+
+/* --- states --- */
+
+const float *llm_token_vectors(const struct model *model)
+{
+	const struct llm *llm = model->state;
+	return llm->tokens->value;
+}
+
+struct array *llm_hidden(struct tape *tape, const struct model *model, struct array *embeddings, const int64_t *indptr,
+	int64_t sequences)
+{
+	const struct llm *llm = model->state;
+	tape_keep(embeddings); /* the caller's */
+	return llm->states(tape, model, embeddings, indptr, sequences);
+}
+
+struct array *llm_hidden_of_tokens(struct tape *tape, const struct model *model, const struct histories *histories)
+{
+	const struct llm *llm = model->state;
+	int64_t n = histories->indptr[histories->rows] - histories->indptr[0];
+	struct array *embeddings = embedding(tape, tape_param(tape, llm->tokens, llm->tokens),
+		histories->item + histories->indptr[0], n, 1, NULL, NULL, 0);
+	return llm->states(tape, model, embeddings, histories->indptr, histories->rows);
+}
+
+/* --- greedy text --- */
+
+#define AT_ONCE 16
+
+/* Some vectors' texts so far: the vector, then the tokens said. */
+struct saying {
+	const struct model *model;
+	const float *vectors;
+	int64_t n, active[AT_ONCE], n_active; /* those that go on */
+	int32_t *tokens;
+	int64_t max_tokens, *length;
+};
+
+static void inputs_of(const struct saying *saying, int64_t one, float *rows)
+{
+	int64_t d = saying->model->width;
+	const float *table = llm_token_vectors(saying->model);
+	memcpy(rows, saying->vectors + one * d, (size_t)d * sizeof *rows);
+	for (int64_t t = 0; t < saying->length[one]; t++)
+		memcpy(rows + (t + 1) * d, table + saying->tokens[one * saying->max_tokens + t] * d, (size_t)d * sizeof *rows);
+}
+
+static int32_t largest(const float *scores, int64_t n)
+{
+	int64_t best = 0;
+	for (int64_t i = 1; i < n; i++)
+		best = scores[i] > scores[best] ? i : best;
+	return (int32_t)best;
+}
+
+/* One token more for every active text: they are equally long. next: n_active */
+static void next_tokens(struct tape *tape, const struct saying *saying, int32_t *next)
+{
+	const struct param *head = saying->model->item_vectors;
+	int64_t n = saying->n_active, length = saying->length[saying->active[0]] + 1, d = saying->model->width;
+	int64_t indptr[AT_ONCE + 1];
+	tape_begin(tape, NULL, 0, 0);
+	struct array *inputs = tape_input(tape, n * length, d);
+	for (int64_t i = 0; i <= n; i++)
+		indptr[i] = i * length;
+	for (int64_t i = 0; i < n; i++)
+		inputs_of(saying, saying->active[i], inputs->value + indptr[i] * d);
+	const struct array *hidden = llm_hidden(tape, saying->model, inputs, indptr, n);
+	float *scores = tape_take(tape, n, head->rows);
+	gemm(false, true, n, head->rows, d, 1, hidden->value + (length - 1) * d, length * d, head->value, d, 0, scores,
+		head->rows);
+	for (int64_t i = 0; i < n; i++)
+		next[i] = largest(scores + i * head->rows, head->rows);
+}
+
+static void say(struct tape *tape, struct saying *saying, int32_t stop)
+{
+	int32_t next[AT_ONCE];
+	for (int64_t i = 0; i < saying->n; i++) {
+		saying->active[i] = i;
+		saying->length[i] = 0;
+	}
+	saying->n_active = saying->n;
+	for (int64_t step = 0; step < saying->max_tokens && saying->n_active; step++) {
+		int64_t still = 0;
+		next_tokens(tape, saying, next);
+		for (int64_t i = 0; i < saying->n_active; i++) {
+			int64_t one = saying->active[i];
+			if (next[i] == stop)
+				continue;
+			saying->tokens[one * saying->max_tokens + saying->length[one]++] = next[i];
+			saying->active[still++] = one;
+		}
+		saying->n_active = still;
+	}
+}
+
+void llm_say(const struct model *model, const float *vectors, int64_t n, int32_t stop, int64_t max_tokens,
+	int32_t *tokens, int64_t *length)
+{
+	#pragma omp parallel
+	{
+		struct tape tape = {0};
+		#pragma omp for schedule(dynamic)
+		for (int64_t first = 0; first < n; first += AT_ONCE) {
+			struct saying saying = { .model = model, .vectors = vectors + first * model->width,
+				.n = n - first < AT_ONCE ? n - first : AT_ONCE, .tokens = tokens + first * max_tokens,
+				.max_tokens = max_tokens, .length = length + first };
+			say(&tape, &saying, stop);
+		}
+		tape_free(&tape);
+	}
+}
