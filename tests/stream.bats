@@ -155,6 +155,16 @@ assert record["seconds"] >= 0 and record["peak_memory_mib"] > 0 and record["vers
 	[ "$output" = 1 ]
 }
 
+@test "the peak memory in the history is the tool's own, not that of what started it" {
+	python3 -c '
+import subprocess
+parent = b"x" * (600 << 20)
+subprocess.run(["seq-rank", "-q", "model.tar.zst", "-o", "started.tar.zst"], check=True)'
+	tar --zstd -xOf started.tar.zst log/02-seq-rank.json | python3 -c '
+import json, sys
+assert 0 < json.load(sys.stdin)["peak_memory_mib"] < 500'
+}
+
 @test "same seed, same bytes" {
 	for threads in 1 2; do
 		for i in 1 2; do

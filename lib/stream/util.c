@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -267,11 +266,17 @@ double seconds_now(void)
 	return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
+/* getrusage() would count what the process was before it became this program: its parent's memory. */
 double peak_memory_mib(void)
 {
-	struct rusage usage;
-	getrusage(RUSAGE_SELF, &usage);
-	return (double)usage.ru_maxrss / 1024;
+	char line[256];
+	long long kib = 0;
+	FILE *status = fopen("/proc/self/status", "r");
+	while (status && !kib && fgets(line, sizeof line, status))
+		sscanf(line, "VmHWM: %lld kB", &kib);
+	if (status)
+		fclose(status);
+	return (double)kib / 1024;
 }
 
 bool parse_int(const char *text, int64_t low, int64_t high, int64_t *value)
