@@ -118,7 +118,7 @@ static void decode_q8_0(const unsigned char *from, int64_t blocks, float *to)
 
 /* --- blocks of 256: sub-blocks of 32 or 16 with a small scale each, which the block's scale multiplies --- */
 
-/* Scale and minimum of sub-block i of 8, 6 bits each in 12 bytes: the last four are spread over what the first leave. */
+/* Scale and minimum of sub-block i of 8, 6 bits each in 12 bytes: the last four fill what the first four leave. */
 static inline void scale_and_minimum(const unsigned char packed[12], int i, int *scale, int *minimum)
 {
 	if (i < 4) {
@@ -187,8 +187,8 @@ static const struct storage STORAGES[] = {
 	[14] = {"Q6_K", 256, 210, decode_q6_k}, [15] = {"Q8_K", 256, 292, NULL}, [16] = {"IQ2_XXS", 256, 66, NULL},
 	[17] = {"IQ2_XS", 256, 74, NULL}, [18] = {"IQ3_XXS", 256, 98, NULL}, [19] = {"IQ1_S", 256, 50, NULL},
 	[20] = {"IQ4_NL", 32, 18, NULL}, [21] = {"IQ3_S", 256, 110, NULL}, [22] = {"IQ2_S", 256, 82, NULL},
-	[23] = {"IQ4_XS", 256, 136, NULL}, [24] = {"I8", 1, 1, NULL}, [25] = {"I16", 1, 2, NULL}, [26] = {"I32", 1, 4, NULL},
-	[27] = {"I64", 1, 8, NULL}, [28] = {"F64", 1, 8, NULL}, [29] = {"IQ1_M", 256, 56, NULL},
+	[23] = {"IQ4_XS", 256, 136, NULL}, [24] = {"I8", 1, 1, NULL}, [25] = {"I16", 1, 2, NULL},
+	[26] = {"I32", 1, 4, NULL}, [27] = {"I64", 1, 8, NULL}, [28] = {"F64", 1, 8, NULL}, [29] = {"IQ1_M", 256, 56, NULL},
 	[30] = {"BF16", 1, 2, decode_bf16}, [34] = {"TQ1_0", 256, 54, NULL}, [35] = {"TQ2_0", 256, 66, NULL},
 	[39] = {"MXFP4", 32, 17, NULL},
 };

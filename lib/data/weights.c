@@ -49,7 +49,8 @@ struct weights *weights_open(const char *path)
 	qsort(weights->list, (size_t)weights->count, sizeof *weights->list, by_name);
 	for (int64_t i = 1; i < weights->count; i++)
 		if (!by_name(&weights->list[i - 1], &weights->list[i]))
-			die("%s: %.80s: there are two tensors for this one", weights->list[i].path, weights->list[i].name);
+			die("%s: %.80s: there are two tensors for this one", weights->list[i].path,
+			    weights->list[i].name);
 	return weights;
 }
 
@@ -109,7 +110,8 @@ const float *weights_map(const struct weights *weights, const char *name)
 {
 	const struct weight *weight = find(weights, name);
 	bool fits = weight && weight->storage == storage_of(STORED_F32) && !weight->is_transposed;
-	return fits && (uintptr_t)weight->data % _Alignof(float) == 0 ? (const float *)(const void *)weight->data : NULL;
+	fits = fits && (uintptr_t)weight->data % _Alignof(float) == 0;
+	return fits ? (const float *)(const void *)weight->data : NULL;
 }
 
 /* to (columns, rows) is from (rows, columns), turned. */

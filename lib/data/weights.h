@@ -3,8 +3,9 @@
  * and Hugging Face folders, under Hugging Face's names.
  *
  * Architectures: the LLaMA family (LLaMA 2 and 3, Mistral, SmolLM2, TinyLlama),
- * Qwen2 and GPT-2; from folders also Longformer, as Recformer's public code saves it. Numbers: F32, F16, BF16, and of GGUF Q4_0, Q4_1, Q5_0, Q5_1,
- * Q8_0, Q4_K, Q5_K, Q6_K.
+ * Qwen2 and GPT-2; from folders also Longformer, as Recformer's public code saves
+ * it. Numbers: F32, F16, BF16, and of GGUF Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K,
+ * Q5_K, Q6_K.
  *
  * Names: as in a checkpoint of the whole model ("model.layers.0.mlp.up_proj.weight",
  * "transformer.h.0.ln_1.bias"); files that lack the "model." or "transformer." in
@@ -28,7 +29,7 @@ struct weights;
 
 /*
  * A .gguf file; a folder with config.json and model.safetensors, or model.safetensors.index.json and its shards; or one
- * .safetensors file with config.json beside it. Files stay mapped until weights_close(). The path is borrowed until then.
+ * .safetensors file with config.json beside it. Files stay mapped, and the path is borrowed, until weights_close().
  */
 struct weights *weights_open(const char *path);
 void weights_close(struct weights *weights);

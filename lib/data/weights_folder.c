@@ -15,8 +15,8 @@ static const struct family {
 	const char *prefix; /* of all names but the head's; left out where the model was saved without its head */
 	enum { LLAMA, GPT2, LONGFORMER } kind;
 } FAMILIES[] = {
-	{"llama", "model.", LLAMA}, {"mistral", "model.", LLAMA}, {"qwen2", "model.", LLAMA}, {"gpt2", "transformer.", GPT2},
-	{"longformer", "longformer.", LONGFORMER},
+	{"llama", "model.", LLAMA}, {"mistral", "model.", LLAMA}, {"qwen2", "model.", LLAMA},
+	{"gpt2", "transformer.", GPT2}, {"longformer", "longformer.", LONGFORMER},
 };
 
 static json_t *read_document(const char *path)
@@ -66,7 +66,8 @@ static void settle_rope(json_t *config)
 /* A window of attention: up to its length it makes no difference. */
 static void settle_window(json_t *config)
 {
-	const json_t *window = json_object_get(config, "sliding_window"), *used = json_object_get(config, "use_sliding_window");
+	const json_t *window = json_object_get(config, "sliding_window");
+	const json_t *used = json_object_get(config, "use_sliding_window");
 	json_int_t positions = json_integer_value(json_object_get(config, "max_position_embeddings"));
 	bool slides = json_is_integer(window) && (!used || json_is_true(used));
 	if (slides && json_integer_value(window) < positions)
@@ -147,9 +148,9 @@ static bool ends_with(const char *text, const char *ending)
 /* GPT-2's "Conv1D" stores its weight as (in, out). */
 static bool is_conv1d(const struct safetensor *tensor)
 {
-	static const char *const names[] = {"attn.c_attn.weight", "attn.c_proj.weight", "mlp.c_fc.weight", "mlp.c_proj.weight"};
-	for (size_t i = 0; i < COUNT_OF(names); i++)
-		if (tensor->n_dims == 2 && ends_with(tensor->name, names[i]))
+	static const char *const endings[] = {".c_attn.weight", ".c_proj.weight", ".c_fc.weight"};
+	for (size_t i = 0; i < COUNT_OF(endings); i++)
+		if (tensor->n_dims == 2 && ends_with(tensor->name, endings[i]))
 			return true;
 	return false;
 }

@@ -100,7 +100,8 @@ static json_t *rope_factors(const struct gguf *gguf, int64_t head_dim)
 	if (!tensor)
 		return NULL;
 	if (tensor->type != STORED_F32 || tensor->n_dims != 1 || tensor->shape[0] != head_dim / 2)
-		die("%s: rope_freqs.weight: %lld numbers of type F32 were expected", gguf->path, (long long)head_dim / 2);
+		die("%s: rope_freqs.weight: %lld numbers of type F32 were expected", gguf->path,
+		    (long long)head_dim / 2);
 	json_t *factors = json_array();
 	for (int64_t i = 0; i < tensor->shape[0]; i++) {
 		float factor;
@@ -252,7 +253,8 @@ static char *translate(const struct architecture *architecture, const char *name
 	return NULL;
 }
 
-static void add_tensor(struct weights *weights, const struct architecture *architecture, const struct gguf_tensor *tensor)
+static void add_tensor(struct weights *weights, const struct architecture *architecture,
+                       const struct gguf_tensor *tensor)
 {
 	const char *path = weights->gguf.path;
 	char *name = xstrndup(tensor->name.text, tensor->name.length);

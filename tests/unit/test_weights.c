@@ -183,7 +183,8 @@ static int compare_case(const char *name)
 	}
 	assert_int_equal(done, tensor_count(&tensor));
 	struct tokenizer *tokenizer = weights_tokenizer(weights);
-	assert_int_equal(tokenizer ? tokenizer_vocab_size(tokenizer) : 0, json_integer_value(json_object_get(document, "tokens")));
+	assert_int_equal(tokenizer ? tokenizer_vocab_size(tokenizer) : 0,
+	                 json_integer_value(json_object_get(document, "tokens")));
 	if (tokenizer)
 		tokenizer_free(tokenizer);
 	int n_dims;
@@ -419,7 +420,8 @@ static void damaged_gguf(void **state)
 		TEXT("llama3.gguf", NULL, "blk.0.ffn_up.", "blk.0.ffn_uq.", "blk.0.ffn_uq.weight: a tensor that architecture llama"),
 		TEXT("llama3.gguf", NULL, "blk.0.ffn_up.weight", "blk.0.ffn_up.scales", "blk.0.ffn_up.scales: a tensor that"),
 		TEXT("llama3.gguf", NULL, "blk.0.ffn_up.weight", "blk_0_ffn_up_weight", "blk_0_ffn_up_weight: a tensor that"),
-		TEXT("llama3.gguf", NULL, "blk.1.ffn_up.", "blk.0.ffn_up.", "blk.0.ffn_up.weight: a tensor of this name occurs twice"),
+		TEXT("llama3.gguf", NULL, "blk.1.ffn_up.", "blk.0.ffn_up.",
+		     "blk.0.ffn_up.weight: a tensor of this name occurs twice"),
 		TEXT("llama3.gguf", NULL, "blk.1.attn_norm.weight", "blk.0000.ffn_up.weight",
 		     "model.layers.0.mlp.up_proj.weight: there are two tensors for this one"),
 		BYTES("llama3.gguf", "blk.0.ffn_up.weight", 20, "\x14", "blk.0.ffn_up.weight: of type IQ4_NL: F32, F16, BF16, Q4_0"),
@@ -434,9 +436,11 @@ static void damaged_gguf(void **state)
 		BYTES("llama3.gguf", "llama.rope.freq_base", 7, "\xc8", "llama.rope.freq_base: a number above 0 was expected"),
 		BYTES("llama3.gguf", "llama.attention.layer_norm_rms_epsilon", 6, "\x80\x7f",
 		      "llama.attention.layer_norm_rms_epsilon: a number above 0"),
-		BYTES("llama3.gguf", "llama.attention.layer_norm_rms_epsilon", 0, "\4", "layer_norm_rms_epsilon: the value is of type uint32"),
+		BYTES("llama3.gguf", "llama.attention.layer_norm_rms_epsilon", 0, "\4",
+		      "layer_norm_rms_epsilon: the value is of type uint32"),
 		TEXT("linear.gguf", NULL, "linear", "longer", "rope.scaling.type is \"longer\": none, linear or yarn was expected"),
-		TEXT("yarn.gguf", NULL, "rope.scaling.original", "rope.scaling.originam", "no qwen2.rope.scaling.original_context_length"),
+		TEXT("yarn.gguf", NULL, "rope.scaling.original", "rope.scaling.originam",
+		     "no qwen2.rope.scaling.original_context_length"),
 	};
 	for (size_t i = 0; i < COUNT_OF(cases); i++)
 		expect_damage_noticed(&cases[i]);
@@ -450,7 +454,8 @@ static void damaged_folders(void **state)
 		TEXT("mistral/config.json", "mistral", "\"mistral\"", "\"mixtral\"",
 		     "mistral/config.json: model_type is \"mixtral\": llama, mistral, qwen2, gpt2 or longformer was expected"),
 		TEXT("mistral/config.json", "mistral", "model_type", "model_typo", "mistral/config.json: no \"model_type\""),
-		TEXT("mistral/config.json", "mistral", "hidden_size\": 8", "hidden_size\": 0", "\"hidden_size\" is not a whole number"),
+		TEXT("mistral/config.json", "mistral", "hidden_size\": 8", "hidden_size\": 0",
+		     "\"hidden_size\" is not a whole number"),
 		TEXT("mistral/model.safetensors", "mistral", "\"F16\"", "\"F13\"", "dtype \"F13\" is not known"),
 		TEXT(index, "sharded", "weight_map", "weight_mop", "index.json: no \"weight_map\""),
 		TEXT(index, "sharded", "model-00001", "/model-0001", "the name of a file in this folder was expected"),
