@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "data/tables.h"
+#include "model/encoder.h"
 #include "model/recommend.h"
 #include "nn/blas.h"
 #include "stream/bytes.h"
@@ -124,6 +125,7 @@ struct run {
 	int64_t n_users;               /* of all chunks */
 	struct spool spool;
 	struct model_loader loader;
+	struct embedding embedding;    /* what a text encoder ranks, where the stream has it */
 	struct recommender *recommender;
 	int32_t k;
 	int64_t n_ranked, n_without_target;
@@ -208,37 +210,71 @@ static void take_users(struct run *run, const struct piece *piece)
 	}
 }
 
+/* Whether the stream's embedding is what this model makes of this catalog. */
+static bool is_own_embedding(const struct run *run)
+{
+	const struct embedding *embedding = &run->embedding;
+	const char *model = json_string_value(json_object_get(embedding->meta, "model"));
+	return embedding->complete && model && !strcmp(model, run->loader.id) &&
+	       !strcmp(embedding->catalog, run->catalog.fingerprint);
+}
+
+/* A text encoder ranks whatever has text: by the vectors in the stream, or else encoded here. */
+static void read_items(struct run *run)
+{
+	struct model *model = run->loader.model;
+	encoder_read(model, &run->catalog);
+	if (is_own_embedding(run)) {
+		embedding_check(&run->embedding, &run->catalog);
+		if (run->embedding.width != model->width)
+			die("embedding: %" PRId64 " wide, the model's %" PRId64 " was expected", run->embedding.width, model->width);
+		encoder_rank_by(model, run->embedding.vector);
+		return;
+	}
+	double started = seconds_now();
+	float *vectors = xaligned((size_t)(run->catalog.n_items * model->width), sizeof *vectors);
+	encoder_items(model, vectors);
+	encoder_rank_by(model, vectors);
+	free(vectors);
+	notice(run->cli, "%" PRId64 " items encoded in %.1f s", run->catalog.n_items, seconds_now() - started);
+}
+
 static void load(struct run *run, struct bag_out *out)
 {
 	struct bag *bag = bag_open(run->cli);
 	struct piece piece;
 	bag_want(bag, "catalog");
 	bag_want(bag, "model");
+	bag_want(bag, "embedding");
 	if (!run->settings->serve)
 		bag_want(bag, "sequences");
 	bag_drop(bag, "ranking");
 	if (out)
 		bag_pass_to(bag, out);
 	while (bag_next(bag, &piece))
-		if (!catalog_take(&run->catalog, &piece) && !model_take(&run->loader, &piece))
+		if (!catalog_take(&run->catalog, &piece) && !model_take(&run->loader, &piece) &&
+		    !embedding_take(&run->embedding, &piece))
 			take_users(run, &piece);
 	bag_close(bag);
 	spool_rewind(&run->spool);
 
-	const struct model *model = run->loader.model;
+	struct model *model = run->loader.model;
 	if (!run->loader.complete)
 		die("no model in the stream; seq-train writes one");
 	if (run->settings->serve && !run->catalog.complete)
 		die("no catalog in the stream; seq-tokenize writes one");
 	if (!run->settings->serve)
 		sequences_check(&run->users, &run->catalog);
-	catalog_require(&run->catalog, model->belongs_to, "model");
-	if (model->n_items != run->catalog.n_items)
-		die("model: made for %" PRId64 " items, the catalog has %" PRId64, model->n_items, run->catalog.n_items);
-	if (!model->n_items)
+	if (!run->catalog.n_items)
 		die("catalog: no items to rank");
+	if (model->architecture->encode)
+		read_items(run);
+	else
+		catalog_require(&run->catalog, model->belongs_to, "model");
+	if (model_ranked(model) != run->catalog.n_items)
+		die("model: made for %" PRId64 " items, the catalog has %" PRId64, model->n_items, run->catalog.n_items);
 	run->recommender = recommender_new(model, "model");
-	run->k = run->settings->k < model->n_items ? run->settings->k : (int32_t)model->n_items;
+	run->k = run->settings->k < run->catalog.n_items ? run->settings->k : (int32_t)run->catalog.n_items;
 }
 
 static void run_free(struct run *run)
@@ -246,6 +282,7 @@ static void run_free(struct run *run)
 	recommender_free(run->recommender);
 	model_free(run->loader.model);
 	json_decref(run->loader.meta);
+	embedding_free(&run->embedding);
 	spool_free(&run->spool);
 	sequences_free(&run->users);
 	catalog_free(&run->catalog);
