@@ -9,8 +9,14 @@
 
 #include <cmocka.h>
 
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include "golden.h"
-#include "model/recformer.h"
+#include "model/encoder.h"
+#include "model/masking.h"
+#include "model/pretrain.h"
+#include "model/recformer_start.h"
 #include "nn/loss.h"
 #include "nn/ops.h"
 #include "nn/rows.h"
@@ -323,6 +329,341 @@ static void test_finite_differences(void **state)
 	differences_of(build_unit, "unit rows");
 }
 
+/* --- sentences --- */
+
+/* Items of the catalog: attributes and tokens "key value value ..."; -1 ends an attribute, -2 an item. */
+static struct catalog catalog_of(const int *codes)
+{
+	struct catalog c = {.complete = true};
+	int64_t room = 0;
+	for (const int *code = codes; *code != -3; code++)
+		room++;
+	c.indptr = xcalloc((size_t)room + 1, sizeof *c.indptr);
+	c.input_ids = xcalloc((size_t)room, sizeof *c.input_ids);
+	c.token_type_ids = xcalloc((size_t)room, 1);
+	c.attribute = xcalloc((size_t)room, 1);
+	uint8_t attribute = 0;
+	bool key = true;
+	for (const int *code = codes; *code != -3; code++) {
+		if (*code == -2) {
+			c.indptr[++c.n_items] = c.n_tokens;
+			attribute = 0;
+			key = true;
+		} else if (*code == -1) {
+			attribute++;
+			key = true;
+		} else {
+			c.input_ids[c.n_tokens] = *code;
+			c.attribute[c.n_tokens] = attribute;
+			c.token_type_ids[c.n_tokens++] = key ? 1 : 2;
+			key = false;
+		}
+	}
+	return c;
+}
+
+static void is_sentence(const struct sentences *s, int64_t row, const char *expected)
+{
+	char text[512] = "";
+	size_t used = 0;
+	for (int64_t t = s->indptr[row]; t < s->indptr[row + 1]; t++)
+		used += (size_t)snprintf(text + used, sizeof text - used, "%s%d/%d/%d", t > s->indptr[row] ? " " : "", s->token[t],
+			s->type[t], s->item[t]);
+	assert_string_equal(text, expected);
+}
+
+static void test_sentences(void **state)
+{
+	(void)state;
+	/* item 0: three attributes and a fourth; item 1: one of five tokens; item 2: no text */
+	struct catalog c = catalog_of((const int[]){10, 11, -1, 20, 21, 22, -1, 30, 31, -1, 40, 41, -2, 50, 51, 52, 53, 54, -2, -2, -3});
+	struct sentence_limits limits = {.attributes = 3, .attribute_tokens = 3, .items = 2, .tokens = 100};
+	struct sentences s = {0};
+	sentences_add(&s, &c, &limits, 7, (const int32_t[]){0, 1}, 2);
+	sentences_add(&s, &c, &limits, 7, NULL, 0);
+	sentences_add(&s, &c, &limits, 7, (const int32_t[]){0, 0, 1, 2}, 4);
+	is_sentence(&s, 0, "7/0/0 50/1/1 51/2/1 52/2/1 10/1/2 11/2/2 20/1/2 21/2/2 22/2/2 30/1/2 31/2/2");
+	is_sentence(&s, 1, "7/0/0");
+	is_sentence(&s, 2, "7/0/0 50/1/2 51/2/2 52/2/2"); /* the latest item is counted, though it has no text */
+	limits.tokens = 6;
+	sentences_add(&s, &c, &limits, 7, (const int32_t[]){0, 1}, 2);
+	is_sentence(&s, 3, "7/0/0 50/1/1 51/2/1 52/2/1 10/1/2 11/2/2");
+	sentences_copy(&s, &s, 3);
+	is_sentence(&s, 4, "7/0/0 50/1/1 51/2/1 52/2/1 10/1/2 11/2/2");
+	struct sentences part = sentences_part(&s, 1, 3);
+	assert_int_equal(part.rows, 2);
+	assert_int_equal(part.tokens, 5);
+	sentences_free(&s);
+	catalog_free(&c);
+}
+
+/* --- masks --- */
+
+static struct tokenizer *learned_tokenizer(void)
+{
+	struct learner *learner = learner_new();
+	const char *texts[] = {"title", "brand", "red pen", "blue ink, red ink", "redder pens", "Bic"};
+	for (int repeat = 0; repeat < 3; repeat++)
+		for (size_t i = 0; i < COUNT_OF(texts); i++)
+			learner_add(learner, texts[i], strlen(texts[i]));
+	return learner_finish(learner, 300);
+}
+
+static void test_masks(void **state)
+{
+	(void)state;
+	struct tokenizer *tokenizer = learned_tokenizer();
+	struct encoder *encoder = encoder_new(tokenizer);
+	struct buffer text = {0};
+	int32_t bos = tokenizer_special(tokenizer, SPECIAL_BOS), mask = tokenizer_special(tokenizer, SPECIAL_MASK);
+	buffer_append(&text, &bos, sizeof bos);
+	for (int i = 0; i < 40; i++)
+		encoder_encode(encoder, "blue ink, red pens red", 22, false, &text);
+	int64_t n = (int64_t)(text.size / sizeof(int32_t));
+	int32_t *token = (int32_t *)(void *)text.data, *masked = xcalloc((size_t)n, 4), *label = xcalloc((size_t)n, 4);
+	struct masker *masker = masker_new(tokenizer, .15);
+	assert_int_equal(masker_token(masker), mask);
+	struct rng rng;
+	rng_seed(&rng, 5);
+	int64_t taken = 0, as_mask = 0, as_is = 0, rounds = 200;
+	for (int64_t round = 0; round < rounds; round++) {
+		int64_t count = mask_words(masker, &rng, token, n, masked, label), seen = 0;
+		for (int64_t i = 0; i < n; i++) {
+			const char *spelling = tokenizer_token(tokenizer, token[i]);
+			bool starts = i == 1 || !strncmp(spelling, "Ġ", 2) || *spelling == ',';
+			/* words whole: what continues a word is taken with it */
+			if (i > 1 && !starts)
+				assert_int_equal(label[i] >= 0, label[i - 1] >= 0);
+			assert_true(label[i] == -1 ? masked[i] == token[i] : label[i] == token[i]);
+			seen += label[i] >= 0;
+			as_mask += label[i] >= 0 && masked[i] == mask;
+			as_is += label[i] >= 0 && masked[i] == token[i];
+		}
+		assert_int_equal(label[0], -1);
+		assert_int_equal(seen, count);
+		assert_true(count <= (int64_t)(.15 * (double)n + .5));
+		taken += count;
+	}
+	double share = (double)taken / (double)(rounds * n);
+	assert_true(share > .13 && share <= .151);
+	assert_true(fabs((double)as_mask / (double)taken - .8) < .02);
+	assert_true(fabs((double)as_is / (double)taken - .1) < .015);
+	masker_free(masker);
+	encoder_free(encoder);
+	tokenizer_free(tokenizer);
+	buffer_free(&text);
+	free(masked);
+	free(label);
+}
+
+/* --- sizes, published weights --- */
+
+static void test_counts(void **state)
+{
+	(void)state;
+	/* the paper's size but for the layers, of which there is one of 8,859,648 parameters */
+	const char *text = "{\"architecture\": \"recformer\", \"hidden_size\": 768, \"num_attention_heads\": 12, \"num_hidden_layers\": 1, "
+	                   "\"max_position_embeddings\": 4098, \"word_head\": false}";
+	struct model *model = model_new(json_parse(text, strlen(text), "test"), 50265, "0123456789abcdef", "test");
+	assert_int_equal(model->params.size, 148110336 - 11 * 8859648);
+	model_free(model);
+}
+
+static void write_file(const char *path, const struct golden_member *member)
+{
+	FILE *file = fopen(path, "wb");
+	assert_non_null(file);
+	assert_int_equal(fwrite(member->bytes, 1, member->size, file), member->size);
+	fclose(file);
+}
+
+/* A model of the vocabulary's size whose tokens are letters. */
+static struct tokenizer *tokenizer_of_size(int64_t size)
+{
+	struct buffer text = {0};
+	const char *head = "{\"version\": \"1.0\", \"added_tokens\": [], \"normalizer\": null, \"pre_tokenizer\": {\"type\": \"ByteLevel\", "
+	                   "\"add_prefix_space\": false, \"trim_offsets\": true, \"use_regex\": true}, \"decoder\": {\"type\": \"ByteLevel\"}, "
+	                   "\"model\": {\"type\": \"BPE\", \"vocab\": {\"<s>\": 0, \"<pad>\": 1, \"</s>\": 2, \"<unk>\": 3, \"<mask>\": 4";
+	buffer_append(&text, head, strlen(head));
+	for (int64_t i = 5; i < size; i++) {
+		char entry[32];
+		int length = snprintf(entry, sizeof entry, ", \"%c%c\": %lld", 'a' + (char)(i % 26), 'a' + (char)(i / 26), (long long)i);
+		buffer_append(&text, entry, (size_t)length);
+	}
+	buffer_append(&text, "}, \"merges\": []}}", 18);
+	json_t *document = json_parse(text.data, strlen(text.data), "test");
+	struct tokenizer *tokenizer = tokenizer_from_json(document, "test");
+	json_decref(document);
+	buffer_free(&text);
+	return tokenizer;
+}
+
+static void test_published_weights(void **state)
+{
+	(void)state;
+	char folder[] = "/tmp/recpipe-test-XXXXXX", path[64];
+	assert_non_null(mkdtemp(folder));
+	snprintf(path, sizeof path, "%s/config.json", folder);
+	write_file(path, golden_find("narrow", "checkpoint/config.json"));
+	snprintf(path, sizeof path, "%s/model.safetensors", folder);
+	write_file(path, golden_find("narrow", "checkpoint/model.safetensors"));
+	struct golden_case c = open_case("narrow");
+	struct tokenizer *tokenizer = tokenizer_of_size(41);
+	struct rng rng;
+	rng_seed(&rng, 1);
+	struct recformer_start start = {.config = json_object(), .tokenizer = tokenizer, .rng = &rng};
+	struct model *model = recformer_from_weights(&start, folder);
+	assert_int_equal(model->params.size, c.model->params.size);
+	for (int i = 0; i < model->params.count; i++) {
+		const struct param *is = model->params.list[i], *should_be = params_find(&c.model->params, is->name);
+		assert_memory_equal(is->value, should_be->value, (size_t)param_count(is) * sizeof(float));
+	}
+	assert_int_equal(recformer_limits(model)->tokens, 148);
+	struct sentences a = golden_sentences("narrow", "a");
+	struct tape tape = {0};
+	tape_begin(&tape, NULL, 0, 0);
+	compare_states(&c, recformer_pooled(&tape, model, &a), "a/pooled.npy");
+	tape_free(&tape);
+	sentences_free(&a);
+	model_free(model);
+	tokenizer_free(tokenizer);
+	close_case(&c);
+	unlink(path);
+	snprintf(path, sizeof path, "%s/config.json", folder);
+	unlink(path);
+	rmdir(folder);
+}
+
+/* --- pre-training --- */
+
+#define USERS 32
+#define ITEMS 40
+
+/* Items of one or two attributes of random tokens; users who go from each item to the next. */
+struct small_world {
+	struct catalog catalog;
+	struct sequences sequences;
+	struct tokenizer *tokenizer;
+};
+
+static struct small_world make_world(void)
+{
+	struct small_world w = {.tokenizer = learned_tokenizer()};
+	int codes[ITEMS * 9 + 1], n = 0;
+	struct rng rng;
+	rng_seed(&rng, 4);
+	for (int item = 0; item < ITEMS; item++) {
+		for (int t = 0; t < 3 + item % 4; t++)
+			codes[n++] = 5 + (int)rng_below(&rng, 200);
+		if (item % 3 == 0) {
+			codes[n++] = -1;
+			codes[n++] = 5 + item;
+		}
+		codes[n++] = -2;
+	}
+	codes[n] = -3;
+	w.catalog = catalog_of(codes);
+	char fingerprint[17];
+	fingerprint_text(tokenizer_fingerprint(w.tokenizer), fingerprint);
+	w.catalog.meta = json_pack("{s:s}", "tokenizer", fingerprint);
+	struct sequences *s = &w.sequences;
+	*s = (struct sequences){.complete = true, .n_users = USERS, .split_time = INT64_MIN};
+	s->indptr = xcalloc(USERS + 1, sizeof *s->indptr);
+	s->item = xcalloc(USERS * 8, sizeof *s->item);
+	for (int user = 0; user < USERS; user++) {
+		for (int i = 0; i < 4 + user % 4; i++)
+			s->item[s->n_events++] = (user + 3 * i) % ITEMS;
+		s->indptr[user + 1] = s->n_events;
+	}
+	return w;
+}
+
+static void free_world(struct small_world *w)
+{
+	tokenizer_free(w->tokenizer);
+	catalog_free(&w->catalog);
+	sequences_free(&w->sequences);
+}
+
+/* Steps over all users; contrast of 16 adds gradients up. The gradient of the last step, which the caller frees. */
+static struct model *pretrain(struct small_world *w, int threads, int steps, double dropout, float **gradient, double *loss)
+{
+	json_t *config = json_pack("{s:i, s:i, s:i, s:f, s:f, s:i}", "hidden_size", 16, "num_hidden_layers", 2,
+		"num_attention_heads", 2, "hidden_dropout_prob", dropout, "attention_probs_dropout_prob", dropout, "attention_window", 8);
+	struct rng rng;
+	rng_seed(&rng, 1);
+	struct recformer_start start = {.config = config, .tokenizer = w->tokenizer, .rng = &rng};
+	struct model *model = recformer_anew(&start);
+	encoder_read(model, &w->catalog);
+	struct optimisation options = {.adamw = ADAMW_DEFAULTS, .clip = 1};
+	options.adamw.rate = 3e-3;
+	struct trainer *trainer = trainer_new(&model->params, &options, threads);
+	const struct pretrain_options pretraining = {.contrast = 16, .words_weight = .1, .mask_rate = .15, .valid_users = USERS};
+	struct task *task = pretrain_task(model, &w->sequences, w->tokenizer, &pretraining, trainer->n_workers);
+	int64_t example[USERS];
+	for (int i = 0; i < USERS; i++)
+		example[i] = i;
+	struct step_result result = {0};
+	for (int i = 0; i < steps; i++)
+		task->step(task, trainer, example, task->examples, 100 + (uint64_t)i, &result);
+	*loss = result.loss / (double)result.positions;
+	if (gradient) {
+		*gradient = xaligned((size_t)model->params.trainable, sizeof **gradient);
+		memcpy(*gradient, trainer_gradient(trainer), (size_t)model->params.trainable * sizeof **gradient);
+	}
+	double measured[RUN_MEASURES];
+	assert_true(task->validate(task, trainer, 0, measured));
+	assert_true(measured[0] >= 0 && measured[0] <= 1);
+	task->free(task);
+	trainer_free(trainer);
+	return model;
+}
+
+static void test_pretraining_by_any_number_of_workers(void **state)
+{
+	(void)state;
+	struct small_world w = make_world();
+	float *one, *three;
+	double loss, other;
+	struct model *a = pretrain(&w, 1, 1, 0, &one, &loss), *b = pretrain(&w, 3, 1, 0, &three, &other);
+	assert_true(fabs(loss - other) < 1e-5 * loss);
+	assert_near(three, one, a->params.trainable, 2e-5, "pre-training by three workers");
+	free(one);
+	free(three);
+	model_free(a);
+	model_free(b);
+	/* the same seed and number of workers: the same bytes, dropout and all */
+	a = pretrain(&w, 3, 3, .2, NULL, &loss);
+	b = pretrain(&w, 3, 3, .2, NULL, &loss);
+	assert_memory_equal(a->params.value, b->params.value, (size_t)a->params.size * sizeof(float));
+	model_free(a);
+	model_free(b);
+	free_world(&w);
+}
+
+static void test_pretraining_learns(void **state)
+{
+	(void)state;
+	struct small_world w = make_world();
+	double first, last;
+	model_free(pretrain(&w, 1, 1, 0, NULL, &first));
+	struct model *model = pretrain(&w, 1, 170, 0, NULL, &last);
+	assert_true(last < .5 * first); /* the contrast is learned by heart, the words are not */
+	/* an item alone is the only one of a history */
+	float *items = xaligned((size_t)(ITEMS * model->width), sizeof *items), *query = xaligned((size_t)model->width, sizeof *query);
+	encoder_items(model, items);
+	unit_length(items, ITEMS, model->width);
+	for (int32_t item = 0; item < ITEMS; item += 7) {
+		const int64_t indptr_of_one[] = {0, 1};
+		model_queries(model, &(struct histories){1, indptr_of_one, &item}, query);
+		assert_near(query, items + item * model->width, model->width, 1e-5, "an item alone");
+	}
+	free(items);
+	free(query);
+	model_free(model);
+	free_world(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -330,6 +671,12 @@ int main(void)
 		cmocka_unit_test(test_finetune),
 		cmocka_unit_test(test_words),
 		cmocka_unit_test(test_finite_differences),
+		cmocka_unit_test(test_sentences),
+		cmocka_unit_test(test_masks),
+		cmocka_unit_test(test_counts),
+		cmocka_unit_test(test_published_weights),
+		cmocka_unit_test(test_pretraining_by_any_number_of_workers),
+		cmocka_unit_test(test_pretraining_learns),
 	};
 	return cmocka_run_group_tests_name("recformer", tests, load, unload);
 }
