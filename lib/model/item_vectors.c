@@ -36,6 +36,61 @@ void mean_token_vectors(const float *table, int64_t width, const struct item_tok
 	}
 }
 
+/* --- hidden states --- */
+
+/* Where batches of whole items begin, of about `at_once` tokens each, and the end; to be freed. */
+static int64_t *batches_of(const struct item_tokens *tokens, int64_t at_once, int64_t *n_batches)
+{
+	int64_t *first = xreallocarray(NULL, (size_t)tokens->rows + 1, sizeof *first);
+	*n_batches = 0;
+	for (int64_t item = 0, end; item < tokens->rows; item = end) {
+		first[(*n_batches)++] = item;
+		for (end = item + 1; end < tokens->rows && tokens->indptr[end + 1] - tokens->indptr[item] <= at_once; end++)
+			;
+	}
+	first[*n_batches] = tokens->rows;
+	return first;
+}
+
+/* The means of a batch of items. */
+static void pool_batch(struct tape *tape, const struct model *model, const struct item_tokens *tokens, int64_t from,
+	int64_t to, float *vectors)
+{
+	const struct histories histories = {to - from, tokens->indptr + from, tokens->ids};
+	int64_t base = tokens->indptr[from], width = model->width;
+	memset(vectors + from * width, 0, (size_t)((to - from) * width) * sizeof *vectors);
+	if (tokens->indptr[to] == base)
+		return;
+	tape_begin(tape, NULL, 0, 0);
+	const struct array *states = model_hidden(tape, model, &histories);
+	for (int64_t item = from; item < to; item++) {
+		int64_t first = tokens->indptr[item], end = tokens->indptr[item + 1];
+		for (int64_t i = first; i < end; i++)
+			vec_axpy(1 / (float)(end - first), states->value + (i - base) * states->stride, vectors + item * width, width);
+	}
+}
+
+void mean_hidden_states(const struct model *model, const struct item_tokens *tokens, float *vectors,
+	const struct cli *cli)
+{
+	int64_t n_batches, done = 0, *first = batches_of(tokens, model->architecture->tokens_at_once, &n_batches);
+	struct progress progress;
+	progress_start(&progress, cli, "items", tokens->rows);
+#pragma omp parallel num_threads(cli->threads)
+	{
+		struct tape tape = {0};
+#pragma omp for schedule(dynamic)
+		for (int64_t batch = 0; batch < n_batches; batch++) {
+			pool_batch(&tape, model, tokens, first[batch], first[batch + 1], vectors);
+#pragma omp critical
+			progress_at(&progress, done += first[batch + 1] - first[batch], NULL);
+		}
+		tape_free(&tape);
+	}
+	progress_end(&progress);
+	free(first);
+}
+
 /* --- standardisation --- */
 
 #define COLUMNS_AT_ONCE 16 /* by a thread: a cache line of floats */

@@ -25,6 +25,51 @@ static void means_of_token_vectors(void **state)
 		assert_true(fabsf(vectors[i] - expected[i]) < 1e-6f);
 }
 
+/*
+ * Items of 0 to 40 tokens, more than a model takes at once and so in batches, each as if alone; any
+ * sequence model will do, with tokens as its items.
+ */
+static void means_of_hidden_states(void **state)
+{
+	(void)state;
+	enum { ITEMS = 60, VOCABULARY = 50 };
+	int64_t indptr[ITEMS + 1] = {0};
+	int32_t ids[ITEMS * 40];
+	struct rng rng;
+	rng_seed(&rng, 4);
+	for (int item = 0; item < ITEMS; item++) {
+		indptr[item + 1] = indptr[item] + (item == 7 ? 0 : (int64_t)rng_below(&rng, 41));
+		for (int64_t i = indptr[item]; i < indptr[item + 1]; i++)
+			ids[i] = (int32_t)rng_below(&rng, VOCABULARY);
+	}
+	json_t *config = json_pack("{s:s, s:i, s:i, s:i}", "architecture", "sasrec", "hidden_size", 16, "num_hidden_layers", 2,
+	                           "max_length", 40);
+	struct model *model = model_new(config, VOCABULARY, "0123456789abcdef", "test");
+	model_initialise(model, &rng);
+	assert_true(indptr[ITEMS] > model->architecture->tokens_at_once);
+	const struct item_tokens tokens = {.rows = ITEMS, .indptr = indptr, .ids = ids};
+	const struct cli one = {.threads = 1, .quiet = true}, three = {.threads = 3, .quiet = true};
+	float vectors[ITEMS * 16], again[ITEMS * 16];
+	mean_hidden_states(model, &tokens, vectors, &one);
+	mean_hidden_states(model, &tokens, again, &three);
+	assert_memory_equal(vectors, again, sizeof vectors);
+	struct tape tape = {0};
+	for (int item = 0; item < ITEMS; item++) {
+		float mean[16] = {0};
+		int64_t n = indptr[item + 1] - indptr[item];
+		if (n) {
+			tape_begin(&tape, NULL, 0, 0);
+			const struct array *hidden = model_hidden(&tape, model, &(struct histories){1, indptr + item, ids});
+			for (int64_t i = 0; i < n * 16; i++)
+				mean[i % 16] += hidden->value[i / 16 * hidden->stride + i % 16] / (float)n;
+		}
+		for (int i = 0; i < 16; i++)
+			assert_true(fabsf(vectors[item * 16 + i] - mean[i]) < 1e-5f);
+	}
+	tape_free(&tape);
+	model_free(model);
+}
+
 /* Column c of item i is c + (i % 7) (c % 3 - 1): every third is constant. Of the items, each fifth has no text. */
 static void standardised_dimensions(void **state)
 {
@@ -69,6 +114,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(means_of_token_vectors),
+		cmocka_unit_test(means_of_hidden_states),
 		cmocka_unit_test(standardised_dimensions),
 		cmocka_unit_test(standardised_over_all),
 	};
