@@ -166,6 +166,53 @@ for i, item in enumerate(items):
 	[ "$(history tokens out.tar.zst)" = 4 ]
 }
 
+@test "item-project: --from llm is the mean of the last hidden states" {
+	seq-tokenize -q --items items.csv --attributes title events.csv -o titles.tar.zst
+	llm titles.tar.zst
+	for threads in 1 2; do
+		item-project -q --no-history -j $threads --from llm --llm llm --template '{title}' titles.tar.zst >$threads.tar.zst
+	done
+	cmp 1.tar.zst 2.tar.zst
+	# its block adds nothing: a state is the token's vector, brought to length by the last norm
+	vectors 1.tar.zst "$titles"'
+states = 2 * table / numpy.sqrt((table ** 2).mean(1, keepdims=True) + 1e-5)
+assert v.shape == (5, 16) and meta["source"] == "llm" and meta["max_tokens"] == 32, meta
+for i, item in enumerate(items):
+    read = numpy.concatenate([[0], tokens[i], [2]])  # what this tokenizer puts around a text: <s> and </s>
+    expected = states[read].mean(0) if len(tokens[i]) else numpy.zeros(16)
+    assert abs(v[i] - expected).max() < 1e-5, item'
+	fails item-project -q --from llm --llm llm "$shop" -o out.tar.zst
+	says "llm: its tokenizer is "
+}
+
+@test "item-project: the stream's own language model serves as LLM" {
+	llm small.tar.zst
+	tar --zstd -xf small.tar.zst catalog/meta.json
+	python3 - <<-'END'
+		import json, numpy, os, struct
+		file = open("llm/model.safetensors", "rb")
+		header = json.loads(file.read(struct.unpack("<Q", file.read(8))[0]))
+		data = file.read()
+		os.mkdir("model")
+		for name, tensor in header.items():
+		    first, end = tensor["data_offsets"]
+		    numpy.save(f"model/{name}.npy", numpy.frombuffer(data[first:end], "<f4").reshape(tensor["shape"]))
+		config = json.load(open("llm/config.json"))
+		json.dump(config | {"architecture": "llama"}, open("model/config.json", "w"))
+		json.dump({"group": "model", "id": "0000000000000001", "shard": [1, 1], "tokens": config["vocab_size"],
+		           "tokenizer": json.load(open("catalog/meta.json"))["tokenizer"]}, open("model/meta.json", "w"))
+		json.dump({"shard": [1, 1]}, open("model/end.json", "w"))
+	END
+	tar --format=ustar -cf model.tar model/meta.json model/config.json model/*.npy model/end.json
+	for source in llm tokens; do
+		item-project -q --from $source --llm llm small.tar.zst -o one.tar.zst
+		item-project -q --from $source small.tar.zst model.tar -o two.tar.zst
+		vectors one.tar.zst 'numpy.save("one.npy", v)'
+		vectors two.tar.zst 'assert v.any() and (v == numpy.load("one.npy")).all()'
+	done
+	tar --zstd -tf two.tar.zst | grep -x model/config.json
+}
+
 @test "item-project: an LLM that does not fit" {
 	llm small.tar.zst
 	fails item-project -q --from tokens --llm llm "$shop" -o out.tar.zst
@@ -176,9 +223,12 @@ for i, item in enumerate(items):
 	rm llm/tokenizer.json
 	fails item-project -q --from tokens --llm llm small.tar.zst -o out.tar.zst
 	says "llm: no tokenizer"
+	fails item-project -q --from llm small.tar.zst -o out.tar.zst
+	says "no LLM: --llm PATH was not given, and the stream has no language model"
+	seq-train -q --arch popular small.tar.zst -o popular.tar.zst
+	fails item-project -q --from tokens popular.tar.zst -o out.tar.zst
+	says "the stream has no language model"
 	[ ! -e out.tar.zst ]
-	misused item-project --from tokens small.tar.zst -o out.tar.zst
-	says "--llm PATH"
 	misused item-project --from tokens --llm llm --width 3 small.tar.zst -o out.tar.zst
 	misused item-project --from tfidf --llm llm small.tar.zst -o out.tar.zst
 	misused item-project --from tfidf --max-tokens 3 small.tar.zst -o out.tar.zst

@@ -8,6 +8,7 @@
 #include "data/item_text.h"
 #include "data/weights.h"
 #include "model/item_vectors.h"
+#include "model/llm.h"
 #include "model/tfidf.h"
 #include "nn/blas.h"
 #include "stream/cli.h"
@@ -17,8 +18,8 @@
 
 /* --- options --- */
 
-enum { FROM_TOKENS, FROM_TFIDF };
-static const char *const source_names[] = {"tokens", "tfidf", NULL};
+enum { FROM_LLM, FROM_TOKENS, FROM_TFIDF };
+static const char *const source_names[] = {"llm", "tokens", "tfidf", NULL};
 
 struct settings {
 	int from; /* in source_names; -1: not given */
@@ -30,11 +31,11 @@ struct settings {
 enum { KEY_FROM = 0x2000, KEY_LLM, KEY_TEMPLATE, KEY_MAX_TOKENS, KEY_WIDTH, KEY_STANDARDISE };
 
 static const struct argp_option options[] = {
-	{"from", KEY_FROM, "SOURCE", 0, "tokens: the mean of the LLM's vectors of an item's tokens; tfidf: the words of its "
-	 "text, cut down by a truncated SVD", 1},
-	{"llm", KEY_LLM, "PATH", 0, "The LLM: a GGUF file or a Hugging Face folder", 1},
+	{"from", KEY_FROM, "SOURCE", 0, "llm: the mean of an LLM's last hidden states over an item's text; tokens: of its "
+	 "token vectors; tfidf: the words of the text, cut down by a truncated SVD", 1},
+	{"llm", KEY_LLM, "PATH", 0, "The LLM: a GGUF file or a Hugging Face folder (default: the stream's model)", 1},
 	{"template", KEY_TEMPLATE, "TEXT", 0, "An item's text, with attributes in braces: 'Brand {brand} Title {title}'", 1},
-	{"max-tokens", KEY_MAX_TOKENS, "N", 0, "Of an item's text, for tokens (default 64)", 1},
+	{"max-tokens", KEY_MAX_TOKENS, "N", 0, "Of an item's text, for llm and tokens (default 64)", 1},
 	{"width", KEY_WIDTH, "N", 0, "Of the vectors from tfidf (default 300)", 1},
 	{"standardise", KEY_STANDARDISE, NULL, 0, "Bring each dimension to mean 0 and variance 1", 1},
 	{0},
@@ -42,6 +43,7 @@ static const struct argp_option options[] = {
 
 static const char examples[] =
 	"  seq-tokenize --items items.csv events.csv | item-project --from tfidf | seq-train | seq-rank | rec-eval\n"
+	"  item-project --from llm --llm llm.gguf shop.tar.zst -o items.tar.zst\n"
 	"  item-project --from tfidf --width 64 --template '{title}' --standardise shop.tar.zst -o items.tar.zst\n";
 
 static error_t parse_option(int key, char *value, struct argp_state *state)
@@ -67,8 +69,6 @@ static void check_settings(struct settings *settings)
 		die_usage("--width goes with --from tfidf alone");
 	if (from_tfidf && (settings->llm || settings->max_tokens))
 		die_usage("--llm and --max-tokens do not go with --from tfidf");
-	if (!from_tfidf && !settings->llm)
-		die_usage("--from %s needs --llm PATH", source_names[settings->from]);
 }
 
 /* --- what a source makes vectors from, and what it makes --- */
@@ -78,6 +78,7 @@ struct project {
 	const struct cli *cli;
 	struct catalog catalog;
 	struct tokenizer *tokenizer;
+	struct model_loader loader; /* of the stream's model, where it may be the LLM */
 	/* what it makes */
 	int64_t width;
 	float *vectors;    /* items x width */
@@ -112,29 +113,44 @@ static struct item_texts *texts_of(struct project *project, const char *template
 	return texts;
 }
 
-/* --- tokens --- */
+/* --- llm and tokens --- */
 
-/* The LLM reads texts with its own tokenizer; that must be the one the catalog's text was made for. */
-static struct weights *open_llm(const struct project *project)
+/* The LLM must read with the tokenizer that the catalog's text was made for. */
+static void check_fits(const struct project *project, const char *what, const char *of_llm)
 {
-	const char *path = project->settings->llm;
-	struct weights *weights = weights_open(path);
-	struct tokenizer *own = weights_tokenizer(weights);
-	if (!own)
-		die("%s: no tokenizer", path);
-	char of_llm[17], of_stream[17];
-	fingerprint_text(tokenizer_fingerprint(own), of_llm);
+	char of_stream[17];
 	fingerprint_text(tokenizer_fingerprint(project->tokenizer), of_stream);
+	if (!*of_llm)
+		die("%s: no tokenizer", what);
 	if (strcmp(of_llm, of_stream))
-		die("%s: its tokenizer is %s, the stream's is %s; seq-tokenize --tokenizer takes the LLM's", path, of_llm, of_stream);
-	tokenizer_free(own);
-	return weights;
+		die("%s: its tokenizer is %s, the stream's is %s; seq-tokenize --tokenizer takes the LLM's", what, of_llm, of_stream);
 }
 
-/* The tokens of the items' texts, --max-tokens at most. */
-static struct item_tokens tokens_of(struct project *project, struct item_texts *texts, bool add_special)
+static struct model *open_llm(struct project *project)
+{
+	const char *path = project->settings->llm;
+	struct model *llm = path ? llm_open(path) : project->loader.model;
+	if (!llm || !is_llm(llm))
+		die("no LLM: --llm PATH was not given, and the stream has no language model");
+	check_fits(project, path ? path : "model", llm->belongs_to);
+	return llm;
+}
+
+/* What its own and the stream's tokenizer agree on may still be more than it has vectors for. */
+static void check_vocabulary(const struct project *project, int64_t vectors)
+{
+	int64_t tokens = tokenizer_vocab_size(project->tokenizer);
+	if (vectors < tokens)
+		die("the LLM has %lld token vectors, its tokenizer %lld tokens", (long long)vectors, (long long)tokens);
+}
+
+/* The tokens of the items' texts, --max-tokens at most, nor more than `longest` (0: no limit). */
+static struct item_tokens tokens_of(struct project *project, const struct item_texts *texts, bool add_special,
+	int64_t longest)
 {
 	int64_t budget = project->settings->max_tokens ? project->settings->max_tokens : DEFAULT_TOKENS;
+	if (longest && budget > longest)
+		budget = longest;
 	struct item_tokens tokens = item_texts_encode(texts, project->tokenizer, budget, add_special, project->cli->threads);
 	json_object_set_new(project->facts, "max_tokens", json_integer(budget));
 	json_object_update_new(project->measured, json_pack("{s:I, s:I}", "tokens", (json_int_t)tokens.indptr[tokens.rows],
@@ -142,22 +158,59 @@ static struct item_tokens tokens_of(struct project *project, struct item_texts *
 	return tokens;
 }
 
+static void take_vectors(struct project *project, int64_t width)
+{
+	project->width = width;
+	project->vectors = xreallocarray(NULL, (size_t)(project->catalog.n_items * width), sizeof *project->vectors);
+}
+
+static void from_llm(struct project *project)
+{
+	struct item_texts *texts = texts_of(project, NULL);
+	struct model *llm = open_llm(project);
+	check_vocabulary(project, llm->n_items);
+	struct item_tokens tokens = tokens_of(project, texts, true, model_max_length(llm));
+	take_vectors(project, llm->width);
+	double started = seconds_now();
+	mean_hidden_states(llm, &tokens, project->vectors, project->cli);
+	double speed = (double)tokens.indptr[tokens.rows] / (seconds_now() - started);
+	notice(project->cli, "%lld tokens, %.0f a second", (long long)tokens.indptr[tokens.rows], speed);
+	json_object_set_new(project->measured, "tokens_a_second", json_real(speed));
+	item_tokens_free(&tokens);
+	item_texts_free(texts);
+	if (project->settings->llm)
+		model_free(llm);
+}
+
+/* Of a file, only the token vectors are read. */
+static float *read_token_vectors(const struct project *project, int64_t *vocabulary, int64_t *width)
+{
+	const char *path = project->settings->llm;
+	struct weights *weights = weights_open(path);
+	struct tokenizer *own = weights_tokenizer(weights);
+	char of_llm[17] = "";
+	if (own)
+		fingerprint_text(tokenizer_fingerprint(own), of_llm);
+	check_fits(project, path, of_llm);
+	float *table = token_vectors(weights, path, vocabulary, width);
+	tokenizer_free(own);
+	weights_close(weights);
+	return table;
+}
+
 static void from_tokens(struct project *project)
 {
 	struct item_texts *texts = texts_of(project, NULL);
-	struct weights *weights = open_llm(project);
-	int64_t vocabulary;
-	float *table = token_vectors(weights, project->settings->llm, &vocabulary, &project->width);
-	if (vocabulary < tokenizer_vocab_size(project->tokenizer))
-		die("%s: %lld token vectors, its tokenizer has %lld tokens", project->settings->llm, (long long)vocabulary,
-		    (long long)tokenizer_vocab_size(project->tokenizer));
-	struct item_tokens tokens = tokens_of(project, texts, false);
-	project->vectors = xreallocarray(NULL, (size_t)(tokens.rows * project->width), sizeof *project->vectors);
-	mean_token_vectors(table, project->width, &tokens, project->vectors, project->cli->threads);
+	const struct model *llm = project->settings->llm ? NULL : open_llm(project);
+	int64_t vocabulary = llm ? llm->n_items : 0, width = llm ? llm->width : 0;
+	float *read = llm ? NULL : read_token_vectors(project, &vocabulary, &width);
+	check_vocabulary(project, vocabulary);
+	struct item_tokens tokens = tokens_of(project, texts, false, 0);
+	take_vectors(project, width);
+	mean_token_vectors(llm ? llm_token_vectors(llm) : read, width, &tokens, project->vectors, project->cli->threads);
 	item_tokens_free(&tokens);
-	free(table);
-	weights_close(weights);
 	item_texts_free(texts);
+	free(read);
 }
 
 /* --- tfidf --- */
@@ -188,7 +241,9 @@ static void from_tfidf(struct project *project)
 
 /* --- all sources --- */
 
-static void (*const make[])(struct project *) = {[FROM_TOKENS] = from_tokens, [FROM_TFIDF] = from_tfidf};
+static void (*const make[])(struct project *) = {
+	[FROM_LLM] = from_llm, [FROM_TOKENS] = from_tokens, [FROM_TFIDF] = from_tfidf,
+};
 
 /* --- read, write --- */
 
@@ -198,11 +253,13 @@ static void load(struct project *project, struct bag_out *out)
 	struct piece piece;
 	bag_want(bag, "catalog");
 	bag_want(bag, "tokenizer");
+	if (project->settings->from != FROM_TFIDF && !project->settings->llm)
+		bag_want(bag, "model");
 	bag_drop(bag, "embedding");
 	bag_pass_to(bag, out);
 	while (bag_next(bag, &piece))
-		if (!catalog_take(&project->catalog, &piece))
-			tokenizer_take(&project->tokenizer, &piece);
+		if (!catalog_take(&project->catalog, &piece) && !tokenizer_take(&project->tokenizer, &piece))
+			model_take(&project->loader, &piece);
 	bag_close(bag);
 	if (!project->catalog.complete)
 		die("no catalog in the stream; seq-tokenize writes one");
@@ -266,6 +323,8 @@ int main(int argc, char **argv)
 	free(project.has_text);
 	json_decref(project.facts);
 	json_decref(project.measured);
+	model_free(project.loader.model);
+	json_decref(project.loader.meta);
 	tokenizer_free(project.tokenizer);
 	catalog_free(&project.catalog);
 	return cli_done(&cli);
