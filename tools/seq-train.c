@@ -7,6 +7,7 @@
 
 #include "data/tables.h"
 #include "model/items.h"
+#include "model/language.h"
 #include "model/next_item.h"
 #include "nn/blas.h"
 #include "stream/cli.h"
@@ -15,7 +16,7 @@
 
 enum { KEY_ARCH = 0x2000, KEY_LOSS, KEY_NEGATIVES, KEY_GBCE_T, KEY_RATE, KEY_DECAY, KEY_BETA2, KEY_CLIP, KEY_SCHEDULE,
        KEY_WARMUP, KEY_EPOCHS, KEY_BATCH, KEY_PATIENCE, KEY_VALID_USERS, KEY_SEEN, KEY_CHECKPOINT, KEY_EVERY, KEY_RESUME,
-       KEY_MODEL = 0x3000 };
+       KEY_TEMPLATE, KEY_MAX_TOKENS, KEY_MODEL = 0x3000 };
 
 /* Options that go into the model's config.json as they are. */
 static const struct {
@@ -57,6 +58,8 @@ static const char *const part_of_seen[] = {"remove", "keep", NULL};
 struct settings {
 	json_t *config;
 	struct next_item_options next_item;
+	const char *template;
+	int64_t max_tokens;
 	struct optimisation optimisation;
 	struct run_options run;
 };
@@ -113,13 +116,15 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
 	case KEY_CHECKPOINT: run->checkpoint = value; break;
 	case KEY_EVERY: run->every = option_float("--checkpoint-every", value, 0, 1e9); break;
 	case KEY_RESUME: run->resume = true; break;
+	case KEY_TEMPLATE: settings->template = value; break;
+	case KEY_MAX_TOKENS: settings->max_tokens = option_int("--max-tokens", value, 1, 4096); break;
 	default: return ARGP_ERR_UNKNOWN;
 	}
 	return 0;
 }
 
 static const struct argp_option training_options[] = {
-	{"arch", KEY_ARCH, "NAME", 0, "Architecture: sasrec (default), gru; popular and markov are counted, not trained", 1},
+	{"arch", KEY_ARCH, "NAME", 0, "Architecture: sasrec (default), gru; popular and markov are counted, not trained; llama, gpt2: a language model of the items' texts", 1},
 	{NULL, 0, NULL, 0, "Training:", 2},
 	{"loss", KEY_LOSS, "NAME", 0, "ce (softmax over the whole catalog, default), sampled, bce, gbce", 2},
 	{"negatives", KEY_NEGATIVES, "N", 0, "Negatives (default: sampled 3000 a user; bce 1, gbce 256 a position)", 2},
@@ -138,6 +143,8 @@ static const struct argp_option training_options[] = {
 	{"checkpoint", KEY_CHECKPOINT, "FILE", 0, "Keep the state of training in FILE", 2},
 	{"checkpoint-every", KEY_EVERY, "SECONDS", 0, "How often within an epoch (default 60)", 2},
 	{"resume", KEY_RESUME, NULL, 0, "Go on from the checkpoint, if there is one, to the same result", 2},
+	{"template", KEY_TEMPLATE, "TEXT", 0, "llama, gpt2: an item's text, with attributes in braces (default: all attributes by name)", 2},
+	{"max-tokens", KEY_MAX_TOKENS, "N", 0, "llama, gpt2: cut texts to N tokens (default 32)", 2},
 	{NULL, 0, NULL, 0, "Model:", 3},
 };
 
@@ -163,6 +170,7 @@ static void parse(int argc, char **argv, struct cli *cli, struct settings *setti
 	*settings = (struct settings){
 		.config = json_object(),
 		.next_item = {.loss = {.gbce_t = 0.75}, .valid_users = INT32_MAX},
+		.max_tokens = 32,
 		.optimisation = {.adamw = ADAMW_DEFAULTS},
 		.run = {.epochs = 200, .batch_size = 128, .patience = 10, .every = 60},
 	};
@@ -181,23 +189,29 @@ struct inputs {
 	struct catalog catalog;
 	struct sequences sequences;
 	struct embedding embedding;
+	struct tokenizer *tokenizer;
 };
 
-static void load(const struct cli *cli, struct bag_out *out, struct inputs *inputs)
+static void load(const struct cli *cli, const struct architecture *architecture, struct bag_out *out, struct inputs *inputs)
 {
 	struct bag *bag = bag_open(cli);
 	bag_want(bag, "catalog");
 	bag_want(bag, "sequences");
 	bag_want(bag, "embedding");
+	bag_want(bag, "tokenizer");
 	bag_drop(bag, "model");
 	bag_drop(bag, "ranking");
 	bag_pass_to(bag, out);
 	struct piece piece;
 	while (bag_next(bag, &piece))
-		if (!catalog_take(&inputs->catalog, &piece) && !sequences_take(&inputs->sequences, &piece))
+		if (!catalog_take(&inputs->catalog, &piece) && !sequences_take(&inputs->sequences, &piece) &&
+		    !tokenizer_take(&inputs->tokenizer, &piece))
 			embedding_take(&inputs->embedding, &piece);
 	bag_close(bag);
-	sequences_check(&inputs->sequences, &inputs->catalog);
+	if (architecture->reads_tokens && (!inputs->catalog.indptr || !inputs->tokenizer))
+		die("%s: the stream has no items with text; seq-tokenize --items gives them one", architecture->name);
+	if (!architecture->reads_tokens)
+		sequences_check(&inputs->sequences, &inputs->catalog);
 	if (inputs->embedding.complete)
 		embedding_check(&inputs->embedding, &inputs->catalog);
 }
@@ -206,6 +220,7 @@ static void free_inputs(struct inputs *inputs)
 {
 	sequences_free(&inputs->sequences);
 	embedding_free(&inputs->embedding);
+	tokenizer_free(inputs->tokenizer);
 	catalog_free(&inputs->catalog);
 }
 
@@ -234,6 +249,19 @@ static void choose_features(json_t *config, const struct embedding *embedding)
 	json_object_set_new(config, "feature_size", json_integer(embedding->width));
 }
 
+static struct model *new_model(const struct architecture *architecture, struct settings *settings,
+                               const struct inputs *inputs)
+{
+	if (architecture->reads_tokens) {
+		char tokenizer[17];
+		fingerprint_text(tokenizer_fingerprint(inputs->tokenizer), tokenizer);
+		return model_new(json_incref(settings->config), tokenizer_vocab_size(inputs->tokenizer), tokenizer, "options");
+	}
+	choose_dropout(settings->config, &inputs->sequences);
+	choose_features(settings->config, &inputs->embedding);
+	return model_new(json_incref(settings->config), inputs->catalog.n_items, inputs->catalog.fingerprint, "options");
+}
+
 /* Two trainings with the same id give the same bytes. */
 static uint64_t training_id(const struct settings *settings, const struct cli *cli, const struct model *model,
                             const struct inputs *inputs)
@@ -243,14 +271,15 @@ static uint64_t training_id(const struct settings *settings, const struct cli *c
 	const struct run_options *run = &settings->run;
 	char *config = json_text(model->config);
 	char *rest = xasprintf("%s %s %s seed %llu threads %d loss %d %lld %.17g adamw %.17g %.17g %.17g clip %.17g schedule %d "
-	                       "%lld epochs %lld batch %lld patience %lld valid %lld %d", RECPIPE_VERSION,
-	                       inputs->sequences.id, items_feature_size(model) ? inputs->embedding.id : "-",
+	                       "%lld epochs %lld batch %lld patience %lld valid %lld %d catalog %s %s tokens %lld template %s",
+	                       RECPIPE_VERSION, inputs->sequences.id, items_feature_size(model) ? inputs->embedding.id : "-",
 	                       (unsigned long long)cli->seed, cli->threads, (int)loss->loss, (long long)loss->negatives,
 	                       loss->gbce_t, optimisation->adamw.rate, optimisation->adamw.beta2,
 	                       optimisation->adamw.weight_decay, optimisation->clip, (int)optimisation->schedule,
 	                       (long long)optimisation->warmup, (long long)run->epochs, (long long)run->batch_size,
 	                       (long long)run->patience, (long long)settings->next_item.valid_users,
-	                       settings->next_item.keep_seen);
+	                       settings->next_item.keep_seen, inputs->catalog.fingerprint, model->belongs_to,
+	                       (long long)settings->max_tokens, settings->template ? settings->template : "-");
 	uint64_t id = fingerprint(FINGERPRINT_START, config, strlen(config));
 	id = fingerprint(id, rest, strlen(rest));
 	free(config);
@@ -259,6 +288,33 @@ static uint64_t training_id(const struct settings *settings, const struct cli *c
 }
 
 /* --- compute --- */
+
+static struct task *sequence_task(const struct cli *cli, const struct settings *settings, struct model *model,
+                                  const struct inputs *inputs)
+{
+	struct task *task = next_item_task(model, &inputs->sequences, &settings->next_item, cli->threads);
+	int64_t users, positions, validated;
+	next_item_counts(task, &users, &positions, &validated);
+	notice(cli, "%s: %lld parameters, %lld users, %lld positions, %lld items%s, validated on %lld users",
+	       model->architecture->name, (long long)model->params.trainable, (long long)users, (long long)positions,
+	       (long long)model->n_items, items_feature_size(model) ? " with features" : "", (long long)validated);
+	if (!validated)
+		warn("no user has a validation item: training goes on for all %lld epochs", (long long)settings->run.epochs);
+	return task;
+}
+
+static struct task *text_task(const struct cli *cli, const struct settings *settings, struct model *model,
+                              const struct inputs *inputs)
+{
+	struct item_texts *texts = item_texts_new(&inputs->catalog, inputs->tokenizer, settings->template);
+	struct item_tokens tokens = item_texts_encode(texts, inputs->tokenizer, settings->max_tokens, false, cli->threads);
+	struct task *task = language_task(model, &tokens, text_ends_of(inputs->tokenizer, "tokenizer"), cli->threads);
+	notice(cli, "%s: %lld parameters, vocabulary of %lld, %lld texts", model->architecture->name,
+	       (long long)model->params.trainable, (long long)model->n_items, (long long)task->examples);
+	item_tokens_free(&tokens);
+	item_texts_free(texts);
+	return task;
+}
 
 /* Gradient training from beginning, or checkpoint, to early stop; what was measured. */
 static json_t *train_by_gradients(const struct cli *cli, const struct settings *settings, struct model *model,
@@ -270,14 +326,7 @@ static json_t *train_by_gradients(const struct cli *cli, const struct settings *
 	rng_seed(&rng, cli->seed);
 	model_initialise(model, &rng);
 	struct trainer *trainer = trainer_new(&model->params, &settings->optimisation, cli->threads);
-	struct task *task = next_item_task(model, &inputs->sequences, &settings->next_item, trainer->n_workers);
-	int64_t users, positions, validated;
-	next_item_counts(task, &users, &positions, &validated);
-	notice(cli, "%s: %lld parameters, %lld users, %lld positions, %lld items%s, validated on %lld users",
-	       model->architecture->name, (long long)model->params.trainable, (long long)users, (long long)positions,
-	       (long long)model->n_items, items_feature_size(model) ? " with features" : "", (long long)validated);
-	if (!validated)
-		warn("no user has a validation item: training goes on for all %lld epochs", (long long)settings->run.epochs);
+	struct task *task = (model->architecture->reads_tokens ? text_task : sequence_task)(cli, settings, model, inputs);
 	json_t *measured = run(task, trainer, &settings->run, &rng, cli);
 	task->free(task);
 	trainer_free(trainer);
@@ -291,16 +340,14 @@ int main(int argc, char **argv)
 	struct settings settings;
 	parse(argc, argv, &cli, &settings);
 
+	const struct architecture *architecture =
+		architecture_named(json_string_value(json_object_get(settings.config, "architecture")));
 	struct inputs inputs = {0};
 	struct bag_out *out = bag_create(&cli);
-	load(&cli, out, &inputs);
-
-	choose_dropout(settings.config, &inputs.sequences);
-	choose_features(settings.config, &inputs.embedding);
-	struct model *model = model_new(json_incref(settings.config), inputs.catalog.n_items, inputs.catalog.fingerprint,
-	                                "options");
+	load(&cli, architecture, out, &inputs);
+	struct model *model = new_model(architecture, &settings, &inputs);
 	settings.run.id = training_id(&settings, &cli, model, &inputs);
-	json_t *measured = model->architecture->count
+	json_t *measured = architecture->count
 		? json_pack("{s:I}", "events", (json_int_t)next_item_count(model, &inputs.sequences))
 		: train_by_gradients(&cli, &settings, model, &inputs);
 	model_write(out, model, settings.run.id);

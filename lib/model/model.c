@@ -14,6 +14,14 @@ static const struct architecture *const architectures[] = {
 };
 const char *const architecture_names[] = { "sasrec", "gru", "popular", "markov", "recformer", "llama", "gpt2", NULL };
 
+const struct architecture *architecture_named(const char *name)
+{
+	for (size_t i = 0; i < COUNT_OF(architectures); i++)
+		if (!strcmp(architectures[i]->name, name))
+			return architectures[i];
+	return NULL;
+}
+
 /* --- config --- */
 
 static json_t *config_value(struct model *model, const char *key, json_t *fallback)

@@ -69,6 +69,8 @@ struct architecture {
 };
 extern const struct architecture sasrec_architecture, gru_architecture, popular_architecture, markov_architecture;
 extern const struct architecture recformer_architecture, llama_architecture, gpt2_architecture;
+/* One of the list, or NULL. */
+const struct architecture *architecture_named(const char *name);
 extern const char *const architecture_names[]; /* "sasrec", "gru", "popular", "markov", "recformer", "llama", "gpt2", NULL */
 
 /* For declare: the value of a key of the config, where it is missing set to `fallback`; dies where it does not fit. */
