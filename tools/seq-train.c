@@ -6,9 +6,13 @@
 #include <string.h>
 
 #include "data/tables.h"
+#include "model/encoder.h"
+#include "model/finetune.h"
 #include "model/items.h"
 #include "model/language.h"
 #include "model/next_item.h"
+#include "model/pretrain.h"
+#include "model/recformer_start.h"
 #include "nn/blas.h"
 #include "stream/cli.h"
 
@@ -16,7 +20,8 @@
 
 enum { KEY_ARCH = 0x2000, KEY_LOSS, KEY_NEGATIVES, KEY_GBCE_T, KEY_RATE, KEY_DECAY, KEY_BETA2, KEY_CLIP, KEY_SCHEDULE,
        KEY_WARMUP, KEY_EPOCHS, KEY_BATCH, KEY_PATIENCE, KEY_VALID_USERS, KEY_SEEN, KEY_CHECKPOINT, KEY_EVERY, KEY_RESUME,
-       KEY_TEMPLATE, KEY_MAX_TOKENS, KEY_MODEL = 0x3000 };
+       KEY_TEMPLATE, KEY_MAX_TOKENS, KEY_TASK, KEY_SIZE, KEY_WEIGHTS, KEY_FREEZE_WORDS, KEY_ACCUMULATE, KEY_AS_CODE,
+       KEY_WORDS_WEIGHT, KEY_MODEL = 0x3000 };
 
 /* Options that go into the model's config.json as they are. */
 static const struct {
@@ -51,16 +56,35 @@ static const struct {
 	{"score", "HOW", "score", "dot (default) or cosine", WORD},
 	{"temperature", "T", "temperature", "What cosines are divided by (default 0.05)", REAL},
 	{"steps", "N", "steps", "markov: how far back (default 3)", WHOLE},
+	{"window", "N", "attention_window", "recformer: tokens that a token sees, half to each side (default 64)", WHOLE},
+	{"max-items", "N", "max_items", "recformer: latest items of a history (default 50)", WHOLE},
+	{"max-attributes", "N", "max_attr_num", "recformer: attributes of an item (default 3)", WHOLE},
+	{"attribute-tokens", "N", "max_attr_length", "recformer: tokens of an attribute, its name included (default 32)", WHOLE},
+	{"tied-words", "yes|no", "tie_word_embeddings", "recformer: masked words are told by the input's word vectors (default no)", YES_NO},
 };
 
 static const char *const part_of_seen[] = {"remove", "keep", NULL};
+enum { TASK_NEXT, TASK_PRETRAIN, TASK_FINETUNE };
+static const char *const task_names[] = {"next", "pretrain", "finetune", NULL};
+
+/* Of text encoders. */
+struct encoder_settings {
+	int size;              /* in recformer_sizes; -1: not given */
+	const char *weights;
+	bool frozen_words, as_code;
+	int64_t accumulate;
+	double words_weight;
+};
 
 struct settings {
 	json_t *config;
+	int task;              /* in task_names */
+	struct encoder_settings encoder;
 	struct next_item_options next_item;
 	const char *template;
 	int64_t max_tokens;
 	struct optimisation optimisation;
+	bool has_schedule;
 	struct run_options run;
 };
 
@@ -106,9 +130,12 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
 	case KEY_DECAY: optimisation->adamw.weight_decay = option_float("--weight-decay", value, 0, 10); break;
 	case KEY_BETA2: optimisation->adamw.beta2 = option_float("--beta2", value, 0, 1); break;
 	case KEY_CLIP: optimisation->clip = option_float("--clip", value, 0, 1e9); break;
-	case KEY_SCHEDULE: optimisation->schedule = (enum schedule)option_choice("--schedule", value, schedule_names); break;
+	case KEY_SCHEDULE:
+		optimisation->schedule = (enum schedule)option_choice("--schedule", value, schedule_names);
+		settings->has_schedule = true;
+		break;
 	case KEY_WARMUP: optimisation->warmup = option_int("--warmup", value, 0, INT32_MAX); break;
-	case KEY_EPOCHS: run->epochs = option_int("--epochs", value, 1, 1000000); break;
+	case KEY_EPOCHS: run->epochs = option_int("--epochs", value, 0, 1000000); break;
 	case KEY_BATCH: run->batch_size = option_int("--batch-size", value, 1, 1 << 20); break;
 	case KEY_PATIENCE: run->patience = option_int("--patience", value, 1, 1000000); break;
 	case KEY_VALID_USERS: settings->next_item.valid_users = option_int("--valid-users", value, 1, INT32_MAX); break;
@@ -117,14 +144,22 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
 	case KEY_EVERY: run->every = option_float("--checkpoint-every", value, 0, 1e9); break;
 	case KEY_RESUME: run->resume = true; break;
 	case KEY_TEMPLATE: settings->template = value; break;
-	case KEY_MAX_TOKENS: settings->max_tokens = option_int("--max-tokens", value, 1, 4096); break;
+	case KEY_MAX_TOKENS: settings->max_tokens = option_int("--max-tokens", value, 1, 1 << 16); break;
+	case KEY_TASK: settings->task = option_choice("--task", value, task_names); break;
+	case KEY_SIZE: settings->encoder.size = option_choice("--size", value, recformer_sizes); break;
+	case KEY_WEIGHTS: settings->encoder.weights = value; break;
+	case KEY_FREEZE_WORDS: settings->encoder.frozen_words = true; break;
+	case KEY_ACCUMULATE: settings->encoder.accumulate = option_int("--accumulate", value, 1, 1 << 16); break;
+	case KEY_AS_CODE: settings->encoder.as_code = true; break;
+	case KEY_WORDS_WEIGHT: settings->encoder.words_weight = option_float("--words-weight", value, 0, 1e6); break;
 	default: return ARGP_ERR_UNKNOWN;
 	}
 	return 0;
 }
 
 static const struct argp_option training_options[] = {
-	{"arch", KEY_ARCH, "NAME", 0, "Architecture: sasrec (default), gru; popular and markov are counted, not trained; llama, gpt2: a language model of the items' texts", 1},
+	{"arch", KEY_ARCH, "NAME", 0, "Architecture: sasrec (default), gru; popular and markov are counted, not trained; llama, gpt2: a language model of the items' texts; recformer: see --task", 1},
+	{"task", KEY_TASK, "NAME", 0, "recformer: pretrain (masked words, and histories with the items that follow), or finetune (a model in the stream, in two stages)", 1},
 	{NULL, 0, NULL, 0, "Training:", 2},
 	{"loss", KEY_LOSS, "NAME", 0, "ce (softmax over the whole catalog, default), sampled, bce, gbce", 2},
 	{"negatives", KEY_NEGATIVES, "N", 0, "Negatives (default: sampled 3000 a user; bce 1, gbce 256 a position)", 2},
@@ -138,14 +173,20 @@ static const struct argp_option training_options[] = {
 	{"epochs", KEY_EPOCHS, "N", 0, "At most this many (default 200)", 2},
 	{"batch-size", KEY_BATCH, "USERS", 0, "Users of a step (default 128)", 2},
 	{"patience", KEY_PATIENCE, "N", 0, "Stop after N epochs without a better validation NDCG@10 (default 10)", 2},
-	{"valid-users", KEY_VALID_USERS, "N", 0, "Validate on the first N users (default all)", 2},
+	{"valid-users", KEY_VALID_USERS, "N", 0, "Validate on the first N users (default all; pretrain 4096)", 2},
 	{"seen", KEY_SEEN, "keep|remove", 0, "Items of the history in validation rankings (default remove)", 2},
 	{"checkpoint", KEY_CHECKPOINT, "FILE", 0, "Keep the state of training in FILE", 2},
 	{"checkpoint-every", KEY_EVERY, "SECONDS", 0, "How often within an epoch (default 60)", 2},
 	{"resume", KEY_RESUME, NULL, 0, "Go on from the checkpoint, if there is one, to the same result", 2},
 	{"template", KEY_TEMPLATE, "TEXT", 0, "llama, gpt2: an item's text, with attributes in braces (default: all attributes by name)", 2},
-	{"max-tokens", KEY_MAX_TOKENS, "N", 0, "llama, gpt2: cut texts to N tokens (default 32)", 2},
+	{"max-tokens", KEY_MAX_TOKENS, "N", 0, "Cut texts to N tokens (default: llama, gpt2 32; recformer's histories 1024)", 2},
+	{"accumulate", KEY_ACCUMULATE, "N", 0, "pretrain: N batches to a step, each compared within itself (default 1)", 2},
+	{"words-weight", KEY_WORDS_WEIGHT, "W", 0, "pretrain: of the masked words beside the contrast (default 0.1)", 2},
+	{"as-code", KEY_AS_CODE, NULL, 0, "finetune: where Recformer's paper and public code differ, as the code", 2},
 	{NULL, 0, NULL, 0, "Model:", 3},
+	{"size", KEY_SIZE, "NAME", 0, "recformer, new: tiny (2 layers of 64), small (4 of 128, default), base (12 of 768, the paper's)", 3},
+	{"weights", KEY_WEIGHTS, "FOLDER", 0, "recformer: start from a published Longformer or Recformer, in Hugging Face's layout", 3},
+	{"freeze-words", KEY_FREEZE_WORDS, NULL, 0, "recformer: word vectors stay as they are", 3},
 };
 
 static const char *const summary =
@@ -156,7 +197,51 @@ static const char *const examples =
 	"  seq-tokenize events.csv | seq-train | seq-rank | rec-eval\n"
 	"  seq-train --arch gru -o gru.tar.zst sequences.tar.zst\n"
 	"  seq-train --loss gbce --checkpoint run.ckpt --resume -o model.tar.zst sequences.tar.zst\n"
-	"  seq-train --arch markov sequences.tar.zst | seq-rank | rec-eval";
+	"  seq-train --arch markov sequences.tar.zst | seq-rank | rec-eval\n"
+	"  seq-train --arch recformer --task pretrain domains.tar.zst -o recformer.tar.zst\n"
+	"  seq-tokenize --tokenizer recformer.tar.zst --items items.csv events.csv |\n"
+	"    seq-train --task finetune recformer.tar.zst - | seq-rank | rec-eval";
+
+/* What options leave open depends on the task. */
+static void set_defaults(struct settings *settings)
+{
+	static const struct {
+		int64_t epochs, batch_size, patience, warmup;
+		enum schedule schedule;
+		double clip;
+	} defaults[] = {
+		[TASK_NEXT] = {200, 128, 10, 0, SCHEDULE_CONSTANT, 0},
+		[TASK_PRETRAIN] = {32, 64, 5, 100, SCHEDULE_LINEAR, 1},
+		[TASK_FINETUNE] = {32, 128, 5, 100, SCHEDULE_LINEAR, 0},
+	};
+	struct run_options *run = &settings->run;
+	struct optimisation *optimisation = &settings->optimisation;
+	const int task = settings->task;
+	run->epochs = run->epochs < 0 ? defaults[task].epochs : run->epochs;
+	run->batch_size = run->batch_size ? run->batch_size : defaults[task].batch_size;
+	run->patience = run->patience ? run->patience : defaults[task].patience;
+	optimisation->warmup = optimisation->warmup < 0 ? defaults[task].warmup : optimisation->warmup;
+	optimisation->clip = optimisation->clip < 0 ? defaults[task].clip : optimisation->clip;
+	if (!settings->has_schedule)
+		optimisation->schedule = defaults[task].schedule;
+	if (optimisation->adamw.rate < 0 && task == TASK_NEXT)
+		optimisation->adamw.rate = 1e-3;
+}
+
+/* --task decides the architecture, and is decided by it. */
+static void settle_task(struct settings *settings)
+{
+	json_t *given = json_object_get(settings->config, "architecture");
+	const char *architecture = given ? json_string_value(given) : settings->task > TASK_NEXT ? "recformer" : "sasrec";
+	bool is_encoder = !strcmp(architecture, "recformer");
+	if (settings->task < 0)
+		settings->task = TASK_NEXT;
+	if (is_encoder && settings->task == TASK_NEXT)
+		die_usage("--arch recformer needs --task pretrain or finetune");
+	if (!is_encoder && settings->task != TASK_NEXT)
+		die_usage("--task %s is for --arch recformer", task_names[settings->task]);
+	json_object_set_new(settings->config, "architecture", json_string(architecture));
+}
 
 static void parse(int argc, char **argv, struct cli *cli, struct settings *settings)
 {
@@ -170,12 +255,15 @@ static void parse(int argc, char **argv, struct cli *cli, struct settings *setti
 	*settings = (struct settings){
 		.config = json_object(),
 		.next_item = {.loss = {.gbce_t = 0.75}, .valid_users = INT32_MAX},
-		.max_tokens = 32,
-		.optimisation = {.adamw = ADAMW_DEFAULTS},
-		.run = {.epochs = 200, .batch_size = 128, .patience = 10, .every = 60},
+		.task = -1,
+		.encoder = {.size = -1, .accumulate = 1, .words_weight = 0.1},
+		.optimisation = {.adamw = ADAMW_DEFAULTS, .warmup = -1, .clip = -1},
+		.run = {.epochs = -1, .every = 60},
 	};
-	json_object_set_new(settings->config, "architecture", json_string("sasrec"));
+	settings->optimisation.adamw.rate = -1;
 	cli_parse(&tool, argc, argv, cli, settings);
+	settle_task(settings);
+	set_defaults(settings);
 	if (settings->run.resume && !settings->run.checkpoint)
 		die_usage("--resume needs --checkpoint FILE");
 	static const int64_t negatives[] = {[LOSS_CE] = 0, [LOSS_SAMPLED] = 3000, [LOSS_BCE] = 1, [LOSS_GBCE] = 256};
@@ -190,6 +278,7 @@ struct inputs {
 	struct sequences sequences;
 	struct embedding embedding;
 	struct tokenizer *tokenizer;
+	struct model_loader start;     /* what a text encoder goes on from */
 };
 
 static void load(const struct cli *cli, const struct architecture *architecture, struct bag_out *out, struct inputs *inputs)
@@ -201,18 +290,22 @@ static void load(const struct cli *cli, const struct architecture *architecture,
 	bag_want(bag, "tokenizer");
 	bag_drop(bag, "model");
 	bag_drop(bag, "ranking");
+	if (architecture->encode) {
+		bag_want(bag, "model");
+		bag_drop(bag, "embedding");
+	}
 	bag_pass_to(bag, out);
 	struct piece piece;
 	while (bag_next(bag, &piece))
 		if (!catalog_take(&inputs->catalog, &piece) && !sequences_take(&inputs->sequences, &piece) &&
-		    !tokenizer_take(&inputs->tokenizer, &piece))
+		    !tokenizer_take(&inputs->tokenizer, &piece) && !model_take(&inputs->start, &piece))
 			embedding_take(&inputs->embedding, &piece);
 	bag_close(bag);
 	if (architecture->reads_tokens && (!inputs->catalog.indptr || !inputs->tokenizer))
 		die("%s: the stream has no items with text; seq-tokenize --items gives them one", architecture->name);
-	if (!architecture->reads_tokens)
+	if (!architecture->reads_tokens || architecture->encode)
 		sequences_check(&inputs->sequences, &inputs->catalog);
-	if (inputs->embedding.complete)
+	if (inputs->embedding.complete && !architecture->encode)
 		embedding_check(&inputs->embedding, &inputs->catalog);
 }
 
@@ -221,6 +314,8 @@ static void free_inputs(struct inputs *inputs)
 	sequences_free(&inputs->sequences);
 	embedding_free(&inputs->embedding);
 	tokenizer_free(inputs->tokenizer);
+	model_free(inputs->start.model);
+	json_decref(inputs->start.meta);
 	catalog_free(&inputs->catalog);
 }
 
@@ -271,7 +366,7 @@ static uint64_t training_id(const struct settings *settings, const struct cli *c
 	const struct run_options *run = &settings->run;
 	char *config = json_text(model->config);
 	char *rest = xasprintf("%s %s %s seed %llu threads %d loss %d %lld %.17g adamw %.17g %.17g %.17g clip %.17g schedule %d "
-	                       "%lld epochs %lld batch %lld patience %lld valid %lld %d catalog %s %s tokens %lld template %s",
+	                       "%lld epochs %lld batch %lld patience %lld valid %lld %d catalog %s %s tokens %lld template %s task %d from %s %s accumulate %lld words %.17g code %d",
 	                       RECPIPE_VERSION, inputs->sequences.id, items_feature_size(model) ? inputs->embedding.id : "-",
 	                       (unsigned long long)cli->seed, cli->threads, (int)loss->loss, (long long)loss->negatives,
 	                       loss->gbce_t, optimisation->adamw.rate, optimisation->adamw.beta2,
@@ -279,7 +374,11 @@ static uint64_t training_id(const struct settings *settings, const struct cli *c
 	                       (long long)optimisation->warmup, (long long)run->epochs, (long long)run->batch_size,
 	                       (long long)run->patience, (long long)settings->next_item.valid_users,
 	                       settings->next_item.keep_seen, inputs->catalog.fingerprint, model->belongs_to,
-	                       (long long)settings->max_tokens, settings->template ? settings->template : "-");
+	                       (long long)settings->max_tokens, settings->template ? settings->template : "-", settings->task,
+	                       inputs->start.complete ? inputs->start.id : "-",
+	                       settings->encoder.weights ? settings->encoder.weights : "-",
+	                       (long long)settings->encoder.accumulate, settings->encoder.words_weight,
+	                       settings->encoder.as_code);
 	uint64_t id = fingerprint(FINGERPRINT_START, config, strlen(config));
 	id = fingerprint(id, rest, strlen(rest));
 	free(config);
@@ -307,7 +406,8 @@ static struct task *text_task(const struct cli *cli, const struct settings *sett
                               const struct inputs *inputs)
 {
 	struct item_texts *texts = item_texts_new(&inputs->catalog, inputs->tokenizer, settings->template);
-	struct item_tokens tokens = item_texts_encode(texts, inputs->tokenizer, settings->max_tokens, false, cli->threads);
+	struct item_tokens tokens = item_texts_encode(texts, inputs->tokenizer, settings->max_tokens ? settings->max_tokens : 32,
+	                                              false, cli->threads);
 	struct task *task = language_task(model, &tokens, text_ends_of(inputs->tokenizer, "tokenizer"), cli->threads);
 	notice(cli, "%s: %lld parameters, vocabulary of %lld, %lld texts", model->architecture->name,
 	       (long long)model->params.trainable, (long long)model->n_items, (long long)task->examples);
@@ -333,6 +433,127 @@ static json_t *train_by_gradients(const struct cli *cli, const struct settings *
 	return measured;
 }
 
+/* --- text encoders --- */
+
+/* The options under the names of published configs. */
+static json_t *encoder_config(const struct settings *settings)
+{
+	static const char *const names[][2] = {
+		{"dropout", "hidden_dropout_prob"}, {"dropout", "attention_probs_dropout_prob"},
+		{"hidden_dropout", "hidden_dropout_prob"}, {"attention_dropout", "attention_probs_dropout_prob"},
+	};
+	json_t *config = json_deep_copy(settings->config);
+	for (size_t i = 0; i < COUNT_OF(names); i++)
+		if (json_object_get(settings->config, names[i][0]))
+			json_object_set(config, names[i][1], json_object_get(settings->config, names[i][0]));
+	for (size_t i = 0; i < COUNT_OF(names); i++)
+		json_object_del(config, names[i][0]);
+	if (settings->max_tokens)
+		json_object_set_new(config, "max_token_num", json_integer(settings->max_tokens));
+	json_object_set_new(config, "frozen_words", json_boolean(settings->encoder.frozen_words));
+	json_object_set_new(config, "word_head", json_boolean(settings->task == TASK_PRETRAIN));
+	return config;
+}
+
+static struct model *start_encoder(const struct settings *settings, const struct inputs *inputs, struct rng *rng)
+{
+	const struct encoder_settings *encoder = &settings->encoder;
+	struct recformer_start start = {.config = encoder_config(settings), .tokenizer = inputs->tokenizer, .rng = rng};
+	if (encoder->weights)
+		return recformer_from_weights(&start, encoder->weights);
+	if (inputs->start.complete) {
+		if (encoder->size >= 0)
+			die("--size %s is for a new model, the stream has one", recformer_sizes[encoder->size]);
+		if (!inputs->start.model->architecture->encode)
+			die("model: %s, recformer was expected", inputs->start.model->architecture->name);
+		return recformer_from_model(&start, inputs->start.model);
+	}
+	if (settings->task == TASK_FINETUNE && encoder->size < 0)
+		die("no model in the stream to fine-tune; --task pretrain makes one, and --size NAME one at random");
+	recformer_size(start.config, encoder->size < 0 ? 1 : encoder->size);
+	return recformer_anew(&start);
+}
+
+static struct task *encoder_task(const struct cli *cli, const struct settings *settings, struct model *model,
+                                 struct trainer *trainer, const struct inputs *inputs)
+{
+	const struct run_options *run = &settings->run;
+	if (settings->task == TASK_PRETRAIN) {
+		const struct pretrain_options options = {
+			.contrast = run->batch_size, .words_weight = settings->encoder.words_weight, .mask_rate = 0.15,
+			.valid_users = settings->next_item.valid_users < INT32_MAX ? settings->next_item.valid_users : 4096,
+		};
+		return pretrain_task(model, &inputs->sequences, inputs->tokenizer, &options, trainer->n_workers);
+	}
+	const struct finetune_options options = {
+		.epochs = run->epochs, .patience = {run->patience, run->patience > 2 ? run->patience - 2 : 1},
+		.as_code = settings->encoder.as_code, .valid_users = settings->next_item.valid_users,
+		.keep_seen = settings->next_item.keep_seen,
+	};
+	return finetune_task(model, trainer, &inputs->sequences, &options, cli);
+}
+
+static void write_items(struct bag_out *out, const struct model *model, const float *vectors, uint64_t model_id)
+{
+	const struct catalog *catalog = model->catalog;
+	char text[17];
+	fingerprint_text(model_id, text);
+	json_t *details = json_pack("{s:s, s:I, s:s, s:s}", "catalog", catalog->fingerprint, "width", (json_int_t)model->width,
+	                            "source", "recformer", "model", text);
+	uint64_t id = fingerprint(model_id, catalog->fingerprint, 16);
+	const struct column column = {.name = "vector", .tensor = tensor_2d(F4, catalog->n_items, model->width, vectors)};
+	bag_begin(out, "embedding", id, 1, 1, details);
+	bag_add_rows(out, catalog->n_items, &column, 1);
+	bag_end(out);
+}
+
+/* Trains and writes; what was measured. */
+static json_t *train_encoder(const struct cli *cli, struct settings *settings, const struct inputs *inputs,
+                             struct bag_out *out)
+{
+	struct rng rng;
+	rng_seed(&rng, cli->seed);
+	struct model *model = start_encoder(settings, inputs, &rng);
+	struct run_options run_options = settings->run;
+	encoder_read(model, &inputs->catalog);
+	if (settings->optimisation.adamw.rate < 0)
+		settings->optimisation.adamw.rate = model->width < 256 ? 5e-4 : 5e-5;
+	run_options.id = training_id(settings, cli, model, inputs);
+	struct trainer *trainer = trainer_new(&model->params, &settings->optimisation, cli->threads);
+	struct task *task = encoder_task(cli, settings, model, trainer, inputs);
+	if (settings->task == TASK_PRETRAIN) {
+		run_options.batch_size *= settings->encoder.accumulate;
+	} else {
+		run_options.epochs *= 2;
+		run_options.patience = INT64_MAX; /* the task ends its stages itself */
+	}
+	notice(cli, "recformer: %lld parameters, %lld users, %lld items", (long long)model->params.trainable,
+	       (long long)task->examples, (long long)inputs->catalog.n_items);
+	json_t *measured = run(task, trainer, &run_options, &rng, cli);
+	json_object_set_new(measured, "parameters", json_integer(model->params.size));
+	model_write(out, model, run_options.id);
+	if (settings->task == TASK_FINETUNE)
+		write_items(out, model, finetune_items(task), run_options.id);
+	task->free(task);
+	trainer_free(trainer);
+	model_free(model);
+	return measured;
+}
+
+static json_t *train_other(const struct cli *cli, struct settings *settings, const struct architecture *architecture,
+                           const struct inputs *inputs, struct bag_out *out)
+{
+	struct model *model = new_model(architecture, settings, inputs);
+	settings->run.id = training_id(settings, cli, model, inputs);
+	json_t *measured = architecture->count
+		? json_pack("{s:I}", "events", (json_int_t)next_item_count(model, &inputs->sequences))
+		: train_by_gradients(cli, settings, model, inputs);
+	json_object_set_new(measured, "parameters", json_integer(model->params.size));
+	model_write(out, model, settings->run.id);
+	model_free(model);
+	return measured;
+}
+
 int main(int argc, char **argv)
 {
 	blas_init(argv);
@@ -345,18 +566,12 @@ int main(int argc, char **argv)
 	struct inputs inputs = {0};
 	struct bag_out *out = bag_create(&cli);
 	load(&cli, architecture, out, &inputs);
-	struct model *model = new_model(architecture, &settings, &inputs);
-	settings.run.id = training_id(&settings, &cli, model, &inputs);
-	json_t *measured = architecture->count
-		? json_pack("{s:I}", "events", (json_int_t)next_item_count(model, &inputs.sequences))
-		: train_by_gradients(&cli, &settings, model, &inputs);
-	model_write(out, model, settings.run.id);
+	json_t *measured = architecture->encode ? train_encoder(&cli, &settings, &inputs, out)
+	                                        : train_other(&cli, &settings, architecture, &inputs, out);
 	json_t *history = cli_history(&cli);
 	json_object_update_new(history, measured);
-	json_object_set_new(history, "parameters", json_integer(model->params.size));
 	json_object_set_new(history, "blas", json_string(blas_name()));
 	bag_finish(out, history);
-	model_free(model);
 	free_inputs(&inputs);
 	json_decref(settings.config);
 	return cli_done(&cli);
