@@ -20,6 +20,12 @@ shared_data() {
 	[ -d "$folder" ] && printf '%s\n' "$folder"
 }
 
+# For setup(): tests of a file run side by side, so each has a folder of its own with what setup_file() made.
+own_folder() {
+	cd "$BATS_TEST_TMPDIR" || return
+	cp -Rl "$BATS_FILE_TMPDIR/." .
+}
+
 needs() {
 	local program
 	for program; do

@@ -13,7 +13,7 @@ setup_file() {
 
 setup() {
 	needs python3
-	cd "$BATS_FILE_TMPDIR" || return
+	own_folder
 }
 
 make_ranking() {

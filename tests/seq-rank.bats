@@ -25,7 +25,7 @@ setup_file() {
 }
 
 setup() {
-	cd "$BATS_FILE_TMPDIR" || return
+	own_folder
 }
 
 # ranking STREAM...: the members of the table, as one text

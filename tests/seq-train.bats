@@ -8,7 +8,7 @@ setup_file() {
 }
 
 setup() {
-	cd "$BATS_FILE_TMPDIR" || return
+	own_folder
 }
 
 # short trainings; the history differs from run to run by its seconds

@@ -10,7 +10,7 @@ setup_file() {
 }
 
 setup() {
-	cd "$BATS_FILE_TMPDIR" || return
+	own_folder
 }
 
 @test "the three commands of the README" {
