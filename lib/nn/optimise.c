@@ -2,14 +2,11 @@
 
 #include <math.h>
 
-#include "nn/vec.h"
-
 const char *const schedule_names[] = { "constant", "linear", "cosine", NULL };
 
-bool adamw_update(const struct adamw *adamw, double rate, int64_t step, struct params *params, const float *gradient,
-	float gradient_scale, int64_t from, int64_t to)
+struct adam_factors adam_factors_of(const struct adamw *adamw, double rate, int64_t step, float gradient_scale)
 {
-	struct adam_factors factors = {
+	return (struct adam_factors){
 		.gradient_scale = gradient_scale,
 		.beta1 = (float)adamw->beta1,
 		.one_minus_beta1 = (float)(1 - adamw->beta1),
@@ -20,6 +17,12 @@ bool adamw_update(const struct adamw *adamw, double rate, int64_t step, struct p
 		.epsilon = (float)adamw->epsilon,
 		.decay = (float)(rate * adamw->weight_decay),
 	};
+}
+
+bool adamw_update(const struct adamw *adamw, double rate, int64_t step, struct params *params, const float *gradient,
+	float gradient_scale, int64_t from, int64_t to)
+{
+	struct adam_factors factors = adam_factors_of(adamw, rate, step, gradient_scale);
 	return isfinite(vec_adam(&factors, gradient + from, params->first + from, params->second + from,
 		params->value + from, to - from));
 }

@@ -1,0 +1,347 @@
+#include "model/align.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/llm.h"
+#include "nn/loss.h"
+#include "nn/rows.h"
+#include "nn/vec.h"
+
+#define HELD_OUT 10 /* every so manieth item, of an mlp */
+
+/* A batch: sequence r is a vector, then the text of item[r]. */
+struct batch {
+	const int64_t *item;
+	int64_t rows, room_rows, room_tokens;
+	int64_t *indptr;
+	int32_t *token, *target; /* token[indptr[r]] is not read: there stands the vector */
+	float *nll;
+	bool *said;
+	float scale;
+	bool learn;
+};
+
+struct align {
+	struct task task;
+	struct align_options options;
+	struct projector *projector;
+	const struct model *llm;
+	const struct item_tokens *texts;
+	struct text_ends ends;
+	int64_t *learned, *held_out, *measured; /* items */
+	int64_t n_learned, n_held_out;
+	struct batch batch;
+	/* by item, as of its latest visit */
+	float *nll;             /* sum */
+	int32_t *said;          /* tokens */
+	/* of a table */
+	float *first, *second;  /* Adam's moments */
+	int32_t *visits;
+	int32_t *done;          /* the epoch, from 1, in which the text was said; 0: not yet */
+	int64_t epoch;          /* from 0 */
+	struct task_state states[8];
+};
+
+double align_table_rate(const struct model *llm)
+{
+	int64_t n = llm->n_items * llm->width;
+	return .5 * sqrt(vec_sum_of_squares(llm_token_vectors(llm), n) / (double)n);
+}
+
+static bool is_table(const struct align *task)
+{
+	return task->projector->kind == PROJECTOR_TABLE;
+}
+
+static int64_t text_length(const struct align *task, int64_t item)
+{
+	return task->texts->indptr[item + 1] - task->texts->indptr[item];
+}
+
+static bool is_exact(const struct align *task, int64_t item)
+{
+	return task->said[item] == text_length(task, item) + 1;
+}
+
+/* --- a batch --- */
+
+static void make_room(struct batch *batch, int64_t rows, int64_t tokens)
+{
+	if (rows > batch->room_rows) {
+		batch->indptr = xreallocarray(batch->indptr, (size_t)rows + 1, sizeof *batch->indptr);
+		batch->room_rows = rows;
+	}
+	if (tokens > batch->room_tokens) {
+		batch->token = xreallocarray(batch->token, (size_t)tokens, sizeof *batch->token);
+		batch->target = xreallocarray(batch->target, (size_t)tokens, sizeof *batch->target);
+		batch->nll = xreallocarray(batch->nll, (size_t)tokens, sizeof *batch->nll);
+		batch->said = xreallocarray(batch->said, (size_t)tokens, sizeof *batch->said);
+		batch->room_tokens = tokens;
+	}
+}
+
+/* Returns the positions. */
+static int64_t fill_batch(struct align *task, const int64_t item[], int64_t n, bool learn)
+{
+	struct batch *batch = &task->batch;
+	int64_t tokens = 0;
+	for (int64_t row = 0; row < n; row++)
+		tokens += text_length(task, item[row]) + 1;
+	make_room(batch, n, tokens);
+	batch->item = item;
+	batch->rows = n;
+	batch->indptr[0] = 0;
+	batch->learn = learn;
+	for (int64_t row = 0; row < n; row++) {
+		int64_t at = batch->indptr[row], length = text_length(task, item[row]);
+		const int32_t *text = task->texts->ids + task->texts->indptr[item[row]];
+		batch->token[at] = task->ends.start;
+		memcpy(batch->token + at + 1, text, (size_t)length * sizeof *text);
+		memcpy(batch->target + at, text, (size_t)length * sizeof *text);
+		batch->target[at + length] = task->ends.end;
+		batch->indptr[row + 1] = at + length + 1;
+	}
+	/* items of a table do not know of each other */
+	batch->scale = is_table(task) ? 1 : 1 / (float)tokens;
+	return tokens;
+}
+
+/* One step of an item's own Adam, unless what it has makes the LLM say all. */
+static void update_row(struct align *task, int64_t item, const float *gradient)
+{
+	const struct adamw *adam = &task->options.row;
+	int64_t d = task->projector->width, visit = ++task->visits[item];
+	if (is_exact(task, item)) {
+		task->done[item] = (int32_t)task->epoch + 1;
+		return;
+	}
+	double rate = adam->rate * schedule_factor(task->options.schedule, visit, 0, task->options.epochs);
+	struct adam_factors factors = adam_factors_of(adam, rate, visit, 1);
+	if (!isfinite(vec_adam(&factors, gradient, task->first + item * d, task->second + item * d,
+	    task->projector->vectors + item * d, d)))
+		die("the vector of item %s is not finite after %lld visits", strings_at(&task->projector->item_id, item),
+			(long long)visit);
+}
+
+static void note_items(struct align *task, int64_t first, int64_t end)
+{
+	const struct batch *batch = &task->batch;
+	for (int64_t row = first; row < end; row++) {
+		int64_t item = batch->item[row];
+		task->nll[item] = 0;
+		task->said[item] = 0;
+		for (int64_t t = batch->indptr[row]; t < batch->indptr[row + 1]; t++) {
+			task->nll[item] += batch->nll[t];
+			task->said[item] += batch->said[t];
+		}
+	}
+}
+
+/* Forward through projector and LLM, loss and, where it is to learn, back into the projector, of rows [first, end). */
+static void compute_part(struct align *task, struct worker *worker, int64_t first, int64_t end)
+{
+	const struct batch *batch = &task->batch;
+	const struct model *llm = task->llm;
+	struct tape *tape = &worker->tape;
+	const int64_t *indptr = batch->indptr + first, from = indptr[0], d = task->projector->width;
+	tape_begin(tape, batch->learn ? worker->gradient : NULL, 0, 0);
+	struct array *vectors = projector_forward(tape, task->projector, batch->item + first, end - first);
+	struct array *x = prefixed(tape, vectors, llm_token_vectors(llm), batch->token, indptr);
+	struct array *hidden = llm_hidden(tape, llm, x, indptr, end - first);
+	struct array *head = tape_param(tape, llm->item_vectors, llm->item_vectors);
+	worker->loss += full_cross_entropy_each(tape, hidden, head, batch->target + from, batch->scale, batch->nll + from,
+		batch->said + from);
+	note_items(task, first, end);
+	if (!batch->learn)
+		return;
+	tape_backward(tape);
+	if (is_table(task)) {
+		const float *gradient = tape_gradient(tape, vectors);
+		for (int64_t row = first; row < end; row++)
+			update_row(task, batch->item[row], gradient + (row - first) * d);
+	}
+}
+
+/* The worker's rows, as many at a time as the LLM takes well. */
+static void compute_share(void *base, struct worker *worker)
+{
+	struct align *task = base;
+	const struct batch *batch = &task->batch;
+	int64_t at_once = task->llm->architecture->tokens_at_once, last, end;
+	worker_rows(worker, batch->indptr, batch->rows, &end, &last);
+	for (int64_t first = end; first < last; first = end) {
+		end = first + 1;
+		while (end < last && batch->indptr[end + 1] - batch->indptr[first] <= at_once)
+			end++;
+		compute_part(task, worker, first, end);
+	}
+}
+
+static phase_function *const phases[] = { compute_share, NULL };
+
+/* --- the task --- */
+
+static int64_t begin_epoch(struct task *base, int64_t epoch, int64_t example[])
+{
+	struct align *task = (struct align *)base;
+	int64_t n = 0;
+	task->epoch = epoch;
+	for (int64_t i = 0; i < task->n_learned; i++) {
+		int64_t item = task->learned[i];
+		if (!task->done || !task->done[item] || task->done[item] > epoch)
+			example[n++] = item;
+	}
+	return n;
+}
+
+static void step(struct task *base, struct trainer *trainer, const int64_t example[], int64_t n, uint64_t seed,
+	struct step_result *result)
+{
+	struct align *task = (struct align *)base;
+	(void)seed;
+	*result = (struct step_result){ .positions = fill_batch(task, example, n, true) };
+	trainer_begin(trainer);
+	trainer_compute(trainer, phases, task);
+	trainer_update(trainer, result);
+}
+
+static struct align_result sum_up(const struct align *task, const int64_t items[], int64_t n)
+{
+	struct align_result result = { .items = n };
+	for (int64_t i = 0; i < n; i++) {
+		result.tokens += text_length(task, items[i]) + 1;
+		result.nll += (double)task->nll[items[i]];
+		result.accuracy += task->said[items[i]];
+		result.exact += is_exact(task, items[i]);
+	}
+	if (n) {
+		result.nll /= (double)result.tokens;
+		result.accuracy /= (double)result.tokens;
+		result.exact /= (double)n;
+	}
+	return result;
+}
+
+#define MEASURED_AT_ONCE 256
+
+static void measure(struct align *task, struct trainer *trainer, const int64_t items[], int64_t n)
+{
+	for (int64_t from = 0; from < n; from += MEASURED_AT_ONCE) {
+		fill_batch(task, items + from, n - from < MEASURED_AT_ONCE ? n - from : MEASURED_AT_ONCE, false);
+		trainer_begin(trainer);
+		trainer_compute(trainer, phases, task);
+	}
+}
+
+static bool validate_table(struct task *base, struct trainer *trainer, int64_t epoch, double measured[])
+{
+	const struct align *task = (const struct align *)base;
+	struct align_result result = sum_up(task, task->learned, task->n_learned);
+	(void)trainer;
+	(void)epoch;
+	measured[0] = result.nll;
+	measured[1] = result.accuracy;
+	measured[2] = result.exact;
+	return false;
+}
+
+static bool validate_mlp(struct task *base, struct trainer *trainer, int64_t epoch, double measured[])
+{
+	struct align *task = (struct align *)base;
+	(void)epoch;
+	measure(task, trainer, task->held_out, task->n_held_out);
+	struct align_result held_out = sum_up(task, task->held_out, task->n_held_out);
+	measured[0] = held_out.nll;
+	measured[1] = held_out.accuracy;
+	measured[2] = sum_up(task, task->learned, task->n_learned).accuracy;
+	return task->n_held_out > 0;
+}
+
+void align_measure(struct task *base, struct trainer *trainer, struct align_result *learned, struct align_result *held_out)
+{
+	struct align *task = (struct align *)base;
+	int64_t n = 0;
+	for (int64_t i = 0; i < task->n_learned; i++)
+		if (!task->done || !task->done[task->learned[i]])
+			task->measured[n++] = task->learned[i];
+	measure(task, trainer, task->measured, n);
+	measure(task, trainer, task->held_out, task->n_held_out);
+	*learned = sum_up(task, task->learned, task->n_learned);
+	*held_out = sum_up(task, task->held_out, task->n_held_out);
+}
+
+static void free_task(struct task *base)
+{
+	struct align *task = (struct align *)base;
+	struct batch *batch = &task->batch;
+	void *const memory[] = { batch->indptr, batch->token, batch->target, batch->nll, batch->said, task->learned,
+		task->held_out, task->measured, task->nll, task->said, task->first, task->second, task->visits, task->done };
+	for (size_t i = 0; i < COUNT_OF(memory); i++)
+		free(memory[i]);
+	free(task);
+}
+
+static void list_items(struct align *task)
+{
+	int64_t n_items = task->projector->n_items, n = 0;
+	task->learned = xreallocarray(NULL, (size_t)n_items, sizeof *task->learned);
+	task->held_out = xreallocarray(NULL, (size_t)n_items, sizeof *task->held_out);
+	task->measured = xreallocarray(NULL, (size_t)n_items, sizeof *task->measured);
+	for (int64_t item = 0; item < n_items; item++) {
+		if (!text_length(task, item) || (task->options.only && !task->options.only[item]))
+			continue;
+		if (!is_table(task) && n++ % HELD_OUT == HELD_OUT - 1)
+			task->held_out[task->n_held_out++] = item;
+		else
+			task->learned[task->n_learned++] = item;
+	}
+	task->task.examples = task->n_learned;
+	if (!task->n_learned)
+		die("catalog: no item with a text to learn");
+}
+
+static void list_states(struct align *task)
+{
+	int64_t n = task->projector->n_items, floats = n * task->projector->width;
+	int count = 0;
+	task->states[count++] = (struct task_state){ "item_nll.npy", F4, n, task->nll };
+	task->states[count++] = (struct task_state){ "item_said.npy", I4, n, task->said };
+	if (is_table(task)) {
+		task->states[count++] = (struct task_state){ "vectors.npy", F4, floats, task->projector->vectors };
+		task->states[count++] = (struct task_state){ "item_first.npy", F4, floats, task->first };
+		task->states[count++] = (struct task_state){ "item_second.npy", F4, floats, task->second };
+		task->states[count++] = (struct task_state){ "visits.npy", I4, n, task->visits };
+		task->states[count++] = (struct task_state){ "done.npy", I4, n, task->done };
+	}
+	task->task.states = task->states;
+}
+
+struct task *align_task(struct projector *projector, const struct model *llm, const struct item_tokens *texts,
+	struct text_ends ends, const struct align_options *options)
+{
+	struct align *task = xcalloc(1, sizeof *task);
+	size_t n = (size_t)projector->n_items, floats = n * (size_t)projector->width;
+	*task = (struct align){ .options = *options, .projector = projector, .llm = llm, .texts = texts, .ends = ends };
+	task->task = (struct task){ .step = step, .begin_epoch = begin_epoch, .free = free_task };
+	task->nll = xcalloc(n, sizeof *task->nll);
+	task->said = xcalloc(n, sizeof *task->said);
+	if (is_table(task)) {
+		task->task.validate = validate_table;
+		memcpy(task->task.measures, (const char *[]){ "NLL", "accuracy", "exact" }, 3 * sizeof(char *));
+		memcpy(task->task.keys, (const char *[]){ "nll", "accuracy", "exact" }, 3 * sizeof(char *));
+		task->first = xaligned(floats, sizeof *task->first);
+		task->second = xaligned(floats, sizeof *task->second);
+		task->visits = xcalloc(n, sizeof *task->visits);
+		task->done = xcalloc(n, sizeof *task->done);
+	} else {
+		task->task.validate = validate_mlp;
+		task->task.lower_is_better = true;
+		memcpy(task->task.measures, (const char *[]){ "held-out NLL", "accuracy", "learned accuracy" }, 3 * sizeof(char *));
+		memcpy(task->task.keys, (const char *[]){ "held_out_nll", "held_out_accuracy", "accuracy" }, 3 * sizeof(char *));
+	}
+	list_items(task);
+	list_states(task);
+	return &task->task;
+}

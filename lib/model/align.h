@@ -1,0 +1,48 @@
+/*
+ * SAID stage 1 (Hu et al., WWW 2024): the frozen LLM reads an item's projected
+ * vector as its first and only input, and must say the item's text, token by
+ * token, to its end. The error of all tokens goes back through the LLM into
+ * the projector alone.
+ *
+ *     input    v_i   w_1  ...  w_T          v_i = projector(i)
+ *     target   w_1   w_2  ...  end
+ *
+ * mlp: AdamW on the mean over positions; every tenth item is held out to validate on.
+ * table: every item is a problem of its own, with an Adam of its own (Kuratov et al., ACL 2025, whose optimiser this
+ * is). An item whose text is said exactly is left alone from then on: where every token is the most
+ * probable one after those before it, greedy text is the text.
+ */
+#ifndef RECPIPE_ALIGN_H
+#define RECPIPE_ALIGN_H
+
+#include "model/language.h"
+#include "model/model.h"
+#include "model/projector.h"
+#include "model/run.h"
+
+struct align_options {
+	struct adamw row;          /* of a table's rows */
+	enum schedule schedule;    /* of row.rate over `epochs` visits */
+	int64_t epochs;
+	const bool *only;          /* by item: those to learn; NULL: all */
+};
+
+/* Adam's rate for a table: half the deviation of the LLM's token vectors. */
+double align_table_rate(const struct model *llm);
+
+/* Texts are the LLM's tokens; items without any are left out. All is borrowed. Dies where there is no text at all. */
+struct task *align_task(struct projector *projector, const struct model *llm, const struct item_tokens *texts,
+	struct text_ends ends, const struct align_options *options);
+
+/* How well the vectors, as they are now, make the LLM say the texts. */
+struct align_result {
+	int64_t items, tokens;
+	double nll;                /* mean over tokens */
+	double accuracy;           /* share of tokens that are the most probable, given the right ones before */
+	double exact;              /* share of items said to the letter */
+};
+/* Of all items that are learned and, of an mlp, of those held out. */
+void align_measure(struct task *task, struct trainer *trainer, struct align_result *learned,
+	struct align_result *held_out);
+
+#endif
