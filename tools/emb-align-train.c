@@ -13,23 +13,27 @@
 /* --- options --- */
 
 enum { KEY_LLM = 0x2000, KEY_PROJECTOR, KEY_TEMPLATE, KEY_MAX_TOKENS, KEY_MOMENTS, KEY_HIDDEN, KEY_EPOCHS, KEY_BATCH,
-       KEY_RATE, KEY_SCHEDULE, KEY_PATIENCE, KEY_CHECKPOINT, KEY_EVERY, KEY_RESUME, KEY_SHOW, KEY_ONLY_NEW };
+       KEY_RATE, KEY_SCHEDULE, KEY_PATIENCE, KEY_CHECKPOINT, KEY_EVERY, KEY_RESUME, KEY_SHOW, KEY_ONLY_NEW, KEY_START };
 
 struct settings {
 	const char *llm, *template;
 	int projector;              /* enum projector_kind */
 	int64_t max_tokens, moments, hidden, show;
+	bool start;                 /* the LLM's start token stands before the vector */
 	double rate;                /* 0: by the kind of projector */
 	enum schedule schedule;
 	bool only_new;
 	struct run_options run;
 };
 
+static const char *const no_yes[] = {"no", "yes", NULL};
+
 static const struct argp_option options[] = {
 	{"llm", KEY_LLM, "PATH", 0, "The frozen LLM: a GGUF file or a Hugging Face folder (default: the stream's model)", 1},
 	{"projector", KEY_PROJECTOR, "KIND", 0, "mlp, shared by all items (default), or table, a vector for each", 1},
 	{"template", KEY_TEMPLATE, "TEXT", 0, "An item's text, with attributes in braces (default: 'Brand {brand} ... Title {title}' of all attributes)", 1},
 	{"max-tokens", KEY_MAX_TOKENS, "N", 0, "Cut texts to N tokens (default 32)", 1},
+	{"start-token", KEY_START, "yes|no", 0, "The LLM's start token before the vector (default yes), or the vector alone", 1},
 	{"moments", KEY_MOMENTS, "N", 0, "mlp: moments of a text's token vectors that it reads (default 8)", 1},
 	{"hidden-size", KEY_HIDDEN, "N", 0, "mlp: its width (default 1024)", 1},
 	{NULL, 0, NULL, 0, "Training:", 2},
@@ -72,6 +76,7 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
 	case KEY_CHECKPOINT: run->checkpoint = value; return 0;
 	case KEY_EVERY: run->every = option_float("--checkpoint-every", value, 0, 1e9); return 0;
 	case KEY_RESUME: run->resume = true; return 0;
+	case KEY_START: settings->start = option_choice("--start-token", value, no_yes) == 1; return 0;
 	case KEY_SHOW: settings->show = option_int("--show", value, 0, 1000000); return 0;
 	case KEY_ONLY_NEW: settings->only_new = true; return 0;
 	default: return ARGP_ERR_UNKNOWN;
@@ -91,7 +96,7 @@ static void parse(int argc, char **argv, struct cli *cli, struct settings *setti
 		.usage_without_input = true,
 		.binary_output = true,
 	};
-	*settings = (struct settings){.projector = PROJECTOR_MLP, .max_tokens = 32, .moments = 8, .hidden = 1024,
+	*settings = (struct settings){.projector = PROJECTOR_MLP, .max_tokens = 32, .start = true, .moments = 8, .hidden = 1024,
 	                              .schedule = SCHEDULE_COSINE, .run = {.batch_size = 32, .patience = 3, .every = 60}};
 	cli_parse(&tool, argc, argv, cli, settings);
 	if (settings->run.resume && !settings->run.checkpoint)
@@ -273,7 +278,7 @@ static json_t *train(const struct cli *cli, const struct settings *settings, con
 	bool table = projector->kind == PROJECTOR_TABLE;
 	struct align_options align = {
 		.row = {.rate = settings->rate, .beta1 = .9, .beta2 = .9, .epsilon = 1e-8},
-		.schedule = settings->schedule, .epochs = settings->run.epochs, .only = only,
+		.schedule = settings->schedule, .epochs = settings->run.epochs, .lead = settings->start, .only = only,
 	};
 	struct optimisation optimisation = {.adamw = ADAMW_DEFAULTS, .clip = 1, .schedule = settings->schedule};
 	optimisation.adamw.rate = settings->rate;
@@ -306,7 +311,7 @@ static void show(const struct settings *settings, const struct inputs *inputs, c
 	projector_vectors(projector, vectors);
 	for (int64_t i = 0; i < n; i++) /* from all over the catalog */
 		memcpy(shown + i * d, vectors + i * projector->n_items / n * d, (size_t)d * sizeof *shown);
-	llm_say(inputs->llm, shown, n, ends.end, longest, said, length);
+	llm_say(inputs->llm, settings->start ? ends.start : -1, shown, n, ends.end, longest, said, length);
 	for (int64_t i = 0; i < n; i++) {
 		int64_t item = i * projector->n_items / n, from = tokens->indptr[item];
 		struct buffer text = {0}, saying = {0};
@@ -343,8 +348,9 @@ int main(int argc, char **argv)
 	struct projector *projector = new_projector(&settings, &inputs, &tokens, &rng);
 	if (settings.rate <= 0)
 		settings.rate = projector->kind == PROJECTOR_TABLE ? align_table_rate(inputs.llm) : 1e-3;
-	json_object_update_new(projector->config, json_pack("{s:s, s:I}", "template", item_texts_template(texts), "max_tokens",
-	                                                    (json_int_t)settings.max_tokens));
+	json_object_update_new(projector->config, json_pack("{s:s, s:I, s:b}", "template", item_texts_template(texts),
+	                                                    "max_tokens", (json_int_t)settings.max_tokens, "start_token",
+	                                                    settings.start));
 	settings.run.id = training_id(&settings, &cli, &inputs, projector, texts);
 	bool *only = start(&cli, &settings, &inputs, projector);
 	notice(&cli, "%s for %lld items, LLM %s: %lld parameters, width %lld; %lld texts cut to %lld tokens",

@@ -11,7 +11,7 @@
 
 #define HELD_OUT 10 /* every so manieth item, of an mlp */
 
-/* A batch: sequence r is a vector, then the text of item[r]. */
+/* A batch: sequence r is a vector (after `lead` start tokens), then the text of item[r]. */
 struct batch {
 	const int64_t *item;
 	int64_t rows, room_rows, room_tokens;
@@ -88,15 +88,19 @@ static int64_t fill_batch(struct align *task, const int64_t item[], int64_t n, b
 	struct batch *batch = &task->batch;
 	int64_t tokens = 0;
 	for (int64_t row = 0; row < n; row++)
-		tokens += text_length(task, item[row]) + 1;
+		tokens += task->options.lead + text_length(task, item[row]) + 1;
 	make_room(batch, n, tokens);
 	batch->item = item;
 	batch->rows = n;
 	batch->indptr[0] = 0;
 	batch->learn = learn;
 	for (int64_t row = 0; row < n; row++) {
-		int64_t at = batch->indptr[row], length = text_length(task, item[row]);
+		int64_t at = batch->indptr[row] + task->options.lead, length = text_length(task, item[row]);
 		const int32_t *text = task->texts->ids + task->texts->indptr[item[row]];
+		for (int64_t t = batch->indptr[row]; t < at; t++) {
+			batch->token[t] = task->ends.start;
+			batch->target[t] = -1;
+		}
 		batch->token[at] = task->ends.start;
 		memcpy(batch->token + at + 1, text, (size_t)length * sizeof *text);
 		memcpy(batch->target + at, text, (size_t)length * sizeof *text);
@@ -104,8 +108,8 @@ static int64_t fill_batch(struct align *task, const int64_t item[], int64_t n, b
 		batch->indptr[row + 1] = at + length + 1;
 	}
 	/* items of a table do not know of each other */
-	batch->scale = is_table(task) ? 1 : 1 / (float)tokens;
-	return tokens;
+	batch->scale = is_table(task) ? 1 : 1 / (float)(tokens - n * task->options.lead);
+	return tokens - n * task->options.lead;
 }
 
 /* One step of an item's own Adam, unless what it has makes the LLM say all. */
@@ -148,7 +152,7 @@ static void compute_part(struct align *task, struct worker *worker, int64_t firs
 	const int64_t *indptr = batch->indptr + first, from = indptr[0], d = task->projector->width;
 	tape_begin(tape, batch->learn ? worker->gradient : NULL, 0, 0);
 	struct array *vectors = projector_forward(tape, task->projector, batch->item + first, end - first);
-	struct array *x = prefixed(tape, vectors, llm_token_vectors(llm), batch->token, indptr);
+	struct array *x = with_vectors(tape, vectors, task->options.lead, llm_token_vectors(llm), batch->token, indptr);
 	struct array *hidden = llm_hidden(tape, llm, x, indptr, end - first);
 	struct array *head = tape_param(tape, llm->item_vectors, llm->item_vectors);
 	worker->loss += full_cross_entropy_each(tape, hidden, head, batch->target + from, batch->scale, batch->nll + from,

@@ -24,6 +24,7 @@ struct align_options {
 	struct adamw row;          /* of a table's rows */
 	enum schedule schedule;    /* of row.rate over `epochs` visits */
 	int64_t epochs;
+	int lead;                  /* start tokens before the vector */
 	const bool *only;          /* by item: those to learn; NULL: all */
 };
 

@@ -111,6 +111,7 @@ struct array *llm_hidden_of_tokens(struct tape *tape, const struct model *model,
 /* Some vectors' texts so far: the vector, then the tokens said. */
 struct saying {
 	const struct model *model;
+	int32_t start;
 	const float *vectors;
 	int64_t n, active[AT_ONCE], n_active; /* those that go on */
 	int32_t *tokens;
@@ -121,6 +122,10 @@ static void inputs_of(const struct saying *saying, int64_t one, float *rows)
 {
 	int64_t d = saying->model->width;
 	const float *table = llm_token_vectors(saying->model);
+	if (saying->start >= 0) {
+		memcpy(rows, table + saying->start * d, (size_t)d * sizeof *rows);
+		rows += d;
+	}
 	memcpy(rows, saying->vectors + one * d, (size_t)d * sizeof *rows);
 	for (int64_t t = 0; t < saying->length[one]; t++)
 		memcpy(rows + (t + 1) * d, table + saying->tokens[one * saying->max_tokens + t] * d, (size_t)d * sizeof *rows);
@@ -138,7 +143,8 @@ static int32_t largest(const float *scores, int64_t n)
 static void next_tokens(struct tape *tape, const struct saying *saying, int32_t *next)
 {
 	const struct param *head = saying->model->item_vectors;
-	int64_t n = saying->n_active, length = saying->length[saying->active[0]] + 1, d = saying->model->width;
+	int64_t n = saying->n_active, d = saying->model->width;
+	int64_t length = saying->length[saying->active[0]] + 1 + (saying->start >= 0);
 	int64_t indptr[AT_ONCE + 1];
 	tape_begin(tape, NULL, 0, 0);
 	struct array *inputs = tape_input(tape, n * length, d);
@@ -176,15 +182,15 @@ static void say(struct tape *tape, struct saying *saying, int32_t stop)
 	}
 }
 
-void llm_say(const struct model *model, const float *vectors, int64_t n, int32_t stop, int64_t max_tokens,
-	int32_t *tokens, int64_t *length)
+void llm_say(const struct model *model, int32_t start, const float *vectors, int64_t n, int32_t stop,
+	int64_t max_tokens, int32_t *tokens, int64_t *length)
 {
 	#pragma omp parallel
 	{
 		struct tape tape = {0};
 		#pragma omp for schedule(dynamic)
 		for (int64_t first = 0; first < n; first += AT_ONCE) {
-			struct saying saying = { .model = model, .vectors = vectors + first * model->width,
+			struct saying saying = { .model = model, .start = start, .vectors = vectors + first * model->width,
 				.n = n - first < AT_ONCE ? n - first : AT_ONCE, .tokens = tokens + first * max_tokens,
 				.max_tokens = max_tokens, .length = length + first };
 			say(&tape, &saying, stop);

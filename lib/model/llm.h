@@ -32,11 +32,11 @@ struct array *llm_hidden(struct tape *tape, const struct model *model, struct ar
 	int64_t sequences);
 
 /*
- * Greedy text: what the model says after each of n vectors, alone: at most max_tokens tokens, up to but without `stop`,
- * tokens[i * max_tokens ...], length[i] of them. In parallel over the vectors.
+ * Greedy text: what the model says after each of n vectors, alone or behind the token `start` (-1: alone): at most
+ * max_tokens tokens, up to but without `stop`, tokens[i * max_tokens ...], length[i] of them. In parallel over the vectors.
  */
-void llm_say(const struct model *model, const float *vectors, int64_t n, int32_t stop, int64_t max_tokens,
-	int32_t *tokens, int64_t *length);
+void llm_say(const struct model *model, int32_t start, const float *vectors, int64_t n, int32_t stop,
+	int64_t max_tokens, int32_t *tokens, int64_t *length);
 
 /* --- between llm.c and the families --- */
 

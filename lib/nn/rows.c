@@ -198,34 +198,36 @@ struct array *add(struct tape *tape, struct array *x, struct array *y)
 	return out;
 }
 
-/* --- prefixed --- */
+/* --- with_vectors --- */
 
-struct prefixed {
+struct with_vectors {
 	struct operation operation;
-	struct array *prefix, *out;
+	struct array *vectors, *out;
+	int64_t place;
 	const int64_t *indptr;
 };
 
-static void prefixed_backward(struct tape *tape, struct operation *operation)
+static void with_vectors_backward(struct tape *tape, struct operation *operation)
 {
-	struct prefixed *p = (struct prefixed *)operation;
-	const float *gradient = tape_gradient(tape, p->out);
-	float *to = started_gradient(tape, p->prefix);
-	for (int64_t s = 0; s < p->prefix->rows; s++)
-		vec_axpy(1, gradient + (p->indptr[s] - p->indptr[0]) * p->out->columns, to + s * p->prefix->stride,
-			p->out->columns);
+	struct with_vectors *w = (struct with_vectors *)operation;
+	const float *gradient = tape_gradient(tape, w->out);
+	float *to = started_gradient(tape, w->vectors);
+	for (int64_t s = 0; s < w->vectors->rows; s++)
+		vec_axpy(1, gradient + (w->indptr[s] - w->indptr[0] + w->place) * w->out->columns, to + s * w->vectors->stride,
+			w->out->columns);
 }
 
-struct array *prefixed(struct tape *tape, struct array *prefix, const float *table, const int32_t *id,
-	const int64_t *indptr)
+struct array *with_vectors(struct tape *tape, struct array *vectors, int64_t place, const float *table,
+	const int32_t *id, const int64_t *indptr)
 {
-	int64_t d = prefix->columns, base = indptr[0];
-	struct array *out = tape_array(tape, indptr[prefix->rows] - base, d, prefix->wanted);
-	for (int64_t s = 0; s < prefix->rows; s++)
+	int64_t d = vectors->columns, base = indptr[0];
+	struct array *out = tape_array(tape, indptr[vectors->rows] - base, d, vectors->wanted);
+	for (int64_t s = 0; s < vectors->rows; s++)
 		for (int64_t t = indptr[s]; t < indptr[s + 1]; t++)
-			memcpy(out->value + (t - base) * d, t == indptr[s] ? prefix->value + s * prefix->stride : table + id[t] * d,
+			memcpy(out->value + (t - base) * d, t == indptr[s] + place ? vectors->value + s * vectors->stride : table + id[t] * d,
 				(size_t)d * sizeof *table);
 	if (out->wanted)
-		RECORD(tape, struct prefixed, prefixed_backward, .prefix = prefix, .out = out, .indptr = indptr);
+		RECORD(tape, struct with_vectors, with_vectors_backward, .vectors = vectors, .out = out, .place = place,
+			.indptr = indptr);
 	return out;
 }

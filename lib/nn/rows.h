@@ -28,10 +28,10 @@ struct array *unit_rows(struct tape *tape, struct array *x, float scale);
 struct array *add(struct tape *tape, struct array *x, struct array *y);
 
 /*
- * Sequences whose first token is a vector of its own, row s of `prefix`, and whose others are rows of `table`, which is
- * as wide and gets no gradient: token t of [indptr[s] + 1, indptr[s + 1]) is table[id[t]]. (tokens, d).
+ * Sequences of which token `place` is a vector of its own, row s of `vectors`, and whose others are rows of `table`, which
+ * is as wide and gets no gradient: token t of [indptr[s], indptr[s + 1]) is table[id[t]]. (tokens, d).
  */
-struct array *prefixed(struct tape *tape, struct array *prefix, const float *table, const int32_t *id,
-	const int64_t *indptr);
+struct array *with_vectors(struct tape *tape, struct array *vectors, int64_t place, const float *table,
+	const int32_t *id, const int64_t *indptr);
 
 #endif

@@ -416,7 +416,7 @@ static void test_stories_greedy(void **state)
 	int32_t *tokens = xcalloc(3 * SAID, sizeof *tokens);
 	for (int i = 0; i < 3; i++)
 		memcpy(vectors + i * d, llm_token_vectors(model) + (i == 1 ? 410 : BOS) * d, (size_t)d * sizeof *vectors);
-	llm_say(model, vectors, 3, BOS, SAID, tokens, length);
+	llm_say(model, -1, vectors, 3, BOS, SAID, tokens, length);
 	struct buffer text = {0};
 	for (int64_t t = 0; t < length[0]; t++) {
 		const char *piece = pieces[tokens[t]] + (t == 0 && pieces[tokens[t]][0] == ' ');
