@@ -156,7 +156,7 @@ void tfidf_free(struct tfidf *tfidf)
 #define ROWS_AT_ONCE 256     /* of a panel, through the cache */
 #define PARTS 8              /* that a panel's products are summed up in */
 #define MAX_ITERATIONS 20
-#define ENOUGH 1e-4          /* relative growth of the captured squares that ends the iteration */
+#define ENOUGH 3e-4          /* relative growth of the captured squares that ends the iteration */
 #define NOTHING 1e-12        /* of the largest squared singular value: what rounding leaves */
 
 /* A sparse matrix by rows, borrowed or its transpose. */
@@ -351,7 +351,7 @@ struct projection tfidf_project(const struct tfidf *tfidf, int64_t width, uint64
 {
 	const struct sparse a = {tfidf->items, tfidf->words, tfidf->indptr, tfidf->word, tfidf->weight};
 	struct sparse transposed = transpose(&a);
-	int64_t most = a.rows < a.columns ? a.rows : a.columns, columns = width + width / 2 + 10;
+	int64_t most = a.rows < a.columns ? a.rows : a.columns, columns = width + width / 4 + 32;
 	columns = columns < most ? columns : most;
 	struct panel of_words = panel_new(a.columns, columns), of_items = panel_new(a.rows, columns);
 	double before, now = 0, *squares;
