@@ -9,6 +9,7 @@
 #include "data/weights.h"
 #include "model/item_vectors.h"
 #include "model/llm.h"
+#include "model/projector.h"
 #include "model/tfidf.h"
 #include "nn/blas.h"
 #include "stream/cli.h"
@@ -18,11 +19,11 @@
 
 /* --- options --- */
 
-enum { FROM_LLM, FROM_TOKENS, FROM_TFIDF };
-static const char *const source_names[] = {"llm", "tokens", "tfidf", NULL};
+enum { FROM_PROJECTOR, FROM_LLM, FROM_TOKENS, FROM_TFIDF };
+static const char *const source_names[] = {"projector", "llm", "tokens", "tfidf", NULL};
 
 struct settings {
-	int from; /* in source_names; -1: not given */
+	int from; /* in source_names */
 	const char *llm, *template;
 	int64_t max_tokens, width;
 	bool standardise;
@@ -31,7 +32,7 @@ struct settings {
 enum { KEY_FROM = 0x2000, KEY_LLM, KEY_TEMPLATE, KEY_MAX_TOKENS, KEY_WIDTH, KEY_STANDARDISE };
 
 static const struct argp_option options[] = {
-	{"from", KEY_FROM, "SOURCE", 0, "llm: the mean of an LLM's last hidden states over an item's text; tokens: of its "
+	{"from", KEY_FROM, "SOURCE", 0, "projector (default): what emb-align-train learned; llm: the mean of an LLM's last hidden states over an item's text; tokens: of its "
 	 "token vectors; tfidf: the words of the text, cut down by a truncated SVD", 1},
 	{"llm", KEY_LLM, "PATH", 0, "The LLM: a GGUF file or a Hugging Face folder (default: the stream's model)", 1},
 	{"template", KEY_TEMPLATE, "TEXT", 0, "An item's text, with attributes in braces: 'Brand {brand} Title {title}'", 1},
@@ -42,6 +43,7 @@ static const struct argp_option options[] = {
 };
 
 static const char examples[] =
+	"  emb-align-train --llm llm.gguf shop.tar.zst | item-project | seq-train | seq-rank | rec-eval\n"
 	"  seq-tokenize --items items.csv events.csv | item-project --from tfidf | seq-train | seq-rank | rec-eval\n"
 	"  item-project --from llm --llm llm.gguf shop.tar.zst -o items.tar.zst\n"
 	"  item-project --from tfidf --width 64 --template '{title}' --standardise shop.tar.zst -o items.tar.zst\n";
@@ -62,13 +64,14 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
 
 static void check_settings(struct settings *settings)
 {
-	if (settings->from < 0)
-		die_usage("--from SOURCE is missing");
+	bool reads_text = settings->from != FROM_PROJECTOR, reads_tokens = reads_text && settings->from != FROM_TFIDF;
+	if (settings->template && !reads_text)
+		die_usage("--template is for texts: --from llm, tokens or tfidf");
 	bool from_tfidf = settings->from == FROM_TFIDF;
 	if (settings->width && !from_tfidf)
 		die_usage("--width goes with --from tfidf alone");
-	if (from_tfidf && (settings->llm || settings->max_tokens))
-		die_usage("--llm and --max-tokens do not go with --from tfidf");
+	if (!reads_tokens && (settings->llm || settings->max_tokens))
+		die_usage("--llm and --max-tokens go with --from llm and --from tokens alone");
 }
 
 /* --- what a source makes vectors from, and what it makes --- */
@@ -79,6 +82,7 @@ struct project {
 	struct catalog catalog;
 	struct tokenizer *tokenizer;
 	struct model_loader loader; /* of the stream's model, where it may be the LLM */
+	struct projector_loader projector;
 	/* what it makes */
 	int64_t width;
 	float *vectors;    /* items x width */
@@ -111,6 +115,28 @@ static struct item_texts *texts_of(struct project *project, const char *template
 	json_object_set_new(project->facts, "template", json_string(item_texts_template(texts)));
 	json_object_set_new(project->measured, "textless_items", json_integer(without));
 	return texts;
+}
+
+/* --- projector --- */
+
+static void take_vectors(struct project *project, int64_t width)
+{
+	project->width = width;
+	project->vectors = xreallocarray(NULL, (size_t)(project->catalog.n_items * width), sizeof *project->vectors);
+}
+
+static void from_projector(struct project *project)
+{
+	if (!project->projector.complete)
+		die("no projector in the stream: emb-align-train adds one; --from llm, tokens or tfidf need none");
+	const struct projector *projector = project->projector.projector;
+	catalog_require(&project->catalog, projector->catalog, "projector");
+	if (projector->n_items != project->catalog.n_items)
+		die("projector: made for %lld items, the catalog has %lld", (long long)projector->n_items,
+		    (long long)project->catalog.n_items);
+	take_vectors(project, projector->width);
+	projector_vectors(projector, project->vectors);
+	json_object_set_new(project->facts, "projector", json_string(projector_names[projector->kind]));
 }
 
 /* --- llm and tokens --- */
@@ -156,12 +182,6 @@ static struct item_tokens tokens_of(struct project *project, const struct item_t
 	json_object_update_new(project->measured, json_pack("{s:I, s:I}", "tokens", (json_int_t)tokens.indptr[tokens.rows],
 	    "texts_cut", (json_int_t)tokens.n_cut));
 	return tokens;
-}
-
-static void take_vectors(struct project *project, int64_t width)
-{
-	project->width = width;
-	project->vectors = xreallocarray(NULL, (size_t)(project->catalog.n_items * width), sizeof *project->vectors);
 }
 
 static void from_llm(struct project *project)
@@ -242,7 +262,7 @@ static void from_tfidf(struct project *project)
 /* --- all sources --- */
 
 static void (*const make[])(struct project *) = {
-	[FROM_LLM] = from_llm, [FROM_TOKENS] = from_tokens, [FROM_TFIDF] = from_tfidf,
+	[FROM_PROJECTOR] = from_projector, [FROM_LLM] = from_llm, [FROM_TOKENS] = from_tokens, [FROM_TFIDF] = from_tfidf,
 };
 
 /* --- read, write --- */
@@ -253,12 +273,15 @@ static void load(struct project *project, struct bag_out *out)
 	struct piece piece;
 	bag_want(bag, "catalog");
 	bag_want(bag, "tokenizer");
-	if (project->settings->from != FROM_TFIDF && !project->settings->llm)
+	if (project->settings->from == FROM_PROJECTOR)
+		bag_want(bag, "projector");
+	else if (project->settings->from != FROM_TFIDF && !project->settings->llm)
 		bag_want(bag, "model");
 	bag_drop(bag, "embedding");
 	bag_pass_to(bag, out);
 	while (bag_next(bag, &piece))
-		if (!catalog_take(&project->catalog, &piece) && !tokenizer_take(&project->tokenizer, &piece))
+		if (!catalog_take(&project->catalog, &piece) && !tokenizer_take(&project->tokenizer, &piece) &&
+		    !projector_take(&project->projector, &piece))
 			model_take(&project->loader, &piece);
 	bag_close(bag);
 	if (!project->catalog.complete)
@@ -304,7 +327,7 @@ int main(int argc, char **argv)
 		.usage_without_input = true,
 		.binary_output = true,
 	};
-	struct settings settings = {.from = -1};
+	struct settings settings = {.from = FROM_PROJECTOR};
 	struct cli cli;
 	cli_parse(&tool, argc, argv, &cli, &settings);
 	check_settings(&settings);
@@ -324,6 +347,7 @@ int main(int argc, char **argv)
 	json_decref(project.facts);
 	json_decref(project.measured);
 	model_free(project.loader.model);
+	projector_free(project.projector.projector);
 	json_decref(project.loader.meta);
 	tokenizer_free(project.tokenizer);
 	catalog_free(&project.catalog);
