@@ -240,6 +240,8 @@ static void settle_task(struct settings *settings)
 		die_usage("--arch recformer needs --task pretrain or finetune");
 	if (!is_encoder && settings->task != TASK_NEXT)
 		die_usage("--task %s is for --arch recformer", task_names[settings->task]);
+	if (!is_encoder && settings->run.epochs == 0)
+		die_usage("--epochs 0 is for --arch recformer, whose published weights need no training");
 	json_object_set_new(settings->config, "architecture", json_string(architecture));
 }
 
