@@ -105,17 +105,17 @@ assert abs(rest.mean(0)).max() < 1e-5 and abs(rest.var(0) - 1).max() < 1e-4, v'
 }
 
 # llm STREAM: the folder llm/, a LLaMA with the stream's tokenizer whose one block adds nothing; python leaves its token
-# vectors in llm/table.npy
+# vectors in llm/table.npy. The last norm brings states to LENGTH (2).
 llm() {
 	mkdir -p llm && tar --zstd -xOf "$1" tokenizer/tokenizer.json >llm/tokenizer.json
 	python3 - <<-'END'
-		import json, numpy, struct
+		import json, numpy, os, struct
 		random = numpy.random.default_rng(3)
 		vocabulary = max(json.load(open("llm/tokenizer.json"))["model"]["vocab"].values()) + 1
 		d = 16
 		table = random.normal(size=(vocabulary, d)).astype("<f4")
 		square, block = numpy.zeros((d, d), "<f4"), "model.layers.0."
-		tensors = {"model.embed_tokens.weight": table, "model.norm.weight": numpy.full(d, 2, "<f4")}
+		tensors = {"model.embed_tokens.weight": table, "model.norm.weight": numpy.full(d, float(os.environ.get("LENGTH", 2)), "<f4")}
 		for name in "q", "k", "v":
 		    tensors[block + f"self_attn.{name}_proj.weight"] = random.normal(size=(d, d)).astype("<f4")
 		tensors[block + "self_attn.o_proj.weight"] = square
@@ -220,6 +220,9 @@ for i, item in enumerate(items):
 	says ", the stream's is "
 	fails item-project -q --from tokens --llm nowhere small.tar.zst -o out.tar.zst
 	says nowhere
+	LENGTH=3e38 llm small.tar.zst
+	fails item-project -q --from llm --llm llm small.tar.zst -o out.tar.zst
+	says "llm: the vector of item a is not finite"
 	rm llm/tokenizer.json
 	fails item-project -q --from tokens --llm llm small.tar.zst -o out.tar.zst
 	says "llm: no tokenizer"

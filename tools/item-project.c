@@ -1,6 +1,7 @@
 /*
  * item-project: a catalog in, the same and a vector for each item out.
  */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -290,6 +291,14 @@ static void load(struct project *project, struct bag_out *out)
 		die("catalog: no items");
 }
 
+static void check_finite(const struct project *project)
+{
+	for (int64_t i = 0; i < project->catalog.n_items * project->width; i++)
+		if (!isfinite(project->vectors[i]))
+			die("%s: the vector of item %s is not finite", source_names[project->settings->from],
+			    strings_at(&project->catalog.item_id, i / project->width));
+}
+
 static void write_embedding(struct bag_out *out, const struct project *project)
 {
 	int64_t items = project->catalog.n_items;
@@ -339,6 +348,7 @@ int main(int argc, char **argv)
 	json_object_set_new(project.facts, "standardised", json_boolean(settings.standardise));
 	if (settings.standardise)
 		standardise_vectors(project.vectors, project.catalog.n_items, project.width, project.has_text, cli.threads);
+	check_finite(&project);
 	write_embedding(out, &project);
 	bag_finish(out, history(&project));
 

@@ -26,7 +26,7 @@ void tfidf_free(struct tfidf *tfidf);
 /*
  * The matrix as U S V^T, cut to its largest `width` singular values (fewer where its rank is less): an item's vector is
  * its row of U S. By randomised subspace iteration (Halko, Martinsson & Tropp 2011, algorithm 4.4) with a subspace
- * a quarter wider, until what the vectors hold of the matrix's sum of squares hardly grows. The largest entry of each
+ * wider by a quarter and 32, until what the vectors hold of the matrix's sum of squares hardly grows. The largest entry of each
  * dimension is positive. Memory: 5 (items + words) width bytes besides. The same bits for any number of threads.
  */
 struct projection {
