@@ -167,6 +167,6 @@ const struct architecture gpt2_architecture = {
 	.declare = declare,
 	.initialise = initialise,
 	.hidden = llm_hidden_of_tokens,
-	.tokens_at_once = 512,
+	.tokens_at_once = 256,
 	.release = release,
 };

@@ -281,6 +281,6 @@ const struct architecture llama_architecture = {
 	.declare = declare,
 	.initialise = initialise,
 	.hidden = llm_hidden_of_tokens,
-	.tokens_at_once = 512,
+	.tokens_at_once = 256,
 	.release = release,
 };

@@ -215,11 +215,16 @@ static void swiglu_backward(struct tape *tape, struct operation *operation)
 	struct swiglu *s = (struct swiglu *)operation;
 	int64_t d = s->out->columns;
 	const float *dout = tape_gradient(tape, s->out);
-	float *dgate = tape_gradient(tape, s->gate), *dup = tape_gradient(tape, s->up);
-	bool add_gate = gradient_beta(s->gate) != 0, add_up = gradient_beta(s->up) != 0;
-	for (int64_t r = 0; r < s->out->rows; r++)
-		vec_swiglu_backward(s->gate->value + r * s->gate->stride, s->up->value + r * s->up->stride, dout + r * d,
-			dgate + r * s->gate->stride, add_gate, dup + r * s->up->stride, add_up, d);
+	float *dgate = tape_take(tape, 1, d), *dup = tape_take(tape, 1, d);
+	float gate_beta = gradient_beta(s->gate), up_beta = gradient_beta(s->up);
+	for (int64_t r = 0; r < s->out->rows; r++) {
+		vec_swiglu_backward(s->gate->value + r * s->gate->stride, s->up->value + r * s->up->stride, dout + r * d, dgate,
+			dup, d);
+		add_gradient(tape, s->gate, r, dgate, gate_beta);
+		add_gradient(tape, s->up, r, dup, up_beta);
+	}
+	tape_give(tape, dgate, 1, d);
+	tape_give(tape, dup, 1, d);
 }
 
 struct array *swiglu(struct tape *tape, struct array *gate, struct array *up)

@@ -186,12 +186,12 @@ CLONES void vec_swiglu(const float *restrict gate, const float *restrict up, flo
 }
 
 CLONES void vec_swiglu_backward(const float *restrict gate, const float *restrict up, const float *restrict dy,
-	float *restrict dgate, bool add_gate, float *restrict dup, bool add_up, int64_t n)
+	float *restrict dgate, float *restrict dup, int64_t n)
 {
 	for (int64_t i = 0; i < n; i++) {
 		float sigmoid = 1 / (1 + exp_fast(-gate[i])), silu = gate[i] * sigmoid;
-		dgate[i] = (add_gate ? dgate[i] : 0) + dy[i] * up[i] * (sigmoid + silu * (1 - sigmoid));
-		dup[i] = (add_up ? dup[i] : 0) + dy[i] * silu;
+		dgate[i] = dy[i] * up[i] * (sigmoid + silu * (1 - sigmoid));
+		dup[i] = dy[i] * silu;
 	}
 }
 

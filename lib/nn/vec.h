@@ -6,7 +6,6 @@
 #ifndef RECPIPE_VEC_H
 #define RECPIPE_VEC_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 float vec_dot(const float *a, const float *b, int64_t n);
@@ -37,10 +36,9 @@ void vec_gelu_backward(const float *x, float *dy, int64_t n);
 /* the same with the approximation by tanh */
 void vec_gelu_new(const float *x, float *y, int64_t n);
 void vec_gelu_new_backward(const float *x, float *dy, int64_t n);
-/* y = silu(gate) x up; the gradients of both are set or added to */
+/* y = silu(gate) x up */
 void vec_swiglu(const float *gate, const float *up, float *y, int64_t n);
-void vec_swiglu_backward(const float *gate, const float *up, const float *dy, float *dgate, bool add_gate, float *dup,
-	bool add_up, int64_t n);
+void vec_swiglu_backward(const float *gate, const float *up, const float *dy, float *dgate, float *dup, int64_t n);
 /* x[i * step] and x[i * step + apart] turned by an angle each, for i < n; direction 1 or, back, -1 */
 void vec_rotate(float *x, int64_t n, int64_t step, int64_t apart, const float *cosine, const float *sine,
 	float direction);

@@ -1,0 +1,91 @@
+#!/usr/bin/env python3
+"""A step of SAID's first stage beside PyTorch and Hugging Face's transformers: 32 items of 32 tokens through a frozen
+language model of SmolLM2-135M's shape, in floats; the loss of every token, and its gradient back to the input vectors
+alone. In turns in one run, medians. Prints: what, ours, peer, ratio (above 1: ours is faster or smaller), in seconds and
+in processor seconds, which other programs on the machine disturb less; peak memory; the share of the machine's sgemm rate.
+"""
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+THREADS = len(os.sched_getaffinity(0))
+ITEMS, TOKENS, ROUNDS, AT_ONCE = 32, 32, 5, 256
+CONFIG = dict(vocab_size=49152, hidden_size=576, intermediate_size=1536, num_hidden_layers=30, num_attention_heads=9,
+              num_key_value_heads=3, max_position_embeddings=2048, tie_word_embeddings=True)
+
+
+def peer(threads):
+    import torch
+    import torch.nn.functional as F
+    from transformers import LlamaConfig, LlamaForCausalLM
+    torch.set_num_threads(int(threads))
+    model = LlamaForCausalLM(LlamaConfig(**CONFIG, use_cache=False)).eval().requires_grad_(False)
+    table = model.get_input_embeddings().weight
+    for line in sys.stdin:
+        ids = torch.randint(CONFIG["vocab_size"], (ITEMS, TOKENS))
+        inputs, target = table[ids].clone().requires_grad_(), torch.randint(CONFIG["vocab_size"], (ITEMS, TOKENS))
+        started, clock = time.perf_counter(), time.process_time()
+        loss = F.cross_entropy(model(inputs_embeds=inputs).logits.flatten(0, 1), target.flatten())
+        loss.backward()
+        print(time.perf_counter() - started, time.process_time() - clock, loss.item(),
+              resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, flush=True)
+
+
+class Program:
+    def __init__(self, *command):
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def ask(self, line):
+        self.process.stdin.write(f"{line}\n")
+        self.process.stdin.flush()
+        return [float(word) for word in self.process.stdout.readline().split()]
+
+
+def operations():
+    c = CONFIG
+    d, head = c["hidden_size"], c["hidden_size"] // c["num_attention_heads"]
+    layer = 2 * d * d + 2 * d * head * c["num_key_value_heads"] + 3 * d * c["intermediate_size"]
+    return 4 * ITEMS * TOKENS * (c["num_hidden_layers"] * layer + d * c["vocab_size"])
+
+
+def main():
+    try:
+        import torch
+        import transformers
+    except ImportError:
+        sys.exit(print("bench_llm: skipped, no torch or transformers"))
+    print(f"a step of {ITEMS} items x {TOKENS} tokens beside PyTorch {torch.__version__}, {THREADS} threads")
+    with tempfile.TemporaryDirectory() as folder:
+        path = f"{folder}/config.json"
+        with open(path, "w") as file:
+            json.dump(dict(CONFIG, architecture="llama"), file)
+        ours, sgemm = (Program(os.environ["RECPIPE_BENCH"] + "/llm", path, str(THREADS), str(AT_ONCE)) for _ in range(2))
+        peers = {n: Program(sys.executable, __file__, "--peer", str(n)) for n in sorted({max(1, THREADS // 2), THREADS})}
+        step = f"step {ITEMS} {TOKENS}"
+        for program in ours, *peers.values():
+            program.ask(step)
+        ours_run, rates, runs = [], [], {n: [] for n in peers}
+        for _ in range(ROUNDS):
+            ours_run.append(ours.ask(step))
+            rates += sgemm.ask("sgemm")
+            for n, program in peers.items():
+                runs[n].append(program.ask(step))
+    median = lambda run, field: statistics.median(row[field] for row in run)
+    best = min(runs, key=lambda n: median(runs[n], 0))
+    mine, theirs = ours_run, runs[best]
+    for what, field, unit in ("seconds", 0, "s"), ("processor seconds", 1, "s"), ("peak memory", 3, "MB"):
+        a, b = median(mine, field), median(theirs, field)
+        print(f"{what:28} {a:9.2f} {unit:2} {b:9.2f} {unit:2} {b / a:6.2f}" + (f"   (peer: {best} threads)" if not field else ""))
+    rate, peak = operations() / median(mine, 0) / 1e9, statistics.median(rates)
+    print(f"{'rate, and share of sgemm':28} {rate:6.0f} GF/s {peak:6.0f} GF/s {rate / peak:6.2f}")
+
+
+if sys.argv[1:2] == ["--peer"]:
+    peer(sys.argv[2])
+else:
+    main()
