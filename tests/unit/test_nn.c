@@ -865,6 +865,17 @@ static void test_gradient_memory(void **state)
 	assert_false(unused->touched);
 	for (int i = 0; i < ROWS * COLUMNS; i++)
 		assert_true(tape_gradient(&tape, input)[i] == ldexpf((float)i, DEEP));
+	/* without training, values are given back as the caller is done with them */
+	tape_begin(&tape, NULL, 0, 0);
+	weight = tape_param(&tape, params.list[0], params.list[0]);
+	x = tape_input(&tape, ROWS, COLUMNS);
+	before = tape.arena.total;
+	for (int i = 0; i < DEEP; i++) {
+		struct array *next = linear(&tape, x, weight, NULL, ACT_GELU_NEW, 0);
+		tape_done(&tape, x);
+		x = next;
+	}
+	assert_true(tape.arena.total - before <= 2 * BYTES + DEEP * 2 * sizeof(struct array));
 	tape_free(&tape);
 	params_free(&params);
 }
