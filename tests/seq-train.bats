@@ -144,3 +144,45 @@ assert len(curve) < 60 and h["best_epoch"] == 1 + curve.index(max(curve)) == len
 	grep -x catalog/000000.item_id.txt names >out
 	grep -x sequences/end.json names >out
 }
+
+@test "seq-train: a language model of the items' texts learns, for a tokenizer and not a catalog" {
+	seq-tokenize -q --items "$EXAMPLE/items.csv" "$EXAMPLE/events.csv" -o shop.tar.zst
+	for arch in llama gpt2; do
+		seq-train -q --arch $arch --hidden-size 32 --layers 1 --heads 2 --epochs 3 --learning-rate 0.005 --template '{title}' \
+			shop.tar.zst -o $arch.tar.zst
+		tar --zstd -xOf $arch.tar.zst --wildcards 'log/*-seq-train.json' >$arch.json
+		tar --zstd -xOf $arch.tar.zst model/meta.json >meta.json
+		python3 -c 'import json, sys
+curve = [p["nll"] for p in json.load(open(sys.argv[1]))["curve"]]
+assert len(curve) == 3 and curve[0] > curve[1] > curve[2] and curve[2] < curve[0] - 0.1, curve
+meta = json.load(open("meta.json"))
+assert "tokenizer" in meta and meta["tokens"] > 500 and "catalog" not in meta, meta' $arch.json
+	done
+	fails seq-train -q --arch llama data.tar.zst -o x.tar.zst
+	says "no items with text"
+	fails seq-rank -q llama.tar.zst -o x.tar.zst
+	[ ! -e x.tar.zst ]
+}
+
+@test "seq-train: items by their features: frozen where there are any, trainable, or none" {
+	seq-tokenize -q --items "$EXAMPLE/items.csv" "$EXAMPLE/events.csv" | item-project -q --from tfidf --width 24 -o items.tar.zst
+	seq-train -q --epochs 2 --hidden-size 16 items.tar.zst -o default.tar.zst
+	for features in frozen trainable none; do
+		seq-train -q --epochs 2 --hidden-size 16 --features $features items.tar.zst -o $features.tar.zst
+		tar --zstd -tf $features.tar.zst | grep '^model/' >$features.names
+		seq-rank -q $features.tar.zst | rec-eval -q >out
+	done
+	cmp <(tar --zstd -xOf default.tar.zst --wildcards 'model/*.npy') <(tar --zstd -xOf frozen.tar.zst --wildcards 'model/*.npy')
+	grep -qx model/adaptor.weight.npy frozen.names
+	[ "$(grep -c item_feature frozen.names)" = 0 ]
+	grep -qx model/item_feature.weight.npy trainable.names
+	[ "$(grep -c adaptor none.names)" = 0 ]
+	seq-train -q --arch gru --epochs 2 --hidden-size 16 --adaptor mlp --feature-ids yes --score cosine items.tar.zst -o gru.tar.zst
+	tar --zstd -tf gru.tar.zst | grep -x model/item_id.weight.npy >out
+	for features in frozen trainable; do
+		fails seq-train -q --features $features data.tar.zst -o x.tar.zst
+		says "no embedding"
+	done
+	fails seq-train -q --features sideways items.tar.zst -o x.tar.zst
+	[ ! -e x.tar.zst ]
+}

@@ -19,4 +19,4 @@ _recpipe() {
 	mapfile -t COMPREPLY < <(compgen -W "${words//,/}" -- "$current")
 }
 
-complete -o default -F _recpipe seq-tokenize item-project seq-train seq-rank rec-eval
+complete -o default -F _recpipe seq-tokenize emb-align-train item-project seq-train seq-rank rec-eval

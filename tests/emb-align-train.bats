@@ -1,0 +1,245 @@
+#!/usr/bin/env bats
+# emb-align-train: what it learns, the pipeline on it, that trainings can be repeated and resumed to the byte, and what
+# it refuses. The language model is trained here, on a part of the example's items.
+
+load helpers
+
+# part FIRST LAST NAME: the example's items in these lines, and the events that have them
+part() {
+	sed -n "1p;$1,$2p" "$EXAMPLE/items.csv" >"$3-items.csv"
+	awk -F, 'NR == FNR { has[$1]; next } FNR == 1 || $2 in has' "$3-items.csv" "$EXAMPLE/events.csv" >"$3-events.csv"
+}
+
+setup_file() {
+	cd "$BATS_FILE_TMPDIR" || return
+	part 2 121 few
+	part 2 161 more
+	seq-tokenize -q --items few-items.csv few-events.csv -o shop.tar.zst
+	seq-train -q --arch llama --hidden-size 32 --layers 1 --heads 2 --template '{title}' --learning-rate 0.01 --batch-size 32 \
+		--epochs 8 shop.tar.zst -o llm.tar.zst
+}
+
+setup() {
+	own_folder
+}
+
+# the history differs from run to run by its seconds
+align() {
+	emb-align-train -q --no-history --template '{title}' --hidden-size 16 --moments 2 "$@"
+}
+
+# history FILE CODE: python with h, what the last emb-align-train wrote
+history() {
+	tar --zstd -xOf "$1" --wildcards 'log/*-emb-align-train.json' >history.json
+	python3 -c "import json
+h = json.load(open('history.json'))
+$2"
+}
+
+# rows OLD NEW CODE: python with the tables of two streams, each id -> vector
+rows() {
+	for side in "$1" "$2"; do
+		rm -rf "seen-$side" && mkdir "seen-$side" && tar --zstd -xf "$side" -C "seen-$side"
+	done
+	python3 -c "import numpy, sys
+old, new = ({i: v for i, v in zip(open(f'seen-{s}/projector/item_id.txt').read().split(), numpy.load(f'seen-{s}/projector/vectors.npy'))}
+	for s in sys.argv[1:])
+$3" "$1" "$2"
+}
+
+@test "emb-align-train: a table and a network learn, and the NLL falls" {
+	emb-align-train -q --projector table --template '{title}' --epochs 12 --learning-rate 0.1 llm.tar.zst -o table.tar.zst
+	history table.tar.zst 'c = h["curve"]
+assert len(c) == 12 and c[-1]["nll"] < c[0]["nll"] - 0.15 and c[-1]["accuracy"] > c[0]["accuracy"], c
+assert h["all"]["items"] == 120 and abs(h["all"]["nll"] - c[-1]["nll"]) < 0.1, h'
+	emb-align-train -q --template '{title}' --epochs 6 --hidden-size 32 --learning-rate 0.01 --patience 6 llm.tar.zst -o mlp.tar.zst
+	history mlp.tar.zst 'c = h["curve"]
+nll = [p["held_out_nll"] for p in c]
+assert len(c) == 6 and c[-1]["loss"] < c[0]["loss"] - 0.05, c
+assert h["best_epoch"] == 1 + nll.index(min(nll)) and abs(h["held_out"]["nll"] - min(nll)) < 1e-4, h
+assert h["learned"]["items"] == 108 and h["held_out"]["items"] == 12, h'
+	tar --zstd -tf mlp.tar.zst | grep -x projector/projector.1.weight.npy >out
+}
+
+@test "emb-align-train: its vectors are the features of a model that ranks" {
+	for kind in table mlp; do
+		align --projector $kind --epochs 3 llm.tar.zst | item-project -q | tee $kind.tar.zst |
+			seq-train -q --hidden-size 16 --epochs 3 | seq-rank -q | rec-eval -q -m ndcg -k 10 --format lines --no-slices >out
+		awk '$1 == "ndcg@10" && $2 == "all" && $3 > 0 { found = 1 } END { exit !found }' out
+		tar --zstd -xOf $kind.tar.zst embedding/meta.json | grep '"source": *"projector"' >out
+		tar --zstd -xOf $kind.tar.zst embedding/meta.json | grep '"width": *32' >out
+	done
+}
+
+@test "emb-align-train: the same seed gives the same bytes, and a projector that is replaced" {
+	for kind in table mlp; do
+		align --projector $kind --epochs 2 llm.tar.zst -o one.tar.zst
+		align --projector $kind --epochs 2 llm.tar.zst -o two.tar.zst
+		cmp one.tar.zst two.tar.zst
+		align --projector $kind --epochs 2 one.tar.zst | tar --zstd -t >names
+		[ "$(grep -c '^projector/meta.json$' names)" = 1 ]
+		[ "$(grep -c '^model/meta.json$' names)" = 1 ]
+	done
+}
+
+# resumed KIND: killed again and again, it ends with the bytes of an undisturbed training
+resumed() {
+	local kind=$1 kills=0
+	shift
+	align --projector "$kind" --batch-size 8 "$@" -o whole.tar.zst llm.tar.zst
+	until [ -e resumed.tar.zst ]; do
+		timeout -s KILL "0.$((RANDOM % 4))$((RANDOM % 10))" emb-align-train -q --no-history --template '{title}' \
+			--hidden-size 16 --moments 2 --projector "$kind" --batch-size 8 "$@" --checkpoint state.ckpt \
+			--checkpoint-every 0 --resume -o resumed.tar.zst llm.tar.zst || kills=$((kills + 1))
+		[ $kills -lt 200 ]
+	done
+	echo "killed $kills times"
+	[ $kills -gt 0 ]
+	cmp whole.tar.zst resumed.tar.zst
+}
+
+@test "emb-align-train: killed and resumed gives the same bytes, table" {
+	resumed table --epochs 20 --learning-rate 0.2
+}
+
+@test "emb-align-train: killed and resumed gives the same bytes, mlp" {
+	resumed mlp --epochs 20 --patience 20
+}
+
+@test "emb-align-train: --show prints an item, its text, and what the model says" {
+	emb-align-train -q --projector table --template '{title}' --epochs 1 --show 3 llm.tar.zst 2>shown >/dev/null
+	[ "$(grep -c '^item  ' shown)" = 3 ]
+	[ "$(grep -c '^says  ' shown)" = 3 ]
+	grep -qx "text  $(sed -n 2p few-items.csv | cut -d, -f2)" shown
+}
+
+@test "emb-align-train: what is said exactly is what --show says" {
+	printf 'item_id,title\nd,DOG\nc,CAT\nb,BOX\n' >items.csv
+	printf 'user_id,item_id,timestamp\nu,d,1\nu,c,2\nu,b,3\nv,c,1\nv,b,2\nv,d,3\n' >events.csv
+	seq-tokenize -q --tokenizer shop.tar.zst --items items.csv events.csv -o three.tar.zst
+	seq-train -q --arch llama --hidden-size 32 --layers 1 --heads 2 --template '{title}' --learning-rate 0.01 \
+		--epochs 100 --patience 100 three.tar.zst -o three-llm.tar.zst
+	emb-align-train -q --projector table --template '{title}' --epochs 100 --learning-rate 0.05 --show 3 three-llm.tar.zst \
+		-o said.tar.zst 2>shown
+	history said.tar.zst 'print(round(3 * h["all"]["exact"]))' >exact
+	[ "$(cat exact)" -gt 0 ]
+	[ "$(awk '/^text/ { t = substr($0, 7) } /^says/ { n += substr($0, 7) == t } END { print n + 0 }' shown)" = "$(cat exact)" ]
+}
+
+@test "emb-align-train: --only-new leaves the other rows as they are" {
+	align --projector table --epochs 3 llm.tar.zst -o old.tar.zst
+	seq-tokenize -q --tokenizer old.tar.zst --items more-items.csv more-events.csv -o more.tar.zst
+	fails align --projector table --epochs 3 old.tar.zst more.tar.zst -o new.tar.zst
+	says "--only-new"
+	align --only-new --projector table --epochs 3 old.tar.zst more.tar.zst -o new.tar.zst
+	align --only-new --projector table --epochs 1 old.tar.zst more.tar.zst -o less.tar.zst
+	rows old.tar.zst new.tar.zst 'assert len(old) == 120 and len(new) == 160
+assert all((old[i] == new[i]).all() for i in old)'
+	rows less.tar.zst new.tar.zst 'print(sum((old[i] != new[i]).any() for i in new))' >changed
+	[ "$(cat changed)" = 40 ]
+	item-project -q new.tar.zst -o items.tar.zst
+	fails item-project -q old.tar.zst more.tar.zst -o x.tar.zst
+	says "catalog"
+	fails align --only-new --projector table llm.tar.zst -o x.tar.zst
+	says "no projector"
+	[ ! -e x.tar.zst ]
+}
+
+@test "emb-align-train: --only-new of a network needs no training" {
+	align --epochs 3 llm.tar.zst -o old.tar.zst
+	seq-tokenize -q --tokenizer old.tar.zst --items more-items.csv more-events.csv -o more.tar.zst
+	align --only-new old.tar.zst more.tar.zst -o new.tar.zst
+	for side in old new; do
+		tar --zstd -xOf $side.tar.zst projector/projector.0.weight.npy >$side.npy
+	done
+	cmp old.npy new.npy
+	item-project -q new.tar.zst | tar --zstd -xO embedding/end.json | grep '"rows": *160' >out
+}
+
+@test "emb-align-train: a table starts from a network's vectors" {
+	align --epochs 4 --learning-rate 0.01 llm.tar.zst -o mlp.tar.zst
+	align --projector table --epochs 1 --learning-rate 1e-30 mlp.tar.zst -o table.tar.zst
+	mkdir mlp table
+	item-project -q mlp.tar.zst | tar --zstd -x -C mlp
+	item-project -q table.tar.zst | tar --zstd -x -C table
+	cmp mlp/embedding/000000.vector.npy table/embedding/000000.vector.npy
+	fails align --moments 3 mlp.tar.zst -o x.tar.zst
+	says "another kind or size"
+}
+
+@test "emb-align-train: the vector alone, to the letter, is another training" {
+	align --projector table --epochs 2 llm.tar.zst -o start.tar.zst
+	align --projector table --epochs 2 --start-token no llm.tar.zst -o alone.tar.zst
+	tar --zstd -xOf alone.tar.zst projector/config.json | grep '"start_token": *false' >out
+	rows start.tar.zst alone.tar.zst 'assert any((old[i] != new[i]).any() for i in old)'
+}
+
+@test "emb-align-train: streams and models it cannot learn from" {
+	fails align shop.tar.zst -o x.tar.zst
+	says "no LLM"
+	seq-train -q --arch popular -o popular.tar.zst shop.tar.zst
+	fails align popular.tar.zst -o x.tar.zst
+	says "no LLM"
+	seq-tokenize -q few-events.csv -o textless.tar.zst
+	fails align textless.tar.zst -o x.tar.zst
+	says "no text"
+	seq-tokenize -q --items more-items.csv more-events.csv -o other.tar.zst
+	fails align llm.tar.zst other.tar.zst -o x.tar.zst
+	says "tokenizer"
+	fails align --template '{colour}' llm.tar.zst -o x.tar.zst
+	says "title"
+	head -c 20000 llm.tar.zst >cut.tar.zst
+	fails align cut.tar.zst -o x.tar.zst
+	says "truncated"
+	fails align -o x.tar.zst </dev/null
+	says "empty input"
+	misused emb-align-train --resume -o x.tar.zst llm.tar.zst
+	misused emb-align-train --projector nothing -o x.tar.zst llm.tar.zst
+	says "table, mlp"
+	[ ! -e x.tar.zst ]
+}
+
+@test "emb-align-train: a checkpoint is of one training" {
+	align --projector table --epochs 2 --checkpoint a.ckpt -o a.tar.zst llm.tar.zst
+	fails align --projector table --epochs 2 --seed 9 --checkpoint a.ckpt --resume -o x.tar.zst llm.tar.zst
+	says "another training"
+	fails align --projector table --epochs 2 --start-token no --checkpoint a.ckpt --resume -o x.tar.zst llm.tar.zst
+	says "another training"
+	[ ! -e x.tar.zst ]
+}
+
+@test "emb-align-train: weights that are no LLM" {
+	printf 'nothing\n' >no.gguf
+	fails align --llm no.gguf shop.tar.zst -o x.tar.zst
+	says no.gguf
+	fails align --llm missing.gguf shop.tar.zst -o x.tar.zst
+	says missing.gguf
+	mkdir folder
+	printf '{"model_type": "mamba", "architectures": ["MambaForCausalLM"]}\n' >folder/config.json
+	printf '\x02\0\0\0\0\0\0\0{}' >folder/model.safetensors
+	fails align --llm folder shop.tar.zst -o x.tar.zst
+	says mamba
+	[ ! -e x.tar.zst ]
+}
+
+@test "emb-align-train: a GGUF that is cut, or of an unknown architecture" {
+	local folder gguf
+	folder=$(shared_data weights/tiny-random-llama-gguf) || skip "no tiny-random-llama-gguf"
+	gguf=$(find "$folder" -name '*.gguf' | head -n 1)
+	[ -n "$gguf" ]
+	fails align --llm "$gguf" shop.tar.zst -o x.tar.zst
+	says "tokenizer"
+	head -c $(($(stat -c %s "$gguf") / 2)) "$gguf" >cut.gguf
+	fails align --llm cut.gguf shop.tar.zst -o x.tar.zst
+	says cut.gguf
+	python3 - "$gguf" <<-'END'
+		import sys
+		data = open(sys.argv[1], "rb").read()
+		at = data.index(b"general.architecture") + len(b"general.architecture") + 4 + 8
+		assert data[at:at + 5] == b"llama"
+		open("mamba.gguf", "wb").write(data[:at] + b"mamba" + data[at + 5:])
+	END
+	fails align --llm mamba.gguf shop.tar.zst -o x.tar.zst
+	says mamba
+	[ ! -e x.tar.zst ]
+}
