@@ -8,6 +8,7 @@
 
 #include "data/item_text.h"
 #include "data/weights.h"
+#include "model/encoder.h"
 #include "model/item_vectors.h"
 #include "model/llm.h"
 #include "model/projector.h"
@@ -20,11 +21,11 @@
 
 /* --- options --- */
 
-enum { FROM_PROJECTOR, FROM_LLM, FROM_TOKENS, FROM_TFIDF };
-static const char *const source_names[] = {"projector", "llm", "tokens", "tfidf", NULL};
+enum { FROM_PROJECTOR, FROM_RECFORMER, FROM_LLM, FROM_TOKENS, FROM_TFIDF };
+static const char *const source_names[] = {"projector", "recformer", "llm", "tokens", "tfidf", NULL};
 
 struct settings {
-	int from; /* in source_names */
+	int from; /* in source_names; -1: by what the stream has */
 	const char *llm, *template;
 	int64_t max_tokens, width;
 	bool standardise;
@@ -33,7 +34,7 @@ struct settings {
 enum { KEY_FROM = 0x2000, KEY_LLM, KEY_TEMPLATE, KEY_MAX_TOKENS, KEY_WIDTH, KEY_STANDARDISE };
 
 static const struct argp_option options[] = {
-	{"from", KEY_FROM, "SOURCE", 0, "projector (default): what emb-align-train learned; llm: the mean of an LLM's last hidden states over an item's text; tokens: of its "
+	{"from", KEY_FROM, "SOURCE", 0, "projector: what emb-align-train learned; recformer: the items' sentences, encoded (default: what the stream has); llm: the mean of an LLM's last hidden states over an item's text; tokens: of its "
 	 "token vectors; tfidf: the words of the text, cut down by a truncated SVD", 1},
 	{"llm", KEY_LLM, "PATH", 0, "The LLM: a GGUF file or a Hugging Face folder (default: the stream's model)", 1},
 	{"template", KEY_TEMPLATE, "TEXT", 0, "An item's text, with attributes in braces: 'Brand {brand} Title {title}'", 1},
@@ -45,6 +46,8 @@ static const struct argp_option options[] = {
 
 static const char examples[] =
 	"  emb-align-train --llm llm.gguf shop.tar.zst | item-project | seq-train | seq-rank | rec-eval\n"
+	"  seq-tokenize --tokenizer recformer.tar.zst --items items.csv events.csv |\n"
+	"    item-project recformer.tar.zst - | seq-rank | rec-eval\n"
 	"  seq-tokenize --items items.csv events.csv | item-project --from tfidf | seq-train | seq-rank | rec-eval\n"
 	"  item-project --from llm --llm llm.gguf shop.tar.zst -o items.tar.zst\n"
 	"  item-project --from tfidf --width 64 --template '{title}' --standardise shop.tar.zst -o items.tar.zst\n";
@@ -65,7 +68,7 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
 
 static void check_settings(struct settings *settings)
 {
-	bool reads_text = settings->from != FROM_PROJECTOR, reads_tokens = reads_text && settings->from != FROM_TFIDF;
+	bool reads_text = settings->from > FROM_RECFORMER, reads_tokens = reads_text && settings->from != FROM_TFIDF;
 	if (settings->template && !reads_text)
 		die_usage("--template is for texts: --from llm, tokens or tfidf");
 	bool from_tfidf = settings->from == FROM_TFIDF;
@@ -80,6 +83,7 @@ static void check_settings(struct settings *settings)
 struct project {
 	const struct settings *settings;
 	const struct cli *cli;
+	int from;                   /* in source_names */
 	struct catalog catalog;
 	struct tokenizer *tokenizer;
 	struct model_loader loader; /* of the stream's model, where it may be the LLM */
@@ -260,10 +264,27 @@ static void from_tfidf(struct project *project)
 	free(template);
 }
 
+/* --- recformer --- */
+
+static void from_recformer(struct project *project)
+{
+	struct model *model = project->loader.model;
+	if (!project->loader.complete || !model->architecture->encode)
+		die("no Recformer in the stream; seq-train --task pretrain makes one");
+	encoder_read(model, &project->catalog);
+	project->width = model->width;
+	project->vectors = xaligned((size_t)(project->catalog.n_items * model->width), sizeof *project->vectors);
+	double started = seconds_now();
+	encoder_items(model, project->vectors);
+	notice(project->cli, "%lld items encoded in %.1f s", (long long)project->catalog.n_items, seconds_now() - started);
+	json_object_set_new(project->facts, "model", json_string(project->loader.id));
+	json_object_set_new(project->measured, "encoding_seconds", json_real(seconds_now() - started));
+}
+
 /* --- all sources --- */
 
 static void (*const make[])(struct project *) = {
-	[FROM_PROJECTOR] = from_projector, [FROM_LLM] = from_llm, [FROM_TOKENS] = from_tokens, [FROM_TFIDF] = from_tfidf,
+	[FROM_PROJECTOR] = from_projector, [FROM_RECFORMER] = from_recformer, [FROM_LLM] = from_llm, [FROM_TOKENS] = from_tokens, [FROM_TFIDF] = from_tfidf,
 };
 
 /* --- read, write --- */
@@ -274,9 +295,9 @@ static void load(struct project *project, struct bag_out *out)
 	struct piece piece;
 	bag_want(bag, "catalog");
 	bag_want(bag, "tokenizer");
-	if (project->settings->from == FROM_PROJECTOR)
+	if (project->settings->from <= FROM_PROJECTOR)
 		bag_want(bag, "projector");
-	else if (project->settings->from != FROM_TFIDF && !project->settings->llm)
+	if (project->settings->from != FROM_PROJECTOR && project->settings->from != FROM_TFIDF && !project->settings->llm)
 		bag_want(bag, "model");
 	bag_drop(bag, "embedding");
 	bag_pass_to(bag, out);
@@ -289,6 +310,11 @@ static void load(struct project *project, struct bag_out *out)
 		die("no catalog in the stream; seq-tokenize writes one");
 	if (!project->catalog.n_items)
 		die("catalog: no items");
+	const struct model *model = project->loader.model;
+	bool has_encoder = project->loader.complete && model->architecture->encode;
+	project->from = project->settings->from;
+	if (project->from < 0)
+		project->from = has_encoder && !project->projector.complete ? FROM_RECFORMER : FROM_PROJECTOR;
 }
 
 static void check_finite(const struct project *project)
@@ -305,7 +331,7 @@ static void write_embedding(struct bag_out *out, const struct project *project)
 	uint64_t id = fingerprint(FINGERPRINT_START, project->catalog.fingerprint, 16);
 	id = fingerprint(id, project->vectors, (size_t)(items * project->width) * sizeof *project->vectors);
 	json_t *details = json_pack("{s:s, s:I, s:s}", "catalog", project->catalog.fingerprint, "width",
-	                            (json_int_t)project->width, "source", source_names[project->settings->from]);
+	                            (json_int_t)project->width, "source", source_names[project->from]);
 	json_object_update(details, project->facts);
 	const struct column column = {.name = "vector", .tensor = tensor_2d(F4, items, project->width, project->vectors)};
 	bag_begin(out, "embedding", id, 1, 1, details);
@@ -316,7 +342,7 @@ static void write_embedding(struct bag_out *out, const struct project *project)
 static json_t *history(const struct project *project)
 {
 	json_t *record = cli_history(project->cli);
-	json_object_update_new(record, json_pack("{s:s, s:I, s:I}", "source", source_names[project->settings->from], "items",
+	json_object_update_new(record, json_pack("{s:s, s:I, s:I}", "source", source_names[project->from], "items",
 	                                         (json_int_t)project->catalog.n_items, "width", (json_int_t)project->width));
 	json_object_update(record, project->facts);
 	json_object_update(record, project->measured);
@@ -336,7 +362,7 @@ int main(int argc, char **argv)
 		.usage_without_input = true,
 		.binary_output = true,
 	};
-	struct settings settings = {.from = FROM_PROJECTOR};
+	struct settings settings = {.from = -1};
 	struct cli cli;
 	cli_parse(&tool, argc, argv, &cli, &settings);
 	check_settings(&settings);
@@ -344,7 +370,7 @@ int main(int argc, char **argv)
 	struct project project = {.settings = &settings, .cli = &cli, .facts = json_object(), .measured = json_object()};
 	struct bag_out *out = bag_create(&cli);
 	load(&project, out);
-	make[settings.from](&project);
+	make[project.from](&project);
 	json_object_set_new(project.facts, "standardised", json_boolean(settings.standardise));
 	if (settings.standardise)
 		standardise_vectors(project.vectors, project.catalog.n_items, project.width, project.has_text, cli.threads);

@@ -1,5 +1,6 @@
 #include "nn/vec.h"
 
+#include <float.h>
 #include <math.h>
 #include <stddef.h>
 
@@ -385,6 +386,7 @@ CLONES void vec_gru_backward(const float *restrict gates, const float *restrict 
 	}
 }
 
+/* The root is made of the processor's reciprocal root, which makes NaN of numbers too small to be normal: hence FLT_MIN. */
 CLONES float vec_adam(const struct adam_factors *factors, const float *restrict gradient, float *restrict first,
 	float *restrict second, float *restrict value, int64_t n)
 {
@@ -394,7 +396,7 @@ CLONES float vec_adam(const struct adam_factors *factors, const float *restrict 
 		float g = gradient[i] * f.gradient_scale;
 		first[i] = f.beta1 * first[i] + f.one_minus_beta1 * g;
 		second[i] = f.beta2 * second[i] + f.one_minus_beta2 * g * g;
-		value[i] -= f.decay * value[i] + f.rate * first[i] / (sqrtf(second[i]) * f.root + f.epsilon);
+		value[i] -= f.decay * value[i] + f.rate * first[i] / (sqrtf(second[i] + FLT_MIN) * f.root + f.epsilon);
 		sum += fabsf(value[i]);
 	}
 	return sum;

@@ -332,6 +332,25 @@ static void test_optimiser_equals_pytorch(void **state)
 		.weight_decay = .1 }, 1.5);
 }
 
+/* Their squares are numbers too small to be normal. */
+static void test_tiny_gradients(void **state)
+{
+	(void)state;
+	struct params params = {0};
+	struct param *param = params_add(&params, 0, 64, false, "p");
+	params_allocate(&params);
+	params_train(&params);
+	float *gradient = xaligned(64, sizeof *gradient);
+	for (int i = 0; i < 64; i++)
+		gradient[i] = powf(10, -(float)i / 1.5f);
+	const struct adamw adamw = ADAMW_DEFAULTS;
+	assert_true(adamw_update(&adamw, 1e-3, 1, &params, gradient, 1, 0, 64));
+	for (int i = 0; i < 64; i++)
+		assert_true(isfinite(param->value[i]) && fabsf(param->value[i]) < 1.001e-3f);
+	params_free(&params);
+	free(gradient);
+}
+
 static void test_schedules(void **state)
 {
 	(void)state;
@@ -921,6 +940,7 @@ int main(void)
 		cmocka_unit_test(test_features_equal_pytorch),
 		cmocka_unit_test(test_one_by_one),
 		cmocka_unit_test(test_optimiser_equals_pytorch),
+		cmocka_unit_test(test_tiny_gradients),
 		cmocka_unit_test(test_schedules),
 		cmocka_unit_test(test_finite_differences),
 		cmocka_unit_test(test_full_cross_entropy),

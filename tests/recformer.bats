@@ -1,0 +1,197 @@
+#!/usr/bin/env bats
+# Recformer by the tools: pre-trained, fine-tuned, zero-shot; repeated and resumed to the byte; and its manners.
+
+load helpers
+
+setup_file() {
+	# some users of the example, and all its items: most of them are in no event
+	awk -F, 'NR == 1 || $1 % 7 == 0' "$EXAMPLE/events.csv" >"$BATS_FILE_TMPDIR/events.csv"
+	cp "$EXAMPLE/items.csv" "$BATS_FILE_TMPDIR"
+	cd "$BATS_FILE_TMPDIR" || exit
+	seq-tokenize -q --items items.csv --vocab-size 400 events.csv -o data.tar.zst
+	pretrain data.tar.zst -o pre.tar.zst
+}
+
+setup() {
+	own_folder
+}
+
+# short trainings of a small model
+PRETRAIN=(seq-train -q --no-history --task pretrain --hidden-size 16 --layers 2 --heads 2 --window 8 --max-tokens 48
+	--epochs 2 --batch-size 16 --learning-rate 0.002)
+FINETUNE=(seq-train -q --no-history --task finetune --epochs 2 --batch-size 16 --learning-rate 0.002 --valid-users 60)
+
+pretrain() {
+	"${PRETRAIN[@]}" "$@"
+}
+
+finetune() {
+	"${FINETUNE[@]}" "$@"
+}
+
+# member FILE NAME
+member() {
+	tar --zstd -xOf "$1" "$2"
+}
+
+@test "recformer: the lines of its pipeline run" {
+	seq-tokenize -q --tokenizer pre.tar.zst --items items.csv events.csv | finetune pre.tar.zst - | seq-rank -q | rec-eval -q >fine.out
+	seq-tokenize -q --tokenizer pre.tar.zst --items items.csv events.csv | item-project -q pre.tar.zst - | seq-rank -q | rec-eval -q >zero.out
+	grep -q '^model	all	recformer$' fine.out
+	grep -q '^ndcg@10	all	0\.' fine.out
+	grep -q '^items	all	1105$' zero.out
+}
+
+@test "recformer: items in the stream, or encoded by seq-rank, are the same; new items need only their text" {
+	item-project -q data.tar.zst pre.tar.zst | seq-rank -q --format tsv -k 5 | cut -f1-3 >given.tsv
+	seq-rank -q --format tsv -k 5 data.tar.zst pre.tar.zst | cut -f1-3 >encoded.tsv
+	cmp given.tsv encoded.tsv
+	{ cat items.csv; echo 'new,GLASS STAR FROSTED T-LIGHT HOLDER NEW,4.25'; } >more.csv
+	seq-tokenize -q --tokenizer pre.tar.zst --items more.csv events.csv -o more.tar.zst
+	seq-rank -q --format tsv -k 1106 --seen keep pre.tar.zst more.tar.zst | awk -F'\t' '$3 == "new"' >new.tsv
+	[ "$(wc -l <new.tsv)" = "$(seq-rank -q --format qrels pre.tar.zst more.tar.zst | wc -l)" ]
+	# of another catalog's items: they are encoded anew
+	item-project -q data.tar.zst pre.tar.zst -o old.tar.zst
+	seq-rank -q --format tsv -k 5 old.tar.zst more.tar.zst >both.tsv
+	seq-rank -q --format tsv -k 5 pre.tar.zst more.tar.zst | cmp - both.tsv
+}
+
+@test "recformer: what fine-tuning writes is what it found best" {
+	finetune data.tar.zst pre.tar.zst -o fine.tar.zst
+	output=$(member fine.tar.zst embedding/meta.json)
+	says '"source":"recformer"'
+	says "\"model\":\"$(member fine.tar.zst model/meta.json | python3 -c 'import json, sys; print(json.load(sys.stdin)["id"])')\""
+	seq-rank fine.tar.zst 2>said | rec-eval -q >/dev/null
+	output=$(<said)
+	says "users, test targets"
+	case $output in *encoded*) false ;; esac
+	# the validation it stopped by is what seq-rank and rec-eval measure
+	seq-train -q --task finetune --epochs 2 --batch-size 16 --learning-rate 0.002 --seen keep data.tar.zst pre.tar.zst -o told.tar.zst
+	tar --zstd -xO --wildcards -f told.tar.zst 'log/*-seq-train.json' >told.json
+	seq-rank -q --split valid --seen keep told.tar.zst | rec-eval -q -m ndcg -k 10 >valid.out
+	python3 - <<-'END'
+		import json
+		best = max(point["ndcg@10"] for point in json.load(open("told.json"))["curve"])
+		got = [line.split()[2] for line in open("valid.out") if line.startswith("ndcg@10\tall")][0]
+		assert abs(best - float(got)) < 6e-5, (best, got)
+	END
+}
+
+@test "recformer: --serve answers" {
+	item=$(member data.tar.zst catalog/000000.item_id.txt | sed -n 3p)
+	printf 'ann\t%s\nbob\t\n' "$item" | seq-rank -q --serve -k 3 data.tar.zst pre.tar.zst >answers
+	[ "$(sed -n 1p answers | cut -f2 | wc -w)" = 3 ]
+	[ "$(sed -n 2p answers)" = "bob	" ]
+}
+
+@test "recformer: the same seed, the same bytes" {
+	pretrain -j2 data.tar.zst -o a.tar.zst
+	pretrain -j2 data.tar.zst -o b.tar.zst
+	cmp a.tar.zst b.tar.zst
+	finetune -j2 data.tar.zst pre.tar.zst -o a.tar.zst
+	finetune -j2 data.tar.zst pre.tar.zst -o b.tar.zst
+	cmp a.tar.zst b.tar.zst
+}
+
+# resumed COMMAND...: killed again and again, it ends with the bytes of an undisturbed training
+resumed() {
+	local kills=0
+	"$@" -j1 -o whole.tar.zst
+	until [ -e resumed.tar.zst ]; do
+		timeout -s KILL "0.$((RANDOM % 5))$((RANDOM % 10))" "$@" -j1 --checkpoint run.ckpt --checkpoint-every 0 --resume \
+			-o resumed.tar.zst || kills=$((kills + 1))
+		[ $kills -lt 200 ]
+	done
+	echo "killed $kills times"
+	[ $kills -gt 0 ]
+	cmp whole.tar.zst resumed.tar.zst
+}
+
+@test "recformer: killed and resumed gives the same bytes, pre-training" {
+	resumed "${PRETRAIN[@]}" --accumulate 2 data.tar.zst
+}
+
+@test "recformer: killed and resumed gives the same bytes, both stages of fine-tuning" {
+	resumed "${FINETUNE[@]}" data.tar.zst pre.tar.zst
+}
+
+@test "recformer: published weights" {
+	mkdir folder && cd folder
+	tar --zstd -xf "$ROOT/tests/golden/recformer.tar.zst" narrow/checkpoint
+	cd narrow/checkpoint
+	# a vocabulary of as many tokens: the bytes do not fit, so letters
+	python3 - <<-'END'
+		import json
+		vocab = {t: i for i, t in enumerate(["<s>", "<pad>", "</s>", "<unk>", "<mask>"] + list("abcdefghijklmnopqrstuvwxyzĠ-:.,()'!?"))}
+		assert len(vocab) == 41, len(vocab)
+		json.dump({"version": "1.0", "added_tokens": [], "normalizer": None, "pre_tokenizer": {"type": "ByteLevel",
+		    "add_prefix_space": False, "trim_offsets": True, "use_regex": True}, "decoder": {"type": "ByteLevel"},
+		    "model": {"type": "BPE", "unk_token": "<unk>", "vocab": vocab, "merges": []}}, open("tokenizer.json", "w"))
+	END
+	seq-tokenize -q --tokenizer tokenizer.json --items <(tr '[:upper:]' '[:lower:]' <../../../items.csv | tr 0-9 a-j | sed '1s/.*/item_id,title,price/') \
+		<(tr '[:upper:]' '[:lower:]' <../../../events.csv | tr 0-9 a-j | sed '1s/.*/user_id,item_id/; s/^\([^,]*,[^,]*\),.*/\1/') -o letters.tar.zst
+	seq-train -q --task pretrain --weights . --epochs 0 letters.tar.zst -o given.tar.zst
+	[ "$(member given.tar.zst model/longformer.embeddings.LayerNorm.bias.npy | tail -c 32 | od -An -tx1 | tr -d ' \n')" = \
+		"$(python3 -c '
+import json, struct
+data = open("model.safetensors", "rb").read()
+n = struct.unpack("<Q", data[:8])[0]
+a, b = json.loads(data[8:8 + n])["longformer.embeddings.LayerNorm.bias"]["data_offsets"]
+print(data[8 + n + a:8 + n + b].hex())')" ]
+	seq-rank -q given.tar.zst | rec-eval -q >/dev/null
+	# a tensor that is missing, and one of another shape, are named
+	python3 - <<-'END'
+		import json, struct
+		data = open("model.safetensors", "rb").read()
+		n = struct.unpack("<Q", data[:8])[0]
+		def write(folder, change):
+		    import os, shutil
+		    os.mkdir(folder)
+		    shutil.copy("config.json", folder)
+		    header = json.loads(data[8:8 + n])
+		    change(header)
+		    text = json.dumps(header).encode()
+		    text += b" " * (-len(text) % 8)
+		    open(folder + "/model.safetensors", "wb").write(struct.pack("<Q", len(text)) + text + data[8 + n:])
+		def rename(header):
+		    name = "longformer.encoder.layer.1.output.dense.weight"
+		    header["other"] = header.pop(name)
+		def reshape(header):
+		    header["longformer.encoder.layer.1.output.dense.weight"]["shape"].reverse()
+		write("missing", rename)
+		write("misshapen", reshape)
+	END
+	fails seq-train -q --task pretrain --weights missing --epochs 0 letters.tar.zst -o x.tar.zst
+	says "no tensor longformer.encoder.layer.1.output.dense.weight"
+	fails seq-train -q --task pretrain --weights misshapen --epochs 0 letters.tar.zst -o x.tar.zst
+	says "longformer.encoder.layer.1.output.dense.weight is 20 x 8, 8 x 20 was expected"
+	fails seq-train -q --task pretrain --weights . --epochs 0 ../../../data.tar.zst -o x.tar.zst
+	says "vocab_size"
+}
+
+@test "recformer: bad input" {
+	seq-tokenize -q events.csv -o plain.tar.zst
+	fails pretrain plain.tar.zst -o x.tar.zst
+	says "no items with text"
+	fails seq-rank -q pre.tar.zst plain.tar.zst
+	says "no text of the items"
+	seq-tokenize -q --items items.csv --vocab-size 300 events.csv -o other.tar.zst
+	fails finetune pre.tar.zst other.tar.zst -o x.tar.zst
+	says "belongs to the tokenizer"
+	fails seq-rank -q pre.tar.zst other.tar.zst
+	says "belongs to the tokenizer"
+	fails item-project -q pre.tar.zst other.tar.zst -o x.tar.zst
+	says "belongs to the tokenizer"
+	fails finetune data.tar.zst -o x.tar.zst
+	says "no model in the stream to fine-tune"
+	seq-train -q --arch popular data.tar.zst -o popular.tar.zst
+	fails finetune popular.tar.zst -o x.tar.zst
+	says "popular, recformer was expected"
+	misused seq-train --arch recformer data.tar.zst -o x.tar.zst
+	misused seq-train --arch gru --task finetune data.tar.zst -o x.tar.zst
+	misused seq-train --task pretrain --size huge data.tar.zst -o x.tar.zst
+	# items without text, histories longer than every limit
+	awk -F, 'NR == 1 { print "item_id,title"; next } NR % 2 { print $1 "," } NR % 2 == 0 { print $1 ",red pen" }' "$EXAMPLE/items.csv" >half.csv
+	seq-tokenize -q --tokenizer pre.tar.zst --items half.csv events.csv -o half.tar.zst
+	finetune --max-tokens 5 --max-items 2 pre.tar.zst half.tar.zst | seq-rank -q | rec-eval -q >/dev/null
+}
