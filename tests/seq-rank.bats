@@ -148,14 +148,15 @@ without_group() {
 	test "$(cat all)" = "$(tar --zstd -xOf sequences catalog/000000.item_id.txt | wc -l)"
 
 	coproc server { seq-rank -q --serve sasrec; }
+	# shellcheck disable=SC2154 # coproc sets it, and bash forgets it when the server has ended
+	local pid=$server_PID
 	for i in 1 2 3; do
 		printf 'user%s\t%s\n' "$i" "$items" >&"${server[1]}"
 		IFS= read -r -t 20 line <&"${server[0]}"
 		case $line in user$i?*) ;; *) return 1 ;; esac
 	done
 	eval "exec ${server[1]}>&-"
-	# shellcheck disable=SC2154 # coproc sets it
-	wait "$server_PID"
+	wait "$pid"
 }
 
 @test "seq-rank --serve: the same items and scores as for the whole table" {
