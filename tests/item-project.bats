@@ -261,8 +261,8 @@ for i, item in enumerate(items):
 }
 
 @test "item-project: wrong usage" {
-	misused item-project "$shop" -o out.tar.zst
-	says "--from"
+	fails item-project "$shop" -o out.tar.zst
+	says "no projector in the stream: emb-align-train adds one"
 	misused item-project --from word2vec "$shop" -o out.tar.zst
 	says tfidf
 	misused item-project --from tfidf --width 0 "$shop" -o out.tar.zst
