@@ -1,0 +1,159 @@
+#!/usr/bin/env bash
+# What an LLM's item vectors give a sequence model (SAID, WWW 2024): popular, markov, learned ids, and items by TF-IDF,
+# by token vectors, by an LLM's mean hidden states and by SAID, frozen and trainable, for sasrec and gru; with the
+# paired test against learned ids.
+#
+#     tests/said.sh LLM SET ...      LLM: a GGUF file or a Hugging Face folder; sets: scientific, beauty, ml-1m
+#     tests/said.sh LLM say          what 200 items of scientific make the LLM say, with a table; hours
+#
+# SEEDS ("1 2 3 4 5"), ARCHS ("sasrec gru") and VARIANTS narrow it down; TRAIN has more options of seq-train,
+# ALIGN of emb-align-train (for mlp) and TABLE (for table, which starts from mlp). SPLIT=valid ranks the validation item:
+# what choices are to be made by. Data are looked for in $RECPIPE_DATA (../shared/data); models and logs are kept in $SAID
+# (build/said): what is there is not computed again, what was interrupted goes on from its checkpoint.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+[ $# -ge 2 ] || { sed -n '2,14s/^# \{0,1\}//p' "$0"; exit 2; }
+PATH=$PWD/${RECPIPE_BIN:-build/bin}:$PATH
+data=${RECPIPE_DATA:-../shared/data}
+work=${SAID:-build/said}
+split=${SPLIT:-test}
+read -ra seeds <<<"${SEEDS:-1 2 3 4 5}"
+read -ra archs <<<"${ARCHS:-sasrec gru}"
+read -ra variants <<<"${VARIANTS:-ids tfidf tokens llm mlp mlp-trainable table table-trainable}"
+read -ra train <<<"${TRAIN:-}"
+read -ra align <<<"${ALIGN:-}"
+read -ra table <<<"${TABLE:---epochs 20}"
+export LC_ALL=C
+llm=$1
+shift
+mkdir -p "$work"
+
+events() { # SET
+	local file
+	for file in "$data/$1"/events.{tsv,csv}{,.zst}; do
+		case $file in
+		*.zst) [ ! -e "$file" ] || zstd -dcq "$file" ;;
+		*) [ ! -e "$file" ] || cat "$file" ;;
+		esac
+	done
+}
+
+tokens_of() { # SET: its stream in the LLM's tokens
+	[ -e "$work/$1.tar.zst" ] ||
+		events "$1" | seq-tokenize -q --tokenizer "$llm" --items "$data/$1/items.csv" -o "$work/$1.tar.zst"
+}
+
+# teach SET KIND FROM OPTION...: a projector; FROM is the stream it starts from
+teach() {
+	local name=$1-$2 from=$3
+	[ -e "$work/$name.said.tar.zst" ] && return
+	shift 3
+	emb-align-train --llm "$llm" "$@" --checkpoint "$work/$name.ckpt" --resume -o "$work/$name.said.tar.zst" "$from" \
+		2>>"$work/$name.log"
+	rm -f "$work/$name.ckpt"
+}
+
+vectors() { # SET VARIANT: the stream with the embedding, made once
+	local set=$1 variant=${2%-trainable}
+	local out=$work/$set-$variant.tar.zst
+	[ -e "$out" ] && return
+	case $variant in
+	ids) ln -sf "$set.tar.zst" "$out" ;;
+	tfidf) item-project -q --from tfidf --standardise "$work/$set.tar.zst" -o "$out" ;;
+	tokens | llm) item-project -q --from "$variant" --llm "$llm" --max-tokens 32 --standardise "$work/$set.tar.zst" -o "$out" ;;
+	mlp)
+		teach "$set" mlp "$work/$set.tar.zst" "${align[@]}"
+		item-project -q --standardise "$work/$set-mlp.said.tar.zst" -o "$out"
+		;;
+	table)
+		vectors "$set" mlp
+		teach "$set" table "$work/$set-mlp.said.tar.zst" --projector table "${table[@]}"
+		item-project -q --standardise "$work/$set-table.said.tar.zst" -o "$out"
+		;;
+	*) echo "$0: no variant \"$variant\"" >&2; exit 2 ;;
+	esac
+}
+
+rank() { # SET ARCH VARIANT SEED: the ranking, made once
+	local set=$1 arch=$2 variant=$3 seed=$4
+	local out=$work/$set-$arch-$variant.$seed.$split.tar.zst model=$work/$set-$arch-$variant.$seed.model.tar.zst features=frozen
+	[ -e "$out" ] && return
+	case $variant in
+	ids) features=none ;;
+	*-trainable) features=trainable ;;
+	esac
+	case $arch in
+	popular | markov) seq-train -q --arch "$arch" "$work/$set.tar.zst" | seq-rank -q --split "$split" -o "$out" ;;
+	*)
+		[ -e "$model" ] || seq-train --arch "$arch" --features $features "${train[@]}" --seed "$seed" -o "$model" \
+			"$work/$set-${variant%-trainable}.tar.zst" 2>>"$work/$set-$arch-$variant.log"
+		seq-rank -q --split "$split" -o "$out" "$model"
+		;;
+	esac
+}
+
+mean() { # MEASURE FILE...: of all users, over the rankings
+	local measure=$1 file
+	shift
+	for file; do rec-eval -q --format lines -k 10 "$file"; done |
+		awk -F '\t' -v m="$measure" '$1 == m && $2 == "all" { s += $3; n++ } END { printf "%.4f", s / n }'
+}
+
+rankings() { # SET ARCH VARIANT: their files
+	local seed
+	for seed in "${seeds[@]}"; do echo "$work/$1-$2-$3.$seed.$split.tar.zst"; done
+}
+
+# against SET ARCH VARIANT: p-values of the paired test beside ids, seed by seed
+against() {
+	local seed
+	[ "$3" = ids ] && return
+	for seed in "${seeds[@]}"; do
+		rec-eval -q --json -m ndcg -k 10 "$work/$1-$2-$3.$seed.$split.tar.zst" --versus "$work/$1-$2-ids.$seed.$split.tar.zst" |
+			tr -d ' \n' | sed 's/.*"p":\([0-9.e-]*\).*/\1 /'
+	done
+}
+
+report() { # SET
+	local set=$1 arch variant seed files
+	tokens_of "$set"
+	printf '\n%s, %s item, seen items removed, mean of %d seeds\n' "$set" "$split" "${#seeds[@]}"
+	printf '%-8s %-16s %10s %10s   %s\n' model items NDCG@10 Recall@10 'p against ids, seed by seed'
+	for arch in popular markov; do
+		rank "$set" "$arch" ids 1
+		printf '%-8s %-16s %10s %10s\n' "$arch" - "$(mean ndcg@10 "$work/$set-$arch-ids.1.$split.tar.zst")" \
+			"$(mean recall@10 "$work/$set-$arch-ids.1.$split.tar.zst")"
+	done
+	for arch in "${archs[@]}"; do
+		for variant in "${variants[@]}"; do
+			vectors "$set" "$variant"
+			for seed in "${seeds[@]}"; do rank "$set" "$arch" "$variant" "$seed"; done
+			mapfile -t files < <(rankings "$set" "$arch" "$variant")
+			printf '%-8s %-16s %10s %10s   %s\n' "$arch" "$variant" "$(mean ndcg@10 "${files[@]}")" \
+				"$(mean recall@10 "${files[@]}")" "$(against "$set" "$arch" "$variant")"
+		done
+	done
+}
+
+# Exact greedy reconstruction of 200 items, each cut to 32 tokens, by a table.
+say() {
+	local set=scientific
+	if [ ! -e "$work/say.tar.zst" ]; then
+		awk 'NR == 1 || NR % 22 == 2' "$data/$set/items.csv" | head -n 201 >"$work/say.csv"
+		events $set | awk -F '\t' 'NR == FNR { split($0, f, ","); keep[f[1]]; next } FNR == 1 || $2 in keep' "$work/say.csv" - |
+			seq-tokenize -q --tokenizer "$llm" --items "$work/say.csv" -o "$work/say.tar.zst"
+	fi
+	teach say table "$work/say.tar.zst" --projector table --epochs 600 --learning-rate 0.05 --schedule constant --show 5
+	tail -n 40 "$work/say-table.log"
+}
+
+for what; do
+	if [ "$what" = say ]; then
+		say
+	elif [ -d "$data/$what" ]; then
+		report "$what"
+	else
+		printf '%s skipped: no %s\n' "$what" "$data/$what"
+	fi
+done
