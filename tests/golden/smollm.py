@@ -14,6 +14,7 @@ import numpy
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+torch.set_num_threads(1)
 path, items, n = sys.argv[1], sys.argv[2], int(sys.argv[3]) if len(sys.argv) > 3 else 200
 source = dict(pretrained_model_name_or_path=os.path.dirname(os.path.abspath(path)), gguf_file=os.path.basename(path))
 tokenizer, model = AutoTokenizer.from_pretrained(**source), AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32).eval()
@@ -23,23 +24,25 @@ with open(items, newline="") as file:
 texts = [ids for title in titles if len(ids := tokenizer(title, add_special_tokens=False)["input_ids"]) > 1]
 
 with tempfile.TemporaryDirectory() as folder:
-    requests = "".join(f"score {folder}/logits {' '.join(map(str, ids))}\n" for ids in texts)
-    ours = subprocess.run([os.environ.get("RECPIPE_BENCH", "build/bench") + "/llm", path, "2", "256"], input=requests,
-                          stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines()
+    with open(f"{folder}/requests", "w") as file:
+        file.writelines(f"score {folder}/logits {' '.join(map(str, ids))}\n" for ids in texts)
+    command = [os.environ.get("RECPIPE_BENCH", "build/bench") + "/llm", path, "1", "256"]
+    with open(f"{folder}/requests") as file, subprocess.Popen(command, stdin=file, stdout=subprocess.PIPE, text=True) as program:
+        with torch.no_grad():
+            theirs = [model(torch.tensor([ids])).logits[0] for ids in texts]
+        ours = program.stdout.read().splitlines()
     logits = numpy.fromfile(f"{folder}/logits", numpy.float32).reshape(len(texts), -1)
 
 worst, last_same, same, positions, sums = 0.0, 0, 0, 0, [0.0, 0.0]
-for ids, line, row in zip(texts, ours, logits):
+for ids, line, row, scores in zip(texts, ours, logits, theirs, strict=True):
     nll, *best = line.split()
-    with torch.no_grad():
-        theirs = model(torch.tensor([ids])).logits[0]
-    worst = max(worst, float((theirs[-1] - torch.from_numpy(row)).abs().max() / theirs[-1].abs().max()))
-    top = theirs.argmax(1).tolist()
+    worst = max(worst, float((scores[-1] - torch.from_numpy(row)).abs().max() / scores[-1].abs().max()))
+    top = scores.argmax(1).tolist()
     last_same += top[-1] == int(best[-1])
     same += sum(a == int(b) for a, b in zip(top, best))
     positions += len(ids)
     sums[0] += float(nll)
-    sums[1] += float(torch.nn.functional.cross_entropy(theirs[:-1].double(), torch.tensor(ids[1:]), reduction="sum"))
+    sums[1] += float(torch.nn.functional.cross_entropy(scores[:-1].double(), torch.tensor(ids[1:]), reduction="sum"))
 predicted = positions - len(texts)
 print(f"{len(texts)} titles, {positions} tokens")
 print(f"logits: largest difference {worst:.2e} of the largest logit")
