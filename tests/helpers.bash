@@ -64,3 +64,24 @@ says() {
 		;;
 	esac
 }
+
+# killed_and_resumed CHECKPOINT OUT COMMAND...: runs the command, which keeps its state in CHECKPOINT and ends with OUT,
+# three times just until it has saved more, and then to its end
+killed_and_resumed() {
+	local checkpoint=$1 out=$2 kills process
+	shift 2
+	rm -f "$checkpoint" "$out"
+	for kills in 1 2 3; do
+		touch -d '1 hour ago' "$BATS_TEST_TMPDIR/mark"
+		[ ! -e "$checkpoint" ] || touch -r "$checkpoint" "$BATS_TEST_TMPDIR/mark"
+		"$@" --checkpoint "$checkpoint" --checkpoint-every 0 --resume -o "$out" 3>&- &
+		process=$!
+		until [ "$checkpoint" -nt "$BATS_TEST_TMPDIR/mark" ] || ! kill -0 $process 2>/dev/null; do
+			sleep 0.01
+		done
+		kill -KILL $process
+		wait $process || true
+		[ ! -e "$out" ] || { echo "ended before it was killed for time $kills"; return 1; }
+	done
+	"$@" --checkpoint "$checkpoint" --checkpoint-every 0 --resume -o "$out"
+}

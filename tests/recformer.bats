@@ -95,15 +95,8 @@ member() {
 
 # resumed COMMAND...: killed again and again, it ends with the bytes of an undisturbed training
 resumed() {
-	local kills=0
 	"$@" -j1 -o whole.tar.zst
-	until [ -e resumed.tar.zst ]; do
-		timeout -s KILL "0.$((RANDOM % 4))$((RANDOM % 10))" "$@" -j1 --checkpoint run.ckpt --checkpoint-every 0 --resume \
-			-o resumed.tar.zst || kills=$((kills + 1))
-		[ $kills -lt 200 ]
-	done
-	echo "killed $kills times"
-	[ $kills -gt 0 ]
+	killed_and_resumed run.ckpt resumed.tar.zst "$@" -j1
 	cmp whole.tar.zst resumed.tar.zst
 }
 

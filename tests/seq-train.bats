@@ -61,18 +61,11 @@ assert (c["norm"], c["num_attention_heads"], c["intermediate_size"], c["position
 
 # resumed ARCH: killed again and again, it ends with the bytes of an undisturbed training
 resumed() {
-	local arch=$1 kills=0
+	local arch=$1
 	shift
-	train --arch "$arch" --batch-size 32 "$@" -o "whole-$arch.tar.zst"
-	rm -f "$arch.ckpt"
-	until [ -e "resumed-$arch.tar.zst" ]; do
-		timeout -s KILL "0.$((RANDOM % 4))$((RANDOM % 10))" seq-train -q --no-history --epochs 3 --hidden-size 16 \
-			--arch "$arch" --batch-size 32 "$@" --checkpoint "$arch.ckpt" --checkpoint-every 0 --resume \
-			-o "resumed-$arch.tar.zst" data.tar.zst || kills=$((kills + 1))
-		[ $kills -lt 200 ]
-	done
-	echo "killed $kills times"
-	[ $kills -gt 0 ]
+	local command=(seq-train -q --no-history --epochs 4 --hidden-size 16 --arch "$arch" --batch-size 16 "$@" data.tar.zst)
+	"${command[@]}" -o "whole-$arch.tar.zst"
+	killed_and_resumed "$arch.ckpt" "resumed-$arch.tar.zst" "${command[@]}"
 	cmp "whole-$arch.tar.zst" "resumed-$arch.tar.zst"
 }
 
