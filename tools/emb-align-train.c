@@ -357,9 +357,10 @@ int main(int argc, char **argv)
 	       projector_names[projector->kind], (long long)projector->n_items, inputs.llm->architecture->name,
 	       (long long)inputs.llm->params.size, (long long)inputs.llm->width, (long long)tokens.n_cut,
 	       (long long)settings.max_tokens);
-	json_t *measured = json_object();
-	if (!settings.only_new || projector->kind == PROJECTOR_TABLE)
-		measured = train(&cli, &settings, &inputs, projector, &tokens, ends, only, &rng);
+	/* a network that is kept as it is knows new items by their texts */
+	bool nothing_to_train = settings.only_new && projector->kind == PROJECTOR_MLP;
+	json_t *measured = nothing_to_train ? json_object()
+	                                    : train(&cli, &settings, &inputs, projector, &tokens, ends, only, &rng);
 	if (settings.show)
 		show(&settings, &inputs, projector, &tokens, ends);
 	projector_write(out, projector, settings.run.id);
