@@ -9,11 +9,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
+#include "death.h"
 #include "data/table.h"
 #include "items.h"
 
@@ -232,29 +232,22 @@ static void tokens_do_not_depend_on_threads(void **state)
 
 /* --- errors --- */
 
-/* item_texts_new dies in a child with one line that holds `says`. */
+struct making {
+	const struct catalog *catalog;
+	const struct tokenizer *tokenizer;
+	const char *template;
+};
+
+static void make_texts(const void *context)
+{
+	const struct making *making = context;
+	item_texts_new(making->catalog, making->tokenizer, making->template);
+}
+
 static void refuse(const struct catalog *catalog, const struct tokenizer *tokenizer, const char *template,
 	const char *says)
 {
-	int said[2], status;
-	char line[4096];
-	assert_int_equal(pipe(said), 0);
-	fflush(stdout);
-	pid_t child = fork();
-	if (!child) {
-		dup2(said[1], STDERR_FILENO);
-		item_texts_new(catalog, tokenizer, template);
-		_exit(0);
-	}
-	close(said[1]);
-	size_t size = 0;
-	for (ssize_t got; (got = read(said[0], line + size, sizeof line - 1 - size)) > 0;)
-		size += (size_t)got;
-	line[size] = '\0';
-	close(said[0]);
-	assert_int_equal(waitpid(child, &status, 0), child);
-	if (!WIFEXITED(status) || WEXITSTATUS(status) != 1 || !strstr(line, says) || strchr(line, '\n') != line + size - 1)
-		fail_msg("\"%s\" was expected, status %d and this came: %s", says, status, line);
+	expect_death(make_texts, &(struct making){ catalog, tokenizer, template }, says);
 }
 
 static void wrong_catalogs_and_templates_are_errors(void **state)

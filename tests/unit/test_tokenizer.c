@@ -10,11 +10,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
+#include "death.h"
 #include "data/gguf.h"
 #include "data/utf8.h"
 #include "stream/bytes.h"
@@ -309,30 +309,6 @@ static void ill_formed_text(void **state)
 }
 
 /* --- malformed documents and files --- */
-
-/* Runs body(context) in a child, which must die with one line that holds `says`. */
-static void expect_death(void (*body)(const void *), const void *context, const char *says)
-{
-	int said[2], status;
-	char line[4096];
-	assert_int_equal(pipe(said), 0);
-	fflush(stdout);
-	pid_t child = fork();
-	if (!child) {
-		dup2(said[1], STDERR_FILENO);
-		body(context);
-		_exit(0);
-	}
-	close(said[1]);
-	size_t size = 0;
-	for (ssize_t got; (got = read(said[0], line + size, sizeof line - 1 - size)) > 0;)
-		size += (size_t)got;
-	line[size] = '\0';
-	close(said[0]);
-	assert_int_equal(waitpid(child, &status, 0), child);
-	if (!WIFEXITED(status) || WEXITSTATUS(status) != 1 || !strstr(line, says) || strchr(line, '\n') != line + size - 1)
-		fail_msg("\"%s\" was expected, status %d and this came: %s", says, status, line);
-}
 
 static void read_document(const void *text)
 {
