@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "golden.h"
 #include "model/items.h"
 #include "model/next.h"
 #include "nn/kernel.h"
@@ -24,73 +25,18 @@
 
 /* --- the golden file --- */
 
-static struct member {
-	char name[MEMBER_NAME_MAX + 1];
-	char *bytes;
-	size_t size;
-	struct tensor tensor;
-} members[256];
-static int n_members;
-
 static int load_golden(void **state)
 {
 	(void)state;
-	char *paths[] = { (char[]){ GOLDEN }, NULL };
-	struct frame_in *in = frame_open_paths(paths);
-	uint64_t size;
-	for (const char *name; (name = frame_next(in, &size)); n_members++) {
-		struct member *member = &members[n_members];
-		assert_true(n_members < (int)COUNT_OF(members));
-		snprintf(member->name, sizeof member->name, "%s", name);
-		member->bytes = frame_read_all(in, 1 << 20, &member->size);
-		if (strstr(name, ".npy"))
-			npy_parse(member->bytes, member->size, &member->tensor, name);
-	}
-	frame_free(in);
+	golden_open(GOLDEN);
 	return 0;
 }
 
 static int free_golden(void **state)
 {
 	(void)state;
-	while (n_members)
-		free(members[--n_members].bytes);
+	golden_close();
 	return 0;
-}
-
-static const struct member *golden(const char *group, const char *name)
-{
-	char full[MEMBER_NAME_MAX + 1];
-	snprintf(full, sizeof full, "%s/%s", group, name);
-	for (int i = 0; i < n_members; i++)
-		if (!strcmp(members[i].name, full))
-			return &members[i];
-	fail_msg("%s: no member %s", GOLDEN, full);
-	return NULL;
-}
-
-static void *golden_as(const char *group, const char *name, enum dtype dtype)
-{
-	return tensor_as(&golden(group, name)->tensor, dtype, name);
-}
-
-/* Largest difference relative to the largest value. */
-static double difference(const float *a, const float *b, int64_t n)
-{
-	double worst = 0, largest = 1e-30;
-	for (int64_t i = 0; i < n; i++) {
-		double one = fabs((double)a[i] - (double)b[i]);
-		worst = one > worst || isnan(one) ? one : worst;
-		largest = fabs((double)b[i]) > largest ? fabs((double)b[i]) : largest;
-	}
-	return worst / largest;
-}
-
-static void assert_close(const float *a, const float *b, int64_t n, double tolerance, const char *what)
-{
-	double is = difference(a, b, n);
-	if (!(is <= tolerance))
-		fail_msg("%s: differs by %.2g of its largest value", what, is);
 }
 
 /* A model with the golden parameters and batch. Parameters come in PyTorch's order and are found by name. */
@@ -107,18 +53,18 @@ struct golden_case {
 static struct golden_case open_case(const char *name)
 {
 	struct golden_case c = { .name = name };
-	const struct member *manifest = golden(name, "case.json");
+	const struct golden_member *manifest = golden_find(name, "case.json");
 	c.document = json_parse(manifest->bytes, manifest->size, name);
 	json_t *config = json_deep_copy(json_object_get(c.document, "config"));
 	c.model = model_new(config, json_get_int(c.document, "items", 1, 100, name), "0123456789abcdef", name);
-	c.indptr = golden_as(name, "indptr.npy", I8);
-	c.item = golden_as(name, "item.npy", I4);
-	c.target = golden_as(name, "target.npy", I4);
-	c.negative = golden_as(name, "negative.npy", I4);
-	c.histories = (struct histories){ golden(name, "indptr.npy")->tensor.shape[0] - 1, c.indptr, c.item };
+	c.indptr = golden_array(name, "indptr.npy", I8);
+	c.item = golden_array(name, "item.npy", I4);
+	c.target = golden_array(name, "target.npy", I4);
+	c.negative = golden_array(name, "negative.npy", I4);
+	c.histories = (struct histories){ golden_find(name, "indptr.npy")->tensor.shape[0] - 1, c.indptr, c.item };
 	c.tokens = c.indptr[c.histories.rows];
 
-	float *values = golden_as(name, "value.npy", F4);
+	float *values = golden_array(name, "value.npy", F4);
 	const char *key;
 	json_t *count;
 	int64_t from = 0;
@@ -148,7 +94,7 @@ static void compare_gradients(const struct golden_case *c, const float *gradient
 {
 	char name[32];
 	snprintf(name, sizeof name, "%s/gradient.npy", loss);
-	float *expected = golden_as(c->name, name, F4);
+	float *expected = golden_array(c->name, name, F4);
 	const char *key;
 	json_t *count;
 	int64_t from = 0;
@@ -161,7 +107,7 @@ static void compare_gradients(const struct golden_case *c, const float *gradient
 			for (int64_t i = 0; i < param_count(param); i++)
 				assert_true(fabsf(gradient[param->offset + i]) < 1e-6f);
 		else
-			assert_close(gradient + param->offset, expected + from, param_count(param), 1e-5, what);
+			assert_near(gradient + param->offset, expected + from, param_count(param), 1e-5, what);
 		from += param_count(param);
 	}
 	free(expected);
@@ -193,7 +139,7 @@ static void test_equals_pytorch(void **state)
 	(void)state;
 	for (size_t i = 0; i < COUNT_OF(cases); i++) {
 		struct golden_case c = open_case(cases[i]);
-		float *expected = golden_as(c.name, "hidden.npy", F4);
+		float *expected = golden_array(c.name, "hidden.npy", F4);
 		int64_t n = 0;
 		for (int64_t t = 0; t < c.tokens; t++)
 			n += c.target[t] >= 0;
@@ -202,12 +148,12 @@ static void test_equals_pytorch(void **state)
 			float *gradient = xaligned((size_t)c.model->params.trainable, sizeof *gradient);
 			tape_begin(&tape, gradient, 1, 0);
 			struct array *hidden = c.model->architecture->hidden(&tape, c.model, &c.histories);
-			assert_close(hidden->value, expected, hidden->rows * hidden->columns, 1e-5, c.name);
+			assert_near(hidden->value, expected, hidden->rows * hidden->columns, 1e-5, c.name);
 			double sum = loss_of(&tape, &c, loss, hidden, 1 / (float)n);
 			tape_backward(&tape);
 			char name[32];
 			snprintf(name, sizeof name, "%s/loss.npy", loss_names[loss]);
-			double should_be = *(const double *)(const void *)golden(c.name, name)->tensor.data;
+			double should_be = *(const double *)(const void *)golden_find(c.name, name)->tensor.data;
 			if (!(fabs(sum / (double)n - should_be) <= 1e-5 * should_be))
 				fail_msg("%s, %s: loss %.9g, PyTorch's is %.9g", c.name, loss_names[loss], sum / (double)n, should_be);
 			compare_gradients(&c, gradient, loss_names[loss]);
@@ -246,21 +192,21 @@ static void test_features_equal_pytorch(void **state)
 	for (size_t i = 0; i < COUNT_OF(feature_cases); i++)
 		for (int threads = 1; threads <= 3; threads++) {
 			struct golden_case c = open_case(feature_cases[i]);
-			float *feature = golden_as(c.name, "feature.npy", F4), *expected = golden_as(c.name, "hidden.npy", F4);
+			float *feature = golden_array(c.name, "feature.npy", F4), *expected = golden_array(c.name, "hidden.npy", F4);
 			if (items_feature_size(c.model))
 				items_set_features(c.model, feature);
 			items_refresh(c.model);
 			struct tape tape = {0};
 			tape_begin(&tape, NULL, 0, 0);
 			struct array *hidden = model_hidden(&tape, c.model, &c.histories);
-			assert_close(hidden->value, expected, hidden->rows * hidden->columns, 1e-5, c.name);
+			assert_near(hidden->value, expected, hidden->rows * hidden->columns, 1e-5, c.name);
 			tape_free(&tape);
 
 			struct trainer *trainer = trainer_new(&c.model->params, &(struct optimisation){ .adamw = ADAMW_DEFAULTS }, threads);
 			struct next *next = next_new(c.model, &(struct loss_options){ .loss = LOSS_CE }, threads);
 			struct step_result result;
 			next_step(next, trainer, &c.histories, c.target, 1, &result);
-			double should_be = *(const double *)(const void *)golden(c.name, "ce/loss.npy")->tensor.data;
+			double should_be = *(const double *)(const void *)golden_find(c.name, "ce/loss.npy")->tensor.data;
 			assert_true(fabs(result.loss / (double)result.positions - should_be) <= 1e-5 * should_be);
 			compare_gradients(&c, trainer_gradient(trainer), "ce");
 			next_free(next);
@@ -276,13 +222,13 @@ static void test_one_by_one(void **state)
 	(void)state;
 	for (size_t i = 0; i < COUNT_OF(cases); i++) {
 		struct golden_case c = open_case(cases[i]);
-		float *expected = golden_as(c.name, "hidden.npy", F4);
+		float *expected = golden_array(c.name, "hidden.npy", F4);
 		float *queries = xaligned((size_t)(c.histories.rows * c.model->width), sizeof *queries);
 		model_queries(c.model, &c.histories, queries);
 		for (int64_t row = 0; row < c.histories.rows; row++) {
 			const float *query = queries + row * c.model->width;
 			if (c.indptr[row + 1] > c.indptr[row])
-				assert_close(query, expected + (c.indptr[row + 1] - 1) * c.model->width, c.model->width, 1e-5, c.name);
+				assert_near(query, expected + (c.indptr[row + 1] - 1) * c.model->width, c.model->width, 1e-5, c.name);
 			else
 				for (int64_t j = 0; j < c.model->width; j++)
 					assert_true(query[j] == 0);
@@ -297,10 +243,10 @@ static void test_one_by_one(void **state)
 
 static void optimiser_case(const char *name, const struct adamw *adamw, double clip)
 {
-	float *value = golden_as(name, "value.npy", F4), *gradients = golden_as(name, "gradient.npy", F4);
-	float *after = golden_as(name, "after.npy", F4);
-	const double *norms = golden(name, "norm.npy")->tensor.data;
-	int64_t n = golden(name, "value.npy")->tensor.shape[0], steps = golden(name, "gradient.npy")->tensor.shape[0];
+	float *value = golden_array(name, "value.npy", F4), *gradients = golden_array(name, "gradient.npy", F4);
+	float *after = golden_array(name, "after.npy", F4);
+	const double *norms = golden_find(name, "norm.npy")->tensor.data;
+	int64_t n = golden_find(name, "value.npy")->tensor.shape[0], steps = golden_find(name, "gradient.npy")->tensor.shape[0];
 	struct params params = {0};
 	struct param *param = params_add(&params, 0, n, false, "p");
 	params_allocate(&params);
@@ -501,10 +447,10 @@ static void differences_of(build *forward, const char *what)
 		numeric[i] = (float)((above - weigh(forward, &params, NULL)) / (2 * (double)step));
 		params.value[i] = held;
 	}
-	assert_close(gradient, numeric, params.trainable, 2e-3, what);
+	assert_near(gradient, numeric, params.trainable, 2e-3, what);
 	/* the check can fail */
 	gradient[0] += .01f * (1 + fabsf(gradient[0])) * 10;
-	assert_true(difference(gradient, numeric, params.trainable) > 2e-3);
+	assert_true(relative_difference(gradient, numeric, params.trainable) > 2e-3);
 	free(gradient);
 	free(numeric);
 	params_free(&params);
@@ -592,7 +538,7 @@ static void frozen_case(const struct param *h, struct param *e, const int32_t *t
 	double again = full_cross_entropy_each(&tape, tape_param(&tape, h, h), tape_param(&tape, e, e), target, 1 / (float)n,
 		nll, said);
 	assert_true(fabs(again - loss) <= 1e-6 * (1 + loss));
-	assert_close(gradient, expected, n * d, 1e-5, "full cross-entropy: hidden, items frozen");
+	assert_near(gradient, expected, n * d, 1e-5, "full cross-entropy: hidden, items frozen");
 	for (int64_t t = 0; t < n; t++) {
 		assert_true(said[t] == (target[t] == most_alike(h, t, e)));
 		assert_true(target[t] >= 0 || nll[t] == 0);
@@ -626,8 +572,8 @@ static void definition_case(int64_t n, int64_t items, int64_t d)
 	double should_be;
 	by_definition(h->value, e->value, target, n, items, d, &should_be, expected, expected + n * d);
 	assert_true(fabs(loss - should_be) <= 1e-6 * (1 + should_be));
-	assert_close(gradient, expected, n * d, 1e-5, "full cross-entropy: hidden");
-	assert_close(gradient + n * d, expected + n * d, items * d, 1e-5, "full cross-entropy: items");
+	assert_near(gradient, expected, n * d, 1e-5, "full cross-entropy: hidden");
+	assert_near(gradient + n * d, expected + n * d, items * d, 1e-5, "full cross-entropy: items");
 	frozen_case(h, e, target, loss, expected);
 	tape_free(&tape);
 	params_free(&params);
@@ -673,7 +619,7 @@ static void product_case(int64_t m, int64_t n, int64_t k, bool transposed, bool 
 			expected[i * stride_c + j] = (float)sum;
 		}
 	kernel_product(m, n, k, a, step_i, step_k, b, stride_b, c, stride_c, add);
-	assert_close(c, expected, size_c, 1e-5, "product");
+	assert_near(c, expected, size_c, 1e-5, "product");
 	free(a);
 	free(b);
 	free(c);
@@ -784,7 +730,7 @@ static void test_any_number_of_workers(void **state)
 		for (enum loss loss = LOSS_CE; loss <= LOSS_GBCE; loss++) {
 			float *one, *three;
 			struct model *a = train(configs[c], loss, 1, 1, &one), *b = train(configs[c], loss, 3, 1, &three);
-			assert_close(three, one, a->params.trainable, 1e-5, loss_names[loss]);
+			assert_near(three, one, a->params.trainable, 1e-5, loss_names[loss]);
 			model_free(a);
 			model_free(b);
 			free(one);

@@ -6,10 +6,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
+
+#include "death.h"
 
 static char path[] = "/tmp/test_tables.XXXXXX";
 
@@ -85,29 +86,16 @@ static void shards_of_an_embedding_join(void **state)
 	}
 }
 
-/* The stream dies in a child with one line that holds `says`. */
+static void read_it(const void *context)
+{
+	(void)context;
+	read_stream(&(struct catalog){0}, &(struct embedding){0});
+}
+
 static void refuse(const struct case_of *c, const char *says)
 {
-	int said[2], status;
-	char line[4096];
 	write_stream(c);
-	assert_int_equal(pipe(said), 0);
-	fflush(stdout);
-	pid_t child = fork();
-	if (!child) {
-		dup2(said[1], STDERR_FILENO);
-		read_stream(&(struct catalog){0}, &(struct embedding){0});
-		_exit(0);
-	}
-	close(said[1]);
-	size_t size = 0;
-	for (ssize_t got; (got = read(said[0], line + size, sizeof line - 1 - size)) > 0;)
-		size += (size_t)got;
-	line[size] = '\0';
-	close(said[0]);
-	assert_int_equal(waitpid(child, &status, 0), child);
-	if (!WIFEXITED(status) || WEXITSTATUS(status) != 1 || !strstr(line, says) || strchr(line, '\n') != line + size - 1)
-		fail_msg("\"%s\" was expected, status %d and this came: %s", says, status, line);
+	expect_death(read_it, NULL, says);
 }
 
 static void wrong_embeddings_are_errors(void **state)
