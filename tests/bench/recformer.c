@@ -1,109 +1,209 @@
 /*
- * Seconds and processor seconds of a Recformer's training step (the softmax over random item vectors of histories' texts)
- * and of encoding items, and peak memory: recformer LAYERS WIDTH HEADS TOKENS ROWS STEPS THREADS
+ * A Recformer of random weights on command, for bench_recformer.py.
+ *
+ *     recformer LAYERS WIDTH HEADS VOCABULARY THREADS
+ *
+ * Lines of standard input:
+ *
+ *     step USERS      a step of pre-training: a history of 1,024 tokens for each and the item that followed, both once more
+ *                     with masked words. Answers seconds, processor seconds, mean loss, peak memory in MiB
+ *     encode ITEMS    their vectors, each alone. Answers the same; for the loss, a mean length
+ *     sgemm           the rate of large products, GFLOP/s
  */
+#include <math.h>
+#include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "model/encoder.h"
-#include "model/recformer.h"
-#include "model/train.h"
+#include "model/pretrain.h"
+#include "model/recformer_start.h"
 #include "nn/blas.h"
-#include "nn/loss.h"
-#include "nn/rows.h"
+#include "nn/vec.h"
+#include "sgemm.h"
 
-#define VOCABULARY 8192
-#define ITEMS 4096
-#define ITEM_TOKENS 24
+#define ITEMS 4385
+#define ATTRIBUTES 3
+#define EVENTS 102 /* of a user: 100 to train on, of which at least the 49 before a cut fill a history */
+#define MOST_USERS 64
+
+/* Tokens of an item's attributes, names included: 37 in the mean; the peer's are the same. */
+static int64_t attribute_length(int64_t item, int attribute)
+{
+	return attribute == 0 ? 8 + item * 7 % 25 : attribute == 1 ? 3 + item % 3 : 6 + item * 5 % 15;
+}
+
+static int32_t random_token(struct rng *rng, int64_t vocabulary)
+{
+	return 5 + (int32_t)rng_below(rng, (uint64_t)vocabulary - 5);
+}
+
+static struct catalog make_catalog(const struct tokenizer *tokenizer, struct rng *rng)
+{
+	struct catalog c = {.complete = true};
+	char fingerprint[17];
+	fingerprint_text(tokenizer_fingerprint(tokenizer), fingerprint);
+	c.meta = json_pack("{s:s}", "tokenizer", fingerprint);
+	const size_t room = ITEMS * 64;
+	c.indptr = xcalloc(ITEMS + 1, sizeof *c.indptr);
+	c.input_ids = xcalloc(room, sizeof *c.input_ids);
+	c.token_type_ids = xcalloc(room, sizeof *c.token_type_ids);
+	c.attribute = xcalloc(room, sizeof *c.attribute);
+	for (int64_t item = 0; item < ITEMS; item++) {
+		for (int attribute = 0; attribute < ATTRIBUTES; attribute++)
+			for (int64_t t = 0; t < attribute_length(item, attribute); t++) {
+				c.input_ids[c.n_tokens] = random_token(rng, tokenizer_vocab_size(tokenizer));
+				c.token_type_ids[c.n_tokens] = t ? 2 : 1;
+				c.attribute[c.n_tokens++] = (uint8_t)attribute;
+			}
+		c.indptr[++c.n_items] = c.n_tokens;
+	}
+	return c;
+}
+
+static struct sequences make_sequences(struct rng *rng)
+{
+	struct sequences s = {.complete = true, .n_users = MOST_USERS, .split_time = INT64_MIN};
+	s.indptr = xcalloc(MOST_USERS + 1, sizeof *s.indptr);
+	s.item = xcalloc(MOST_USERS * EVENTS, sizeof *s.item);
+	for (int64_t user = 0; user < MOST_USERS; user++) {
+		for (int event = 0; event < EVENTS; event++)
+			s.item[s.n_events++] = (int32_t)rng_below(rng, ITEMS);
+		s.indptr[user + 1] = s.n_events;
+	}
+	return s;
+}
+
+/* RoBERTa's special tokens, and words that each are a token. */
+static struct tokenizer *make_tokenizer(int64_t vocabulary)
+{
+	json_t *vocab = json_pack("{s:i, s:i, s:i, s:i, s:i}", "<s>", 0, "<pad>", 1, "</s>", 2, "<unk>", 3, "<mask>", 4);
+	for (int64_t id = 5; id < vocabulary; id++) {
+		char *word = xasprintf("Ġ%lld", (long long)id);
+		json_object_set_new(vocab, word, json_integer(id));
+		free(word);
+	}
+	json_t *document = json_pack("{s:s, s:[], s:{s:s, s:b, s:b, s:b}, s:{s:s}, s:{s:s, s:o, s:[]}}", "version", "1.0",
+		"added_tokens", "pre_tokenizer", "type", "ByteLevel", "add_prefix_space", 0, "trim_offsets", 1, "use_regex", 1,
+		"decoder", "type", "ByteLevel", "model", "type", "BPE", "vocab", vocab, "merges");
+	struct tokenizer *tokenizer = tokenizer_from_json(document, "words");
+	json_decref(document);
+	return tokenizer;
+}
 
 struct bench {
+	struct tokenizer *tokenizer;
+	struct catalog catalog;
+	struct sequences sequences;
 	struct model *model;
-	struct sentences text;
-	int32_t *target;
-	float *items;
+	struct trainer *trainer; /* these two from the first step on */
+	struct task *task;
+	int threads;
 };
 
-static void random_text(struct sentences *text, int64_t rows, int64_t tokens, struct rng *rng)
+static void set_up(struct bench *b, char **argument)
 {
-	text->indptr = xcalloc((size_t)rows + 1, sizeof *text->indptr);
-	text->token = xcalloc((size_t)(rows * tokens), sizeof *text->token);
-	text->type = xcalloc((size_t)(rows * tokens), sizeof *text->type);
-	text->item = xcalloc((size_t)(rows * tokens), sizeof *text->item);
-	text->rows = rows;
-	text->tokens = rows * tokens;
-	for (int64_t t = 0; t < text->tokens; t++) {
-		text->indptr[t / tokens + 1] = (t / tokens + 1) * tokens;
-		text->token[t] = t % tokens ? 5 + (int32_t)rng_below(rng, VOCABULARY - 5) : 0;
-		text->type[t] = t % tokens ? 2 : 0;
-		text->item[t] = (int32_t)(t % tokens ? 1 + t % tokens / ITEM_TOKENS : 0);
-	}
+	struct rng rng;
+	rng_seed(&rng, 1);
+	*b = (struct bench){.tokenizer = make_tokenizer(atoll(argument[3])), .threads = atoi(argument[4])};
+	b->catalog = make_catalog(b->tokenizer, &rng);
+	b->sequences = make_sequences(&rng);
+	json_t *config = json_pack("{s:I, s:I, s:I}", "num_hidden_layers", (json_int_t)atoll(argument[0]), "hidden_size",
+		(json_int_t)atoll(argument[1]), "num_attention_heads", (json_int_t)atoll(argument[2]));
+	b->model = recformer_anew(&(struct recformer_start){.config = config, .tokenizer = b->tokenizer, .rng = &rng});
+	encoder_read(b->model, &b->catalog);
+	omp_set_num_threads(b->threads);
 }
 
-static void phase(void *task, struct worker *worker)
+static void tear_down(struct bench *b)
 {
-	struct bench *b = task;
-	int64_t from, to, most = recformer_tokens_at_once(b->model);
-	worker_rows(worker, b->text.indptr, b->text.rows, &from, &to);
-	for (int64_t first = from, end; first < to; first = end) {
-		end = first + 1;
-		while (end < to && b->text.indptr[end + 1] - b->text.indptr[first] <= most)
-			end++;
-		struct sentences part = sentences_part(&b->text, first, end);
-		tape_begin(&worker->tape, worker->gradient, 7, part.indptr[0]);
-		struct array *history = unit_rows(&worker->tape, recformer_pooled(&worker->tape, b->model, &part), 20);
-		struct array *items = tape_constant(&worker->tape, b->items, ITEMS, b->model->width);
-		worker->loss += full_cross_entropy(&worker->tape, history, items, b->target + first, 1 / (float)b->text.rows);
-		tape_backward(&worker->tape);
-	}
+	if (b->task)
+		b->task->free(b->task);
+	trainer_free(b->trainer);
+	model_free(b->model);
+	tokenizer_free(b->tokenizer);
+	catalog_free(&b->catalog);
+	sequences_free(&b->sequences);
 }
 
-static double cpu_seconds(void)
+struct stopwatch {
+	double started;
+	clock_t clock;
+};
+
+static struct stopwatch start(void)
 {
-	return (double)clock() / CLOCKS_PER_SEC;
+	return (struct stopwatch){seconds_now(), clock()};
+}
+
+static void answer(const struct stopwatch *watch, double value)
+{
+	printf("%.6f %.6f %.6f %.1f\n", seconds_now() - watch->started, (double)(clock() - watch->clock) / CLOCKS_PER_SEC,
+		value, peak_memory_mib());
+}
+
+static void prepare_training(struct bench *b)
+{
+	const struct pretrain_options pretraining = {.contrast = MOST_USERS, .words_weight = .1, .mask_rate = .15, .valid_users = 1};
+	struct optimisation optimisation = {.adamw = ADAMW_DEFAULTS, .clip = 1};
+	optimisation.adamw.rate = 5e-5;
+	b->trainer = trainer_new(&b->model->params, &optimisation, b->threads);
+	b->task = pretrain_task(b->model, &b->sequences, b->tokenizer, &pretraining, b->trainer->n_workers);
+}
+
+static void step(struct bench *b, int64_t users)
+{
+	int64_t example[MOST_USERS];
+	struct step_result result;
+	if (users < 1 || users > MOST_USERS)
+		die("1 to %d users were expected", MOST_USERS);
+	for (int64_t i = 0; i < users; i++)
+		example[i] = i;
+	if (!b->task)
+		prepare_training(b);
+	struct stopwatch watch = start();
+	b->task->step(b->task, b->trainer, example, users, (uint64_t)b->trainer->step, &result);
+	answer(&watch, result.loss / (double)users);
+}
+
+static void encode(struct bench *b, int64_t items)
+{
+	if (items < 1 || items > ITEMS)
+		die("1 to %d items were expected", ITEMS);
+	float *vectors = xaligned((size_t)(items * b->model->width), sizeof *vectors);
+	b->catalog.n_items = items;
+	struct stopwatch watch = start();
+	encoder_items(b->model, vectors);
+	answer(&watch, sqrt(vec_sum_of_squares(vectors, items * b->model->width) / (double)items));
+	b->catalog.n_items = ITEMS;
+	free(vectors);
 }
 
 int main(int argc, char **argv)
 {
 	blas_init(argv);
-	if (argc != 8)
-		die("LAYERS WIDTH HEADS TOKENS ROWS STEPS THREADS were expected");
-	int64_t number[8];
-	for (int i = 1; i < 8; i++)
-		number[i] = atoll(argv[i]);
-	int64_t tokens = number[4], rows = number[5], steps = number[6];
-	struct rng rng;
-	rng_seed(&rng, 1);
-	json_t *config = json_pack("{s:s, s:I, s:I, s:I, s:b}", "architecture", "recformer", "num_hidden_layers",
-		(json_int_t)number[1], "hidden_size", (json_int_t)number[2], "num_attention_heads", (json_int_t)number[3], "word_head", 0);
-	struct bench b = {.model = model_new(config, VOCABULARY, "0123456789abcdef", "bench")};
-	model_initialise(b.model, &rng);
-	random_text(&b.text, rows, tokens, &rng);
-	b.target = xcalloc((size_t)rows, sizeof *b.target);
-	b.items = xaligned((size_t)(ITEMS * b.model->width), sizeof *b.items);
-	for (int64_t i = 0; i < ITEMS * b.model->width; i++)
-		b.items[i] = (float)rng_normal(&rng);
-	unit_length(b.items, ITEMS, b.model->width);
-	const struct optimisation options = {.adamw = ADAMW_DEFAULTS};
-	struct trainer *trainer = trainer_new(&b.model->params, &options, (int)number[7]);
-	phase_function *const phases[] = {phase, NULL};
-	double started = 0, cpu = 0;
-	for (int64_t step = 0; step <= steps; step++) {
-		if (step == 1) {
-			started = seconds_now();
-			cpu = cpu_seconds();
-		}
-		struct step_result result = {.positions = rows};
-		trainer_begin(trainer);
-		trainer_compute(trainer, phases, &b);
-		trainer_update(trainer, &result);
+	program_name = "recformer";
+	if (argc != 6)
+		die("LAYERS WIDTH HEADS VOCABULARY THREADS were expected");
+	struct bench b;
+	set_up(&b, argv + 1);
+	char *line = NULL;
+	size_t room = 0;
+	while (getline(&line, &room, stdin) > 0) {
+		long long n;
+		if (sscanf(line, "step %lld", &n) == 1)
+			step(&b, n);
+		else if (sscanf(line, "encode %lld", &n) == 1)
+			encode(&b, n);
+		else if (!strncmp(line, "sgemm", 5))
+			printf("%.1f\n", sgemm_rate(b.threads));
+		else
+			die("%s", line);
+		fflush(stdout);
 	}
-	printf("step %.4f s, processor %.4f s, ", (seconds_now() - started) / (double)steps, (cpu_seconds() - cpu) / (double)steps);
-	printf("peak %.0f MiB\n", peak_memory_mib());
-	trainer_free(trainer);
-	model_free(b.model);
-	sentences_free(&b.text);
-	free(b.target);
-	free(b.items);
+	tear_down(&b);
+	free(line);
 	return 0;
 }

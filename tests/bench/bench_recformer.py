@@ -1,0 +1,206 @@
+#!/usr/bin/env python3
+"""Recformer beside PyTorch and Hugging Face's Longformer: a step of pre-training, and vectors of items; random weights.
+
+A step: histories of 1,024 tokens and the items that followed, all once more with masked words; contrast and masked
+words as in the public Recformer; dropout 0.1, clipping, AdamW. The peer computes words' logits at masked places alone,
+as its public code does not, and makes its batches before the clock starts. Items are encoded by the peer in batches of
+like lengths. In turns in one run, medians; the peer's number of threads is what was best for it in a round before.
+Prints: what, ours, peer, ratio (above 1: ours is faster or smaller), in seconds and in processor seconds, which other
+programs on the machine disturb less; peak memory; the share of the machine's sgemm rate.
+
+    bench_recformer.py [--rounds N] [WHAT...]     WHAT: a word of a case's name
+"""
+import argparse
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+
+THREADS = len(os.sched_getaffinity(0))
+TOKENS, WINDOW, MASKED, TEMPERATURE, PAD, MASK = 1024, 64, 0.15, 0.05, 1, 4
+ITEMS_AT_ONCE = 64
+# layers, width, heads, vocabulary
+SMALL, BASE = (4, 128, 4, 8192), (12, 768, 12, 50265)
+CASES = [  # what, size, request
+    (f"small, step of 4 x {TOKENS} tokens", SMALL, "step 4"),
+    (f"base, step of 1 x {TOKENS} tokens", BASE, "step 1"),
+    ("small, vectors of 4,385 items", SMALL, "encode 4385"),
+    ("base, vectors of 128 items", BASE, "encode 128"),
+]
+
+
+def item(i):
+    """Lengths of an item's attributes, as in recformer.c."""
+    return [8 + i * 7 % 25, 3 + i % 3, 6 + i * 5 % 15]
+
+
+def peer(layers, width, heads, vocabulary):
+    """Answers as tests/bench/recformer.c does; the number of threads is the last word of a line."""
+    import torch
+    import torch.nn.functional as F
+    from torch import nn
+    from transformers.models.longformer.modeling_longformer import LongformerConfig, LongformerEncoder, LongformerLMHead
+    layers, width, heads, vocabulary = map(int, (layers, width, heads, vocabulary))
+    config = LongformerConfig(
+        vocab_size=vocabulary, hidden_size=width, num_hidden_layers=layers, num_attention_heads=heads, pad_token_id=PAD,
+        intermediate_size=4 * width, attention_window=[WINDOW] * layers, hidden_dropout_prob=0.1,
+        attention_probs_dropout_prob=0.1, max_position_embeddings=TOKENS + 2, layer_norm_eps=1e-5)
+
+    class Encoder(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.words = nn.Embedding(vocabulary, width, padding_idx=PAD)
+            self.positions = nn.Embedding(TOKENS + 2, width, padding_idx=PAD)
+            self.kinds, self.items = nn.Embedding(4, width), nn.Embedding(51, width)
+            self.norm, self.dropout = nn.LayerNorm(width, eps=1e-5), nn.Dropout(0.1)
+            self.layers = LongformerEncoder(config)
+
+        def forward(self, token, kind, place, mask):
+            real = (token != PAD).long()
+            x = self.words(token) + self.positions(real.cumsum(1) * real + PAD) + self.kinds(kind) + self.items(place)
+            attention = (mask == 0) * torch.finfo(x.dtype).min + (mask == 2) * 10000.0
+            return self.layers(self.dropout(self.norm(x)), attention_mask=attention, padding_len=0).last_hidden_state
+
+    class Recformer(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.longformer, self.lm_head = Encoder(), LongformerLMHead(config)
+            self.lm_head.decoder.bias = self.lm_head.bias
+
+    def sequence(items):
+        kind, place = [0], [0]
+        for at, i in enumerate(items):
+            for n in item(i):
+                kind += [1] + [2] * (n - 1)
+                place += [at + 1] * n
+        return kind[:TOKENS], place[:TOKENS]
+
+    def batch(histories):
+        """Padded to whole windows, as the public model does."""
+        rows = [sequence(h) for h in histories]
+        length = -(-max(len(kind) for kind, _ in rows) // WINDOW) * WINDOW
+        pad = lambda list, value: list + [value] * (length - len(list))
+        kind, place = (torch.tensor([pad(row[i], 0) for row in rows]) for i in (0, 1))
+        mask = torch.tensor([pad([2] + [1] * (len(k) - 1), 0) for k, _ in rows])
+        token = torch.randint(5, vocabulary, mask.shape)
+        token[:, 0] = 0
+        token[mask == 0] = PAD
+        return token, kind, place, mask
+
+    def masked(token, kind, place, mask):
+        at = (torch.rand(token.shape) < MASKED) & (mask == 1)
+        at[0, 1] = True
+        return (token.masked_fill(at, MASK), kind, place, mask), at, token[at]
+
+    model = Recformer()
+    for parameter in model.parameters():
+        if parameter.dim() == 2:
+            nn.init.normal_(parameter, std=0.02)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=5e-5, weight_decay=0.0, fused=True)
+    similarity = nn.CosineSimilarity(dim=-1)
+
+    def step(histories, targets):
+        encode, states = model.longformer, []
+        pooled = [encode(*side)[:, 0] for side in (histories, targets)]
+        loss = F.cross_entropy(similarity(pooled[0][:, None], pooled[1][None]) / TEMPERATURE, torch.arange(len(pooled[0])))
+        for inputs, at, label in map(lambda side: masked(*side), (histories, targets)):
+            loss = loss + 0.1 * F.cross_entropy(model.lm_head(encode(*inputs)[at]), label)
+        optimiser.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        return loss.item()
+
+    @torch.inference_mode()
+    def vectors(batches):
+        return torch.cat([model.longformer(*b)[:, 0] for b in batches]).norm(dim=1).mean().item()
+
+    for line in sys.stdin:
+        what, n, threads = line.split()
+        torch.set_num_threads(int(threads))
+        if what == "step":
+            model.train()
+            draw = lambda count: torch.randint(4385, (count,)).tolist()
+            work, inputs = step, (batch([draw(50) for _ in range(int(n))]), batch([draw(1) for _ in range(int(n))]))
+        else:
+            model.eval()
+            order = sorted(range(int(n)), key=lambda i: sum(item(i)))
+            work, inputs = vectors, ([batch([[i] for i in order[at:at + ITEMS_AT_ONCE]]) for at in range(0, int(n), ITEMS_AT_ONCE)],)
+        started, clock = time.perf_counter(), time.process_time()
+        value = work(*inputs)
+        print(time.perf_counter() - started, time.process_time() - clock, value,
+              resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, flush=True)
+
+
+class Program:
+    def __init__(self, *command):
+        self.process = subprocess.Popen(list(map(str, command)), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def ask(self, *words):
+        print(*words, file=self.process.stdin, flush=True)
+        return [float(word) for word in self.process.stdout.readline().split()]
+
+    def end(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def operations(size, request):
+    """Of matrices whose results are used: the last layer's where only first tokens are asked for, and the keys and values
+    of the global token, are not counted."""
+    layers, d, _, vocabulary = size
+    what, n = request.split()
+    if what == "encode":
+        tokens = sum(1 + sum(item(i)) for i in range(int(n)))
+        return 2 * 12 * d * d * tokens * (layers - 1)
+    tokens = int(n) * (TOKENS + 1 + sum(sum(item(i)) for i in range(75)) / 75)
+    words = MASKED * tokens * (9 * d * d + d * d + d * vocabulary)
+    return 6 * (2 * tokens * 12 * d * d * (layers - 1) + tokens * 3 * d * d + words)
+
+
+def compare(what, size, request, rounds):
+    command = os.environ["RECPIPE_BENCH"] + "/recformer"
+    ours, sgemm = Program(command, *size, THREADS), Program(command, 1, 64, 1, 512, THREADS)
+    theirs = Program(sys.executable, __file__, "--peer", *size)
+    ours.ask(request)
+    theirs.ask(request, THREADS)
+    settings = sorted({max(1, THREADS // 2), THREADS})
+    best = min(settings, key=lambda n: theirs.ask(request, n)[0]) if len(settings) > 1 else THREADS
+    mine, peers, rates = [], [], []
+    for _ in range(rounds):
+        mine.append(ours.ask(request))
+        rates += sgemm.ask("sgemm")
+        peers.append(theirs.ask(request, best))
+    for program in ours, sgemm, theirs:
+        program.end()
+    median = lambda run, field: statistics.median(row[field] for row in run)
+    print(f"{what}   (peer: {best} threads)")
+    for name, field, unit in ("seconds", 0, "s"), ("processor seconds", 1, "s"), ("peak memory", 3, "MB"):
+        a, b = median(mine, field), median(peers, field)
+        print(f"  {name:28} {a:9.2f} {unit:2} {b:9.2f} {unit:2} {b / a:6.2f}")
+    rate, peak = operations(size, request) / median(mine, 0) / 1e9, statistics.median(rates)
+    print(f"  {'rate, and share of sgemm':28} {rate:6.0f} GF/s {peak:6.0f} GF/s {rate / peak:6.2f}", flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("what", nargs="*")
+    options = parser.parse_args()
+    try:
+        import torch
+        import transformers
+    except ImportError:
+        sys.exit(print("bench_recformer: skipped, no torch or transformers"))
+    print(f"Recformer beside PyTorch {torch.__version__}, transformers {transformers.__version__}, {THREADS} threads")
+    for what, size, request in CASES:
+        if all(word in what for word in options.what):
+            compare(what, size, request, options.rounds)
+
+
+if sys.argv[1:2] == ["--peer"]:
+    peer(*sys.argv[2:])
+else:
+    main()
