@@ -23,44 +23,49 @@ enum { KEY_ARCH = 0x2000, KEY_LOSS, KEY_NEGATIVES, KEY_GBCE_T, KEY_RATE, KEY_DEC
        KEY_TEMPLATE, KEY_MAX_TOKENS, KEY_TASK, KEY_SIZE, KEY_WEIGHTS, KEY_FREEZE_WORDS, KEY_ACCUMULATE, KEY_AS_CODE,
        KEY_WORDS_WEIGHT, KEY_MODEL = 0x3000 };
 
+/* Trainings, as a set: what an option is for. */
+enum { SASREC = 1, GRU = 2, POPULAR = 4, MARKOV = 8, LANGUAGE = 16, PRETRAIN = 32, FINETUNE = 64,
+       ENCODER = PRETRAIN | FINETUNE, TEXTS = LANGUAGE | ENCODER, ITEMS = SASREC | GRU, GRADIENTS = ITEMS | TEXTS };
+
 /* Options that go into the model's config.json as they are. */
 static const struct {
 	const char *option, *value, *config, *help;
 	enum { WORD, WHOLE, REAL, YES_NO } kind;
+	int trainings;
 } model_options[] = {
-	{"hidden-size", "N", "hidden_size", "Width of the model (default 64)", WHOLE},
-	{"layers", "N", "num_hidden_layers", "Blocks, or layers of the GRU (default 2; gru 1)", WHOLE},
-	{"heads", "N", "num_attention_heads", "Attention heads (default 2)", WHOLE},
-	{"intermediate-size", "N", "intermediate_size", "Width inside the feed-forward part (default as --hidden-size)", WHOLE},
-	{"activation", "NAME", "hidden_act", "relu (default) or gelu (the erf form)", WORD},
-	{"norm", "WHERE", "norm", "Layer norm: pre (default), post, or original (the authors' code)", WORD},
-	{"input-norm", "yes|no", "input_norm", "Layer norm on the embedded input (default no)", YES_NO},
-	{"positions", "FROM", "positions", "Positions counted from start (default), from end, or none", WORD},
-	{"scale-embedding", "yes|no", "scale_embedding", "Multiply item vectors by sqrt(width) at the input (default yes)", YES_NO},
-	{"max-length", "N", "max_length", "Latest items of a history that are looked at (default 200)", WHOLE},
-	{"dropout", "P", "dropout", "Dropout where it is not set by the next ones (default 0.2; 0.5 where users have less than 20 training events)", REAL},
-	{"embedding-dropout", "P", "embedding_dropout", "Dropout of the embedded input", REAL},
-	{"hidden-dropout", "P", "hidden_dropout", "Dropout behind the feed-forward part", REAL},
-	{"attention-dropout", "P", "attention_dropout", "Dropout of attention probabilities", REAL},
-	{"attention-output-dropout", "P", "attention_output_dropout", "Dropout behind the attention (default 0)", REAL},
-	{"activation-dropout", "P", "activation_dropout", "Dropout inside the feed-forward part", REAL},
-	{"initialiser", "NAME", "initialiser", "normal (deviation 0.02), xavier, or for gru uniform", WORD},
-	{"tied", "yes|no", "tied", "Score with the input's item vectors (default yes), or with a table of their own", YES_NO},
-	{"dense-size", "N", "dense_size", "gru: width of a dense layer behind it (default 0: none)", WHOLE},
-	{"embedding-size", "N", "embedding_size", "gru: width of the item vectors", WHOLE},
-	{"bias", "yes|no", "bias", "gru: biases (default yes)", YES_NO},
-	{"features", "HOW", "features", "Items by their embedding: frozen (default where the stream has one), trainable, or none", WORD},
-	{"adaptor", "NAME", "adaptor", "From the embedding's width to the model's: linear (default), two-layer, or mlp", WORD},
-	{"adaptor-size", "N", "adaptor_size", "Width between two layers of the adaptor (default half the embedding's)", WHOLE},
-	{"feature-ids", "yes|no", "feature_ids", "Add a learned vector for each item to what the adaptor gives (default no)", YES_NO},
-	{"score", "HOW", "score", "dot (default) or cosine", WORD},
-	{"temperature", "T", "temperature", "What cosines are divided by (default 0.05)", REAL},
-	{"steps", "N", "steps", "markov: how far back (default 3)", WHOLE},
-	{"window", "N", "attention_window", "recformer: tokens that a token sees, half to each side (default 64)", WHOLE},
-	{"max-items", "N", "max_items", "recformer: latest items of a history (default 50)", WHOLE},
-	{"max-attributes", "N", "max_attr_num", "recformer: attributes of an item (default 3)", WHOLE},
-	{"attribute-tokens", "N", "max_attr_length", "recformer: tokens of an attribute, its name included (default 32)", WHOLE},
-	{"tied-words", "yes|no", "tie_word_embeddings", "recformer: masked words are told by the input's word vectors (default no)", YES_NO},
+	{"hidden-size", "N", "hidden_size", "Width of the model (default 64)", WHOLE, GRADIENTS},
+	{"layers", "N", "num_hidden_layers", "Blocks, or layers of the GRU (default 2; gru 1)", WHOLE, GRADIENTS},
+	{"heads", "N", "num_attention_heads", "Attention heads (default 2)", WHOLE, SASREC | TEXTS},
+	{"intermediate-size", "N", "intermediate_size", "Width inside the feed-forward part (default as --hidden-size)", WHOLE, SASREC | TEXTS},
+	{"activation", "NAME", "hidden_act", "relu (default) or gelu (the erf form)", WORD, SASREC},
+	{"norm", "WHERE", "norm", "Layer norm: pre (default), post, or original (the authors' code)", WORD, SASREC},
+	{"input-norm", "yes|no", "input_norm", "Layer norm on the embedded input (default no)", YES_NO, SASREC},
+	{"positions", "FROM", "positions", "Positions counted from start (default), from end, or none", WORD, SASREC},
+	{"scale-embedding", "yes|no", "scale_embedding", "Multiply item vectors by sqrt(width) at the input (default yes)", YES_NO, SASREC},
+	{"max-length", "N", "max_length", "Latest items of a history that are looked at (default 200)", WHOLE, ITEMS},
+	{"dropout", "P", "dropout", "Dropout where it is not set by the next ones (default 0.2; 0.5 where users have less than 20 training events)", REAL, ITEMS | ENCODER},
+	{"embedding-dropout", "P", "embedding_dropout", "Dropout of the embedded input", REAL, ITEMS},
+	{"hidden-dropout", "P", "hidden_dropout", "Dropout behind the feed-forward part", REAL, SASREC | ENCODER},
+	{"attention-dropout", "P", "attention_dropout", "Dropout of attention probabilities", REAL, SASREC | ENCODER},
+	{"attention-output-dropout", "P", "attention_output_dropout", "Dropout behind the attention (default 0)", REAL, SASREC},
+	{"activation-dropout", "P", "activation_dropout", "Dropout inside the feed-forward part", REAL, SASREC},
+	{"initialiser", "NAME", "initialiser", "normal (deviation 0.02), xavier, or for gru uniform", WORD, ITEMS | ENCODER},
+	{"tied", "yes|no", "tied", "Score with the input's item vectors (default yes), or with a table of their own", YES_NO, ITEMS},
+	{"dense-size", "N", "dense_size", "gru: width of a dense layer behind it (default 0: none)", WHOLE, GRU},
+	{"embedding-size", "N", "embedding_size", "gru: width of the item vectors", WHOLE, GRU},
+	{"bias", "yes|no", "bias", "gru: biases (default yes)", YES_NO, GRU},
+	{"features", "HOW", "features", "Items by their embedding: frozen (default where the stream has one), trainable, or none", WORD, ITEMS},
+	{"adaptor", "NAME", "adaptor", "From the embedding's width to the model's: linear (default), two-layer, or mlp", WORD, ITEMS},
+	{"adaptor-size", "N", "adaptor_size", "Width between two layers of the adaptor (default half the embedding's)", WHOLE, ITEMS},
+	{"feature-ids", "yes|no", "feature_ids", "Add a learned vector for each item to what the adaptor gives (default no)", YES_NO, ITEMS},
+	{"score", "HOW", "score", "dot (default) or cosine", WORD, ITEMS},
+	{"temperature", "T", "temperature", "What cosines are divided by (default 0.05)", REAL, ITEMS | ENCODER},
+	{"steps", "N", "steps", "markov: how far back (default 3)", WHOLE, MARKOV},
+	{"window", "N", "attention_window", "recformer: tokens that a token sees, half to each side (default 64)", WHOLE, ENCODER},
+	{"max-items", "N", "max_items", "recformer: latest items of a history (default 50)", WHOLE, ENCODER},
+	{"max-attributes", "N", "max_attr_num", "recformer: attributes of an item (default 3)", WHOLE, ENCODER},
+	{"attribute-tokens", "N", "max_attr_length", "recformer: tokens of an attribute, its name included (default 32)", WHOLE, ENCODER},
+	{"tied-words", "yes|no", "tie_word_embeddings", "recformer: masked words are told by the input's word vectors (default no)", YES_NO, ENCODER},
 };
 
 static const char *const part_of_seen[] = {"remove", "keep", NULL};
@@ -77,6 +82,7 @@ struct encoder_settings {
 };
 
 struct settings {
+	bool given[KEY_MODEL - KEY_ARCH + COUNT_OF(model_options)]; /* by key, from KEY_ARCH */
 	json_t *config;
 	int task;              /* in task_names */
 	struct encoder_settings encoder;
@@ -114,6 +120,8 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
 	struct optimisation *optimisation = &settings->optimisation;
 	struct loss_options *loss = &settings->next_item.loss;
 	struct run_options *run = &settings->run;
+	if (key >= KEY_ARCH && key < KEY_ARCH + (int)COUNT_OF(settings->given))
+		settings->given[key - KEY_ARCH] = true;
 	if (key >= KEY_MODEL && key < KEY_MODEL + (int)COUNT_OF(model_options)) {
 		set_model_option(settings, key - KEY_MODEL, value);
 		return 0;
@@ -228,6 +236,78 @@ static void set_defaults(struct settings *settings)
 		optimisation->adamw.rate = 1e-3;
 }
 
+/* --- options under the names of published configs --- */
+
+/* From names[i][0] to names[i][1], of which later ones win. */
+static void rename_keys(json_t *config, const char *const names[][2], size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (json_object_get(config, names[i][0]))
+			json_object_set(config, names[i][1], json_object_get(config, names[i][0]));
+	for (size_t i = 0; i < n; i++)
+		json_object_del(config, names[i][0]);
+}
+
+static json_t *encoder_config(const struct settings *settings)
+{
+	static const char *const names[][2] = {
+		{"dropout", "hidden_dropout_prob"}, {"dropout", "attention_probs_dropout_prob"},
+		{"hidden_dropout", "hidden_dropout_prob"}, {"attention_dropout", "attention_probs_dropout_prob"},
+	};
+	json_t *config = json_deep_copy(settings->config);
+	rename_keys(config, names, COUNT_OF(names));
+	if (settings->max_tokens)
+		json_object_set_new(config, "max_token_num", json_integer(settings->max_tokens));
+	json_object_set_new(config, "frozen_words", json_boolean(settings->encoder.frozen_words));
+	json_object_set_new(config, "word_head", json_boolean(settings->task == TASK_PRETRAIN));
+	return config;
+}
+
+/* The trainings that an option is for. */
+static int trainings_of(int key)
+{
+	if (key >= KEY_MODEL)
+		return model_options[key - KEY_MODEL].trainings;
+	switch (key) {
+	case KEY_ARCH: case KEY_TASK: return ~0; /* settle_task() sees to them */
+	case KEY_LOSS: case KEY_NEGATIVES: case KEY_GBCE_T: return ITEMS;
+	case KEY_SEEN: return ITEMS | FINETUNE;
+	case KEY_VALID_USERS: return ITEMS | ENCODER;
+	case KEY_TEMPLATE: return LANGUAGE;
+	case KEY_MAX_TOKENS: return TEXTS;
+	case KEY_SIZE: case KEY_WEIGHTS: case KEY_FREEZE_WORDS: return ENCODER;
+	case KEY_ACCUMULATE: case KEY_WORDS_WEIGHT: return PRETRAIN;
+	case KEY_AS_CODE: return FINETUNE;
+	default: return GRADIENTS;
+	}
+}
+
+static int training_of(const char *architecture, int task)
+{
+	static const struct {
+		const char *architecture;
+		int training;
+	} trainings[] = {{"sasrec", SASREC}, {"gru", GRU}, {"popular", POPULAR}, {"markov", MARKOV}, {"llama", LANGUAGE},
+	                 {"gpt2", LANGUAGE}};
+	for (size_t i = 0; i < COUNT_OF(trainings); i++)
+		if (!strcmp(architecture, trainings[i].architecture))
+			return trainings[i].training;
+	return task == TASK_PRETRAIN ? PRETRAIN : FINETUNE;
+}
+
+/* Options that would change nothing. */
+static void refuse_idle_options(const struct settings *settings, const struct argp_option options[])
+{
+	const char *architecture = json_string_value(json_object_get(settings->config, "architecture"));
+	int training = training_of(architecture, settings->task);
+	for (; options->name || options->doc; options++)
+		if (options->key && settings->given[options->key - KEY_ARCH] && !(trainings_of(options->key) & training))
+			die_usage("--%s is no option of %s%s", options->name, training & ENCODER ? "--task " : "--arch ",
+			          training & ENCODER ? task_names[settings->task] : architecture);
+	if (settings->encoder.size >= 0 && settings->encoder.weights)
+		die_usage("--size is for a new model, --weights has a size");
+}
+
 /* --task decides the architecture, and is decided by it. */
 static void settle_task(struct settings *settings)
 {
@@ -242,7 +322,34 @@ static void settle_task(struct settings *settings)
 		die_usage("--task %s is for --arch recformer", task_names[settings->task]);
 	if (!is_encoder && settings->run.epochs == 0)
 		die_usage("--epochs 0 is for --arch recformer, whose published weights need no training");
-	json_object_set_new(settings->config, "architecture", json_string(architecture));
+	static const char *const gpt2[][2] = {{"hidden_size", "n_embd"}, {"num_hidden_layers", "n_layer"},
+	                                      {"num_attention_heads", "n_head"}, {"intermediate_size", "n_inner"}};
+	if (!strcmp(architecture, "gpt2"))
+		rename_keys(settings->config, gpt2, COUNT_OF(gpt2));
+	if (!given)
+		json_object_set_new(settings->config, "architecture", json_string(architecture));
+}
+
+/* Whatever the stream has, the architecture must agree to its options: what it says against them is wrong usage. */
+static void check_config(const struct settings *settings)
+{
+	const struct architecture *architecture =
+		architecture_named(json_string_value(json_object_get(settings->config, "architecture")));
+	json_t *config = architecture->encode ? encoder_config(settings) : json_deep_copy(settings->config);
+	const char *features = json_string_value(json_object_get(config, "features"));
+	if (features && strcmp(features, "none"))
+		json_object_set_new(config, "feature_size", json_integer(1));
+	if (settings->encoder.size >= 0)
+		recformer_size(config, settings->encoder.size);
+	if (architecture->encode && !json_object_get(config, "hidden_size")) { /* the stream's model has a width of its own */
+		json_int_t heads = json_integer_value(json_object_get(config, "num_attention_heads"));
+		json_object_set_new(config, "hidden_size", json_integer(heads ? heads : 1));
+	}
+	if (architecture->encode && !json_object_get(config, "num_attention_heads"))
+		json_object_set_new(config, "num_attention_heads", json_integer(1));
+	die_status = 2;
+	model_free(model_declared(config, 1000, "", "options"));
+	die_status = 1;
 }
 
 static void parse(int argc, char **argv, struct cli *cli, struct settings *settings)
@@ -265,7 +372,9 @@ static void parse(int argc, char **argv, struct cli *cli, struct settings *setti
 	settings->optimisation.adamw.rate = -1;
 	cli_parse(&tool, argc, argv, cli, settings);
 	settle_task(settings);
+	refuse_idle_options(settings, all);
 	set_defaults(settings);
+	check_config(settings);
 	if (settings->run.resume && !settings->run.checkpoint)
 		die_usage("--resume needs --checkpoint FILE");
 	static const int64_t negatives[] = {[LOSS_CE] = 0, [LOSS_SAMPLED] = 3000, [LOSS_BCE] = 1, [LOSS_GBCE] = 256};
@@ -354,8 +463,10 @@ static struct model *new_model(const struct architecture *architecture, struct s
 		fingerprint_text(tokenizer_fingerprint(inputs->tokenizer), tokenizer);
 		return model_new(json_incref(settings->config), tokenizer_vocab_size(inputs->tokenizer), tokenizer, "options");
 	}
-	choose_dropout(settings->config, &inputs->sequences);
-	choose_features(settings->config, &inputs->embedding);
+	if (!architecture->count) {
+		choose_dropout(settings->config, &inputs->sequences);
+		choose_features(settings->config, &inputs->embedding);
+	}
 	return model_new(json_incref(settings->config), inputs->catalog.n_items, inputs->catalog.fingerprint, "options");
 }
 
@@ -436,26 +547,6 @@ static json_t *train_by_gradients(const struct cli *cli, const struct settings *
 }
 
 /* --- text encoders --- */
-
-/* The options under the names of published configs. */
-static json_t *encoder_config(const struct settings *settings)
-{
-	static const char *const names[][2] = {
-		{"dropout", "hidden_dropout_prob"}, {"dropout", "attention_probs_dropout_prob"},
-		{"hidden_dropout", "hidden_dropout_prob"}, {"attention_dropout", "attention_probs_dropout_prob"},
-	};
-	json_t *config = json_deep_copy(settings->config);
-	for (size_t i = 0; i < COUNT_OF(names); i++)
-		if (json_object_get(settings->config, names[i][0]))
-			json_object_set(config, names[i][1], json_object_get(settings->config, names[i][0]));
-	for (size_t i = 0; i < COUNT_OF(names); i++)
-		json_object_del(config, names[i][0]);
-	if (settings->max_tokens)
-		json_object_set_new(config, "max_token_num", json_integer(settings->max_tokens));
-	json_object_set_new(config, "frozen_words", json_boolean(settings->encoder.frozen_words));
-	json_object_set_new(config, "word_head", json_boolean(settings->task == TASK_PRETRAIN));
-	return config;
-}
 
 static struct model *start_encoder(const struct settings *settings, const struct inputs *inputs, struct rng *rng)
 {

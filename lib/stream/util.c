@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 const char *program_name = "recpipe";
+int die_status = 1;
 static const char *volatile unfinished[4];
 
 /* One line, one write: lines of concurrent stages never mix. Control characters would break the line. */
@@ -38,7 +39,7 @@ static void report(const char *suffix, const char *format, va_list arguments)
 static _Noreturn void leave(void)
 {
 	unfinished_remove();
-	_exit(1);
+	_exit(die_status);
 }
 
 void die(const char *format, ...)

@@ -17,6 +17,7 @@
 #define MUST_USE __attribute__((warn_unused_result))
 
 extern const char *program_name; /* set once by cli_parse() */
+extern int die_status;           /* what die() exits with: 1; 2 as long as only options can be at fault */
 
 _Noreturn void die(const char *format, ...) PRINTF_LIKE(1, 2);
 /* The same, followed by ": " and the text of errno. */
