@@ -304,11 +304,14 @@ static struct array *encode_layer(struct tape *tape, const struct recformer *r, 
 	struct array *seen = global_attention(tape, x, query, p(tape, layer->key_global.weight),
 		p(tape, layer->value_global.weight), p(tape, layer->value_global.bias), window);
 	tape_done(tape, query);
-	if (wanted.rows == FIRST_ROWS)
+	if (wanted.rows == FIRST_ROWS) {
+		tape->tokens = firsts;
 		x = first;
-	else
+	} else {
 		seen = local_attention(tape, r, layer, x, seen, window);
+	}
 	if (wanted.rows == CHOSEN_ROWS) {
+		tape->tokens = wanted.chosen;
 		seen = chosen_rows(tape, seen, wanted.chosen, wanted.n);
 		x = chosen_rows(tape, x, wanted.chosen, wanted.n);
 	}

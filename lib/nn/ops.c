@@ -8,11 +8,17 @@
 
 const char *const activation_names[] = { "none", "relu", "gelu", "gelu_new", NULL };
 
-static void drop(struct tape *tape, float *values, const struct array *array, float p, uint64_t key)
+/* tokens: what the rows are; NULL: the tape's, one after another. */
+static void drop(struct tape *tape, float *values, const struct array *array, const int64_t *tokens, float p, uint64_t key)
 {
-	if (p > 0 && tape->training)
-		vec_dropout(values, values, array->rows * array->columns, p, key,
-			(uint64_t)(tape->first_row * array->columns));
+	const int64_t columns = array->columns;
+	if (p <= 0 || !tape->training)
+		return;
+	if (!tokens)
+		vec_dropout(values, values, array->rows * columns, p, key, (uint64_t)(tape->first_row * columns));
+	for (int64_t r = 0; tokens && r < array->rows; r++)
+		vec_dropout(values + r * columns, values + r * columns, columns, p, key,
+			(uint64_t)((tape->first_row + tokens[r]) * columns));
 }
 
 /* --- embedding --- */
@@ -30,7 +36,7 @@ static void embedding_backward(struct tape *tape, struct operation *operation)
 	struct embedding *e = (struct embedding *)operation;
 	int64_t d = e->out->columns;
 	float *gradient = tape_gradient(tape, e->out);
-	drop(tape, gradient, e->out, e->dropout, e->mask);
+	drop(tape, gradient, e->out, NULL, e->dropout, e->mask);
 	for (int64_t t = 0; t < e->out->rows; t++, gradient += d) {
 		if (e->table->wanted)
 			vec_axpy(e->scale, gradient, tape_gradient(tape, e->table) + e->id[t] * e->table->stride, d);
@@ -53,7 +59,7 @@ struct array *embedding(struct tape *tape, struct array *table, const int32_t *i
 			vec_axpy(1, positions->value + position[t] * positions->stride, row, d);
 	}
 	uint64_t mask = tape_mask(tape);
-	drop(tape, out->value, out, dropout, mask);
+	drop(tape, out->value, out, NULL, dropout, mask);
 	if (out->wanted)
 		RECORD(tape, struct embedding, embedding_backward, .table = table, .positions = positions, .out = out,
 			.id = id, .position = position, .scale = scale, .dropout = dropout, .mask = mask);
@@ -67,6 +73,7 @@ struct linear {
 	struct array *x, *weight, *bias, *out;
 	float *before; /* the activation, where it is needed: both gelus */
 	enum activation activation;
+	const int64_t *tokens;
 	float dropout;
 	uint64_t mask;
 };
@@ -77,7 +84,7 @@ static void linear_backward(struct tape *tape, struct operation *operation)
 	struct array *x = l->x, *weight = l->weight, *out = l->out;
 	int64_t n = out->rows, width = out->columns;
 	float *gradient = tape_gradient(tape, out);
-	drop(tape, gradient, out, l->dropout, l->mask);
+	drop(tape, gradient, out, l->tokens, l->dropout, l->mask);
 	if (l->activation == ACT_RELU)
 		vec_relu_backward(out->value, gradient, n * width);
 	else if (l->activation == ACT_GELU)
@@ -111,7 +118,7 @@ struct array *linear(struct tape *tape, struct array *x, struct array *weight, s
 	else if (activation == ACT_GELU_NEW)
 		vec_gelu_new(before, out->value, n * width);
 	uint64_t mask = tape_mask(tape);
-	drop(tape, out->value, out, dropout, mask);
+	drop(tape, out->value, out, tape->tokens, dropout, mask);
 	if (weight->wanted)
 		tape_keep(x);
 	if (activation == ACT_RELU && out->wanted)
@@ -120,7 +127,7 @@ struct array *linear(struct tape *tape, struct array *x, struct array *weight, s
 		tape_give(tape, before, n, width);
 	if (out->wanted)
 		RECORD(tape, struct linear, linear_backward, .x = x, .weight = weight, .bias = bias, .out = out,
-			.before = before, .activation = activation, .dropout = dropout, .mask = mask);
+			.before = before, .activation = activation, .tokens = tape->tokens, .dropout = dropout, .mask = mask);
 	return out;
 }
 

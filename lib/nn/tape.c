@@ -19,6 +19,7 @@ void tape_begin(struct tape *tape, float *gradients, uint64_t key, int64_t first
 	tape->key = key;
 	tape->drawn = 0;
 	tape->first_row = first_row;
+	tape->tokens = NULL;
 }
 
 float *tape_take(struct tape *tape, int64_t rows, int64_t columns)

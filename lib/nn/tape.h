@@ -22,6 +22,7 @@ struct tape {
 	uint64_t key;           /* of this batch's dropout masks */
 	uint64_t drawn;         /* masks so far */
 	int64_t first_row;      /* the batch's tokens before this tape's: masks do not depend on who computes what */
+	const int64_t *tokens;  /* of this tape, that rows are from here on, where not all are; NULL; borrowed until backward */
 	float *gradients;       /* of the parameters, [params->trainable], added to by backward; borrowed */
 };
 

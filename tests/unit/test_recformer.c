@@ -625,7 +625,7 @@ static void test_pretraining_by_any_number_of_workers(void **state)
 	struct small_world w = make_world();
 	float *one, *three;
 	double loss, other;
-	struct model *a = pretrain(&w, 1, 1, 0, &one, &loss), *b = pretrain(&w, 3, 1, 0, &three, &other);
+	struct model *a = pretrain(&w, 1, 1, .2, &one, &loss), *b = pretrain(&w, 3, 1, .2, &three, &other);
 	assert_true(fabs(loss - other) < 1e-5 * loss);
 	assert_near(three, one, a->params.trainable, 2e-5, "pre-training by three workers");
 	free(one);
