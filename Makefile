@@ -8,11 +8,14 @@
 #   make fuzz         FUZZ_SECONDS (60) of each fuzz target; needs clang
 #   make install      PREFIX (/usr/local), DESTDIR; and make uninstall
 #   SAN=1             with any of these: AddressSanitizer and UBSan, in build-san
+#   MPI=1             with make and make install: seq-train for `mpirun -n N`, with Open MPI, in build-mpi/bin
 #   V=1               prints whole commands
 
 PREFIX ?= /usr/local
 CC ?= cc
 BUILD := build$(if $(SAN),-san)
+# where the tools are put together; what they are made of is the same but for one object
+LINKED := $(BUILD)$(if $(MPI),-mpi)
 CFLAGS ?= -O3 -g
 FUZZ_SECONDS ?= 60
 comma := ,
@@ -32,9 +35,9 @@ LIB_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard $(FLOORS:%=lib/%/*.c)))
 UNITS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c))
 BENCHES := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c))
 
-all: $(TOOLS:%=$(BUILD)/bin/%)
+all: $(TOOLS:%=$(LINKED)/bin/%)
 
-$(BUILD)/bin/%: $(BUILD)/tools/%.o $(BUILD)/librecpipe.a
+$(LINKED)/bin/%: $(BUILD)/tools/%.o $(BUILD)/librecpipe.a
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
@@ -55,6 +58,17 @@ $(BUILD)/%.o: %.c
 
 # exp, tanh and erf over arrays; nothing else may reorder or assume finite arithmetic
 $(BUILD)/lib/nn/vec.o: override CFLAGS += -ffast-math -ffp-contract=fast
+
+ifdef MPI
+$(LINKED)/ranks.o: lib/stream/ranks.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) -DRECPIPE_MPI $(shell pkg-config --cflags ompi-c) $(CFLAGS) -c -o $@ $<
+
+# before the library, whose own is not needed then
+$(LINKED)/bin/seq-train: $(BUILD)/tools/seq-train.o $(LINKED)/ranks.o $(BUILD)/librecpipe.a
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS) $(shell pkg-config --libs ompi-c)
+endif
 
 # --- set-up: what a bare machine lacks, as probe=package; a probe is a program, a header or python:module
 
@@ -93,6 +107,7 @@ demo:
 check:
 	$(call need,$(BUILD_NEEDS) $(CHECK_NEEDS))
 	$(again) all units
+	$(if $(shell pkg-config --exists ompi-c && echo 1),$(again) MPI=1 all)
 	@tests/run $(BUILD)
 
 units: $(UNITS)
@@ -127,7 +142,7 @@ PAGES := $(notdir $(wildcard man/*.[157]))
 
 install: all
 	install -d $(BIN) $(COMPLETIONS) $(MAN)/man1 $(MAN)/man5 $(MAN)/man7
-	install $(TOOLS:%=$(BUILD)/bin/%) $(BIN)
+	install $(TOOLS:%=$(LINKED)/bin/%) $(BIN)
 	for page in $(PAGES); do install -m 644 man/$$page $(MAN)/man$${page##*.}/ || exit; done
 	install -m 644 tools/completion.bash $(COMPLETIONS)/recpipe
 	for tool in $(TOOLS); do ln -sf recpipe $(COMPLETIONS)/$$tool || exit; done
@@ -137,9 +152,9 @@ uninstall:
 	for page in $(PAGES); do rm -f $(MAN)/man$${page##*.}/$$page; done
 
 clean:
-	rm -rf build build-san build-fuzz
+	rm -rf build build-mpi build-san build-san-mpi build-fuzz
 
 .PHONY: all demo check units check-long bench fuzz install uninstall clean
 .SECONDARY:
 .DELETE_ON_ERROR:
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include $(shell find $(sort $(BUILD) $(LINKED)) -name '*.d' 2>/dev/null)

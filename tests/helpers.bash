@@ -65,6 +65,11 @@ says() {
 	esac
 }
 
+# how killed_and_resumed kills a process; a file may have a way of its own
+kill_it() {
+	kill -KILL "$1"
+}
+
 # killed_and_resumed CHECKPOINT OUT COMMAND...: runs the command, which keeps its state in CHECKPOINT and ends with OUT,
 # three times just until it has saved more, and then to its end
 killed_and_resumed() {
@@ -79,7 +84,7 @@ killed_and_resumed() {
 		until [ "$checkpoint" -nt "$BATS_TEST_TMPDIR/mark" ] || ! kill -0 $process 2>/dev/null; do
 			sleep 0.01
 		done
-		kill -KILL $process
+		kill_it $process
 		wait $process || true
 		[ ! -e "$out" ] || { echo "ended before it was killed for time $kills"; return 1; }
 	done

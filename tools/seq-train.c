@@ -15,6 +15,7 @@
 #include "model/recformer_start.h"
 #include "nn/blas.h"
 #include "stream/cli.h"
+#include "stream/ranks.h"
 
 /* --- options --- */
 
@@ -496,7 +497,8 @@ static uint64_t training_id(const struct settings *settings, const struct cli *c
 	id = fingerprint(id, rest, strlen(rest));
 	free(config);
 	free(rest);
-	return id;
+	const int ranks = ranks_count();
+	return ranks > 1 ? fingerprint(id, &ranks, sizeof ranks) : id;
 }
 
 /* --- compute --- */
@@ -650,6 +652,7 @@ static json_t *train_other(const struct cli *cli, struct settings *settings, con
 int main(int argc, char **argv)
 {
 	blas_init(argv);
+	ranks_begin();
 	struct cli cli;
 	struct settings settings;
 	parse(argc, argv, &cli, &settings);

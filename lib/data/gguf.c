@@ -244,11 +244,9 @@ void gguf_parse(struct gguf *gguf, const void *bytes, size_t size, const char *w
 bool gguf_is(const char *path)
 {
 	char magic[4] = {0};
-	FILE *file = fopen(path, "rbe");
-	if (!file)
-		die_errno("%s", path);
-	bool found = fread(magic, 1, 4, file) == 4 && !memcmp(magic, "GGUF", 4);
-	fclose(file);
+	struct source *source = source_open(path);
+	bool found = source_read(source, magic, 4) == 4 && !memcmp(magic, "GGUF", 4);
+	source_close(source);
 	return found;
 }
 

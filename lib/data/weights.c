@@ -2,11 +2,11 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "data/tokenizer.h"
 #include "data/weights_parts.h"
+#include "stream/bytes.h"
 #include "stream/util.h"
 
 #define TILE 32 /* rows and columns transposed at a time: both sides stay in the first cache */
@@ -36,11 +36,11 @@ static const struct weight *find(const struct weights *weights, const char *name
 struct weights *weights_open(const char *path)
 {
 	struct weights *weights = xcalloc(1, sizeof *weights);
-	struct stat status;
 	weights->path = path;
-	if (stat(path, &status))
+	const enum file_kind kind = file_kind(path);
+	if (kind == FILE_MISSING)
 		die_errno("%s", path);
-	if (!S_ISDIR(status.st_mode) && gguf_is(path))
+	if (kind != FILE_FOLDER && gguf_is(path))
 		weights_from_gguf(weights);
 	else
 		weights_from_folder(weights);

@@ -1,8 +1,6 @@
 /* Hugging Face folders: config.json, safetensors with or without an index. */
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "data/weights_parts.h"
 #include "stream/bytes.h"
@@ -225,14 +223,13 @@ static char *folder_of(const char *file)
 
 void weights_from_folder(struct weights *weights)
 {
-	struct stat status;
-	bool is_folder = !stat(weights->path, &status) && S_ISDIR(status.st_mode);
+	bool is_folder = file_kind(weights->path) == FILE_FOLDER;
 	weights->folder = is_folder ? xstrdup(weights->path) : folder_of(weights->path);
 	char *single = is_folder ? xasprintf("%s/model.safetensors", weights->folder) : xstrdup(weights->path);
 	char *index = xasprintf("%s/model.safetensors.index.json", weights->folder);
-	if (!access(single, F_OK))
+	if (file_kind(single) != FILE_MISSING)
 		shard_of(weights, xstrdup(single));
-	else if (!access(index, F_OK))
+	else if (file_kind(index) != FILE_MISSING)
 		open_indexed(weights, index);
 	else
 		die("%s: neither model.safetensors nor model.safetensors.index.json there", weights->path);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "nn/vec.h"
+#include "stream/ranks.h"
 
 #define ITEMS_AT_ONCE 32
 
@@ -25,15 +26,16 @@ void encoder_read(struct model *model, const struct catalog *catalog)
 
 void encoder_items(const struct model *model, float *vectors)
 {
-	const int64_t items = model->catalog->n_items;
+	int64_t from, to;
+	ranks_share(model->catalog->n_items, ITEMS_AT_ONCE, &from, &to);
 	#pragma omp parallel
 	{
 		struct tape tape = {0};
 		int64_t indptr[ITEMS_AT_ONCE + 1];
 		int32_t row[ITEMS_AT_ONCE];
 		#pragma omp for schedule(dynamic)
-		for (int64_t first = 0; first < items; first += ITEMS_AT_ONCE) {
-			int64_t n = items - first < ITEMS_AT_ONCE ? items - first : ITEMS_AT_ONCE;
+		for (int64_t first = from; first < to; first += ITEMS_AT_ONCE) {
+			int64_t n = to - first < ITEMS_AT_ONCE ? to - first : ITEMS_AT_ONCE;
 			for (int64_t i = 0; i <= n; i++)
 				indptr[i] = i;
 			for (int64_t i = 0; i < n; i++)
@@ -42,6 +44,7 @@ void encoder_items(const struct model *model, float *vectors)
 		}
 		tape_free(&tape);
 	}
+	ranks_gather(vectors, model->width, from, to);
 }
 
 void unit_length(float *rows, int64_t n, int64_t width)

@@ -14,7 +14,7 @@
  * tokenizer, which it names.
  */
 void encoder_read(struct model *model, const struct catalog *catalog);
-/* Vectors of the catalog's items, each the only one of a history; n_items x width, in parallel. */
+/* Vectors of the catalog's items, each the only one of a history; n_items x width, in parallel, by all ranks. */
 void encoder_items(const struct model *model, float *vectors);
 /* From now on the items are ranked by these vectors, n_items x width, which are copied, at unit length. */
 void encoder_rank_by(struct model *model, const float *vectors);

@@ -8,6 +8,7 @@
 #include "model/recommend.h"
 #include "nn/loss.h"
 #include "nn/rows.h"
+#include "stream/ranks.h"
 
 #define MEASURED_AS_CODE 3 /* every so manieth epoch */
 
@@ -159,16 +160,20 @@ static int64_t begin_epoch(struct task *base, int64_t epoch, int64_t example[])
 
 static void rank(struct finetune *task, double measured[2])
 {
-	int64_t rows = task->valid.rows;
+	int64_t rows = task->valid.rows, from, to;
+	ranks_share(rows, 1, &from, &to);
+	const struct histories part = { to - from, task->valid_indptr + from, task->valid_item };
 	encoder_rank_by(task->model, task->items);
-	if (rank_targets(task->model, &task->valid, task->valid_target, !task->options.keep_seen, task->greater, task->equal) >= 0)
+	if (rank_targets(task->model, &part, task->valid_target + from, !task->options.keep_seen, task->greater + from,
+		    task->equal + from) >= 0)
 		die("scores of validation are not finite");
 	struct measures measures = measures_parse("ndcg@10,recall@10", NULL, 0);
 	for (int i = 0; i < measures.count; i++) {
 		measured[i] = 0;
-		for (int64_t row = 0; row < rows; row++)
+		for (int64_t row = from; row < to; row++)
 			measured[i] += measure_value(&measures.at[i], task->greater[row], task->equal[row], TIES_AVERAGE) / (double)rows;
 	}
+	ranks_sum(measured, measures.count);
 	measures_free(&measures);
 }
 

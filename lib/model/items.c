@@ -189,9 +189,17 @@ void items_prepare(struct model *model, int workers)
 
 void items_derive(struct model *model, struct worker *worker, bool learn)
 {
-	struct share *share = &model->items->shares[worker->index];
+	struct share *share = &model->items->shares[worker->slot];
 	worker_share(worker, model->n_items, &share->from, &share->to);
 	derive(model->items, share, learn ? worker->gradient : NULL);
+}
+
+void items_gather(struct model *model, const struct trainer *trainer)
+{
+	struct param *const derived[] = { model->items->z, model->items->candidates };
+	for (size_t i = 0; i < COUNT_OF(derived); i++)
+		if (derived[i])
+			trainer_gather_shares(trainer, derived[i]->value, model->n_items, derived[i]->columns);
 }
 
 /* The summed gradient of the derived parameter, for the share's rows. */
@@ -206,7 +214,7 @@ static void give_gradient(struct share *share, struct array *array, const struct
 void items_derive_backward(struct model *model, struct worker *worker)
 {
 	const struct items *items = model->items;
-	struct share *share = &items->shares[worker->index];
+	struct share *share = &items->shares[worker->slot];
 	const float *gradient = trainer_gradient(worker->trainer);
 	if (share->z)
 		give_gradient(share, share->z, items->z, gradient);

@@ -35,10 +35,12 @@ void items_set_features(struct model *model, const float *features);
 /* Adaptors start such that z has the deviation of a learned vector at the start. After the architecture's own initialise(). */
 void items_initialise(struct model *model, struct rng *rng);
 
-/* Room for so many workers, before the first phase. */
+/* Room for so many workers of this rank, before the first phase. */
 void items_prepare(struct model *model, int workers);
 /* Phases of a step. Derive: z of the worker's share of the catalog; learn: so that gradients can come back. */
 void items_derive(struct model *model, struct worker *worker, bool learn);
+/* Then, between phases: what the workers of other ranks derived. */
+void items_gather(struct model *model, const struct trainer *trainer);
 /* From the summed gradients of derived parameters to the worker's gradients of what they were derived from. */
 void items_derive_backward(struct model *model, struct worker *worker);
 /* Of the whole catalog, for whoever does not train. Nothing happens where nothing is derived. */

@@ -118,7 +118,7 @@ static struct rng rng_of(uint64_t seed, int64_t row)
 static double sampled_loss(const struct next *next, struct worker *worker, const struct histories *part,
 	const int32_t *targets, int64_t first_row, struct array *hidden, struct array *items)
 {
-	struct sampler *sampler = &next->samplers[worker->index];
+	struct sampler *sampler = &next->samplers[worker->slot];
 	double loss = 0;
 	for (int64_t row = 0; row < part->rows; row++) {
 		int64_t from = part->indptr[row], n = part->indptr[row + 1] - from, n_items = items->rows;
@@ -135,7 +135,7 @@ static double binary_loss(const struct next *next, struct worker *worker, const 
 	const int32_t *targets, int64_t first_row, struct array *hidden, struct array *items)
 {
 	const struct loss_options *options = &next->options;
-	struct sampler *sampler = &next->samplers[worker->index];
+	struct sampler *sampler = &next->samplers[worker->slot];
 	int64_t base = part->indptr[0], k = options->negatives, n_items = items->rows;
 	int32_t *negative = negatives_room(sampler, hidden->rows * k);
 	bool any = options->loss == LOSS_GBCE;
@@ -194,6 +194,16 @@ static void derive_items(void *task, struct worker *worker)
 	items_derive(next->model, worker, next->batch.learn);
 }
 
+/* z of the whole catalog, by all workers. */
+static void derive_all_items(struct next *next, struct trainer *trainer)
+{
+	static phase_function *const derive[] = { derive_items, NULL };
+	if (!next->model->items)
+		return;
+	trainer_compute(trainer, derive, next);
+	items_gather(next->model, trainer);
+}
+
 static void derive_items_backward(void *task, struct worker *worker)
 {
 	struct next *next = task;
@@ -212,25 +222,31 @@ void next_step(struct next *next, struct trainer *trainer, const struct historie
 	uint64_t seed, struct step_result *result)
 {
 	static phase_function *const plain[] = { compute_share, NULL };
-	static phase_function *const with_features[] = { derive_items, compute_share, trainer_sum_derived,
-		derive_items_backward, NULL };
+	static phase_function *const with_features[] = { compute_share, trainer_sum_derived, NULL };
+	static phase_function *const derive_backward[] = { derive_items_backward, NULL };
+	const bool derives = next->model->items;
 	*result = (struct step_result){ .positions = has_target(histories, targets) };
 	if (!result->positions)
 		return;
 	next->batch = (struct batch){ histories, targets, seed, 1 / (float)result->positions, true };
 	trainer_begin(trainer);
-	trainer_compute(trainer, next->model->items ? with_features : plain, next);
+	derive_all_items(next, trainer);
+	trainer_compute(trainer, derives ? with_features : plain, next);
+	if (derives) {
+		trainer_sum_ranks_derived(trainer);
+		trainer_compute(trainer, derive_backward, next);
+	}
 	trainer_update(trainer, result);
 }
 
 void next_loss(struct next *next, struct trainer *trainer, const struct histories *histories, const int32_t *targets,
 	uint64_t seed, struct step_result *result)
 {
-	static phase_function *const plain[] = { compute_share, NULL };
-	static phase_function *const with_features[] = { derive_items, compute_share, NULL };
+	static phase_function *const phases[] = { compute_share, NULL };
 	*result = (struct step_result){ .positions = has_target(histories, targets) };
 	next->batch = (struct batch){ histories, targets, seed, 1, false };
 	trainer_begin(trainer);
-	trainer_compute(trainer, next->model->items ? with_features : plain, next);
+	derive_all_items(next, trainer);
+	trainer_compute(trainer, phases, next);
 	result->loss = trainer_loss(trainer);
 }

@@ -6,6 +6,7 @@
 #include "model/items.h"
 #include "model/metric.h"
 #include "model/recommend.h"
+#include "stream/ranks.h"
 
 /* What a user's training part gives: inputs [first, first + length) and, one further on, their targets. */
 struct example {
@@ -129,17 +130,20 @@ static bool validate(struct task *base, struct trainer *trainer, int64_t epoch, 
 {
 	struct next_item *task = (struct next_item *)base;
 	(void)trainer;
-	int64_t rows = task->valid.rows;
-	struct histories histories = packed_histories(&task->valid);
+	int64_t rows = task->valid.rows, from, to;
+	ranks_share(rows, 1, &from, &to);
+	const struct histories part = { to - from, task->valid.indptr + from, task->valid.item };
 	items_refresh(task->model);
-	if (rank_targets(task->model, &histories, task->valid.target, !task->options.keep_seen, task->greater, task->equal) >= 0)
+	if (rank_targets(task->model, &part, task->valid.target + from, !task->options.keep_seen, task->greater + from,
+		    task->equal + from) >= 0)
 		die("scores of validation are not finite after epoch %lld", (long long)epoch + 1);
 	struct measures measures = measures_parse("ndcg@10,recall@10", NULL, 0);
 	for (int i = 0; i < measures.count; i++) {
 		measured[i] = 0;
-		for (int64_t row = 0; row < rows; row++)
+		for (int64_t row = from; row < to; row++)
 			measured[i] += measure_value(&measures.at[i], task->greater[row], task->equal[row], TIES_AVERAGE) / (double)rows;
 	}
+	ranks_sum(measured, measures.count);
 	measures_free(&measures);
 	return rows > 0;
 }

@@ -7,6 +7,7 @@
 #include "model/masking.h"
 #include "nn/loss.h"
 #include "nn/rows.h"
+#include "stream/ranks.h"
 
 /* What a worker leaves between two phases: its last chunk, encoded and still on its tape. */
 struct kept {
@@ -33,7 +34,7 @@ struct pretrain {
 	int64_t guessed[2];        /* words of histories, of items */
 	float *pooled, *gradient;  /* 2 pairs x width, of plain */
 	struct tape contrast;
-	struct kept *kept;         /* by worker */
+	struct kept *kept;         /* by slot of worker */
 	uint64_t seed;
 	double share;              /* of the step's users */
 };
@@ -175,7 +176,7 @@ static struct array *encode_pairs(struct pretrain *task, struct worker *worker, 
 static void encode_phase(void *base, struct worker *worker)
 {
 	struct pretrain *task = base;
-	struct kept *kept = &task->kept[worker->index];
+	struct kept *kept = &task->kept[worker->slot];
 	int64_t from, to, width = task->model->width;
 	worker_rows(worker, task->pair_indptr, task->pairs, &from, &to);
 	for (int64_t first = from, end; first < to; first = end) {
@@ -204,11 +205,11 @@ static void keep_gradient(struct pretrain *task, struct array *array, int side)
 		memcpy(task->gradient + (2 * pair + side) * width, gradient + pair * width, (size_t)width * sizeof(float));
 }
 
-/* Equation 10: softmax over the items of the batch. So small that one worker does it. */
+/* Equation 10: softmax over the items of the batch. So small that one worker of each rank does all of it. */
 static void contrast_phase(void *base, struct worker *worker)
 {
 	struct pretrain *task = base;
-	if (worker->index)
+	if (worker->slot)
 		return;
 	float no_parameters;
 	tape_begin(&task->contrast, &no_parameters, 0, 0);
@@ -217,8 +218,9 @@ static void contrast_phase(void *base, struct worker *worker)
 	for (int64_t pair = 0; pair < task->pairs; pair++)
 		own[pair] = (int32_t)pair;
 	struct array *scaled = unit_rows(&task->contrast, history, 1 / (float)recformer_temperature(task->model));
-	worker->loss += full_cross_entropy(&task->contrast, scaled, unit_rows(&task->contrast, item, 1), own,
+	double loss = full_cross_entropy(&task->contrast, scaled, unit_rows(&task->contrast, item, 1), own,
 		(float)(task->share / (double)task->pairs));
+	worker->loss += worker->index ? 0 : loss;
 	tape_backward(&task->contrast);
 	keep_gradient(task, history, 0);
 	keep_gradient(task, item, 1);
@@ -236,7 +238,7 @@ static void backward(struct pretrain *task, struct worker *worker, struct array 
 static void backward_phase(void *base, struct worker *worker)
 {
 	struct pretrain *task = base;
-	const struct kept *kept = &task->kept[worker->index];
+	const struct kept *kept = &task->kept[worker->slot];
 	int64_t from, to;
 	worker_rows(worker, task->pair_indptr, task->pairs, &from, &to);
 	if (from == to)
@@ -251,7 +253,8 @@ static void backward_phase(void *base, struct worker *worker)
 static void step(struct task *base, struct trainer *trainer, const int64_t example[], int64_t n, uint64_t seed,
 	struct step_result *result)
 {
-	static phase_function *const phases[] = { words_phase, encode_phase, contrast_phase, backward_phase, NULL };
+	static phase_function *const encode[] = { words_phase, encode_phase, NULL };
+	static phase_function *const compare[] = { contrast_phase, backward_phase, NULL };
 	struct pretrain *task = (struct pretrain *)base;
 	*result = (struct step_result){ .positions = n };
 	trainer_begin(trainer);
@@ -259,7 +262,9 @@ static void step(struct task *base, struct trainer *trainer, const int64_t examp
 		int64_t pairs = n - from < task->options.contrast ? n - from : task->options.contrast;
 		fill(task, example + from, pairs, seed + (uint64_t)from);
 		task->share = (double)pairs / (double)n;
-		trainer_compute(trainer, phases, task);
+		trainer_compute(trainer, encode, task);
+		trainer_gather_rows(trainer, task->pooled, task->pair_indptr, pairs, 2 * task->model->width);
+		trainer_compute(trainer, compare, task);
 	}
 	trainer_update(trainer, result);
 }
@@ -307,19 +312,24 @@ static bool validate(struct task *base, struct trainer *trainer, int64_t epoch, 
 {
 	struct pretrain *task = (struct pretrain *)base;
 	(void)trainer, (void)epoch;
-	int64_t rows = task->valid.rows, width = task->model->width, found = 0;
+	int64_t all = task->valid.rows, width = task->model->width, from, to;
+	ranks_share(all, COMPARED, &from, &to);
+	const int64_t rows = to - from;
 	float *history = xaligned((size_t)(rows * width), sizeof *history), *item = xaligned((size_t)(rows * width), sizeof *item);
-	const struct histories targets = { rows, task->target_indptr, task->target_item };
-	model_queries(task->model, &task->valid, history);
+	const struct histories histories = { rows, task->valid_indptr + from, task->valid_item };
+	const struct histories targets = { rows, task->target_indptr + from, task->target_item };
+	model_queries(task->model, &histories, history);
 	model_queries(task->model, &targets, item);
+	double found = 0;
 	for (int64_t row = 0; row < rows; row++) {
 		int64_t first = row / COMPARED * COMPARED, n = rows - first < COMPARED ? rows - first : COMPARED;
 		found += finds_own(history + row * width, item + first * width, row - first, n, width);
 	}
-	measured[0] = rows ? (double)found / (double)rows : 0;
+	ranks_sum(&found, 1);
+	measured[0] = all ? found / (double)all : 0;
 	free(history);
 	free(item);
-	return rows > 0;
+	return all > 0;
 }
 
 /* --- all of it --- */

@@ -3,9 +3,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "stream/bag.h"
+#include "stream/bytes.h"
+#include "stream/ranks.h"
 
 #define CURVE_WIDTH (1 + RUN_MEASURES) /* the loss, then what was measured */
 
@@ -80,6 +81,8 @@ static void list_members(struct run *run, struct members *members)
 static void save(struct run *run)
 {
 	struct members members;
+	if (ranks_index())
+		return; /* what rank 0 has, all have */
 	list_members(run, &members);
 	const int64_t numbers[] = { run->epoch, run->batch, run->trainer->step, run->positions, run->best_epoch };
 	memcpy(members.state, numbers, sizeof numbers);
@@ -170,8 +173,7 @@ static void load_members(struct run *run, struct bag *bag)
 
 static void load(struct run *run)
 {
-	struct stat status;
-	if (stat(run->options->checkpoint, &status) < 0) {
+	if (file_kind(run->options->checkpoint) == FILE_MISSING) {
 		notice(run->cli, "%s: no checkpoint yet, starting from the beginning", run->options->checkpoint);
 		return;
 	}

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "stream/ranks.h"
+
 struct trainer *trainer_new(struct params *params, const struct optimisation *options, int threads)
 {
 	struct trainer *trainer = xcalloc(1, sizeof *trainer);
@@ -12,7 +14,8 @@ struct trainer *trainer_new(struct params *params, const struct optimisation *op
 	trainer->workers = xcalloc((size_t)trainer->n_workers, sizeof *trainer->workers);
 	for (int i = 0; i < trainer->n_workers; i++) {
 		struct worker *worker = &trainer->workers[i];
-		*worker = (struct worker){ .trainer = trainer, .index = i, .count = trainer->n_workers };
+		*worker = (struct worker){ .trainer = trainer, .index = ranks_index() * trainer->n_workers + i,
+			.count = ranks_count() * trainer->n_workers, .slot = i };
 		worker->gradient = xaligned((size_t)params->gradients, sizeof *worker->gradient);
 	}
 	return trainer;
@@ -35,10 +38,21 @@ const float *trainer_gradient(const struct trainer *trainer)
 	return trainer->workers[0].gradient;
 }
 
+static void share_of(int64_t n, int index, int count, int64_t *from, int64_t *to)
+{
+	*from = n * index / count / 16 * 16;
+	*to = index == count - 1 ? n : n * (index + 1) / count / 16 * 16;
+}
+
 void worker_share(const struct worker *worker, int64_t n, int64_t *from, int64_t *to)
 {
-	*from = n * worker->index / worker->count / 16 * 16;
-	*to = worker->index == worker->count - 1 ? n : n * (worker->index + 1) / worker->count / 16 * 16;
+	share_of(n, worker->index, worker->count, from, to);
+}
+
+/* Of what every rank does for itself. */
+static void share_here(const struct worker *worker, int64_t n, int64_t *from, int64_t *to)
+{
+	share_of(n, worker->slot, worker->trainer->n_workers, from, to);
 }
 
 /* The first row whose middle is at or behind the worker's part of the tokens. */
@@ -54,6 +68,22 @@ void worker_rows(const struct worker *worker, const int64_t *indptr, int64_t row
 {
 	*first = first_row(indptr, rows, worker->index, worker->count);
 	*end = worker->index == worker->count - 1 ? rows : first_row(indptr, rows, worker->index + 1, worker->count);
+}
+
+void trainer_gather_shares(const struct trainer *trainer, float *floats, int64_t rows, int64_t width)
+{
+	int64_t from, to, between;
+	worker_share(&trainer->workers[0], rows, &from, &between);
+	worker_share(&trainer->workers[trainer->n_workers - 1], rows, &between, &to);
+	ranks_gather(floats, width, from, to);
+}
+
+void trainer_gather_rows(const struct trainer *trainer, float *floats, const int64_t *indptr, int64_t rows, int64_t width)
+{
+	int64_t from, to, between;
+	worker_rows(&trainer->workers[0], indptr, rows, &from, &between);
+	worker_rows(&trainer->workers[trainer->n_workers - 1], indptr, rows, &between, &to);
+	ranks_gather(floats, width, from, to);
 }
 
 /* Every worker, whatever the number of threads. */
@@ -96,17 +126,30 @@ void trainer_sum_derived(void *task, struct worker *worker)
 	(void)task;
 	const struct params *params = worker->trainer->params;
 	int64_t from, to;
-	worker_share(worker, params->gradients - params->trainable, &from, &to);
+	share_here(worker, params->gradients - params->trainable, &from, &to);
 	add_gradients(worker->trainer, params->trainable + from, params->trainable + to);
+}
+
+void trainer_sum_ranks_derived(struct trainer *trainer)
+{
+	const struct params *params = trainer->params;
+	ranks_sum_floats(trainer->workers[0].gradient + params->trainable, params->gradients - params->trainable);
+}
+
+static void measure_gradients(void *task, struct worker *worker)
+{
+	(void)task;
+	int64_t from, to;
+	share_here(worker, worker->trainer->params->trainable, &from, &to);
+	worker->squares = sum_of_squares(trainer_gradient(worker->trainer) + from, to - from);
 }
 
 static void sum_gradients(void *task, struct worker *worker)
 {
-	(void)task;
 	int64_t from, to;
-	worker_share(worker, worker->trainer->params->trainable, &from, &to);
+	share_here(worker, worker->trainer->params->trainable, &from, &to);
 	add_gradients(worker->trainer, from, to);
-	worker->squares = sum_of_squares(trainer_gradient(worker->trainer) + from, to - from);
+	measure_gradients(task, worker);
 }
 
 struct update {
@@ -119,7 +162,7 @@ static void update_parameters(void *task, struct worker *worker)
 	const struct update *update = task;
 	const struct trainer *trainer = worker->trainer;
 	int64_t from, to;
-	worker_share(worker, trainer->params->trainable, &from, &to);
+	share_here(worker, trainer->params->trainable, &from, &to);
 	worker->finite = adamw_update(&trainer->options.adamw, update->rate, trainer->step, trainer->params,
 		trainer_gradient(trainer), update->clip, from, to);
 }
@@ -137,6 +180,7 @@ double trainer_loss(const struct trainer *trainer)
 	double loss = 0;
 	for (int i = 0; i < trainer->n_workers; i++)
 		loss += trainer->workers[i].loss;
+	ranks_sum(&loss, 1);
 	return loss;
 }
 
@@ -145,6 +189,10 @@ void trainer_update(struct trainer *trainer, struct step_result *result)
 	const struct optimisation *options = &trainer->options;
 	double squares = 0;
 	each_worker(trainer, sum_gradients, NULL);
+	if (ranks_count() > 1) {
+		ranks_sum_floats(trainer->workers[0].gradient, trainer->params->trainable);
+		each_worker(trainer, measure_gradients, NULL);
+	}
 	for (int i = 0; i < trainer->n_workers; i++)
 		squares += trainer->workers[i].squares;
 	result->loss = trainer_loss(trainer);

@@ -7,6 +7,11 @@
  * are. What is computed is a list of phases; every worker has finished one
  * before any begins the next.
  *
+ * With several ranks (stream/ranks.h) the workers are those of all ranks, and
+ * shares are of that many: every rank is given the whole batch, computes what its own workers
+ * have of it, and makes the same update with the gradients of all. What workers of other ranks left in memory is not
+ * here, unless it is gathered between two calls of trainer_compute().
+ *
  *     static phase_function *const phases[] = { forward_and_backward, NULL };
  *     trainer_begin(trainer);
  *     trainer_compute(trainer, phases, task);     // more than once: gradients add up
@@ -31,7 +36,8 @@ struct optimisation {
 /* What one thread has of its own. */
 struct worker {
 	struct trainer *trainer;
-	int index, count;      /* this one, of so many */
+	int index, count;      /* this one, of so many on all ranks */
+	int slot;              /* its place among those of this rank */
 	struct tape tape;
 	float *gradient;       /* of the parameters, [gradients], added to */
 	double loss;           /* added to */
@@ -44,11 +50,11 @@ struct trainer {
 	struct params *params;
 	struct optimisation options;
 	int64_t step;          /* updates made; set it when resuming */
-	int n_workers;
+	int n_workers;         /* of this rank */
 	struct worker *workers;
 };
 
-/* Allocates the moments where missing. threads: of workers, at least 1. */
+/* Allocates the moments where missing. threads: workers of each rank, at least 1. */
 struct trainer *trainer_new(struct params *params, const struct optimisation *options, int threads);
 void trainer_free(struct trainer *trainer);
 
@@ -56,8 +62,10 @@ void trainer_free(struct trainer *trainer);
 void trainer_begin(struct trainer *trainer);
 /* The phases, up to a NULL, in order. */
 void trainer_compute(struct trainer *trainer, phase_function *const phases[], void *task);
-/* A phase: afterwards the first worker's gradients of derived parameters are the sum of all workers'. */
+/* A phase: afterwards the first worker's gradients of derived parameters are the sum of this rank's workers'. */
 phase_function trainer_sum_derived;
+/* Then, between phases: of all ranks'. */
+void trainer_sum_ranks_derived(struct trainer *trainer);
 
 struct step_result {
 	double loss;           /* sum of the workers' */
@@ -67,7 +75,7 @@ struct step_result {
 };
 /* The update. Dies naming tensor and step where loss, gradient or parameter is not finite. */
 void trainer_update(struct trainer *trainer, struct step_result *result);
-/* Losses so far, where there is no update. */
+/* Losses so far of all ranks, where there is no update. */
 double trainer_loss(const struct trainer *trainer);
 /* Gradients of all, summed, [trainable], as the last update left them; for tests. */
 const float *trainer_gradient(const struct trainer *trainer);
@@ -79,5 +87,8 @@ const float *trainer_gradient(const struct trainer *trainer);
 void worker_rows(const struct worker *worker, const int64_t *indptr, int64_t rows, int64_t *first, int64_t *end);
 /* Its share [*from, *to) of n things alike, in multiples of 16 but for the last. */
 void worker_share(const struct worker *worker, int64_t n, int64_t *from, int64_t *to);
+/* Between phases: rows x width floats, of which each worker made those of its share, or of its rows: all of them. */
+void trainer_gather_shares(const struct trainer *trainer, float *floats, int64_t rows, int64_t width);
+void trainer_gather_rows(const struct trainer *trainer, float *floats, const int64_t *indptr, int64_t rows, int64_t width);
 
 #endif

@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include <zstd.h>
 
+#include "stream/ranks.h"
 #include "stream/util.h"
 
 #define PIPE_BYTES (1 << 20)
@@ -38,6 +39,11 @@ struct source *source_open(const char *path)
 	struct source *source = xcalloc(1, sizeof *source);
 	bool is_stdin = !strcmp(path, "-");
 	source->name = is_stdin ? "stdin" : path;
+	source->input.src = source->buffer;
+	if (ranks_index()) {
+		source->fd = -1;
+		return source;
+	}
 	source->fd = is_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
 	struct stat status;
 	if (source->fd < 0 || fstat(source->fd, &status) < 0)
@@ -48,23 +54,32 @@ struct source *source_open(const char *path)
 		source_die(source, "is a directory, a file was expected");
 	if (S_ISFIFO(status.st_mode))
 		fcntl(source->fd, F_SETPIPE_SZ, PIPE_BYTES);
-	source->input.src = source->buffer;
 	return source;
+}
+
+/* The next bytes, as many as there are now, behind those in the buffer; 0 at the end of the file. */
+static size_t read_more(struct source *source)
+{
+	char *room = source->buffer + source->input.size;
+	ssize_t got = 0;
+	if (!ranks_index())
+		do
+			got = read(source->fd, room, sizeof source->buffer - source->input.size);
+		while (got < 0 && errno == EINTR);
+	if (got < 0)
+		die_errno("%s", source->name);
+	ranks_copy(&got, sizeof got);
+	ranks_copy(room, (size_t)got);
+	source->consumed += got;
+	source->input.size += (size_t)got;
+	return (size_t)got;
 }
 
 /* Refills the input buffer; false at the end of the file. */
 static bool refill(struct source *source)
 {
-	ssize_t got;
-	do
-		got = read(source->fd, source->buffer, sizeof source->buffer);
-	while (got < 0 && errno == EINTR);
-	if (got < 0)
-		die_errno("%s", source->name);
-	source->consumed += got;
-	source->input.size = (size_t)got;
-	source->input.pos = 0;
-	return got > 0;
+	source->input.size = source->input.pos = 0;
+	return read_more(source) > 0;
 }
 
 static bool looks_like_zstd(const unsigned char *bytes, size_t size)
@@ -79,17 +94,8 @@ static bool looks_like_zstd(const unsigned char *bytes, size_t size)
 static void start(struct source *source)
 {
 	source->started = true;
-	while (source->input.size < 4) {
-		ssize_t got = read(source->fd, source->buffer + source->input.size, sizeof source->buffer - source->input.size);
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			die_errno("%s", source->name);
-		if (got == 0)
-			break;
-		source->consumed += got;
-		source->input.size += (size_t)got;
-	}
+	while (source->input.size < 4 && read_more(source))
+		;
 	if (!looks_like_zstd((const unsigned char *)source->buffer, source->input.size))
 		return;
 	source->zstd = ZSTD_createDCtx();
@@ -165,13 +171,23 @@ void source_context(struct source *source, const char *context)
 
 void source_close(struct source *source)
 {
-	if (source->fd != STDIN_FILENO)
+	if (source->fd > STDIN_FILENO)
 		close(source->fd);
 	ZSTD_freeDCtx(source->zstd);
 	free(source);
 }
 
-const void *file_map(const char *path, size_t *size)
+enum file_kind file_kind(const char *path)
+{
+	struct stat status;
+	enum file_kind kind = FILE_OTHER;
+	if (!ranks_index())
+		kind = stat(path, &status) ? FILE_MISSING : S_ISDIR(status.st_mode) ? FILE_FOLDER : FILE_OTHER;
+	ranks_copy(&kind, sizeof kind);
+	return kind;
+}
+
+static void *map_here(const char *path, size_t *size)
 {
 	struct stat status;
 	int file = open(path, O_RDONLY | O_CLOEXEC);
@@ -184,6 +200,24 @@ const void *file_map(const char *path, size_t *size)
 		die_errno("%s", path);
 	close(file);
 	*size = (size_t)status.st_size;
+	return bytes;
+}
+
+static void *map_room(size_t size)
+{
+	void *bytes = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (bytes == MAP_FAILED)
+		die_errno("%zu bytes", size);
+	return bytes;
+}
+
+const void *file_map(const char *path, size_t *size)
+{
+	void *bytes = ranks_index() ? NULL : map_here(path, size);
+	ranks_copy(size, sizeof *size);
+	if (!bytes)
+		bytes = map_room(*size);
+	ranks_copy(bytes, *size);
 	return bytes;
 }
 
@@ -226,7 +260,7 @@ static void open_temporary(struct output *output)
 struct output *output_open(const char *path)
 {
 	struct output *output = xcalloc(1, sizeof *output);
-	output->path = path;
+	output->path = path = ranks_index() ? "/dev/null" : path;
 	struct stat status;
 	if (!path) {
 		output->fd = STDOUT_FILENO;

@@ -4,6 +4,8 @@
  * A source is a path or stdin; zstd frames (any number) are taken apart,
  * anything else is read as it is. An output is stdout or a file that appears
  * under its name only when it is complete.
+ *
+ * Where there are several ranks (ranks.h), rank 0 reads for all of them, and the others' output is /dev/null.
  */
 #ifndef RECPIPE_BYTES_H
 #define RECPIPE_BYTES_H
@@ -26,6 +28,10 @@ void source_progress(const struct source *source, long long *done, long long *to
 /* What is being read, for messages about truncation ("catalog/000000.item_id.txt"); borrowed; NULL: nothing yet. */
 void source_context(struct source *source, const char *context);
 void source_close(struct source *source);
+
+enum file_kind { FILE_MISSING, FILE_FOLDER, FILE_OTHER };
+/* FILE_MISSING: errno says why it cannot be looked at. */
+enum file_kind file_kind(const char *path);
 
 /* A whole regular file that is not empty, mapped for reading; dies on anything else. */
 const void *file_map(const char *path, size_t *size);

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "stream/ranks.h"
+
 enum { KEY_SEED = 0x1000, KEY_NO_HISTORY, KEY_VERSION };
 
 static const struct argp_option shared_options[] = {
@@ -111,7 +113,8 @@ static char *quoted_command(int argc, char **argv)
 
 static _Noreturn void leave_usage(void)
 {
-	_exit(2);
+	ranks_let_first_speak();
+	ranks_leave(2);
 }
 
 void cli_parse(const struct cli_tool *tool, int argc, char **argv, struct cli *cli, void *settings)
@@ -140,8 +143,9 @@ void cli_parse(const struct cli_tool *tool, int argc, char **argv, struct cli *c
 		leave_usage();
 	if (cli->level < 1 || cli->level > 19)
 		die_usage("level -%d, -1 to -19 was expected", cli->level);
-	if (tool->binary_output && !cli->output && isatty(STDOUT_FILENO))
+	if (tool->binary_output && !cli->output && !ranks_launched() && isatty(STDOUT_FILENO))
 		die_usage("refusing to write a binary stream to a terminal; use -o FILE or a pipe");
+	ranks_copy(&cli->threads, sizeof cli->threads);
 	omp_set_num_threads(cli->threads);
 	free(doc);
 }
@@ -189,9 +193,12 @@ int option_choice(const char *option, const char *value, const char *const names
 
 json_t *cli_history(const struct cli *cli)
 {
-	return json_pack("{s:s, s:s, s:s, s:I, s:i, s:f, s:f}", "tool", program_name, "version", RECPIPE_VERSION, "command",
-	                 cli->command, "seed", (json_int_t)cli->seed, "threads", cli->threads, "seconds",
-	                 seconds_now() - cli->started, "peak_memory_mib", peak_memory_mib());
+	json_t *history = json_pack("{s:s, s:s, s:s, s:I, s:i, s:f, s:f}", "tool", program_name, "version", RECPIPE_VERSION,
+	                            "command", cli->command, "seed", (json_int_t)cli->seed, "threads", cli->threads, "seconds",
+	                            seconds_now() - cli->started, "peak_memory_mib", peak_memory_mib());
+	if (ranks_count() > 1)
+		json_object_set_new(history, "ranks", json_integer(ranks_count()));
+	return history;
 }
 
 int cli_done(const struct cli *cli)

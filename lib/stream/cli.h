@@ -20,7 +20,7 @@ struct cli {
 	const char *output;    /* -o FILE, or NULL for stdout */
 	char **inputs;         /* the remaining arguments, NULL-terminated; empty means stdin */
 	int n_inputs;
-	int threads;           /* -j N; default: the processors we may run on */
+	int threads;           /* -j N, of each rank; default: the processors (rank 0) may run on */
 	uint64_t seed;         /* --seed N; default 1 */
 	int level;             /* -#; default 1 */
 	bool quiet;            /* -q */

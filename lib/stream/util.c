@@ -10,6 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "stream/ranks.h"
+
 const char *program_name = "recpipe";
 int die_status = 1;
 static const char *volatile unfinished[4];
@@ -39,12 +41,13 @@ static void report(const char *suffix, const char *format, va_list arguments)
 static _Noreturn void leave(void)
 {
 	unfinished_remove();
-	_exit(die_status);
+	ranks_leave(die_status);
 }
 
 void die(const char *format, ...)
 {
 	va_list arguments;
+	ranks_let_first_speak();
 	va_start(arguments, format);
 	report(NULL, format, arguments);
 	va_end(arguments);
@@ -55,6 +58,7 @@ void die_errno(const char *format, ...)
 {
 	const char *reason = strerror(errno);
 	va_list arguments;
+	ranks_let_first_speak();
 	va_start(arguments, format);
 	report(reason, format, arguments);
 	va_end(arguments);
