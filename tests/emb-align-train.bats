@@ -202,9 +202,13 @@ assert all((old[i] == new[i]).all() for i in old)'
 }
 
 @test "emb-align-train: weights that are no LLM" {
-	printf 'nothing\n' >no.gguf
-	fails align --llm no.gguf shop.tar.zst -o x.tar.zst
-	says no.gguf
+	for name in no.gguf no.safetensors no; do
+		printf 'nothing at all\n' >$name
+		fails align --llm $name shop.tar.zst -o x.tar.zst
+		says "$name: neither a GGUF nor a safetensors file, nor a Hugging Face folder"
+	done
+	fails align --llm shop.tar.zst shop.tar.zst -o x.tar.zst
+	says "shop.tar.zst: neither a GGUF"
 	fails align --llm missing.gguf shop.tar.zst -o x.tar.zst
 	says missing.gguf
 	mkdir folder
@@ -215,24 +219,75 @@ assert all((old[i] == new[i]).all() for i in old)'
 	[ ! -e x.tar.zst ]
 }
 
-@test "emb-align-train: a GGUF that is cut, or of an unknown architecture" {
-	local folder gguf
-	folder=$(shared_data weights/tiny-random-llama-gguf) || skip "no tiny-random-llama-gguf"
-	gguf=$(find "$folder" -name '*.gguf' | head -n 1)
-	[ -n "$gguf" ]
-	fails align --llm "$gguf" shop.tar.zst -o x.tar.zst
-	says "tokenizer"
-	head -c $(($(stat -c %s "$gguf") / 2)) "$gguf" >cut.gguf
-	fails align --llm cut.gguf shop.tar.zst -o x.tar.zst
-	says cut.gguf
-	python3 - "$gguf" <<-'END'
-		import sys
-		data = open(sys.argv[1], "rb").read()
-		at = data.index(b"general.architecture") + len(b"general.architecture") + 4 + 8
-		assert data[at:at + 5] == b"llama"
-		open("mamba.gguf", "wb").write(data[:at] + b"mamba" + data[at + 5:])
+# changed FROM TO CODE: python with data, the bytes of FROM; TO gets them
+changed() {
+	python3 -c "import struct, sys
+data = bytearray(open(sys.argv[1], 'rb').read())
+def put(name, behind, new):  # over what stands so far behind a name
+    at = data.index(name) + len(name) + behind
+    data[at:at + len(new)] = new
+$3
+open(sys.argv[2], 'wb').write(data)" "$1" "$2"
+}
+
+@test "emb-align-train: a GGUF that is another's, cut, out of range, overlapping, or not known" {
+	tar --zstd -xOf "$ROOT/tests/golden/weights.tar.zst" yarn.gguf >long.gguf
+	changed long.gguf llm.gguf 'put(b"qwen2.rope.scaling.type", 12, b"none")'
+	fails align --llm llm.gguf shop.tar.zst -o x.tar.zst
+	says "llm.gguf: the LLM's tokenizer is "
+	tar --zstd -xOf "$ROOT/tests/golden/weights.tar.zst" llama3.gguf >none.gguf
+	fails align --llm none.gguf shop.tar.zst -o x.tar.zst
+	says "none.gguf: no tokenizer"
+	local size at line
+	size=$(stat -c %s llm.gguf)
+	for at in 4 100 1000 $((size / 2)) $((size - 64)); do
+		head -c "$at" llm.gguf >cut.gguf
+		fails align --llm cut.gguf shop.tar.zst -o x.tar.zst
+		says "cut.gguf: "
+	done
+	# behind a tensor's name: its dimensions, type and offset
+	while IFS='|' read -r code line; do
+		changed llm.gguf bad.gguf "$code"
+		fails align --llm bad.gguf shop.tar.zst -o x.tar.zst
+		says "bad.gguf: $line"
+	done <<-'END'
+		put(b"general.architecture", 12, b"mamba")|general.architecture is "mamba"
+		put(b"blk.0.ffn_up.weight", 20, struct.pack("<I", 99))|blk.0.ffn_up.weight: tensor type 99 is not known
+		put(b"blk.0.ffn_up.weight", 20, struct.pack("<I", 20))|blk.0.ffn_up.weight: rows of 8 
+		put(b"blk.0.ffn_up.weight", 24, struct.pack("<Q", 1 << 20))|blk.0.ffn_up.weight: 
+		put(b"blk.0.ffn_up.weight", 24, struct.pack("<Q", 1 << 63))|blk.0.ffn_up.weight: 
+		put(b"blk.0.ffn_up.weight", 24, struct.pack("<Q", 0))|token_embd.weight: its data overlap another tensor's
+		put(b"blk.0.ffn_up.weight", 4, struct.pack("<Q", 1 << 62))|blk.0.ffn_up.weight: 
 	END
-	fails align --llm mamba.gguf shop.tar.zst -o x.tar.zst
-	says mamba
+	[ ! -e x.tar.zst ]
+}
+
+@test "emb-align-train: safetensors that are another's, cut, out of range, or overlapping" {
+	tar --zstd -xf "$ROOT/tests/golden/weights.tar.zst" qwen2
+	fails align --llm qwen2 shop.tar.zst -o x.tar.zst
+	says "qwen2: the LLM's tokenizer is "
+	local size at line
+	cp qwen2/model.safetensors whole
+	size=$(stat -c %s whole)
+	for at in 5 100 $((size / 2)) $((size - 1)); do
+		head -c "$at" whole >qwen2/model.safetensors
+		fails align --llm qwen2 shop.tar.zst -o x.tar.zst
+		says "qwen2/model.safetensors: "
+	done
+	while IFS='|' read -r code line; do
+		changed whole qwen2/model.safetensors "$(printf '%s\n' 'import json
+n = struct.unpack("<Q", data[:8])[0]
+header = json.loads(data[8:8 + n])
+norm = header["model.norm.weight"]' "$code" 'text = json.dumps(header).encode()
+data[:8 + n] = struct.pack("<Q", len(text)) + text')"
+		fails align --llm qwen2 shop.tar.zst -o x.tar.zst
+		says "qwen2$line"
+	done <<-'END'
+		norm["dtype"] = "Q4"|/model.safetensors: model.norm.weight: dtype "Q4" is not known
+		norm["data_offsets"] = [1 << 40, (1 << 40) + 32]|/model.safetensors: model.norm.weight: bytes 1099511627776
+		norm["data_offsets"] = [0, norm["data_offsets"][1] - norm["data_offsets"][0]]|/model.safetensors: 
+		norm["shape"] = [1 << 40]|/model.safetensors: model.norm.weight: its shape takes
+		header["model.morn.weight"] = header.pop("model.norm.weight")|: tensor model.norm.weight is missing
+	END
 	[ ! -e x.tar.zst ]
 }

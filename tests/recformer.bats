@@ -152,14 +152,50 @@ print(data[8 + n + a:8 + n + b].hex())')" ]
 		def reshape(header):
 		    header["longformer.encoder.layer.1.output.dense.weight"]["shape"].reverse()
 		write("missing", rename)
+		def deepen(header):
+		    header["longformer.embeddings.token_type_embeddings.weight"]["shape"] = [1, 8, 4]
 		write("misshapen", reshape)
+		write("deep", deepen)
 	END
 	fails seq-train -q --task pretrain --weights missing --epochs 0 letters.tar.zst -o x.tar.zst
 	says "no tensor longformer.encoder.layer.1.output.dense.weight"
 	fails seq-train -q --task pretrain --weights misshapen --epochs 0 letters.tar.zst -o x.tar.zst
-	says "longformer.encoder.layer.1.output.dense.weight is 20 x 8, 8 x 20 was expected"
+	says "longformer.encoder.layer.1.output.dense.weight is (20, 8) <f4, (8, 20) <f4 was expected"
+	fails seq-train -q --task pretrain --weights deep --epochs 0 letters.tar.zst -o x.tar.zst
+	says "longformer.embeddings.token_type_embeddings.weight is (1, 8, 4) <f4, (4, 8) <f4 was expected"
+	fails seq-train -q --task pretrain --weights . --epochs 0 ../../../data.tar.zst -o x.tar.zst
+	says ".: its tokenizer is "
+	# as many tokens, but others
+	sed 's/"q": \([0-9]*\)/"Q": \1/' tokenizer.json >other.json
+	seq-tokenize -q --tokenizer other.json --items <(printf 'item_id,title\na,red\n') <(printf 'user_id,item_id\nu,a\n') -o other.tar.zst
+	fails seq-train -q --task pretrain --weights . --epochs 0 other.tar.zst -o x.tar.zst
+	says ".: its tokenizer is "
+	rm tokenizer.json
 	fails seq-train -q --task pretrain --weights . --epochs 0 ../../../data.tar.zst -o x.tar.zst
 	says "vocab_size"
+	fails seq-train -q --task pretrain --weights ../../../items.csv --epochs 0 letters.tar.zst -o x.tar.zst
+	says "items.csv: neither a GGUF nor a safetensors file"
+	tar --zstd -xOf "$ROOT/tests/golden/weights.tar.zst" yarn.gguf >llm.gguf
+	fails seq-train -q --task pretrain --weights llm.gguf --epochs 0 letters.tar.zst -o x.tar.zst
+	says 'llm.gguf: model_type is "qwen2", longformer was expected'
+	[ ! -e x.tar.zst ]
+}
+
+@test "recformer: a model in the stream with tensors that are missing, or of other shapes" {
+	mkdir parts && tar --zstd -xf pre.tar.zst -C parts
+	local name=model/longformer.encoder.layer.0.output.dense.weight.npy
+	(cd parts && tar --format=ustar -cf ../missing.tar --exclude=$name model/meta.json model/config.json model/*.npy model/end.json)
+	cp parts/model/longformer.encoder.layer.0.intermediate.dense.weight.npy parts/$name
+	(cd parts && tar --format=ustar -cf ../misshapen.tar model/meta.json model/config.json model/*.npy model/end.json)
+	for command in seq-rank "item-project --from recformer" "seq-train --task finetune"; do
+		# shellcheck disable=SC2086
+		fails $command -q data.tar.zst missing.tar -o x.tar.zst
+		says "$(basename $name) is missing"
+		# shellcheck disable=SC2086
+		fails $command -q data.tar.zst misshapen.tar -o x.tar.zst
+		says "$name: (64, 16) <f4, (16, 64) <f4 was expected"
+	done
+	[ ! -e x.tar.zst ]
 }
 
 @test "recformer: bad input" {
@@ -183,7 +219,16 @@ print(data[8 + n + a:8 + n + b].hex())')" ]
 	misused seq-train --arch recformer data.tar.zst -o x.tar.zst
 	misused seq-train --arch gru --task finetune data.tar.zst -o x.tar.zst
 	misused seq-train --task pretrain --size huge data.tar.zst -o x.tar.zst
-	# items without text, histories longer than every limit
+	# items without any text
+	awk -F, 'NR == 1 { print "item_id,title"; next } { print $1 "," }' "$EXAMPLE/items.csv" >empty.csv
+	seq-tokenize -q --tokenizer pre.tar.zst --items empty.csv events.csv -o empty.tar.zst
+	for command in "pretrain" "finetune pre.tar.zst" "seq-rank -q pre.tar.zst" "item-project -q pre.tar.zst"; do
+		# shellcheck disable=SC2086
+		fails $command empty.tar.zst -o x.tar.zst
+		says "none of its items has any text"
+	done
+	[ ! -e x.tar.zst ]
+	# some items without text, histories longer than every limit
 	awk -F, 'NR == 1 { print "item_id,title"; next } NR % 2 { print $1 "," } NR % 2 == 0 { print $1 ",red pen" }' "$EXAMPLE/items.csv" >half.csv
 	seq-tokenize -q --tokenizer pre.tar.zst --items half.csv events.csv -o half.tar.zst
 	finetune --max-tokens 5 --max-items 2 pre.tar.zst half.tar.zst | seq-rank -q | rec-eval -q >/dev/null

@@ -148,6 +148,8 @@ static void open_llm(const struct settings *settings, struct inputs *inputs)
 		inputs->llm = inputs->model.model;
 		llm_freeze(inputs->llm);
 	}
+	if (!*inputs->llm->belongs_to)
+		die("%s: no tokenizer with it, which must be the catalog's", settings->llm);
 	char fingerprint[17];
 	fingerprint_text(tokenizer_fingerprint(inputs->tokenizer), fingerprint);
 	if (strcmp(inputs->llm->belongs_to, fingerprint))

@@ -120,6 +120,15 @@ void safetensors_parse(struct safetensors *safetensors, const void *bytes, size_
 	check_cover(safetensors, data);
 }
 
+bool safetensors_is(const char *path)
+{
+	char start[sizeof(uint64_t) + 1]; /* the header's size, and its first character */
+	struct source *source = source_open(path);
+	bool found = source_read(source, start, sizeof start) == sizeof start && start[sizeof start - 1] == '{';
+	source_close(source);
+	return found;
+}
+
 void safetensors_open(struct safetensors *safetensors, const char *path)
 {
 	size_t size;

@@ -36,6 +36,8 @@ struct safetensors {
 	int64_t n_tensors;
 };
 
+/* Whether the file begins like one. */
+bool safetensors_is(const char *path);
 void safetensors_open(struct safetensors *safetensors, const char *path);
 /* The same for bytes in memory (borrowed); safetensors_close() leaves them alone. */
 void safetensors_parse(struct safetensors *safetensors, const void *bytes, size_t size, const char *where);

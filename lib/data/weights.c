@@ -42,8 +42,10 @@ struct weights *weights_open(const char *path)
 		die_errno("%s", path);
 	if (kind != FILE_FOLDER && gguf_is(path))
 		weights_from_gguf(weights);
-	else
+	else if (kind == FILE_FOLDER || safetensors_is(path))
 		weights_from_folder(weights);
+	else
+		die("%s: neither a GGUF nor a safetensors file, nor a Hugging Face folder", path);
 	if (!weights->count)
 		die("%s: there are no tensors in it", path);
 	qsort(weights->list, (size_t)weights->count, sizeof *weights->list, by_name);

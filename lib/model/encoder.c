@@ -17,6 +17,8 @@ void encoder_read(struct model *model, const struct catalog *catalog)
 	if (strcmp(tokenizer, model->belongs_to))
 		die("model: belongs to the tokenizer %s, the catalog's tokens are of %s; seq-tokenize --tokenizer takes the model's",
 			model->belongs_to, tokenizer);
+	if (!catalog->n_tokens)
+		die("catalog: none of its items has any text");
 	for (int64_t t = 0; t < catalog->n_tokens; t++)
 		if (catalog->input_ids[t] < 0 || catalog->input_ids[t] >= model->n_items || catalog->token_type_ids[t] > 2)
 			die("catalog: token %lld: id %d of type %d, ids below %lld of type 1 or 2 were expected", (long long)t,

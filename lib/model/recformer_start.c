@@ -44,11 +44,15 @@ struct model *recformer_anew(const struct recformer_start *start)
 }
 
 /* A shape that an option changed. */
-static void require_shape(const struct param *param, int64_t rows, int64_t columns, int n_dims, const char *where)
+static void require_shape(const struct param *param, int n_dims, const int64_t shape[], const char *where)
 {
-	if (param->n_dims != n_dims || param->rows != rows || param->columns != columns)
-		die("%s: %s is %lld x %lld, %lld x %lld was expected", where, param->name, (long long)rows, (long long)columns,
-			(long long)param->rows, (long long)param->columns);
+	struct tensor is = {.dtype = F4, .n_dims = n_dims}, should_be = param_tensor(param);
+	memcpy(is.shape, shape, (size_t)n_dims * sizeof *shape);
+	if (n_dims == should_be.n_dims && !memcmp(is.shape, should_be.shape, (size_t)n_dims * sizeof *shape))
+		return;
+	char text[2][128];
+	die("%s: %s is %s, %s was expected", where, param->name, tensor_describe(&is, text[0]),
+		tensor_describe(&should_be, text[1]));
 }
 
 struct model *recformer_from_model(const struct recformer_start *start, const struct model *model)
@@ -65,7 +69,8 @@ struct model *recformer_from_model(const struct recformer_start *start, const st
 		const struct param *from = params_find(&model->params, param->name);
 		if (!from)
 			continue; /* the head of words, which a fine-tuned model has no more */
-		require_shape(param, from->rows, from->columns, from->n_dims, "model");
+		const struct tensor tensor = param_tensor(from);
+		require_shape(param, tensor.n_dims, tensor.shape, "model");
 		memcpy(param->value, from->value, (size_t)param_count(param) * sizeof *param->value);
 	}
 	return made;
@@ -98,9 +103,9 @@ static bool is_new(const struct param *param)
 }
 
 /* The only row of a Longformer's token types becomes all of ours. */
-static bool read_types(const struct weights *weights, struct param *param, const int64_t shape[])
+static bool read_types(const struct weights *weights, struct param *param, int n_dims, const int64_t shape[])
 {
-	if (!strstr(param->name, "token_type_embeddings") || shape[0] != 1 || shape[1] != param->columns)
+	if (!strstr(param->name, "token_type_embeddings") || n_dims != 2 || shape[0] != 1 || shape[1] != param->columns)
 		return false;
 	weights_read(weights, param->name, param->value);
 	for (int64_t row = 1; row < param->rows; row++)
@@ -120,10 +125,24 @@ static void read_param(const struct weights *weights, struct param *param, const
 			return;
 		die("%s: no tensor %s", path, name);
 	}
-	if (read_types(weights, param, shape))
+	if (read_types(weights, param, n_dims, shape))
 		return;
-	require_shape(param, n_dims == 1 ? 1 : shape[0], n_dims == 1 ? shape[0] : shape[1], n_dims, path);
+	require_shape(param, n_dims, shape, path);
 	weights_read(weights, name, param->value);
+}
+
+/* Where the weights have a tokenizer, it must be the stream's. */
+static void require_tokenizer(const struct recformer_start *start, const struct weights *weights, const char *path)
+{
+	struct tokenizer *tokenizer = weights_tokenizer(weights);
+	if (!tokenizer)
+		return;
+	char own[17], other[17];
+	fingerprint_text(tokenizer_fingerprint(tokenizer), own);
+	fingerprint_text(tokenizer_fingerprint(start->tokenizer), other);
+	if (strcmp(own, other))
+		die("%s: its tokenizer is %s, the stream's %s; seq-tokenize --tokenizer takes it", path, own, other);
+	tokenizer_free(tokenizer);
 }
 
 struct model *recformer_from_weights(const struct recformer_start *start, const char *path)
@@ -133,6 +152,7 @@ struct model *recformer_from_weights(const struct recformer_start *start, const 
 	const char *type = json_get_string(published, "model_type", path);
 	if (strcmp(type, "longformer"))
 		die("%s: model_type is \"%s\", longformer was expected", path, type);
+	require_tokenizer(start, weights, path);
 	take_config(start->config, published);
 	set_tokens(start->config, start->tokenizer);
 	int n_dims;

@@ -353,8 +353,16 @@ static void foreign_files(void **state)
 	(void)state;
 	expect_death(open_path, "/nonexistent/m.gguf", "/nonexistent/m.gguf: No such file");
 	expect_death(open_path, "tests", "tests: neither model.safetensors nor model.safetensors.index.json there");
-	expect_death(open_path, "Makefile", "Makefile: not a safetensors file");
-	expect_death(open_path, "/dev/null", "/dev/null: a regular file that is not empty was expected");
+	/* whatever it is called */
+	static const char neither[] = ": neither a GGUF nor a safetensors file, nor a Hugging Face folder";
+	static const char *const starts[][2] = {{"m.gguf", "GGML and more"}, {"m.safetensors", "PK\3\4 and more"}, {"empty", ""}};
+	expect_death(open_path, "Makefile", neither);
+	expect_death(open_path, "/dev/null", neither);
+	for (size_t i = 0; i < COUNT_OF(starts); i++) {
+		write_file(starts[i][0], starts[i][1], strlen(starts[i][1]));
+		expect_death(open_weights, starts[i][0], neither);
+		expect_death(open_weights, starts[i][0], starts[i][0]);
+	}
 }
 
 /* One place of a golden file changed, then what is opened must die. */
