@@ -140,6 +140,9 @@ WEIGHTS = [
     model("gpt2", ["token_embd.weight", "position_embd.weight", "blk.0.attn_qkv.weight"]),
     json.dumps(LLAMA).encode() + b"\0" + safetensors(("model.norm.weight", "F32", [4], 16)),
     json.dumps(MISTRAL).encode() + b"\0" + safetensors(("layers.0.mlp.up_proj.weight", "BF16", [4, 2], 16)),
+    json.dumps({"model_type": "longformer", "hidden_size": 4, "attention_window": [4, 4], "max_item_embeddings": 3}).encode() + b"\0" +
+    safetensors(("longformer.embeddings.token_type_embeddings.weight", "F32", [1, 4], 16),
+                ("embeddings.word_embeddings.weight", "F16", [5, 4], 40), ("lm_head.bias", "BF16", [5], 10)),
     json.dumps({"model_type": "gpt2", "n_embd": 4}).encode() + b"\0" + safetensors(("h.0.attn.c_attn.weight", "F16", [4, 12], 96)),
 ]
 
