@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "differences.h"
 #include "golden.h"
 #include "model/items.h"
 #include "model/next.h"
@@ -309,15 +310,13 @@ static void test_schedules(void **state)
 	assert_true(schedule_factor(SCHEDULE_LINEAR, 111, 10, 110) == 0);
 }
 
-/* --- finite differences, with dropout: the same key is the same mask --- */
+/* --- finite differences --- */
 
 #define N 11
 #define D 6
 
 static const int64_t indptr[] = { 100, 101, 106, 106, 100 + N };
 static const int32_t ids[N] = { 0, 3, 3, 1, 2, 4, 0, 1, 1, 2, 3 }, places[N] = { 0, 0, 1, 2, 3, 4, 0, 1, 2, 3, 4 };
-
-typedef struct array *build(struct tape *tape, struct array *const p[]);
 
 static struct array *build_embedding(struct tape *tape, struct array *const p[])
 {
@@ -396,80 +395,24 @@ static struct array *build_gru(struct tape *tape, struct array *const p[])
 	return gru_layer(tape, embedding(tape, p[0], ids, N, 1, NULL, NULL, 0), p[6], p[7], p[8], p[9], indptr, 4);
 }
 
-static const struct {
-	int64_t rows, columns;
-} shapes[] = { { 5, D }, { 5, D }, { D, D }, { 0, D }, { 0, D }, { 0, D }, { 3 * D, D }, { 3 * D, D }, { 0, 3 * D },
-	{ 0, 3 * D }, { 4, D } };
-
-/* A fixed random weighting of the output, as a loss; sets its gradient. */
-static double weigh(build *forward, struct params *params, float *gradient)
-{
-	struct tape tape = {0};
-	float *scratch = xaligned((size_t)params->trainable, sizeof *scratch);
-	struct array *p[COUNT_OF(shapes)];
-	tape_begin(&tape, gradient ? gradient : scratch, 77, 3);
-	for (size_t i = 0; i < COUNT_OF(shapes); i++)
-		p[i] = tape_param(&tape, params->list[i], params->list[i]);
-	struct array *out = forward(&tape, p);
-	struct rng rng;
-	rng_seed(&rng, 5);
-	double sum = 0;
-	float *dout = tape_gradient(&tape, out);
-	for (int64_t i = 0; i < out->rows * out->columns; i++) {
-		dout[i] = (float)rng_normal(&rng);
-		sum += (double)dout[i] * (double)out->value[i];
-	}
-	out->touched = true;
-	if (gradient)
-		tape_backward(&tape);
-	tape_free(&tape);
-	free(scratch);
-	return sum;
-}
-
-static void differences_of(build *forward, const char *what)
-{
-	struct params params = {0};
-	struct rng rng;
-	rng_seed(&rng, 3);
-	for (size_t i = 0; i < COUNT_OF(shapes); i++)
-		params_add(&params, shapes[i].rows, shapes[i].columns, false, "p%zu", i);
-	params_allocate(&params);
-	for (int64_t i = 0; i < params.size; i++)
-		params.value[i] = (float)(.6 * rng_normal(&rng));
-	float *gradient = xaligned((size_t)params.trainable, sizeof *gradient), *numeric = xaligned((size_t)params.trainable, 4);
-	weigh(forward, &params, gradient);
-	for (int64_t i = 0; i < params.trainable; i++) {
-		float held = params.value[i], step = 4e-3f;
-		params.value[i] = held + step;
-		double above = weigh(forward, &params, NULL);
-		params.value[i] = held - step;
-		numeric[i] = (float)((above - weigh(forward, &params, NULL)) / (2 * (double)step));
-		params.value[i] = held;
-	}
-	assert_near(gradient, numeric, params.trainable, 2e-3, what);
-	/* the check can fail */
-	gradient[0] += .01f * (1 + fabsf(gradient[0])) * 10;
-	assert_true(relative_difference(gradient, numeric, params.trainable) > 2e-3);
-	free(gradient);
-	free(numeric);
-	params_free(&params);
-}
+static const struct shape shapes[] = { { 5, D }, { 5, D }, { D, D }, { 0, D }, { 0, D }, { 0, D }, { 3 * D, D }, { 3 * D, D },
+	{ 0, 3 * D }, { 0, 3 * D }, { 4, D } };
 
 static void test_finite_differences(void **state)
 {
 	(void)state;
-	differences_of(build_embedding, "embedding");
-	differences_of(build_relu, "linear, relu");
-	differences_of(build_gelu, "linear, gelu");
-	differences_of(build_norm, "residual and norm");
-	differences_of(build_attention, "attention");
-	differences_of(build_gru, "gru");
-	differences_of(build_gelu_new, "linear, gelu_new");
-	differences_of(build_rms_norm, "residual and root mean square norm");
-	differences_of(build_swiglu, "swiglu");
-	differences_of(build_grouped, "grouped attention, rotary positions");
-	differences_of(build_interleaved, "rotary positions, interleaved");
+	const struct differences all = { .shapes = shapes, .count = COUNT_OF(shapes), .tolerance = 2e-3 };
+	differences_of(&all, build_embedding, "embedding");
+	differences_of(&all, build_relu, "linear, relu");
+	differences_of(&all, build_gelu, "linear, gelu");
+	differences_of(&all, build_norm, "residual and norm");
+	differences_of(&all, build_attention, "attention");
+	differences_of(&all, build_gru, "gru");
+	differences_of(&all, build_gelu_new, "linear, gelu_new");
+	differences_of(&all, build_rms_norm, "residual and root mean square norm");
+	differences_of(&all, build_swiglu, "swiglu");
+	differences_of(&all, build_grouped, "grouped attention, rotary positions");
+	differences_of(&all, build_interleaved, "rotary positions, interleaved");
 }
 
 /* --- full cross-entropy of more items than a tile and more positions than a block, by its definition in double --- */

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "differences.h"
 #include "golden.h"
 #include "model/encoder.h"
 #include "model/masking.h"
@@ -227,15 +228,13 @@ static void test_words(void **state)
 	}
 }
 
-/* --- finite differences, with dropout: the same key is the same mask --- */
+/* --- finite differences --- */
 
 #define D 6
 #define N 120
 
 static const int64_t indptr[] = {7, 8, 13, 13 + N - 8, 7 + N - 1, 7 + N};
 static int32_t ids[N];
-
-typedef struct array *build(struct tape *tape, struct array *const p[]);
 
 static struct array *build_window(struct tape *tape, struct array *const p[])
 {
@@ -258,75 +257,20 @@ static struct array *build_unit(struct tape *tape, struct array *const p[])
 	return unit_rows(tape, embedding_sum(tape, lookups, 1, N), 1.7f);
 }
 
-static const struct {
-	int64_t rows, columns;
-} shapes[] = {{5, D}, {5, D}, {3 * D, D}, {D, D}, {0, D}, {D, D}, {D, D}, {0, D}};
-
-/* A fixed random weighting of the output, as a loss; sets its gradient. */
-static double weigh(build *forward, struct params *params, float *gradient)
-{
-	struct tape tape = {0};
-	float *scratch = xaligned((size_t)params->trainable, sizeof *scratch);
-	struct array *p[COUNT_OF(shapes)];
-	tape_begin(&tape, gradient ? gradient : scratch, 77, 3);
-	for (size_t i = 0; i < COUNT_OF(shapes); i++)
-		p[i] = tape_param(&tape, params->list[i], params->list[i]);
-	struct array *out = forward(&tape, p);
-	struct rng rng;
-	rng_seed(&rng, 5);
-	double sum = 0;
-	float *dout = tape_gradient(&tape, out);
-	for (int64_t i = 0; i < out->rows * out->columns; i++) {
-		dout[i] = (float)rng_normal(&rng);
-		sum += (double)dout[i] * (double)out->value[i];
-	}
-	out->touched = true;
-	if (gradient)
-		tape_backward(&tape);
-	tape_free(&tape);
-	free(scratch);
-	return sum;
-}
-
-static void differences_of(build *forward, const char *what)
-{
-	struct params params = {0};
-	struct rng rng;
-	rng_seed(&rng, 3);
-	for (int i = 0; i < N; i++)
-		ids[i] = (int32_t)rng_below(&rng, 5);
-	for (size_t i = 0; i < COUNT_OF(shapes); i++)
-		params_add(&params, shapes[i].rows, shapes[i].columns, false, "p%zu", i);
-	params_allocate(&params);
-	for (int64_t i = 0; i < params.size; i++)
-		params.value[i] = (float)(.6 * rng_normal(&rng));
-	float *gradient = xaligned((size_t)params.trainable, sizeof *gradient);
-	float *numeric = xaligned((size_t)params.trainable, sizeof *numeric);
-	weigh(forward, &params, gradient);
-	for (int64_t i = 0; i < params.trainable; i++) {
-		float held = params.value[i], step = 4e-3f;
-		params.value[i] = held + step;
-		double above = weigh(forward, &params, NULL);
-		params.value[i] = held - step;
-		numeric[i] = (float)((above - weigh(forward, &params, NULL)) / (2 * (double)step));
-		params.value[i] = held;
-	}
-	/* row 2 of the first table is padding there */
-	if (forward == build_window)
-		memset(numeric + 2 * D, 0, D * sizeof *numeric);
-	assert_near(gradient, numeric, params.trainable, 3e-3, what);
-	gradient[params.trainable / 2] += 1; /* the check can fail */
-	assert_true(relative_difference(gradient, numeric, params.trainable) > 3e-3);
-	free(gradient);
-	free(numeric);
-	params_free(&params);
-}
+static const struct shape shapes[] = {{5, D}, {5, D}, {3 * D, D}, {D, D}, {0, D}, {D, D}, {D, D}, {0, D}};
 
 static void test_finite_differences(void **state)
 {
 	(void)state;
-	differences_of(build_window, "window and global attention");
-	differences_of(build_unit, "unit rows");
+	struct differences all = {.shapes = shapes, .count = COUNT_OF(shapes), .tolerance = 3e-3};
+	struct rng rng;
+	rng_seed(&rng, 3);
+	for (int i = 0; i < N; i++)
+		ids[i] = (int32_t)rng_below(&rng, 5);
+	differences_of(&all, build_unit, "unit rows");
+	all.fixed = 2 * D; /* padding */
+	all.n_fixed = D;
+	differences_of(&all, build_window, "window and global attention");
 }
 
 /* --- sentences --- */
