@@ -41,19 +41,24 @@ static void golden_close(void)
 		free(golden_members[--n_golden].bytes);
 }
 
-static const struct golden_member *golden_find(const char *group, const char *name)
+static const struct golden_member *golden_file(const char *name)
 {
-	char full[MEMBER_NAME_MAX + 1];
-	snprintf(full, sizeof full, "%s/%s", group, name);
 	for (int i = 0; i < n_golden; i++)
-		if (!strcmp(golden_members[i].name, full))
+		if (!strcmp(golden_members[i].name, name))
 			return &golden_members[i];
-	fail_msg("no member %s", full);
+	fail_msg("no member %s", name);
 	return NULL;
 }
 
+static inline const struct golden_member *golden_find(const char *group, const char *name)
+{
+	char full[MEMBER_NAME_MAX + 1];
+	snprintf(full, sizeof full, "%s/%s", group, name);
+	return golden_file(full);
+}
+
 /* Memory the caller frees. */
-static void *golden_array(const char *group, const char *name, enum dtype dtype)
+static inline void *golden_array(const char *group, const char *name, enum dtype dtype)
 {
 	return tensor_as(&golden_find(group, name)->tensor, dtype, name);
 }

@@ -15,25 +15,17 @@
 #include <cmocka.h>
 
 #include "death.h"
+#include "golden.h"
 #include "data/gguf.h"
 #include "data/safetensors.h"
 #include "data/tokenizer.h"
 #include "data/weights.h"
-#include "stream/frame.h"
-#include "stream/npy.h"
 
 #define GOLDEN "tests/golden/weights.tar.zst"
 
 static char folder[] = "/tmp/test_weights.XXXXXX";
 
 /* --- helpers --- */
-
-static struct member {
-	char name[MEMBER_NAME_MAX + 1];
-	char *bytes;
-	size_t size;
-} members[64];
-static int n_members;
 
 static char *path_of(const char *name)
 {
@@ -56,38 +48,20 @@ static int unpack(void **state)
 {
 	(void)state;
 	assert_non_null(mkdtemp(folder));
-	char *paths[] = {(char[]){GOLDEN}, NULL};
-	struct frame_in *in = frame_open_paths(paths);
-	uint64_t size;
-	for (const char *name; (name = frame_next(in, &size)); n_members++) {
-		struct member *member = &members[n_members];
-		assert_true(n_members < (int)COUNT_OF(members));
-		snprintf(member->name, sizeof member->name, "%s", name);
-		member->bytes = frame_read_all(in, 1 << 20, &member->size);
-		write_file(name, member->bytes, member->size);
-	}
-	frame_free(in);
+	golden_open(GOLDEN);
+	for (int i = 0; i < n_golden; i++)
+		write_file(golden_members[i].name, golden_members[i].bytes, golden_members[i].size);
 	return 0;
 }
 
 static int clean(void **state)
 {
 	(void)state;
-	while (n_members)
-		free(members[--n_members].bytes);
+	golden_close();
 	char *command = xasprintf("rm -r %s", folder);
 	int status = system(command);
 	free(command);
 	return status;
-}
-
-static const struct member *golden(const char *name)
-{
-	for (int i = 0; i < n_members; i++)
-		if (!strcmp(members[i].name, name))
-			return &members[i];
-	fail_msg("%s: no member %s", GOLDEN, name);
-	return NULL;
 }
 
 static void open_weights(const void *name)
@@ -138,10 +112,9 @@ static void compare_tensor(const struct weights *weights, const char *name, cons
 static int compare_case(const char *name)
 {
 	char *manifest_name = xasprintf("%s.json", name), *numbers_name = xasprintf("%s.npy", name);
-	const struct member *manifest = golden(manifest_name), *numbers = golden(numbers_name);
+	const struct golden_member *manifest = golden_file(manifest_name), *numbers = golden_file(numbers_name);
 	json_t *document = json_parse(manifest->bytes, manifest->size, name);
-	struct tensor tensor;
-	npy_parse(numbers->bytes, numbers->size, &tensor, name);
+	const struct tensor *tensor = &numbers->tensor;
 	char *path = path_of(json_get_string(document, "path", name));
 	struct weights *weights = weights_open(path);
 	compare_config(json_object_get(document, "config"), weights_config(weights), name);
@@ -154,11 +127,11 @@ static int compare_case(const char *name)
 		int64_t count = 1;
 		json_array_foreach(json_array_get(entry, 1), j, extent)
 			count *= json_integer_value(extent);
-		compare_tensor(weights, tensor_name, json_array_get(entry, 1), (const float *)tensor.data + done, count);
+		compare_tensor(weights, tensor_name, json_array_get(entry, 1), (const float *)tensor->data + done, count);
 		mapped += weights_map(weights, tensor_name) != NULL;
 		done += count;
 	}
-	assert_int_equal(done, tensor_count(&tensor));
+	assert_int_equal(done, tensor_count(tensor));
 	struct tokenizer *tokenizer = weights_tokenizer(weights);
 	assert_int_equal(tokenizer ? tokenizer_vocab_size(tokenizer) : 0,
 	                 json_integer_value(json_object_get(document, "tokens")));
@@ -276,7 +249,7 @@ static void truncation(void **state)
 		"sharded/model-00002-of-00003.safetensors", "sharded/model.safetensors.index.json", "mistral/config.json",
 	};
 	for (size_t i = 0; i < COUNT_OF(names); i++) {
-		const struct member *whole = golden(names[i]);
+		const struct golden_member *whole = golden_file(names[i]);
 		const char *slash = strchr(names[i], '/');
 		bool is_file = !slash || strstr(names[i], "weights.");
 		char *opened = is_file ? xstrdup(names[i]) : xstrndup(names[i], (size_t)(slash - names[i]));
@@ -377,7 +350,7 @@ struct damage {
 
 static void expect_damage_noticed(const struct damage *damage)
 {
-	const struct member *whole = golden(damage->file);
+	const struct golden_member *whole = golden_file(damage->file);
 	char *copy = xmalloc(whole->size);
 	memcpy(copy, whole->bytes, whole->size);
 	char *at = memmem(copy, whole->size, damage->text, strlen(damage->text));
