@@ -12,8 +12,8 @@
 
 /* --- options --- */
 
-enum { KEY_LLM = 0x2000, KEY_PROJECTOR, KEY_TEMPLATE, KEY_MAX_TOKENS, KEY_MOMENTS, KEY_HIDDEN, KEY_EPOCHS, KEY_BATCH,
-       KEY_RATE, KEY_SCHEDULE, KEY_PATIENCE, KEY_CHECKPOINT, KEY_EVERY, KEY_RESUME, KEY_SHOW, KEY_ONLY_NEW, KEY_START };
+enum { KEY_LLM = 0x2000, KEY_PROJECTOR, KEY_TEMPLATE, KEY_MAX_TOKENS, KEY_MOMENTS, KEY_HIDDEN, KEY_RATE, KEY_SCHEDULE,
+       KEY_SHOW, KEY_ONLY_NEW, KEY_START };
 
 struct settings {
 	const char *llm, *template;
@@ -37,14 +37,12 @@ static const struct argp_option options[] = {
 	{"moments", KEY_MOMENTS, "N", 0, "mlp: moments of a text's token vectors that it reads (default 8)", 1},
 	{"hidden-size", KEY_HIDDEN, "N", 0, "mlp: its width (default 1024)", 1},
 	{NULL, 0, NULL, 0, "Training:", 2},
-	{"epochs", KEY_EPOCHS, "N", 0, "At most so many (default: mlp 10, table 200)", 2},
-	{"batch-size", KEY_BATCH, "ITEMS", 0, "Items of a step (default 32)", 2},
+	{"epochs", RUN_EPOCHS, "N", 0, "At most so many (default: mlp 10, table 200)", 2},
+	{"batch-size", RUN_BATCH_SIZE, "ITEMS", 0, "Items of a step (default 32)", 2},
 	{"learning-rate", KEY_RATE, "R", 0, "Of Adam (default: mlp 0.001, table half the deviation of token vectors)", 2},
 	{"schedule", KEY_SCHEDULE, "NAME", 0, "constant, linear or cosine (default) decay over all epochs", 2},
-	{"patience", KEY_PATIENCE, "N", 0, "mlp: stop after N epochs without a better NLL of held-out items (default 3)", 2},
-	{"checkpoint", KEY_CHECKPOINT, "FILE", 0, "Keep the state of training in FILE", 2},
-	{"checkpoint-every", KEY_EVERY, "SECONDS", 0, "How often within an epoch (default 60)", 2},
-	{"resume", KEY_RESUME, NULL, 0, "Go on from the checkpoint, if there is one, to the same result", 2},
+	{"patience", RUN_PATIENCE, "N", 0, "mlp: stop after N epochs without a better NLL of held-out items (default 3)", 2},
+	RUN_OPTIONS(2),
 	{"only-new", KEY_ONLY_NEW, NULL, 0, "Keep the vectors of items that the stream's projector has, train those of the others", 2},
 	{NULL, 0, NULL, 0, "Looking:", 3},
 	{"show", KEY_SHOW, "N", 0, "Print N items, their texts, and what the LLM says from the vector alone", 3},
@@ -60,7 +58,6 @@ static const char examples[] =
 static error_t parse_option(int key, char *value, struct argp_state *state)
 {
 	struct settings *settings = state->input;
-	struct run_options *run = &settings->run;
 	switch (key) {
 	case KEY_LLM: settings->llm = value; return 0;
 	case KEY_PROJECTOR: settings->projector = option_choice("--projector", value, projector_names); return 0;
@@ -68,18 +65,12 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
 	case KEY_MAX_TOKENS: settings->max_tokens = option_int("--max-tokens", value, 1, 4096); return 0;
 	case KEY_MOMENTS: settings->moments = option_int("--moments", value, 1, 1024); return 0;
 	case KEY_HIDDEN: settings->hidden = option_int("--hidden-size", value, 1, 1 << 20); return 0;
-	case KEY_EPOCHS: run->epochs = option_int("--epochs", value, 1, 1000000); return 0;
-	case KEY_BATCH: run->batch_size = option_int("--batch-size", value, 1, 1 << 20); return 0;
 	case KEY_RATE: settings->rate = option_float("--learning-rate", value, 0, 10); return 0;
 	case KEY_SCHEDULE: settings->schedule = (enum schedule)option_choice("--schedule", value, schedule_names); return 0;
-	case KEY_PATIENCE: run->patience = option_int("--patience", value, 1, 1000000); return 0;
-	case KEY_CHECKPOINT: run->checkpoint = value; return 0;
-	case KEY_EVERY: run->every = option_float("--checkpoint-every", value, 0, 1e9); return 0;
-	case KEY_RESUME: run->resume = true; return 0;
 	case KEY_START: settings->start = option_choice("--start-token", value, no_yes) == 1; return 0;
 	case KEY_SHOW: settings->show = option_int("--show", value, 0, 1000000); return 0;
 	case KEY_ONLY_NEW: settings->only_new = true; return 0;
-	default: return ARGP_ERR_UNKNOWN;
+	default: return run_option(key, value, &settings->run);
 	}
 }
 
@@ -97,11 +88,11 @@ static void parse(int argc, char **argv, struct cli *cli, struct settings *setti
 		.binary_output = true,
 	};
 	*settings = (struct settings){.projector = PROJECTOR_MLP, .max_tokens = 32, .start = true, .moments = 8, .hidden = 1024,
-	                              .schedule = SCHEDULE_COSINE, .run = {.batch_size = 32, .patience = 3, .every = 60}};
+	                              .schedule = SCHEDULE_COSINE, .run = {.epochs = -1, .batch_size = 32, .patience = 3, .every = 60}};
 	cli_parse(&tool, argc, argv, cli, settings);
-	if (settings->run.resume && !settings->run.checkpoint)
-		die_usage("--resume needs --checkpoint FILE");
-	if (!settings->run.epochs)
+	if (settings->run.epochs == 0)
+		die_usage("--epochs 0 would learn nothing");
+	if (settings->run.epochs < 0)
 		settings->run.epochs = settings->projector == PROJECTOR_MLP ? 10 : 200;
 }
 

@@ -20,9 +20,8 @@
 /* --- options --- */
 
 enum { KEY_ARCH = 0x2000, KEY_LOSS, KEY_NEGATIVES, KEY_GBCE_T, KEY_RATE, KEY_DECAY, KEY_BETA2, KEY_CLIP, KEY_SCHEDULE,
-       KEY_WARMUP, KEY_EPOCHS, KEY_BATCH, KEY_PATIENCE, KEY_VALID_USERS, KEY_SEEN, KEY_CHECKPOINT, KEY_EVERY, KEY_RESUME,
-       KEY_TEMPLATE, KEY_MAX_TOKENS, KEY_TASK, KEY_SIZE, KEY_WEIGHTS, KEY_FREEZE_WORDS, KEY_ACCUMULATE, KEY_AS_CODE,
-       KEY_WORDS_WEIGHT, KEY_MODEL = 0x3000 };
+       KEY_WARMUP, KEY_VALID_USERS, KEY_SEEN, KEY_TEMPLATE, KEY_MAX_TOKENS, KEY_TASK, KEY_SIZE, KEY_WEIGHTS, KEY_FREEZE_WORDS,
+       KEY_ACCUMULATE, KEY_AS_CODE, KEY_WORDS_WEIGHT, KEY_MODEL = 0x3000 }; /* and those of run_option() between */
 
 /* Trainings, as a set: what an option is for. */
 enum { SASREC = 1, GRU = 2, POPULAR = 4, MARKOV = 8, LANGUAGE = 16, PRETRAIN = 32, FINETUNE = 64,
@@ -120,7 +119,6 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
 	struct settings *settings = state->input;
 	struct optimisation *optimisation = &settings->optimisation;
 	struct loss_options *loss = &settings->next_item.loss;
-	struct run_options *run = &settings->run;
 	if (key >= KEY_ARCH && key < KEY_ARCH + (int)COUNT_OF(settings->given))
 		settings->given[key - KEY_ARCH] = true;
 	if (key >= KEY_MODEL && key < KEY_MODEL + (int)COUNT_OF(model_options)) {
@@ -144,14 +142,8 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
 		settings->has_schedule = true;
 		break;
 	case KEY_WARMUP: optimisation->warmup = option_int("--warmup", value, 0, INT32_MAX); break;
-	case KEY_EPOCHS: run->epochs = option_int("--epochs", value, 0, 1000000); break;
-	case KEY_BATCH: run->batch_size = option_int("--batch-size", value, 1, 1 << 20); break;
-	case KEY_PATIENCE: run->patience = option_int("--patience", value, 1, 1000000); break;
 	case KEY_VALID_USERS: settings->next_item.valid_users = option_int("--valid-users", value, 1, INT32_MAX); break;
 	case KEY_SEEN: settings->next_item.keep_seen = option_choice("--seen", value, part_of_seen) == 1; break;
-	case KEY_CHECKPOINT: run->checkpoint = value; break;
-	case KEY_EVERY: run->every = option_float("--checkpoint-every", value, 0, 1e9); break;
-	case KEY_RESUME: run->resume = true; break;
 	case KEY_TEMPLATE: settings->template = value; break;
 	case KEY_MAX_TOKENS: settings->max_tokens = option_int("--max-tokens", value, 1, 1 << 16); break;
 	case KEY_TASK: settings->task = option_choice("--task", value, task_names); break;
@@ -161,7 +153,7 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
 	case KEY_ACCUMULATE: settings->encoder.accumulate = option_int("--accumulate", value, 1, 1 << 16); break;
 	case KEY_AS_CODE: settings->encoder.as_code = true; break;
 	case KEY_WORDS_WEIGHT: settings->encoder.words_weight = option_float("--words-weight", value, 0, 1e6); break;
-	default: return ARGP_ERR_UNKNOWN;
+	default: return run_option(key, value, &settings->run);
 	}
 	return 0;
 }
@@ -179,14 +171,12 @@ static const struct argp_option training_options[] = {
 	{"clip", KEY_CLIP, "NORM", 0, "Clip gradients to this global norm (default 0: not at all)", 2},
 	{"schedule", KEY_SCHEDULE, "NAME", 0, "constant (default), linear or cosine decay over all epochs", 2},
 	{"warmup", KEY_WARMUP, "STEPS", 0, "Rise of the learning rate at the start (default 0)", 2},
-	{"epochs", KEY_EPOCHS, "N", 0, "At most this many (default 200)", 2},
-	{"batch-size", KEY_BATCH, "USERS", 0, "Users of a step (default 128)", 2},
-	{"patience", KEY_PATIENCE, "N", 0, "Stop after N epochs without a better validation NDCG@10 (default 10)", 2},
+	{"epochs", RUN_EPOCHS, "N", 0, "At most this many (default 200)", 2},
+	{"batch-size", RUN_BATCH_SIZE, "USERS", 0, "Users of a step (default 128)", 2},
+	{"patience", RUN_PATIENCE, "N", 0, "Stop after N epochs without a better validation NDCG@10 (default 10)", 2},
 	{"valid-users", KEY_VALID_USERS, "N", 0, "Validate on the first N users (default all; pretrain 4096)", 2},
 	{"seen", KEY_SEEN, "keep|remove", 0, "Items of the history in validation rankings (default remove)", 2},
-	{"checkpoint", KEY_CHECKPOINT, "FILE", 0, "Keep the state of training in FILE", 2},
-	{"checkpoint-every", KEY_EVERY, "SECONDS", 0, "How often within an epoch (default 60)", 2},
-	{"resume", KEY_RESUME, NULL, 0, "Go on from the checkpoint, if there is one, to the same result", 2},
+	RUN_OPTIONS(2),
 	{"template", KEY_TEMPLATE, "TEXT", 0, "llama, gpt2: an item's text, with attributes in braces (default: all attributes by name)", 2},
 	{"max-tokens", KEY_MAX_TOKENS, "N", 0, "Cut texts to N tokens (default: llama, gpt2 32; recformer's histories 1024)", 2},
 	{"accumulate", KEY_ACCUMULATE, "N", 0, "pretrain: N batches to a step, each compared within itself (default 1)", 2},
@@ -376,8 +366,6 @@ static void parse(int argc, char **argv, struct cli *cli, struct settings *setti
 	refuse_idle_options(settings, all);
 	set_defaults(settings);
 	check_config(settings);
-	if (settings->run.resume && !settings->run.checkpoint)
-		die_usage("--resume needs --checkpoint FILE");
 	static const int64_t negatives[] = {[LOSS_CE] = 0, [LOSS_SAMPLED] = 3000, [LOSS_BCE] = 1, [LOSS_GBCE] = 256};
 	if (!settings->next_item.loss.negatives)
 		settings->next_item.loss.negatives = negatives[settings->next_item.loss.loss];

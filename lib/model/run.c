@@ -304,6 +304,23 @@ static json_t *measured(const struct run *run)
 	return history;
 }
 
+error_t run_option(int key, const char *value, struct run_options *options)
+{
+	switch (key) {
+	case RUN_EPOCHS: options->epochs = option_int("--epochs", value, 0, 1000000); return 0;
+	case RUN_BATCH_SIZE: options->batch_size = option_int("--batch-size", value, 1, 1 << 20); return 0;
+	case RUN_PATIENCE: options->patience = option_int("--patience", value, 1, 1000000); return 0;
+	case RUN_CHECKPOINT: options->checkpoint = value; return 0;
+	case RUN_EVERY: options->every = option_float("--checkpoint-every", value, 0, 1e9); return 0;
+	case RUN_RESUME: options->resume = true; return 0;
+	case ARGP_KEY_END:
+		if (options->resume && !options->checkpoint)
+			die_usage("--resume needs --checkpoint FILE");
+		return 0;
+	default: return ARGP_ERR_UNKNOWN;
+	}
+}
+
 json_t *run(struct task *task, struct trainer *trainer, const struct run_options *options, const struct rng *rng,
 	const struct cli *cli)
 {

@@ -55,6 +55,18 @@ struct run_options {
 };
 
 /*
+ * Options of tools that train. Their tables have a row of their own for --epochs, --batch-size and --patience, whose
+ * defaults differ, and RUN_OPTIONS; parsers give run_option() the keys they do not know, and ARGP_KEY_END, where it sees
+ * that --resume has its --checkpoint.
+ */
+enum { RUN_EPOCHS = 0x2800, RUN_BATCH_SIZE, RUN_PATIENCE, RUN_CHECKPOINT, RUN_EVERY, RUN_RESUME };
+#define RUN_OPTIONS(group) \
+	{"checkpoint", RUN_CHECKPOINT, "FILE", 0, "Keep the state of training in FILE", group}, \
+	{"checkpoint-every", RUN_EVERY, "SECONDS", 0, "How often within an epoch (default 60)", group}, \
+	{"resume", RUN_RESUME, NULL, 0, "Go on from the checkpoint, if there is one, to the same result", group}
+error_t run_option(int key, const char *value, struct run_options *options);
+
+/*
  * Trains; params hold the best epoch's values afterwards. rng: draws order and seeds from here on, as left by the
  * initialisation. Dies where a checkpoint is not of this training. Returns the curve and best epoch, for the history.
  */
