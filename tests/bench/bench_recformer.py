@@ -4,7 +4,8 @@
 A step: histories of 1,024 tokens and the items that followed, all once more with masked words; contrast and masked
 words as in the public Recformer; dropout 0.1, clipping, AdamW. The peer computes words' logits at masked places alone,
 as its public code does not, and makes its batches before the clock starts. Items are encoded by the peer in batches of
-like lengths. In turns in one run, medians; the peer's number of threads is what was best for it in a round before.
+like lengths. In turns in one run, medians; the peer's number of threads is what was best for it in a trial before.
+A worker takes whole histories: of a single one, the other worker of two has nothing to do.
 Prints: what, ours, peer, ratio (above 1: ours is faster or smaller), in seconds and in processor seconds, which other
 programs on the machine disturb less; peak memory; the share of the machine's sgemm rate.
 
@@ -23,11 +24,12 @@ TOKENS, WINDOW, MASKED, TEMPERATURE, PAD, MASK = 1024, 64, 0.15, 0.05, 1, 4
 ITEMS_AT_ONCE = 64
 # layers, width, heads, vocabulary
 SMALL, BASE = (4, 128, 4, 8192), (12, 768, 12, 50265)
-CASES = [  # what, size, request
-    (f"small, step of 4 x {TOKENS} tokens", SMALL, "step 4"),
-    (f"base, step of 1 x {TOKENS} tokens", BASE, "step 1"),
-    ("small, vectors of 4,385 items", SMALL, "encode 4385"),
-    ("base, vectors of 128 items", BASE, "encode 128"),
+CASES = [  # what, size, request, and a shorter one to warm up and to find the peer's best number of threads
+    (f"small, step of 4 x {TOKENS} tokens", SMALL, "step 4", "step 4"),
+    (f"base, step of 1 x {TOKENS} tokens", BASE, "step 1", "encode 16"),
+    (f"base, step of 2 x {TOKENS} tokens", BASE, "step 2", "encode 16"),
+    ("small, vectors of 4,385 items", SMALL, "encode 4385", "encode 512"),
+    ("base, vectors of 64 items", BASE, "encode 64", "encode 16"),
 ]
 
 
@@ -160,14 +162,13 @@ def operations(size, request):
     return 6 * (2 * tokens * 12 * d * d * (layers - 1) + tokens * 3 * d * d + words)
 
 
-def compare(what, size, request, rounds):
+def compare(what, size, request, trial, rounds):
     command = os.environ["RECPIPE_BENCH"] + "/recformer"
     ours, sgemm = Program(command, *size, THREADS), Program(command, 1, 64, 1, 512, THREADS)
     theirs = Program(sys.executable, __file__, "--peer", *size)
-    ours.ask(request)
-    theirs.ask(request, THREADS)
-    settings = sorted({max(1, THREADS // 2), THREADS})
-    best = min(settings, key=lambda n: theirs.ask(request, n)[0]) if len(settings) > 1 else THREADS
+    ours.ask(trial)
+    theirs.ask(trial, THREADS)
+    best = min({max(1, THREADS // 2), THREADS}, key=lambda n: theirs.ask(trial, n)[0])
     mine, peers, rates = [], [], []
     for _ in range(rounds):
         mine.append(ours.ask(request))
@@ -195,9 +196,9 @@ def main():
     except ImportError:
         sys.exit(print("bench_recformer: skipped, no torch or transformers"))
     print(f"Recformer beside PyTorch {torch.__version__}, transformers {transformers.__version__}, {THREADS} threads")
-    for what, size, request in CASES:
+    for what, size, request, trial in CASES:
         if all(word in what for word in options.what):
-            compare(what, size, request, options.rounds)
+            compare(what, size, request, trial, options.rounds)
 
 
 if sys.argv[1:2] == ["--peer"]:
