@@ -340,7 +340,8 @@ static void compress(struct sink *sink, const void *data, size_t size, ZSTD_EndD
 
 void sink_write(struct sink *sink, const void *data, size_t size)
 {
-	compress(sink, data, size, ZSTD_e_continue);
+	if (!ranks_index())
+		compress(sink, data, size, ZSTD_e_continue);
 }
 
 void sink_close(struct sink *sink)

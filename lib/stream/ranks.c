@@ -37,6 +37,7 @@ void ranks_share(int64_t n, int64_t unit, int64_t *from, int64_t *to)
 
 #define PIECE ((int64_t)1 << 28) /* of what MPI counts in ints */
 #define GRACE 2                  /* seconds rank 0 has to say what happened to all */
+#define IMPATIENT 1000           /* looks before one sleeps in between */
 
 static int own_stderr;
 static int *rows_of, *first_of; /* by rank */
@@ -71,10 +72,23 @@ void ranks_begin(void)
 		be_silent();
 }
 
+/* Rank 0's input may be long in coming, and MPI's own waiting would keep a processor busy. */
+static void copy_piece(void *data, int size)
+{
+	MPI_Request request;
+	int done = 0;
+	MPI_Ibcast(data, size, MPI_BYTE, 0, MPI_COMM_WORLD, &request);
+	for (int64_t looks = 0; !done; looks++) {
+		if (looks > IMPATIENT)
+			usleep(1000);
+		MPI_Test(&request, &done, MPI_STATUS_IGNORE);
+	}
+}
+
 void ranks_copy(void *data, size_t size)
 {
 	for (size_t at = 0; all > 1 && at < size; at += PIECE)
-		MPI_Bcast((char *)data + at, (int)(size - at < PIECE ? size - at : PIECE), MPI_BYTE, 0, MPI_COMM_WORLD);
+		copy_piece((char *)data + at, (int)(size - at < PIECE ? size - at : PIECE));
 }
 
 /* Summed in one place: on mixed processors too all decide alike by it. */
