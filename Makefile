@@ -8,7 +8,8 @@
 #   make fuzz         FUZZ_SECONDS (60) of each fuzz target; needs clang
 #   make install      PREFIX (/usr/local), DESTDIR; and make uninstall
 #   SAN=1             with any of these: AddressSanitizer and UBSan, in build-san
-#   MPI=1             with make and make install: seq-train for `mpirun -n N`, with Open MPI, in build-mpi/bin
+#   MPI=1             with make and make install: seq-train for `mpirun -n N`, in build-mpi/bin;
+#                     needs Open MPI (Debian's libopenmpi-dev and openmpi-bin)
 #   V=1               prints whole commands
 
 PREFIX ?= /usr/local
@@ -102,12 +103,12 @@ again = @$(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j$(sh
 demo:
 	$(call need,$(BUILD_NEEDS))
 	$(again) all
-	@RECPIPE_BIN=$(CURDIR)/$(BUILD)/bin examples/demo.sh
+	@RECPIPE_BIN=$(CURDIR)/$(LINKED)/bin examples/demo.sh
 
 check:
 	$(call need,$(BUILD_NEEDS) $(CHECK_NEEDS))
-	$(again) all units
-	$(if $(shell pkg-config --exists ompi-c && echo 1),$(again) MPI=1 all)
+	$(again) MPI= all units
+	$(if $(shell pkg-config --exists ompi-c 2>/dev/null && echo 1),$(again) MPI=1 all)
 	@tests/run $(BUILD)
 
 units: $(UNITS)
