@@ -178,6 +178,8 @@ def slices_of(u, counts, head_events):
     yield "all"
     seen = counts.get(target[u], 0)
     yield "target:cold" if not seen else "target:head" if seen >= head_events else "target:tail"
+    if seen:
+        yield "target:in-set"
     yield next(name for name, end in (("history:1-5", 5), ("history:6-10", 10), ("history:11-20", 20),
                                       ("history:21-50", 50), ("history:51-", 10 ** 9)) if context[u] <= end)
 

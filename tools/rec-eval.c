@@ -306,7 +306,7 @@ static void write_label(const struct report *report, int slice, int width)
 	}
 	int first = (int)(colon - name);
 	bool repeated = !strncmp(name, before, (size_t)first + 1);
-	fprintf(report->out, "%-9.*s%-*s", repeated ? 0 : first, name, width - 9, colon + 1);
+	fprintf(report->out, "%-8.*s%-*s", repeated ? 0 : first, name, width - 8, colon + 1);
 }
 
 static int column_width(const struct report *report, const struct measure *measure)
@@ -388,7 +388,7 @@ static void write_table(const struct report *report)
 	const struct measures *measures = report->measures;
 	int label = 3, room = terminal_width();
 	for (int slice = 1; slice < report->slices->count; slice++) {
-		int width = 9 + (int)strlen(strchr(report->slices->name[slice], ':') + 1);
+		int width = 8 + (int)strlen(strchr(report->slices->name[slice], ':') + 1);
 		label = width > label ? width : label;
 	}
 	write_protocol_text(report);

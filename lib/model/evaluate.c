@@ -25,6 +25,8 @@ static void mean_by_slice(const struct ranking *ranking, const struct measure *m
 			continue;
 		mean[slices->by_target[row]] += value;
 		mean[slices->by_history[row]] += value;
+		if (slices->by_target[row] != SLICE_COLD)
+			mean[SLICE_IN_SET] += value;
 	}
 	for (int slice = 0; slice < slices->count; slice++)
 		if (slices->users[slice])

@@ -41,8 +41,8 @@ static void find_head(struct slices *slices, const int64_t *count, int64_t n_ite
 
 static void name_slices(struct slices *slices, const int64_t bounds[], int n_bounds)
 {
-	static const char *const by_target[] = {"target:cold", "target:tail", "target:head"};
-	for (int i = 0; i < 3; i++)
+	static const char *const by_target[] = {"target:cold", "target:in-set", "target:tail", "target:head"};
+	for (size_t i = 0; i < COUNT_OF(by_target); i++)
 		strcpy(slices->name[SLICE_COLD + i], by_target[i]);
 	slices->count = SLICE_HISTORY + n_bounds + 1;
 	for (int i = 0; i <= n_bounds; i++) {
@@ -95,6 +95,7 @@ struct slices slices_make(const struct ranking *ranking, struct sequences *seque
 		slices.users[slices.by_target[row]]++;
 		slices.users[slices.by_history[row]]++;
 	}
+	slices.users[SLICE_IN_SET] = slices.users[SLICE_TAIL] + slices.users[SLICE_HEAD];
 	free(count);
 	return slices;
 }
