@@ -21,7 +21,7 @@
 
 enum { KEY_ARCH = 0x2000, KEY_LOSS, KEY_NEGATIVES, KEY_GBCE_T, KEY_RATE, KEY_DECAY, KEY_BETA2, KEY_CLIP, KEY_SCHEDULE,
        KEY_WARMUP, KEY_VALID_USERS, KEY_SEEN, KEY_TEMPLATE, KEY_MAX_TOKENS, KEY_TASK, KEY_SIZE, KEY_WEIGHTS, KEY_FREEZE_WORDS,
-       KEY_ACCUMULATE, KEY_AS_CODE, KEY_WORDS_WEIGHT, KEY_MODEL = 0x3000 }; /* and those of run_option() between */
+       KEY_ACCUMULATE, KEY_AS_CODE, KEY_WORDS_WEIGHT, KEY_MASK_RATE, KEY_WORDS, KEY_MODEL = 0x3000 }; /* and those of run_option() between */
 
 /* Trainings, as a set: what an option is for. */
 enum { SASREC = 1, GRU = 2, POPULAR = 4, MARKOV = 8, LANGUAGE = 16, PRETRAIN = 32, FINETUNE = 64,
@@ -49,7 +49,7 @@ static const struct {
 	{"attention-dropout", "P", "attention_dropout", "Dropout of attention probabilities", REAL, SASREC | ENCODER},
 	{"attention-output-dropout", "P", "attention_output_dropout", "Dropout behind the attention (default 0)", REAL, SASREC},
 	{"activation-dropout", "P", "activation_dropout", "Dropout inside the feed-forward part", REAL, SASREC},
-	{"initialiser", "NAME", "initialiser", "normal (deviation 0.02), xavier, or for gru uniform", WORD, ITEMS | ENCODER},
+	{"initialiser", "NAME", "initialiser", "normal (deviation 0.02), xavier, for gru uniform, for recformer words: vectors of texts start as the mean of their words", WORD, ITEMS | ENCODER},
 	{"tied", "yes|no", "tied", "Score with the input's item vectors (default yes), or with a table of their own", YES_NO, ITEMS},
 	{"dense-size", "N", "dense_size", "gru: width of a dense layer behind it (default 0: none)", WHOLE, GRU},
 	{"embedding-size", "N", "embedding_size", "gru: width of the item vectors", WHOLE, GRU},
@@ -75,10 +75,10 @@ static const char *const task_names[] = {"next", "pretrain", "finetune", NULL};
 /* Of text encoders. */
 struct encoder_settings {
 	int size;              /* in recformer_sizes; -1: not given */
-	const char *weights;
+	const char *weights, *words;
 	bool frozen_words, as_code;
 	int64_t accumulate;
-	double words_weight;
+	double words_weight, mask_rate;
 };
 
 struct settings {
@@ -152,6 +152,8 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
 	case KEY_FREEZE_WORDS: settings->encoder.frozen_words = true; break;
 	case KEY_ACCUMULATE: settings->encoder.accumulate = option_int("--accumulate", value, 1, 1 << 16); break;
 	case KEY_AS_CODE: settings->encoder.as_code = true; break;
+	case KEY_WORDS: settings->encoder.words = value; break;
+	case KEY_MASK_RATE: settings->encoder.mask_rate = option_float("--mask-rate", value, 0, 1); break;
 	case KEY_WORDS_WEIGHT: settings->encoder.words_weight = option_float("--words-weight", value, 0, 1e6); break;
 	default: return run_option(key, value, &settings->run);
 	}
@@ -180,11 +182,13 @@ static const struct argp_option training_options[] = {
 	{"template", KEY_TEMPLATE, "TEXT", 0, "llama, gpt2: an item's text, with attributes in braces (default: all attributes by name)", 2},
 	{"max-tokens", KEY_MAX_TOKENS, "N", 0, "Cut texts to N tokens (default: llama, gpt2 32; recformer's histories 1024)", 2},
 	{"accumulate", KEY_ACCUMULATE, "N", 0, "pretrain: N batches to a step, each compared within itself (default 1)", 2},
-	{"words-weight", KEY_WORDS_WEIGHT, "W", 0, "pretrain: of the masked words beside the contrast (default 0.1)", 2},
+	{"words-weight", KEY_WORDS_WEIGHT, "W", 0, "pretrain: of the masked words beside the contrast (default 0.1; 0: no words are masked)", 2},
+	{"mask-rate", KEY_MASK_RATE, "R", 0, "pretrain: share of the tokens that is masked (default 0.15)", 2},
 	{"as-code", KEY_AS_CODE, NULL, 0, "finetune: where Recformer's paper and public code differ, as the code", 2},
 	{NULL, 0, NULL, 0, "Model:", 3},
 	{"size", KEY_SIZE, "NAME", 0, "recformer, new: tiny (2 layers of 64), small (4 of 128, default), base (12 of 768, the paper's)", 3},
 	{"weights", KEY_WEIGHTS, "FOLDER", 0, "recformer: start from a published Longformer or Recformer, in Hugging Face's layout", 3},
+	{"words", KEY_WORDS, "LLM", 0, "recformer, new: word vectors from a language model's, GGUF or Hugging Face's folder", 3},
 	{"freeze-words", KEY_FREEZE_WORDS, NULL, 0, "recformer: word vectors stay as they are", 3},
 };
 
@@ -250,7 +254,8 @@ static json_t *encoder_config(const struct settings *settings)
 	if (settings->max_tokens)
 		json_object_set_new(config, "max_token_num", json_integer(settings->max_tokens));
 	json_object_set_new(config, "frozen_words", json_boolean(settings->encoder.frozen_words));
-	json_object_set_new(config, "word_head", json_boolean(settings->task == TASK_PRETRAIN));
+	json_object_set_new(config, "word_head",
+	                    json_boolean(settings->task == TASK_PRETRAIN && settings->encoder.words_weight > 0));
 	return config;
 }
 
@@ -266,8 +271,8 @@ static int trainings_of(int key)
 	case KEY_VALID_USERS: return ITEMS | ENCODER;
 	case KEY_TEMPLATE: return LANGUAGE;
 	case KEY_MAX_TOKENS: return TEXTS;
-	case KEY_SIZE: case KEY_WEIGHTS: case KEY_FREEZE_WORDS: return ENCODER;
-	case KEY_ACCUMULATE: case KEY_WORDS_WEIGHT: return PRETRAIN;
+	case KEY_SIZE: case KEY_WEIGHTS: case KEY_WORDS: case KEY_FREEZE_WORDS: return ENCODER;
+	case KEY_ACCUMULATE: case KEY_WORDS_WEIGHT: case KEY_MASK_RATE: return PRETRAIN;
 	case KEY_AS_CODE: return FINETUNE;
 	default: return GRADIENTS;
 	}
@@ -356,7 +361,7 @@ static void parse(int argc, char **argv, struct cli *cli, struct settings *setti
 		.config = json_object(),
 		.next_item = {.loss = {.gbce_t = 0.75}, .valid_users = INT32_MAX},
 		.task = -1,
-		.encoder = {.size = -1, .accumulate = 1, .words_weight = 0.1},
+		.encoder = {.size = -1, .accumulate = 1, .words_weight = 0.1, .mask_rate = 0.15},
 		.optimisation = {.adamw = ADAMW_DEFAULTS, .warmup = -1, .clip = -1},
 		.run = {.epochs = -1, .every = 60},
 	};
@@ -468,7 +473,7 @@ static uint64_t training_id(const struct settings *settings, const struct cli *c
 	const struct run_options *run = &settings->run;
 	char *config = json_text(model->config);
 	char *rest = xasprintf("%s %s %s seed %llu threads %d loss %d %lld %.17g adamw %.17g %.17g %.17g clip %.17g schedule %d "
-	                       "%lld epochs %lld batch %lld patience %lld valid %lld %d catalog %s %s tokens %lld template %s task %d from %s %s accumulate %lld words %.17g code %d",
+	                       "%lld epochs %lld batch %lld patience %lld valid %lld %d catalog %s %s tokens %lld template %s task %d from %s %s %s accumulate %lld words %.17g %.17g code %d",
 	                       RECPIPE_VERSION, inputs->sequences.id, items_feature_size(model) ? inputs->embedding.id : "-",
 	                       (unsigned long long)cli->seed, cli->threads, (int)loss->loss, (long long)loss->negatives,
 	                       loss->gbce_t, optimisation->adamw.rate, optimisation->adamw.beta2,
@@ -479,7 +484,8 @@ static uint64_t training_id(const struct settings *settings, const struct cli *c
 	                       (long long)settings->max_tokens, settings->template ? settings->template : "-", settings->task,
 	                       inputs->start.complete ? inputs->start.id : "-",
 	                       settings->encoder.weights ? settings->encoder.weights : "-",
-	                       (long long)settings->encoder.accumulate, settings->encoder.words_weight,
+	                       settings->encoder.words ? settings->encoder.words : "-",
+	                       (long long)settings->encoder.accumulate, settings->encoder.words_weight, settings->encoder.mask_rate,
 	                       settings->encoder.as_code);
 	uint64_t id = fingerprint(FINGERPRINT_START, config, strlen(config));
 	id = fingerprint(id, rest, strlen(rest));
@@ -541,7 +547,10 @@ static json_t *train_by_gradients(const struct cli *cli, const struct settings *
 static struct model *start_encoder(const struct settings *settings, const struct inputs *inputs, struct rng *rng)
 {
 	const struct encoder_settings *encoder = &settings->encoder;
-	struct recformer_start start = {.config = encoder_config(settings), .tokenizer = inputs->tokenizer, .rng = rng};
+	struct recformer_start start = {.config = encoder_config(settings), .tokenizer = inputs->tokenizer, .rng = rng,
+	                                .words = encoder->words};
+	if (encoder->words && (encoder->weights || inputs->start.complete))
+		die("--words %s is for a new model, there is one already", encoder->words);
 	if (encoder->weights)
 		return recformer_from_weights(&start, encoder->weights);
 	if (inputs->start.complete) {
@@ -563,7 +572,7 @@ static struct task *encoder_task(const struct cli *cli, const struct settings *s
 	const struct run_options *run = &settings->run;
 	if (settings->task == TASK_PRETRAIN) {
 		const struct pretrain_options options = {
-			.contrast = run->batch_size, .words_weight = settings->encoder.words_weight, .mask_rate = 0.15,
+			.contrast = run->batch_size, .words_weight = settings->encoder.words_weight, .mask_rate = settings->encoder.mask_rate,
 			.valid_users = settings->next_item.valid_users < INT32_MAX ? settings->next_item.valid_users : 4096,
 		};
 		return pretrain_task(model, &inputs->sequences, inputs->tokenizer, &options, trainer->n_workers);

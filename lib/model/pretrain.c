@@ -85,10 +85,13 @@ static void add_pair(struct pretrain *task, int64_t user, struct rng *rng)
 	int64_t length = train_length(task->sequences, user), from = (length - 1) / 2;
 	int64_t target = from + (int64_t)rng_below(rng, (uint64_t)(length - from));
 	int32_t bos = recformer_bos(task->model);
+	bool masks = task->options.words_weight > 0;
 	sentences_add(&task->plain, task->model->catalog, limits, bos, item, target);
-	add_masked(task, rng, 0);
+	if (masks)
+		add_masked(task, rng, 0);
 	sentences_add(&task->plain, task->model->catalog, limits, bos, item + target, 1);
-	add_masked(task, rng, 1);
+	if (masks)
+		add_masked(task, rng, 1);
 	task->pair_indptr[++task->pairs] = task->plain.tokens;
 }
 
@@ -253,9 +256,10 @@ static void backward_phase(void *base, struct worker *worker)
 static void step(struct task *base, struct trainer *trainer, const int64_t example[], int64_t n, uint64_t seed,
 	struct step_result *result)
 {
-	static phase_function *const encode[] = { words_phase, encode_phase, NULL };
+	static phase_function *const with_words[] = { words_phase, encode_phase, NULL };
 	static phase_function *const compare[] = { contrast_phase, backward_phase, NULL };
 	struct pretrain *task = (struct pretrain *)base;
+	phase_function *const *encode = task->options.words_weight > 0 ? with_words : with_words + 1;
 	*result = (struct step_result){ .positions = n };
 	trainer_begin(trainer);
 	for (int64_t from = 0; from < n; from += task->options.contrast) {
@@ -363,7 +367,8 @@ struct task *pretrain_task(struct model *model, const struct sequences *sequence
 			.free = free_task },
 		.options = *options, .model = model, .sequences = sequences,
 	};
-	task->masker = masker_new(tokenizer, options->mask_rate);
+	if (options->words_weight > 0)
+		task->masker = masker_new(tokenizer, options->mask_rate);
 	task->kept = xcalloc((size_t)workers, sizeof *task->kept);
 	list_users(task);
 	list_validation(task);

@@ -16,7 +16,7 @@
 
 struct pretrain_options {
 	int64_t contrast;      /* users compared with one another; a step of more adds up the gradients of several such parts */
-	double words_weight;   /* .1 */
+	double words_weight;   /* .1; 0: none are masked */
 	double mask_rate;      /* .15 */
 	int64_t valid_users;   /* of the first so many it is measured whether history and validation item find each other */
 };

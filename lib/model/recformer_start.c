@@ -1,8 +1,15 @@
 #include "model/recformer_start.h"
 
+#include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "data/weights.h"
+#include "model/item_vectors.h"
+#include "nn/blas.h"
+#include "nn/vec.h"
+
+#define WORDS_DEVIATION 0.02 /* as all matrices of a new model */
 
 const char *const recformer_sizes[] = {"tiny", "small", "base", NULL};
 
@@ -37,10 +44,88 @@ static struct model *make(const struct recformer_start *start, const char *where
 	return model;
 }
 
+/* --- words of a language model --- */
+
+struct word_table {
+	int64_t rows, width;
+	float *vectors;
+};
+
+static struct word_table read_words(const struct recformer_start *start)
+{
+	struct word_table table;
+	char of_llm[17] = "none", of_stream[17];
+	struct weights *weights = weights_open(start->words);
+	struct tokenizer *own = weights_tokenizer(weights);
+	if (own)
+		fingerprint_text(tokenizer_fingerprint(own), of_llm);
+	fingerprint_text(tokenizer_fingerprint(start->tokenizer), of_stream);
+	if (strcmp(of_llm, of_stream))
+		die("%s: its tokenizer is %s, the stream's %s; seq-tokenize --tokenizer %s takes the LLM's", start->words, of_llm,
+			of_stream, start->words);
+	table.vectors = token_vectors(weights, start->words, &table.rows, &table.width);
+	if (table.rows != tokenizer_vocab_size(own))
+		die("%s: %lld token vectors, its tokenizer has %lld tokens", start->words, (long long)table.rows,
+			(long long)tokenizer_vocab_size(own));
+	tokenizer_free(own);
+	weights_close(weights);
+	return table;
+}
+
+static void centre(struct word_table *table)
+{
+	float *sum = xcalloc((size_t)table->width, sizeof *sum);
+	vec_sum_rows(table->vectors, table->rows, table->width, table->width, sum);
+	for (int64_t i = 0; i < table->width; i++)
+		sum[i] /= -(float)table->rows;
+	vec_add_rows(table->vectors, table->rows, table->width, table->width, sum);
+	free(sum);
+}
+
+/* The `axes` longest principal axes, each a row, divided by its length: the longest hold little but how frequent a word is. */
+static float *principal_axes(const struct word_table *table, int64_t axes)
+{
+	int64_t n = table->width;
+	double *vectors = xcalloc((size_t)(n * n), sizeof *vectors), *squares = xcalloc((size_t)n, sizeof *squares);
+	float *map = xcalloc((size_t)(axes * n), sizeof *map);
+	gram(table->vectors, table->rows, n, n, vectors);
+	symmetric_eigen(vectors, n, squares);
+	for (int64_t i = 0; i < axes; i++)
+		for (int64_t j = 0; j < n && squares[n - 1 - i] > 0; j++)
+			map[i * n + j] = (float)(vectors[(n - 1 - i) * n + j] / sqrt(squares[n - 1 - i]));
+	free(vectors);
+	free(squares);
+	return map;
+}
+
+static void set_words(const struct recformer_start *start, struct model *model)
+{
+	struct param *words = params_find(&model->params, "longformer.embeddings.word_embeddings.weight");
+	struct param *of_head = params_find(&model->params, "lm_head.decoder.weight");
+	struct word_table table = read_words(start);
+	if (table.width < words->columns)
+		die("%s: token vectors are %lld wide, less than the model's %lld", start->words, (long long)table.width,
+			(long long)words->columns);
+	centre(&table);
+	float *map = principal_axes(&table, words->columns);
+	gemm(false, true, table.rows, words->columns, table.width, 1, table.vectors, table.width, map, table.width, 0,
+		words->value, words->columns);
+	double deviation = sqrt(vec_sum_of_squares(words->value, param_count(words)) / (double)param_count(words));
+	for (int64_t i = 0; i < param_count(words); i++)
+		words->value[i] *= (float)(WORDS_DEVIATION / deviation);
+	if (of_head)
+		memcpy(of_head->value, words->value, (size_t)param_count(words) * sizeof *words->value);
+	free(map);
+	free(table.vectors);
+}
+
 struct model *recformer_anew(const struct recformer_start *start)
 {
 	set_tokens(start->config, start->tokenizer);
-	return make(start, "options");
+	struct model *model = make(start, "options");
+	if (start->words)
+		set_words(start, model);
+	return model;
 }
 
 /* A shape that an option changed. */

@@ -17,6 +17,12 @@ struct recformer_start {
 	json_t *config;
 	const struct tokenizer *tokenizer;
 	struct rng *rng;
+	/*
+	 * An LLM's file or folder, or NULL: a new model's word vectors are its token vectors along their principal axes, of the
+	 * deviation the others have. Not the paper's, whose words come with Longformer. Dies where the LLM's tokenizer is
+	 * another, or its vectors are narrower than the model's.
+	 */
+	const char *words;
 };
 struct model *recformer_anew(const struct recformer_start *start);
 /* The same parameters, but for what the config's options change or leave out. Dies where shapes would differ. */
