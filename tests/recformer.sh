@@ -1,0 +1,158 @@
+#!/usr/bin/env bash
+# What Recformer is worth: pre-trained on beauty, ml-1m and online-retail together, it ranks scientific, which it never saw.
+#
+#     tests/recformer.sh pretrain    the model, from those three
+#     tests/recformer.sh zero-shot   scientific without training, beside popular; seen items removed and kept
+#     tests/recformer.sh finetune    scientific, two stages, beside sasrec with ids
+#     tests/recformer.sh scratch     the same without pre-training (the paper's ablation 5), from the same start
+#     tests/recformer.sh cold        a tenth of the items left out of training: in-set and cold targets (its Table 3)
+#
+# TOKENIZER (a file; else one is learned from the three), SEEDS ("1 2 3"), SIZE, PRETRAIN and FINETUNE (options of
+# seq-train) change it; SPLIT=valid ranks the validation item: what choices are to be made by. Data are looked for in
+# $RECPIPE_DATA (../shared/data); models and logs are kept in $RECFORMER (build/recformer): what is there is not computed
+# again, what was interrupted goes on from its checkpoint. THREADS (1).
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+[ $# -ge 1 ] || { sed -n '2,14s/^# \{0,1\}//p' "$0"; exit 2; }
+PATH=$PWD/${RECPIPE_BIN:-build/bin}:$PATH
+data=${RECPIPE_DATA:-../shared/data}
+work=${RECFORMER:-build/recformer}
+split=${SPLIT:-test}
+threads=${THREADS:-1}
+read -ra seeds <<<"${SEEDS:-1 2 3}"
+read -ra size <<<"${SIZE:---layers 1 --hidden-size 256 --heads 4}"
+read -ra pretrain <<<"${PRETRAIN:---words-weight 0 --batch-size 256 --epochs 2 --learning-rate 0.0005 --warmup 10}"
+read -ra finetune <<<"${FINETUNE:---epochs 8 --learning-rate 0.0005 --warmup 20}"
+start=("${size[@]}" --initialiser words --max-tokens 256 --max-items 10)
+# RecBole's SASRec: see figures.sh
+sasrec=(--norm post --input-norm yes --heads 2 --hidden-size 64 --layers 2 --intermediate-size 256 --activation gelu
+	--dropout 0.5 --attention-output-dropout 0.5 --activation-dropout 0 --scale-embedding no --positions start
+	--initialiser normal --max-length 50 --epochs 100 --patience 10 --batch-size 400)
+export LC_ALL=C
+mkdir -p "$work"
+
+plain() { # FILE: a data file, decompressed where it is
+	if [ -e "$1" ]; then cat "$1"; else zstd -dcq "$1.zst"; fi
+}
+
+# train NAME OPTION...: a model, made once
+train() {
+	local name=$1
+	shift
+	[ -e "$work/$name.tar.zst" ] && return
+	seq-train -j "$threads" --checkpoint "$work/$name.ckpt" --resume -o "$work/$name.tar.zst" "$@" 2>>"$work/$name.log"
+	rm -f "$work/$name.ckpt"
+}
+
+pretrained() { # the three domains, and the model
+	local tokenizer=()
+	[ -z "${TOKENIZER:-}" ] || tokenizer=(--tokenizer "$TOKENIZER")
+	if [ ! -e "$work/domains.tar.zst" ]; then
+		plain "$data/beauty/events.tsv" >"$work/beauty.tsv"
+		plain "$data/ml-1m/events.csv" >"$work/ml-1m.csv"
+		seq-tokenize -q "${tokenizer[@]}" --domain "beauty=$data/beauty/items.csv,$work/beauty.tsv" \
+			--domain "film=$data/ml-1m/items.csv,$work/ml-1m.csv" \
+			--domain "shop=$data/online-retail-medium/items.csv,$data/online-retail-medium/events.csv" \
+			-o "$work/domains.tar.zst"
+	fi
+	train pretrained --task pretrain "${start[@]}" "${pretrain[@]}" "$work/domains.tar.zst"
+}
+
+scientific() { # its stream, in the model's tokens
+	[ -e "$work/scientific.tar.zst" ] || seq-tokenize -q --tokenizer "$work/pretrained.tar.zst" \
+		--items "$data/scientific/items.csv" "$data/scientific/events.tsv" -o "$work/scientific.tar.zst"
+}
+
+# A tenth of the items: no one is trained on them, nor validated. Events that are a user's last stay.
+held_out() {
+	[ -e "$work/cold.data.tar.zst" ] && return
+	awk -F '\t' 'FNR == 1 { next } NR == FNR { if (!($1 in last) || $3 > time[$1]) { last[$1] = FNR; time[$1] = $3 } next }
+		$2 % 10 != 7 || last[$1] == FNR' "$data/scientific/events.tsv" "$data/scientific/events.tsv" |
+		sed '1i user_id\titem_id\ttimestamp' >"$work/cold.tsv"
+	seq-tokenize -q --tokenizer "$work/pretrained.tar.zst" --items "$data/scientific/items.csv" "$work/cold.tsv" \
+		-o "$work/cold.data.tar.zst"
+}
+
+# figures TITLE SEEN USERS FILE...: NDCG@10 and recall@10 of all users or a slice, mean of the models
+figures() {
+	local title=$1 seen=$2 users=$3 file
+	shift 3
+	for file; do
+		seq-rank -q -j "$threads" --split "$split" --seen "$seen" "$work/$file.tar.zst" "${to_rank[@]}" | rec-eval -q -m ndcg,recall -k 10
+	done | awk -F '\t' -v title="$title" -v seen="$seen" -v part="$users" '
+		$2 == part && $1 == "ndcg@10" { n += $3; nn += $3 * $3; count++ }
+		$2 == part && $1 == "recall@10" { r += $3 }
+		END {
+			deviation = count > 1 ? sqrt((nn - n * n / count) / (count - 1)) : 0
+			printf "%-28s %-8s %-14s %.4f (sd %.4f, %d models)  %.4f\n", title, seen, part, n / count, deviation, count, r / count
+		}'
+}
+
+of_seeds() { # NAME: of the models, by seed
+	local seed
+	for seed in "${seeds[@]}"; do echo "$1.$seed"; done
+}
+
+part() {
+	local seed seen slice files
+	to_rank=()
+	case $1 in
+	pretrain) tail -n 4 "$work/pretrained.log" ;;
+	zero-shot)
+		train popular --arch popular "$work/scientific.tar.zst"
+		for seen in remove keep; do
+			figures popular $seen all popular
+			to_rank=("$work/scientific.tar.zst")
+			figures "recformer, zero-shot" $seen all pretrained
+			to_rank=()
+		done
+		;;
+	finetune)
+		for seed in "${seeds[@]}"; do
+			train "finetuned.$seed" --task finetune --seen keep "${finetune[@]}" --seed "$seed" \
+				"$work/pretrained.tar.zst" "$work/scientific.tar.zst"
+			train "sasrec.$seed" --seen keep "${sasrec[@]}" --seed "$seed" "$work/scientific.tar.zst"
+		done
+		for seen in remove keep; do
+			mapfile -t files < <(of_seeds finetuned)
+			figures "recformer, fine-tuned" $seen all "${files[@]}"
+			mapfile -t files < <(of_seeds sasrec)
+			figures sasrec $seen all "${files[@]}"
+		done
+		;;
+	scratch)
+		for seed in "${seeds[@]}"; do
+			train "scratch.$seed" --task finetune --size tiny "${start[@]}" --seen keep "${finetune[@]}" --seed "$seed" \
+				"$work/scientific.tar.zst"
+		done
+		mapfile -t files < <(of_seeds scratch)
+		for seen in remove keep; do figures "recformer, not pre-trained" $seen all "${files[@]}"; done
+		;;
+	cold)
+		held_out
+		for seed in "${seeds[@]}"; do
+			train "cold.$seed" --task finetune --seen keep "${finetune[@]}" --seed "$seed" "$work/pretrained.tar.zst" \
+				"$work/cold.data.tar.zst"
+			train "cold.sasrec.$seed" --seen keep "${sasrec[@]}" --seed "$seed" "$work/cold.data.tar.zst"
+		done
+		for slice in target:in-set target:cold; do
+			mapfile -t files < <(of_seeds cold)
+			figures "recformer, fine-tuned" keep $slice "${files[@]}"
+			mapfile -t files < <(of_seeds cold.sasrec)
+			figures sasrec keep $slice "${files[@]}"
+		done
+		;;
+	*) echo "$0: no part \"$1\"" >&2; exit 2 ;;
+	esac
+}
+
+for set in beauty ml-1m online-retail-medium scientific; do
+	[ -d "$data/$set" ] || { echo "skipped: no $data/$set"; exit; }
+done
+printf '%-28s %-8s %-14s %-32s %s\n' "$split item" seen targets NDCG@10 recall@10
+for name; do
+	pretrained
+	scientific
+	part "$name"
+done
