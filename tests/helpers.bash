@@ -65,6 +65,40 @@ says() {
 	esac
 }
 
+# llm STREAM: the folder llm/, a LLaMA with the stream's tokenizer whose one block adds nothing; python leaves its token
+# vectors in llm/table.npy. The last norm brings states to LENGTH (2).
+llm() {
+	mkdir -p llm && tar --zstd -xOf "$1" tokenizer/tokenizer.json >llm/tokenizer.json
+	python3 - <<-'END'
+		import json, numpy, os, struct
+		random = numpy.random.default_rng(3)
+		vocabulary = max(json.load(open("llm/tokenizer.json"))["model"]["vocab"].values()) + 1
+		d = 16
+		table = random.normal(size=(vocabulary, d)).astype("<f4")
+		square, block = numpy.zeros((d, d), "<f4"), "model.layers.0."
+		tensors = {"model.embed_tokens.weight": table, "model.norm.weight": numpy.full(d, float(os.environ.get("LENGTH", 2)), "<f4")}
+		for name in "q", "k", "v":
+		    tensors[block + f"self_attn.{name}_proj.weight"] = random.normal(size=(d, d)).astype("<f4")
+		tensors[block + "self_attn.o_proj.weight"] = square
+		for name in "gate", "up":
+		    tensors[block + f"mlp.{name}_proj.weight"] = random.normal(size=(d, d)).astype("<f4")
+		tensors[block + "mlp.down_proj.weight"] = square
+		for name in "input_layernorm", "post_attention_layernorm":
+		    tensors[block + name + ".weight"] = numpy.ones(d, "<f4")
+		at, header = 0, {}
+		for name, array in tensors.items():
+		    header[name] = {"dtype": "F32", "shape": array.shape, "data_offsets": [at, at + array.nbytes]}
+		    at += array.nbytes
+		text = json.dumps(header).encode()
+		with open("llm/model.safetensors", "wb") as file:
+		    file.write(struct.pack("<Q", len(text)) + text + b"".join(a.tobytes() for a in tensors.values()))
+		json.dump({"model_type": "llama", "hidden_size": d, "intermediate_size": d, "num_hidden_layers": 1,
+		           "num_attention_heads": 2, "num_key_value_heads": 2, "vocab_size": vocabulary, "rms_norm_eps": 1e-5,
+		           "max_position_embeddings": 32, "tie_word_embeddings": True}, open("llm/config.json", "w"))
+		numpy.save("llm/table.npy", table)
+	END
+}
+
 # how killed_and_resumed kills a process; a file may have a way of its own
 kill_it() {
 	kill -KILL "$1"

@@ -198,6 +198,51 @@ print(data[8 + n + a:8 + n + b].hex())')" ]
 	[ ! -e x.tar.zst ]
 }
 
+@test "recformer: a start from the words: the mean of them, and an LLM's" {
+	needs python3
+	python3 -c 'import numpy' || skip "no NumPy"
+	llm data.tar.zst
+	anew=(seq-train -q --no-history --task pretrain --hidden-size 8 --layers 2 --heads 2 --epochs 0)
+	"${anew[@]}" --initialiser words --words llm --words-weight 0 data.tar.zst -o start.tar.zst
+	"${anew[@]}" data.tar.zst -o normal.tar.zst
+	for name in start normal; do mkdir $name; tar --zstd -xf $name.tar.zst -C $name; done
+	python3 - <<-'END'
+		import glob, numpy
+		def get(run, name):
+		    return numpy.load(run + "/model/longformer." + name + ".npy")
+		table = numpy.load("llm/table.npy").astype(float)
+		words = get("start", "embeddings.word_embeddings.weight")
+		# the longest axes, of one deviation
+		centred = table - table.mean(0)
+		values, axes = numpy.linalg.eigh(centred.T @ centred)
+		expected = centred @ axes[:, :-9:-1]
+		expected *= .02 / expected.std(0)
+		sign = numpy.sign((expected * words).sum(0))
+		assert abs(words - expected * sign).max() < 1e-5, abs(words - expected * sign).max()
+		eye = numpy.eye(8)
+		for layer in "01":
+		    of = "encoder.layer." + layer + ".attention."
+		    assert (get("start", of + "self.value_global.weight") == eye).all()
+		    assert (get("start", of + "output.dense.weight") == 30 * eye).all()
+		    assert abs(get("normal", of + "output.dense.weight")).max() < .2
+		others = "embeddings.position_embeddings.weight"
+		assert abs(get("start", others).std() - .002) < 2e-4 and abs(get("normal", others).std() - .02) < 2e-3
+		assert glob.glob("normal/model/lm_head*") and not glob.glob("start/model/lm_head*")
+	END
+	# what starts so is trained on, with the same words where they are frozen
+	seq-train -q --task pretrain --words-weight 0 --freeze-words --epochs 1 start.tar.zst -o trained.tar.zst
+	cmp <(member start.tar.zst model/longformer.embeddings.word_embeddings.weight.npy) \
+		<(member trained.tar.zst model/longformer.embeddings.word_embeddings.weight.npy)
+	fails "${anew[@]}" --words llm start.tar.zst -o x.tar.zst
+	says "is for a new model"
+	fails "${anew[@]}" --hidden-size 32 --words llm data.tar.zst -o x.tar.zst
+	says "token vectors are 16 wide"
+	seq-tokenize -q --items items.csv --vocab-size 300 events.csv -o other.tar.zst
+	fails "${anew[@]}" --words llm other.tar.zst -o x.tar.zst
+	says "llm: its tokenizer is "
+	misused seq-train --task finetune --mask-rate 0.1 data.tar.zst -o x.tar.zst
+}
+
 @test "recformer: bad input" {
 	seq-tokenize -q events.csv -o plain.tar.zst
 	fails pretrain plain.tar.zst -o x.tar.zst
