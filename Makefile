@@ -111,7 +111,7 @@ check:
 	$(if $(shell pkg-config --exists ompi-c 2>/dev/null && echo 1),$(again) MPI=1 all)
 	@tests/run $(BUILD)
 
-units: $(UNITS)
+units: $(UNITS) $(BENCHES) # benches are built too: they must not rot
 
 check-long: check
 	$(MAKE) SAN=1 check

@@ -116,7 +116,7 @@ static void say(const struct model *model, int64_t n, int64_t id)
 {
 	int32_t *tokens = xcalloc((size_t)n, sizeof *tokens);
 	int64_t length;
-	llm_say(model, llm_token_vectors(model) + id * model->width, 1, -1, n, tokens, &length);
+	llm_say(model, -1, llm_token_vectors(model) + id * model->width, 1, -1, n, tokens, &length);
 	for (int64_t t = 0; t < length; t++)
 		printf("%d ", tokens[t]);
 	printf("\n");
