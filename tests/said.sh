@@ -4,7 +4,7 @@
 # paired test against learned ids.
 #
 #     tests/said.sh LLM SET ...      LLM: a GGUF file or a Hugging Face folder; sets: scientific, beauty, ml-1m
-#     tests/said.sh LLM say          what 200 items of scientific make the LLM say, with a table; hours
+#     tests/said.sh LLM say          what 200 (ITEMS) items of scientific make the LLM say, with a table; hours
 #
 # SEEDS ("1 2 3 4 5"), ARCHS ("sasrec gru") and VARIANTS narrow it down; TRAIN has more options of seq-train,
 # ALIGN of emb-align-train (for mlp) and TABLE (for table, which starts from mlp). SPLIT=valid ranks the validation item:
@@ -44,7 +44,7 @@ tokens_of() { # SET: its stream in the LLM's tokens
 		events "$1" | seq-tokenize -q --tokenizer "$llm" --items "$data/$1/items.csv" -o "$work/$1.tar.zst"
 }
 
-# teach SET KIND FROM OPTION...: a projector; FROM is the stream it starts from
+# teach SET KIND STREAM OPTION...: a projector for the items of STREAM, kept
 teach() {
 	local name=$1-$2 from=$3
 	[ -e "$work/$name.said.tar.zst" ] && return
@@ -136,15 +136,18 @@ report() { # SET
 	done
 }
 
-# Exact greedy reconstruction of 200 items, each cut to 32 tokens, by a table.
+# Exact greedy reconstruction of $ITEMS items from all over the catalog, each cut to 32 tokens: the catalog's network first,
+# which knows what all have in common, then a table from there.
 say() {
-	local set=scientific
+	local set=scientific items=${ITEMS:-200}
 	if [ ! -e "$work/say.tar.zst" ]; then
-		awk 'NR == 1 || NR % 22 == 2' "$data/$set/items.csv" | head -n 201 >"$work/say.csv"
+		awk -v n="$items" -v all="$(($(wc -l <"$data/$set/items.csv") - 1))" \
+			'NR == 1 || int((NR - 1) * n / all) > int((NR - 2) * n / all)' "$data/$set/items.csv" >"$work/say.csv"
 		events $set | awk -F '\t' 'NR == FNR { split($0, f, ","); keep[f[1]]; next } FNR == 1 || $2 in keep' "$work/say.csv" - |
 			seq-tokenize -q --tokenizer "$llm" --items "$work/say.csv" -o "$work/say.tar.zst"
 	fi
-	teach say table "$work/say.tar.zst" --projector table --epochs 600 --learning-rate 0.05 --schedule constant --show 5
+	vectors $set mlp
+	teach say table "$work/say.tar.zst" --projector table --epochs 150 --show 5 "$work/$set-mlp.said.tar.zst"
 	tail -n 40 "$work/say-table.log"
 }
 

@@ -37,9 +37,9 @@ static const struct argp_option options[] = {
 	{"moments", KEY_MOMENTS, "N", 0, "mlp: moments of a text's token vectors that it reads (default 8)", 1},
 	{"hidden-size", KEY_HIDDEN, "N", 0, "mlp: its width (default 1024)", 1},
 	{NULL, 0, NULL, 0, "Training:", 2},
-	{"epochs", RUN_EPOCHS, "N", 0, "At most so many (default: mlp 10, table 200)", 2},
-	{"batch-size", RUN_BATCH_SIZE, "ITEMS", 0, "Items of a step (default 32)", 2},
-	{"learning-rate", KEY_RATE, "R", 0, "Of Adam (default: mlp 0.001, table half the deviation of token vectors)", 2},
+	{"epochs", RUN_EPOCHS, "N", 0, "At most so many (default: mlp 4, table 120)", 2},
+	{"batch-size", RUN_BATCH_SIZE, "ITEMS", 0, "Items of a step (default 16)", 2},
+	{"learning-rate", KEY_RATE, "R", 0, "mlp: of Adam (default 0.0003); table: of a vector's length (default 0.2)", 2},
 	{"schedule", KEY_SCHEDULE, "NAME", 0, "constant, linear or cosine (default) decay over all epochs", 2},
 	{"patience", RUN_PATIENCE, "N", 0, "mlp: stop after N epochs without a better NLL of held-out items (default 3)", 2},
 	RUN_OPTIONS(2),
@@ -88,12 +88,12 @@ static void parse(int argc, char **argv, struct cli *cli, struct settings *setti
 		.binary_output = true,
 	};
 	*settings = (struct settings){.projector = PROJECTOR_MLP, .max_tokens = 32, .start = true, .moments = 8, .hidden = 1024,
-	                              .schedule = SCHEDULE_COSINE, .run = {.epochs = -1, .batch_size = 32, .patience = 3, .every = 60}};
+	                              .schedule = SCHEDULE_COSINE, .run = {.epochs = -1, .batch_size = 16, .patience = 3, .every = 60}};
 	cli_parse(&tool, argc, argv, cli, settings);
 	if (settings->run.epochs == 0)
 		die_usage("--epochs 0 would learn nothing");
 	if (settings->run.epochs < 0)
-		settings->run.epochs = settings->projector == PROJECTOR_MLP ? 10 : 200;
+		settings->run.epochs = settings->projector == PROJECTOR_MLP ? 4 : 120;
 }
 
 /* --- load --- */
@@ -212,7 +212,7 @@ static bool *start(const struct cli *cli, const struct settings *settings, const
 	if (strcmp(earlier->tokenizer, projector->tokenizer) || earlier->width != projector->width)
 		die("projector: the stream's is of another LLM (tokenizer %s, width %lld; the LLM's: %s, %lld)", earlier->tokenizer,
 		    (long long)earlier->width, projector->tokenizer, (long long)projector->width);
-	if (!settings->only_new && strcmp(earlier->catalog, projector->catalog))
+	if (!settings->only_new && earlier->kind == PROJECTOR_TABLE && strcmp(earlier->catalog, projector->catalog))
 		die("projector: belongs to catalog %s, the stream's is %s; --only-new adds the items that are new", earlier->catalog,
 		    projector->catalog);
 	bool *is_new = xcalloc((size_t)projector->n_items, sizeof *is_new);
@@ -270,7 +270,7 @@ static json_t *train(const struct cli *cli, const struct settings *settings, con
 {
 	bool table = projector->kind == PROJECTOR_TABLE;
 	struct align_options align = {
-		.row = {.rate = settings->rate, .beta1 = .9, .beta2 = .9, .epsilon = 1e-8},
+		.whitening = WHITENING_DEFAULTS, .rate = settings->rate,
 		.schedule = settings->schedule, .epochs = settings->run.epochs, .lead = settings->start, .only = only,
 	};
 	struct optimisation optimisation = {.adamw = ADAMW_DEFAULTS, .clip = 1, .schedule = settings->schedule};
@@ -340,7 +340,7 @@ int main(int argc, char **argv)
 	rng_seed(&rng, cli.seed);
 	struct projector *projector = new_projector(&settings, &inputs, &tokens, &rng);
 	if (settings.rate <= 0)
-		settings.rate = projector->kind == PROJECTOR_TABLE ? align_table_rate(inputs.llm) : 1e-3;
+		settings.rate = projector->kind == PROJECTOR_TABLE ? .2 : 3e-4;
 	json_object_update_new(projector->config, json_pack("{s:s, s:I, s:b}", "template", item_texts_template(texts),
 	                                                    "max_tokens", (json_int_t)settings.max_tokens, "start_token",
 	                                                    settings.start));

@@ -19,6 +19,7 @@ struct batch {
 	int32_t *token, *target; /* token[indptr[r]] is not read: there stands the vector */
 	float *nll;
 	bool *said;
+	float *gradient;         /* by row, of a table's vectors */
 	float scale;
 	bool learn;
 };
@@ -37,18 +38,14 @@ struct align {
 	float *nll;             /* sum */
 	int32_t *said;          /* tokens */
 	/* of a table */
-	float *first, *second;  /* Adam's moments */
+	struct whitening whitening;
+	struct whitened_row *rows; /* of a batch, those that are not said yet */
+	float *momentum, *scale;   /* by item */
 	int32_t *visits;
 	int32_t *done;          /* the epoch, from 1, in which the text was said; 0: not yet */
 	int64_t epoch;          /* from 0 */
-	struct task_state states[8];
+	struct task_state states[11]; /* ends with one without a name */
 };
-
-double align_table_rate(const struct model *llm)
-{
-	int64_t n = llm->n_items * llm->width;
-	return .5 * sqrt(vec_sum_of_squares(llm_token_vectors(llm), n) / (double)n);
-}
 
 static bool is_table(const struct align *task)
 {
@@ -67,9 +64,13 @@ static bool is_exact(const struct align *task, int64_t item)
 
 /* --- a batch --- */
 
-static void make_room(struct batch *batch, int64_t rows, int64_t tokens)
+static void make_room(struct align *task, int64_t rows, int64_t tokens)
 {
+	struct batch *batch = &task->batch;
 	if (rows > batch->room_rows) {
+		size_t floats = (size_t)(rows * task->projector->width);
+		batch->gradient = xreallocarray(batch->gradient, floats, sizeof *batch->gradient);
+		task->rows = xreallocarray(task->rows, (size_t)rows, sizeof *task->rows);
 		batch->indptr = xreallocarray(batch->indptr, (size_t)rows + 1, sizeof *batch->indptr);
 		batch->room_rows = rows;
 	}
@@ -89,7 +90,7 @@ static int64_t fill_batch(struct align *task, const int64_t item[], int64_t n, b
 	int64_t tokens = 0;
 	for (int64_t row = 0; row < n; row++)
 		tokens += task->options.lead + text_length(task, item[row]) + 1;
-	make_room(batch, n, tokens);
+	make_room(task, n, tokens);
 	batch->item = item;
 	batch->rows = n;
 	batch->indptr[0] = 0;
@@ -110,23 +111,6 @@ static int64_t fill_batch(struct align *task, const int64_t item[], int64_t n, b
 	/* items of a table do not know of each other */
 	batch->scale = is_table(task) ? 1 : 1 / (float)(tokens - n * task->options.lead);
 	return tokens - n * task->options.lead;
-}
-
-/* One step of an item's own Adam, unless what it has makes the LLM say all. */
-static void update_row(struct align *task, int64_t item, const float *gradient)
-{
-	const struct adamw *adam = &task->options.row;
-	int64_t d = task->projector->width, visit = ++task->visits[item];
-	if (is_exact(task, item)) {
-		task->done[item] = (int32_t)task->epoch + 1;
-		return;
-	}
-	double rate = adam->rate * schedule_factor(task->options.schedule, visit, 0, task->options.epochs);
-	struct adam_factors factors = adam_factors_of(adam, rate, visit, 1);
-	if (!isfinite(vec_adam(&factors, gradient, task->first + item * d, task->second + item * d,
-	    task->projector->vectors + item * d, d)))
-		die("the vector of item %s is not finite after %lld visits", strings_at(&task->projector->item_id, item),
-			(long long)visit);
 }
 
 static void note_items(struct align *task, int64_t first, int64_t end)
@@ -161,11 +145,8 @@ static void compute_part(struct align *task, struct worker *worker, int64_t firs
 	if (!batch->learn)
 		return;
 	tape_backward(tape);
-	if (is_table(task)) {
-		const float *gradient = tape_gradient(tape, vectors);
-		for (int64_t row = first; row < end; row++)
-			update_row(task, batch->item[row], gradient + (row - first) * d);
-	}
+	if (is_table(task))
+		memcpy(batch->gradient + first * d, tape_gradient(tape, vectors), (size_t)((end - first) * d) * sizeof(float));
 }
 
 /* The worker's rows, as many at a time as the LLM takes well. */
@@ -184,6 +165,28 @@ static void compute_share(void *base, struct worker *worker)
 }
 
 static phase_function *const phases[] = { compute_share, NULL };
+
+/* One step of the batch's rows, but for those that make the LLM say all. */
+static void update_rows(struct align *task)
+{
+	const struct batch *batch = &task->batch;
+	const struct align_options *options = &task->options;
+	int64_t d = task->projector->width, n = 0;
+	for (int64_t row = 0; row < batch->rows; row++) {
+		int64_t item = batch->item[row], visit = ++task->visits[item];
+		if (is_exact(task, item)) {
+			task->done[item] = (int32_t)task->epoch + 1;
+			continue;
+		}
+		task->rows[n++] = (struct whitened_row){
+			.gradient = batch->gradient + row * d, .momentum = task->momentum + item * d, .scale = task->scale + item,
+			.vector = task->projector->vectors + item * d, .step = visit,
+			.rate = options->rate * schedule_factor(options->schedule, visit, 0, options->epochs),
+		};
+	}
+	if (!whitening_step(&task->whitening, task->rows, n))
+		die("the vector of an item is not finite after %lld visits", (long long)task->epoch + 1);
+}
 
 /* --- the task --- */
 
@@ -208,6 +211,8 @@ static void step(struct task *base, struct trainer *trainer, const int64_t examp
 	*result = (struct step_result){ .positions = fill_batch(task, example, n, true) };
 	trainer_begin(trainer);
 	trainer_compute(trainer, phases, task);
+	if (is_table(task))
+		update_rows(task);
 	trainer_update(trainer, result);
 }
 
@@ -281,9 +286,11 @@ static void free_task(struct task *base)
 	struct align *task = (struct align *)base;
 	struct batch *batch = &task->batch;
 	void *const memory[] = { batch->indptr, batch->token, batch->target, batch->nll, batch->said, task->learned,
-		task->held_out, task->measured, task->nll, task->said, task->first, task->second, task->visits, task->done };
+		task->held_out, task->measured, task->nll, task->said, task->momentum, task->scale, task->visits, task->done,
+		batch->gradient, task->rows };
 	for (size_t i = 0; i < COUNT_OF(memory); i++)
 		free(memory[i]);
+	whitening_free(&task->whitening);
 	free(task);
 }
 
@@ -308,14 +315,17 @@ static void list_items(struct align *task)
 
 static void list_states(struct align *task)
 {
-	int64_t n = task->projector->n_items, floats = n * task->projector->width;
+	int64_t n = task->projector->n_items, d = task->projector->width, floats = n * d;
 	int count = 0;
 	task->states[count++] = (struct task_state){ "item_nll.npy", F4, n, task->nll };
 	task->states[count++] = (struct task_state){ "item_said.npy", I4, n, task->said };
 	if (is_table(task)) {
 		task->states[count++] = (struct task_state){ "vectors.npy", F4, floats, task->projector->vectors };
-		task->states[count++] = (struct task_state){ "item_first.npy", F4, floats, task->first };
-		task->states[count++] = (struct task_state){ "item_second.npy", F4, floats, task->second };
+		task->states[count++] = (struct task_state){ "item_momentum.npy", F4, floats, task->momentum };
+		task->states[count++] = (struct task_state){ "item_scale.npy", F4, n, task->scale };
+		task->states[count++] = (struct task_state){ "whitening.npy", F8, d * d, task->whitening.moment };
+		task->states[count++] = (struct task_state){ "whitening_root.npy", F4, d * d, task->whitening.root };
+		task->states[count++] = (struct task_state){ "whitening_taken.npy", I8, 1, &task->whitening.taken };
 		task->states[count++] = (struct task_state){ "visits.npy", I4, n, task->visits };
 		task->states[count++] = (struct task_state){ "done.npy", I4, n, task->done };
 	}
@@ -335,8 +345,9 @@ struct task *align_task(struct projector *projector, const struct model *llm, co
 		task->task.validate = validate_table;
 		memcpy(task->task.measures, (const char *[]){ "NLL", "accuracy", "exact" }, 3 * sizeof(char *));
 		memcpy(task->task.keys, (const char *[]){ "nll", "accuracy", "exact" }, 3 * sizeof(char *));
-		task->first = xaligned(floats, sizeof *task->first);
-		task->second = xaligned(floats, sizeof *task->second);
+		task->whitening = whitening_new(projector->width, &options->whitening);
+		task->momentum = xaligned(floats, sizeof *task->momentum);
+		task->scale = xcalloc(n, sizeof *task->scale);
 		task->visits = xcalloc(n, sizeof *task->visits);
 		task->done = xcalloc(n, sizeof *task->done);
 	} else {

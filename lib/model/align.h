@@ -8,8 +8,7 @@
  *     target   w_1   w_2  ...  end
  *
  * mlp: AdamW on the mean over positions; every tenth item is held out to validate on.
- * table: every item is a problem of its own, with an Adam of its own (Kuratov et al., ACL 2025, whose optimiser this
- * is). An item whose text is said exactly is left alone from then on: where every token is the most
+ * table: every item is a problem of its own (Kuratov et al., ACL 2025), all of one geometry (nn/whiten.h). An item whose text is said exactly is left alone from then on: where every token is the most
  * probable one after those before it, greedy text is the text.
  */
 #ifndef RECPIPE_ALIGN_H
@@ -19,17 +18,16 @@
 #include "model/model.h"
 #include "model/projector.h"
 #include "model/run.h"
+#include "nn/whiten.h"
 
 struct align_options {
-	struct adamw row;          /* of a table's rows */
-	enum schedule schedule;    /* of row.rate over `epochs` visits */
+	struct whitening_options whitening;
+	double rate;               /* of a table's rows, see there */
+	enum schedule schedule;    /* of the rate over `epochs` visits */
 	int64_t epochs;
 	int lead;                  /* start tokens before the vector */
 	const bool *only;          /* by item: those to learn; NULL: all */
 };
-
-/* Adam's rate for a table: half the deviation of the LLM's token vectors. */
-double align_table_rate(const struct model *llm);
 
 /* Texts are the LLM's tokens; items without any are left out. All is borrowed. Dies where there is no text at all. */
 struct task *align_task(struct projector *projector, const struct model *llm, const struct item_tokens *texts,

@@ -48,7 +48,7 @@ struct setting {
 	struct task *task;
 };
 
-static struct setting set_up(enum projector_kind kind, int lead, double rate, int threads)
+static struct setting set_up(enum projector_kind kind, int lead, double rate, double ridge, int threads)
 {
 	struct setting s = { .llm = small_llm() };
 	struct rng rng;
@@ -61,7 +61,7 @@ static struct setting set_up(enum projector_kind kind, int lead, double rate, in
 		: projector_mlp(&s.catalog, s.llm->belongs_to, &texts, words, VOCABULARY, WIDTH, 3, 10, &rng);
 	if (kind == PROJECTOR_MLP)
 		param_normal(s.projector->second, &rng, .3);
-	const struct align_options options = { .row = { rate, .9, .9, 1e-12, 0 }, .schedule = SCHEDULE_CONSTANT,
+	const struct align_options options = { .whitening = { .9, .98, ridge }, .rate = rate, .schedule = SCHEDULE_CONSTANT,
 		.epochs = 1000, .lead = lead };
 	struct optimisation optimisation = { .adamw = ADAMW_DEFAULTS };
 	optimisation.adamw.rate = rate;
@@ -114,7 +114,7 @@ static void test_network_gradient(void **state)
 	(void)state;
 	for (int lead = 0; lead <= 1; lead++)
 		for (int threads = 1; threads <= 2; threads++) {
-			struct setting s = set_up(PROJECTOR_MLP, lead, 0, threads);
+			struct setting s = set_up(PROJECTOR_MLP, lead, 0, 1, threads);
 			step(&s);
 			const float *gradient = trainer_gradient(s.trainer);
 			int checked = 0;
@@ -130,37 +130,87 @@ static void test_network_gradient(void **state)
 		}
 }
 
-/* Adam's first step goes by the rate against the sign of the gradient, for each item by itself. */
+/* Where the ridge outweighs the moment, the first step is along the gradient, as long for each item. */
 static void test_rows_go_down(void **state)
 {
 	(void)state;
 	for (int lead = 0; lead <= 1; lead++) {
-		struct setting s = set_up(PROJECTOR_TABLE, lead, .01, 2);
-		double slope[ITEMS * WIDTH];
+		struct setting s = set_up(PROJECTOR_TABLE, lead, .1, 1e12, 2);
+		double slope[ITEMS * WIDTH], size[ITEMS] = { 0 }, length[ITEMS] = { 0 };
 		float before[ITEMS * WIDTH];
 		int checked = 0;
-		for (int i = 0; i < ITEMS * WIDTH; i++)
+		for (int i = 0; i < ITEMS * WIDTH; i++) {
 			slope[i] = difference(&s, s.projector->vectors + i);
+			size[i / WIDTH] += slope[i] * slope[i];
+			length[i / WIDTH] += (double)s.projector->vectors[i] * (double)s.projector->vectors[i];
+		}
 		memcpy(before, s.projector->vectors, sizeof before);
 		step(&s);
 		for (int i = 0; i < ITEMS * WIDTH; i++) {
 			double moved = (double)s.projector->vectors[i] - (double)before[i];
-			if (i / WIDTH == 1)
-				assert_true(moved == 0);
-			else if (fabs(slope[i]) > 5e-3) {
-				assert_true(fabs(moved + (slope[i] > 0 ? .01 : -.01)) < 1e-5);
-				checked++;
-			}
+			double expected = size[i / WIDTH] > 0 ? -.1 * slope[i] * sqrt(length[i / WIDTH] / size[i / WIDTH]) : 0;
+			assert_true(fabs(moved - expected) < 1e-3);
+			checked += fabs(expected) > .01;
 		}
-		assert_true(checked > 8);
+		assert_true(checked > 20);
 		tear_down(&s);
 	}
+}
+
+/* Gradients along the axes, their squares' means known: the step is each axis over the root of its own. */
+static void test_whitened_step(void **state)
+{
+	(void)state;
+	const struct whitening_options options = { .momentum = .9, .memory = .5, .ridge = .25 };
+	struct whitening whitening = whitening_new(2, &options);
+	/* |u|^2 d = 2 for each: C = diag(2 x 3/4, 2 x 1/4) = diag(1.5, .5) */
+	float gradient[4][2] = { { 5, 0 }, { -1, 0 }, { 2, 0 }, { 0, 3 } }, vector[4][2], momentum[4][2] = { { 0 } };
+	float scale[4] = { 0 };
+	struct whitened_row row[4];
+	for (int i = 0; i < 8; i++)
+		vector[i / 2][i % 2] = 2;
+	for (int i = 0; i < 4; i++)
+		row[i] = (struct whitened_row){ gradient[i], momentum[i], &scale[i], vector[i], 1, .1 };
+	assert_true(whitening_step(&whitening, row, 4));
+	assert_float_equal(whitening.root[0], 1 / sqrt(1.75), 1e-6);
+	assert_float_equal(whitening.root[3], 1 / sqrt(.75), 1e-6);
+	assert_float_equal(whitening.root[1], 0, 1e-6);
+	/* of one axis alone the mean square over two coordinates is half its square */
+	const float expected[4][2] = { { -1, 0 }, { 1, 0 }, { -1, 0 }, { 0, -1 } };
+	for (int i = 0; i < 8; i++)
+		assert_float_equal(vector[i / 2][i % 2], 2 + 2 * .1 * sqrt(2) * (double)expected[i / 2][i % 2], 1e-6);
+	/* a second one, oblique: directions are turned by P, momentum corrected for its start */
+	for (int i = 0; i < 4; i++) {
+		memcpy(gradient[i], (float[]){ 1, 1 }, sizeof gradient[i]);
+		row[i].step = 2;
+		memcpy(vector[i], (float[]){ 1, -1 }, sizeof vector[i]);
+	}
+	assert_true(whitening_step(&whitening, row, 4));
+	/* C = (.25 diag(1.5, .5) + .5 (1 1; 1 1)) / .75 = (7/6 2/3; 2/3 5/6); P by its own equation: P (C + ridge) P = 1 */
+	const double c[2][2] = { { 7. / 6 + .25, 2. / 3 }, { 2. / 3, 5. / 6 + .25 } };
+	for (int i = 0; i < 2; i++)
+		for (int j = 0; j < 2; j++) {
+			double sum = 0;
+			for (int k = 0; k < 4; k++)
+				sum += (double)whitening.root[2 * i + k / 2] * c[k / 2][k % 2] * (double)whitening.root[2 * (k % 2) + j];
+			assert_float_equal(sum, i == j, 1e-5);
+		}
+	/* m of problem 3: .9 x .1 (0, 3) + .1 (1, 1), s: .9 x .1 x (its P g)^2 / 2 + .1 |P (1, 1)|^2 / 2, both / .19 */
+	double p[2][2] = { { (double)whitening.root[0], (double)whitening.root[1] },
+		{ (double)whitening.root[2], (double)whitening.root[3] } };
+	double m[2] = { .1 / .19, .37 / .19 }, one[2] = { p[0][0] + p[0][1], p[1][0] + p[1][1] };
+	double s = (.09 * 9 / .75 / 2 + .1 * (one[0] * one[0] + one[1] * one[1]) / 2) / .19;
+	for (int i = 0; i < 2; i++)
+		assert_float_equal(vector[3][i], (i ? -1 : 1) - .1 * (p[i][0] * m[0] + p[i][1] * m[1]) / sqrt(s), 1e-5);
+	gradient[0][0] = NAN;
+	assert_false(whitening_step(&whitening, row, 4));
+	whitening_free(&whitening);
 }
 
 static void test_learns_what_to_say(void **state)
 {
 	(void)state;
-	struct setting s = set_up(PROJECTOR_TABLE, 1, .05, 2);
+	struct setting s = set_up(PROJECTOR_TABLE, 1, .2, .03, 2);
 	double before = mean_nll(&s);
 	for (int i = 0; i < 200; i++)
 		step(&s);
@@ -172,7 +222,7 @@ static void test_learns_what_to_say(void **state)
 static void test_exact_is_greedy(void **state)
 {
 	(void)state;
-	struct setting s = set_up(PROJECTOR_TABLE, 1, .05, 1);
+	struct setting s = set_up(PROJECTOR_TABLE, 1, .2, .03, 1);
 	struct align_result learned, held_out;
 	for (int i = 0; i < 600; i++)
 		step(&s);
@@ -194,6 +244,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_network_gradient),
 		cmocka_unit_test(test_rows_go_down),
+		cmocka_unit_test(test_whitened_step),
 		cmocka_unit_test(test_learns_what_to_say),
 		cmocka_unit_test(test_exact_is_greedy),
 	};
