@@ -100,7 +100,7 @@ part() {
 	case $1 in
 	pretrain) tail -n 4 "$work/pretrained.log" ;;
 	zero-shot)
-		train popular --arch popular "$work/scientific.tar.zst"
+		seq-train -q --arch popular "$work/scientific.tar.zst" -o "$work/popular.tar.zst"
 		for seen in remove keep; do
 			figures popular $seen all popular
 			to_rank=("$work/scientific.tar.zst")
