@@ -104,6 +104,18 @@ assert abs(rest.mean(0)).max() < 1e-5 and abs(rest.var(0) - 1).max() < 1e-4, v'
 	vectors out.tar.zst 'assert not v.any(), v'
 }
 
+@test "item-project: --whiten makes dimensions uncorrelated, and leaves those out that are none" {
+	item-project -q --from tfidf --width 40 --whiten "$shop" -o out.tar.zst
+	vectors out.tar.zst '
+assert abs(v.T @ v / len(v) - numpy.eye(40)).max() < 1e-3 and meta["whitened"] is True'
+	item-project -q --from tfidf --whiten small.tar.zst -o out.tar.zst
+	vectors out.tar.zst '
+rest = v[v.any(1)].astype(float)
+assert len(rest) == len(v) - 1
+values = numpy.linalg.eigvalsh(rest.T @ rest / len(rest))
+assert abs(values * (values - 1)).max() < 1e-3, values'
+}
+
 # the tokens of an item's title with its name, as the catalog has them
 titles='
 table = numpy.load("llm/table.npy")

@@ -28,10 +28,10 @@ struct settings {
 	int from; /* in source_names; -1: by what the stream has */
 	const char *llm, *template;
 	int64_t max_tokens, width;
-	bool standardise;
+	bool standardise, whiten;
 };
 
-enum { KEY_FROM = 0x2000, KEY_LLM, KEY_TEMPLATE, KEY_MAX_TOKENS, KEY_WIDTH, KEY_STANDARDISE };
+enum { KEY_FROM = 0x2000, KEY_LLM, KEY_TEMPLATE, KEY_MAX_TOKENS, KEY_WIDTH, KEY_STANDARDISE, KEY_WHITEN };
 
 static const struct argp_option options[] = {
 	{"from", KEY_FROM, "SOURCE", 0, "projector: what emb-align-train learned; recformer: the items' sentences, encoded (default: what the stream has); llm: the mean of an LLM's last hidden states over an item's text; tokens: of its "
@@ -41,6 +41,7 @@ static const struct argp_option options[] = {
 	{"max-tokens", KEY_MAX_TOKENS, "N", 0, "Of an item's text, for llm and tokens (default 64)", 1},
 	{"width", KEY_WIDTH, "N", 0, "Of the vectors from tfidf (default 300)", 1},
 	{"standardise", KEY_STANDARDISE, NULL, 0, "Bring each dimension to mean 0 and variance 1", 1},
+	{"whiten", KEY_WHITEN, NULL, 0, "Besides, take away the dimensions' correlations", 1},
 	{0},
 };
 
@@ -62,6 +63,7 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
 	case KEY_MAX_TOKENS: settings->max_tokens = option_int("--max-tokens", value, 1, 1 << 20); return 0;
 	case KEY_WIDTH: settings->width = option_int("--width", value, 1, 4096); return 0;
 	case KEY_STANDARDISE: settings->standardise = true; return 0;
+	case KEY_WHITEN: settings->standardise = settings->whiten = true; return 0;
 	default: return ARGP_ERR_UNKNOWN;
 	}
 }
@@ -374,6 +376,9 @@ int main(int argc, char **argv)
 	json_object_set_new(project.facts, "standardised", json_boolean(settings.standardise));
 	if (settings.standardise)
 		standardise_vectors(project.vectors, project.catalog.n_items, project.width, project.has_text, cli.threads);
+	json_object_set_new(project.facts, "whitened", json_boolean(settings.whiten));
+	if (settings.whiten)
+		whiten_vectors(project.vectors, project.catalog.n_items, project.width, project.has_text, cli.threads);
 	check_finite(&project);
 	write_embedding(out, &project);
 	bag_finish(out, history(&project));

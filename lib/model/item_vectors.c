@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nn/blas.h"
 #include "nn/vec.h"
 
 float *token_vectors(const struct weights *weights, const char *path, int64_t *vocabulary, int64_t *width)
@@ -131,4 +132,50 @@ void standardise_vectors(float *vectors, int64_t items, int64_t width, const boo
 		int64_t columns = width - from < COLUMNS_AT_ONCE ? width - from : COLUMNS_AT_ONCE;
 		standardise_columns(vectors + from, items, width, columns, has_text);
 	}
+}
+
+#define FLAT 1e-5 /* of the largest eigenvalue: below, a direction is rounding */
+
+/* The symmetric root of the pseudo-inverse of a / count; a is overwritten. */
+static float *inverse_root(double *a, int64_t n, int64_t count)
+{
+	double *values = xreallocarray(NULL, (size_t)n, sizeof *values);
+	float *left = xaligned((size_t)(n * n), sizeof *left), *right = xaligned((size_t)(n * n), sizeof *right);
+	float *root = xaligned((size_t)(n * n), sizeof *root);
+	symmetric_eigen(a, n, values);
+	for (int64_t k = 0; k < n; k++) {
+		double factor = values[k] > FLAT * values[n - 1] ? sqrt((double)count / values[k]) : 0;
+		for (int64_t i = 0; i < n; i++) {
+			left[k * n + i] = (float)(factor * a[k * n + i]);
+			right[k * n + i] = (float)a[k * n + i];
+		}
+	}
+	gemm(true, false, n, n, n, 1, left, n, right, n, 0, root, n);
+	free(values);
+	free(left);
+	free(right);
+	return root;
+}
+
+#define ROWS_AT_ONCE 256
+
+void whiten_vectors(float *vectors, int64_t items, int64_t width, const bool *has_text, int threads)
+{
+	double *moment = xcalloc((size_t)(width * width), sizeof *moment);
+	int64_t count = 0;
+	for (int64_t item = 0; item < items; item++)
+		count += !has_text || has_text[item];
+	gram(vectors, items, width, width, moment); /* items without text are 0 */
+	float *root = inverse_root(moment, width, count);
+#pragma omp parallel for num_threads(threads)
+	for (int64_t from = 0; from < items; from += ROWS_AT_ONCE) {
+		int64_t rows = items - from < ROWS_AT_ONCE ? items - from : ROWS_AT_ONCE;
+		size_t floats = (size_t)(rows * width);
+		float *before = xaligned(floats, sizeof *before);
+		memcpy(before, vectors + from * width, floats * sizeof *before);
+		gemm(false, false, rows, width, width, 1, before, width, root, width, 0, vectors + from * width, width);
+		free(before);
+	}
+	free(moment);
+	free(root);
 }

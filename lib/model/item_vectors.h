@@ -31,5 +31,11 @@ void mean_hidden_states(const struct model *model, const struct item_tokens *tok
  * all); a dimension that is the same for all of them becomes 0. Items without text are left as they are.
  */
 void standardise_vectors(float *vectors, int64_t items, int64_t width, const bool *has_text, int threads);
+/*
+ * Of standardised vectors: turned and scaled such that the dimensions are uncorrelated too, by the symmetric root of the
+ * correlations' inverse, the one that changes vectors least (Kessy et al., Am. Stat. 2018, ZCA-cor). Directions that they do
+ * not have, or hardly, become 0.
+ */
+void whiten_vectors(float *vectors, int64_t items, int64_t width, const bool *has_text, int threads);
 
 #endif
