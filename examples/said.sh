@@ -15,8 +15,8 @@ seq-tokenize ${llm:+--tokenizer "$llm"} --items "$items" "$events" |
 	if [ -n "$llm" ]; then cat; else seq-train --arch llama ${text:+"$text"}; fi >"$folder/shop.tar.zst"
 
 emb-align-train ${llm:+--llm "$llm"} ${text:+"$text"} ${PROJECTOR:+--projector "$PROJECTOR"} --show 3 "$folder/shop.tar.zst" |
-	item-project --standardise |
-	seq-train --arch sasrec --features frozen |
+	item-project --whiten |
+	seq-train --arch sasrec --features frozen --feature-ids yes |
 	seq-rank -o said.tar.zst
 seq-train --arch sasrec "$folder/shop.tar.zst" | seq-rank -o "$folder/ids.tar.zst"
 rec-eval --format table --no-slices said.tar.zst --versus "$folder/ids.tar.zst"

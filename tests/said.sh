@@ -6,14 +6,15 @@
 #     tests/said.sh LLM SET ...      LLM: a GGUF file or a Hugging Face folder; sets: scientific, beauty, ml-1m
 #     tests/said.sh LLM say          what 200 (ITEMS) items of scientific make the LLM say, with a table; hours
 #
-# SEEDS ("1 2 3 4 5"), ARCHS ("sasrec gru") and VARIANTS narrow it down; TRAIN has more options of seq-train,
-# ALIGN of emb-align-train (for mlp) and TABLE (for table, which starts from mlp). SPLIT=valid ranks the validation item:
-# what choices are to be made by. Data are looked for in $RECPIPE_DATA (../shared/data); models and logs are kept in $SAID
-# (build/said): what is there is not computed again, what was interrupted goes on from its checkpoint.
+# SEEDS ("1 2 3 4 5"), ARCHS ("sasrec gru") and VARIANTS narrow it down; TRAIN has more options of seq-train
+# for items with features, ALIGN of emb-align-train (for mlp) and TABLE (for table, which starts from mlp). SPLIT=valid
+# ranks the validation item: what choices are to be made by. Data are looked for in $RECPIPE_DATA (../shared/data); models
+# and logs are kept in $SAID (build/said): what is there is not computed again, what was interrupted goes on from its
+# checkpoint.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-[ $# -ge 2 ] || { sed -n '2,14s/^# \{0,1\}//p' "$0"; exit 2; }
+[ $# -ge 2 ] || { sed -n '2,15s/^# \{0,1\}//p' "$0"; exit 2; }
 PATH=$PWD/${RECPIPE_BIN:-build/bin}:$PATH
 data=${RECPIPE_DATA:-../shared/data}
 work=${SAID:-build/said}
@@ -21,8 +22,8 @@ split=${SPLIT:-test}
 read -ra seeds <<<"${SEEDS:-1 2 3 4 5}"
 read -ra archs <<<"${ARCHS:-sasrec gru}"
 read -ra variants <<<"${VARIANTS:-ids tfidf tokens llm mlp mlp-trainable table table-trainable}"
-read -ra train <<<"${TRAIN:-}"
-read -ra align <<<"${ALIGN:-}"
+read -ra train <<<"${TRAIN:---feature-ids yes}"
+read -ra align <<<"${ALIGN:---epochs 2}"
 read -ra table <<<"${TABLE:---epochs 20}"
 export LC_ALL=C
 llm=$1
@@ -60,16 +61,16 @@ vectors() { # SET VARIANT: the stream with the embedding, made once
 	[ -e "$out" ] && return
 	case $variant in
 	ids) ln -sf "$set.tar.zst" "$out" ;;
-	tfidf) item-project -q --from tfidf --standardise "$work/$set.tar.zst" -o "$out" ;;
-	tokens | llm) item-project -q --from "$variant" --llm "$llm" --max-tokens 32 --standardise "$work/$set.tar.zst" -o "$out" ;;
+	tfidf) item-project -q --from tfidf --whiten "$work/$set.tar.zst" -o "$out" ;;
+	tokens | llm) item-project -q --from "$variant" --llm "$llm" --max-tokens 32 --whiten "$work/$set.tar.zst" -o "$out" ;;
 	mlp)
 		teach "$set" mlp "$work/$set.tar.zst" "${align[@]}"
-		item-project -q --standardise "$work/$set-mlp.said.tar.zst" -o "$out"
+		item-project -q --whiten "$work/$set-mlp.said.tar.zst" -o "$out"
 		;;
 	table)
 		vectors "$set" mlp
 		teach "$set" table "$work/$set-mlp.said.tar.zst" --projector table "${table[@]}"
-		item-project -q --standardise "$work/$set-table.said.tar.zst" -o "$out"
+		item-project -q --whiten "$work/$set-table.said.tar.zst" -o "$out"
 		;;
 	*) echo "$0: no variant \"$variant\"" >&2; exit 2 ;;
 	esac
@@ -79,14 +80,15 @@ rank() { # SET ARCH VARIANT SEED: the ranking, made once
 	local set=$1 arch=$2 variant=$3 seed=$4
 	local out=$work/$set-$arch-$variant.$seed.$split.tar.zst model=$work/$set-$arch-$variant.$seed.model.tar.zst features=frozen
 	[ -e "$out" ] && return
+	local options=("${train[@]}")
 	case $variant in
-	ids) features=none ;;
+	ids) features=none options=() ;;
 	*-trainable) features=trainable ;;
 	esac
 	case $arch in
 	popular | markov) seq-train -q --arch "$arch" "$work/$set.tar.zst" | seq-rank -q --split "$split" -o "$out" ;;
 	*)
-		[ -e "$model" ] || seq-train --arch "$arch" --features $features "${train[@]}" --seed "$seed" -o "$model" \
+		[ -e "$model" ] || seq-train --arch "$arch" --features $features "${options[@]}" --seed "$seed" -o "$model" \
 			"$work/$set-${variant%-trainable}.tar.zst" 2>>"$work/$set-$arch-$variant.log"
 		seq-rank -q --split "$split" -o "$out" "$model"
 		;;
