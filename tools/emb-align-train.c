@@ -39,7 +39,7 @@ static const struct argp_option options[] = {
 	{NULL, 0, NULL, 0, "Training:", 2},
 	{"epochs", RUN_EPOCHS, "N", 0, "At most so many (default: mlp 4, table 120)", 2},
 	{"batch-size", RUN_BATCH_SIZE, "ITEMS", 0, "Items of a step (default 16)", 2},
-	{"learning-rate", KEY_RATE, "R", 0, "mlp: of Adam (default 0.0003); table: of a vector's length (default 0.2)", 2},
+	{"learning-rate", KEY_RATE, "R", 0, "mlp: of Adam (default 0.0003); table: of a vector's length (default 0.2, from an earlier projector 0.05)", 2},
 	{"schedule", KEY_SCHEDULE, "NAME", 0, "constant, linear or cosine (default) decay over all epochs", 2},
 	{"patience", RUN_PATIENCE, "N", 0, "mlp: stop after N epochs without a better NLL of held-out items (default 3)", 2},
 	RUN_OPTIONS(2),
@@ -231,6 +231,14 @@ static bool *start(const struct cli *cli, const struct settings *settings, const
 
 /* --- compute --- */
 
+/* Vectors that were taught already would be thrown far back by the rate that fresh ones want. */
+static double default_rate(const struct settings *settings, const struct inputs *inputs)
+{
+	if (settings->projector == PROJECTOR_MLP)
+		return 3e-4;
+	return inputs->projector.complete && !settings->only_new ? .05 : .2;
+}
+
 /* Two trainings with the same id give the same bytes. */
 static uint64_t training_id(const struct settings *settings, const struct cli *cli, const struct inputs *inputs,
                             const struct projector *projector, const struct item_texts *texts)
@@ -340,7 +348,7 @@ int main(int argc, char **argv)
 	rng_seed(&rng, cli.seed);
 	struct projector *projector = new_projector(&settings, &inputs, &tokens, &rng);
 	if (settings.rate <= 0)
-		settings.rate = projector->kind == PROJECTOR_TABLE ? .2 : 3e-4;
+		settings.rate = default_rate(&settings, &inputs);
 	json_object_update_new(projector->config, json_pack("{s:s, s:I, s:b}", "template", item_texts_template(texts),
 	                                                    "max_tokens", (json_int_t)settings.max_tokens, "start_token",
 	                                                    settings.start));
