@@ -18,7 +18,7 @@ run() {
 
 run "seq-tokenize --items items.csv events.csv -o shop.tar.zst"
 run "tar --zstd -tf shop.tar.zst"
-run "tar --zstd -xOf shop.tar.zst catalog/000000.item_id.txt | head -n 3"
+run "tar --zstd -xOf shop.tar.zst catalog/000000.item_id.txt | sed -n 1,3p"
 for arch in popular markov sasrec; do
 	run "seq-train --arch $arch shop.tar.zst | seq-rank -o $arch.tar.zst"
 done
