@@ -4,11 +4,9 @@
 #include <string.h>
 
 #include "model/encoder.h"
-#include "model/metric.h"
-#include "model/recommend.h"
+#include "model/validation.h"
 #include "nn/loss.h"
 #include "nn/rows.h"
-#include "stream/ranks.h"
 
 #define MEASURED_AS_CODE 3 /* every so manieth epoch */
 
@@ -37,10 +35,7 @@ struct finetune {
 	struct progress_state now;
 	float *items, *best_items; /* n_items x width: this epoch's, of unit length, and the best model's */
 	double zero_shot[2];
-	/* validation */
-	struct histories valid;
-	int64_t *valid_indptr;
-	int32_t *valid_item, *valid_target, *greater, *equal;
+	struct validation valid;
 	/* a step */
 	struct sentences batch;
 	int32_t *target;
@@ -63,28 +58,6 @@ static void list_users(struct finetune *task)
 			task->users[task->task.examples++] = user;
 	if (!task->task.examples)
 		die("sequences: no training events, there is nothing to learn");
-}
-
-static void list_validation(struct finetune *task)
-{
-	const struct sequences *sequences = task->sequences;
-	size_t users = (size_t)sequences->n_users;
-	int64_t rows = 0;
-	task->valid_indptr = xcalloc(users + 1, sizeof *task->valid_indptr);
-	task->valid_item = xreallocarray(NULL, (size_t)sequences->n_events, sizeof *task->valid_item);
-	task->valid_target = xreallocarray(NULL, users, sizeof *task->valid_target);
-	for (int64_t user = 0; user < sequences->n_users && rows < task->options.valid_users; user++) {
-		int64_t length = target_index(sequences, user, PART_VALID), to = task->valid_indptr[rows];
-		if (length < 1)
-			continue;
-		const int32_t *events = sequences->item + sequences->indptr[user];
-		memcpy(task->valid_item + to, events, (size_t)length * sizeof *events);
-		task->valid_target[rows++] = events[length];
-		task->valid_indptr[rows] = to + length;
-	}
-	task->valid = (struct histories){ rows, task->valid_indptr, task->valid_item };
-	task->greater = xcalloc((size_t)rows, sizeof *task->greater);
-	task->equal = xcalloc((size_t)rows, sizeof *task->equal);
 }
 
 /* --- a step --- */
@@ -160,21 +133,9 @@ static int64_t begin_epoch(struct task *base, int64_t epoch, int64_t example[])
 
 static void rank(struct finetune *task, double measured[2])
 {
-	int64_t rows = task->valid.rows, from, to;
-	ranks_share(rows, 1, &from, &to);
-	const struct histories part = { to - from, task->valid_indptr + from, task->valid_item };
 	encoder_rank_by(task->model, task->items);
-	if (rank_targets(task->model, &part, task->valid_target + from, !task->options.keep_seen, task->greater + from,
-		    task->equal + from) >= 0)
+	if (!validation_measure(&task->valid, task->model, task->options.keep_seen, measured))
 		die("scores of validation are not finite");
-	struct measures measures = measures_parse("ndcg@10,recall@10", NULL, 0);
-	for (int i = 0; i < measures.count; i++) {
-		measured[i] = 0;
-		for (int64_t row = from; row < to; row++)
-			measured[i] += measure_value(&measures.at[i], task->greater[row], task->equal[row], TIES_AVERAGE) / (double)rows;
-	}
-	ranks_sum(measured, measures.count);
-	measures_free(&measures);
 }
 
 /* Line 12: the best model so far, and its items as they were, go on. */
@@ -236,11 +197,7 @@ static void free_task(struct task *base)
 	free(task->users);
 	free(task->items);
 	free(task->best_items);
-	free(task->valid_indptr);
-	free(task->valid_item);
-	free(task->valid_target);
-	free(task->greater);
-	free(task->equal);
+	validation_free(&task->valid);
 	free(task->target);
 	free(task);
 }
@@ -277,7 +234,7 @@ struct task *finetune_task(struct model *model, struct trainer *trainer, const s
 	task->states[3] = (struct task_state){ "best_items.npy", F4, n_floats(task), task->best_items };
 	task->task.states = task->states;
 	list_users(task);
-	list_validation(task);
+	task->valid = validation_new(sequences, options->valid_users);
 	measure_zero_shot(task);
 	return &task->task;
 }

@@ -4,9 +4,7 @@
 #include <string.h>
 
 #include "model/items.h"
-#include "model/metric.h"
-#include "model/recommend.h"
-#include "stream/ranks.h"
+#include "model/validation.h"
 
 /* What a user's training part gives: inputs [first, first + length) and, one further on, their targets. */
 struct example {
@@ -28,9 +26,9 @@ struct next_item {
 	const int32_t *events;
 	struct example *examples;
 	int64_t positions;
-	struct packed batch, valid;
+	struct packed batch;
 	int64_t batch_rows, batch_tokens; /* there is room for */
-	int32_t *greater, *equal;
+	struct validation valid;
 };
 
 static void packed_free(struct packed *packed)
@@ -61,25 +59,6 @@ static void list_examples(struct next_item *task, const struct sequences *sequen
 	}
 	if (!task->task.examples)
 		die("sequences: no user has two training events, there is nothing to learn");
-}
-
-/* Histories and targets of validation, of the first `limit` users that have one. */
-static struct packed validation_set(const struct sequences *sequences, int64_t limit)
-{
-	struct packed packed = {0};
-	packed.indptr = xcalloc((size_t)sequences->n_users + 1, sizeof *packed.indptr);
-	packed.item = xreallocarray(NULL, (size_t)sequences->n_events, sizeof *packed.item);
-	packed.target = xreallocarray(NULL, (size_t)sequences->n_users, sizeof *packed.target);
-	for (int64_t user = 0; user < sequences->n_users && packed.rows < limit; user++) {
-		int64_t length = target_index(sequences, user, PART_VALID), to = packed.indptr[packed.rows];
-		if (length < 1)
-			continue;
-		const int32_t *events = sequences->item + sequences->indptr[user];
-		memcpy(packed.item + to, events, (size_t)length * sizeof *packed.item);
-		packed.target[packed.rows++] = events[length];
-		packed.indptr[packed.rows] = to + length;
-	}
-	return packed;
 }
 
 /* --- a step --- */
@@ -130,22 +109,10 @@ static bool validate(struct task *base, struct trainer *trainer, int64_t epoch, 
 {
 	struct next_item *task = (struct next_item *)base;
 	(void)trainer;
-	int64_t rows = task->valid.rows, from, to;
-	ranks_share(rows, 1, &from, &to);
-	const struct histories part = { to - from, task->valid.indptr + from, task->valid.item };
 	items_refresh(task->model);
-	if (rank_targets(task->model, &part, task->valid.target + from, !task->options.keep_seen, task->greater + from,
-		    task->equal + from) >= 0)
+	if (!validation_measure(&task->valid, task->model, task->options.keep_seen, measured))
 		die("scores of validation are not finite after epoch %lld", (long long)epoch + 1);
-	struct measures measures = measures_parse("ndcg@10,recall@10", NULL, 0);
-	for (int i = 0; i < measures.count; i++) {
-		measured[i] = 0;
-		for (int64_t row = from; row < to; row++)
-			measured[i] += measure_value(&measures.at[i], task->greater[row], task->equal[row], TIES_AVERAGE) / (double)rows;
-	}
-	ranks_sum(measured, measures.count);
-	measures_free(&measures);
-	return rows > 0;
+	return task->valid.rows > 0;
 }
 
 static void free_task(struct task *base)
@@ -153,10 +120,8 @@ static void free_task(struct task *base)
 	struct next_item *task = (struct next_item *)base;
 	next_free(task->next);
 	packed_free(&task->batch);
-	packed_free(&task->valid);
+	validation_free(&task->valid);
 	free(task->examples);
-	free(task->greater);
-	free(task->equal);
 	free(task);
 }
 
@@ -170,9 +135,7 @@ struct task *next_item_task(struct model *model, const struct sequences *sequenc
 		.options = *options, .model = model, .events = sequences->item,
 	};
 	list_examples(task, sequences, model_max_length(model));
-	task->valid = validation_set(sequences, options->valid_users);
-	task->greater = xcalloc((size_t)task->valid.rows, sizeof *task->greater);
-	task->equal = xcalloc((size_t)task->valid.rows, sizeof *task->equal);
+	task->valid = validation_new(sequences, options->valid_users);
 	task->next = next_new(model, &options->loss, workers);
 	return &task->task;
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "model/masking.h"
+#include "model/validation.h"
 #include "nn/loss.h"
 #include "nn/rows.h"
 #include "stream/ranks.h"
@@ -22,9 +23,8 @@ struct pretrain {
 	const struct sequences *sequences;
 	struct masker *masker;
 	int64_t *users;            /* examples, as users of the sequences */
-	struct histories valid;    /* histories of validation, their targets as histories of one item */
-	int64_t *valid_indptr, *target_indptr;
-	int32_t *valid_item, *target_item;
+	struct validation valid;
+	int64_t *target_indptr;    /* its targets as histories of one item */
 	/* of the part of a step that is compared: pair r is sequences 2r, the history, and 2r + 1, the item that followed */
 	struct sentences plain, masked;
 	int32_t *label;            /* by token of masked; -1: not to be guessed */
@@ -277,28 +277,6 @@ static void step(struct task *base, struct trainer *trainer, const int64_t examp
 
 #define COMPARED 64
 
-static void list_validation(struct pretrain *task)
-{
-	const struct sequences *sequences = task->sequences;
-	size_t users = (size_t)sequences->n_users;
-	task->valid_indptr = xcalloc(users + 1, sizeof *task->valid_indptr);
-	task->target_indptr = xcalloc(users + 1, sizeof *task->target_indptr);
-	task->valid_item = xreallocarray(NULL, (size_t)sequences->n_events, sizeof *task->valid_item);
-	task->target_item = xreallocarray(NULL, users, sizeof *task->target_item);
-	int64_t rows = 0;
-	for (int64_t user = 0; user < sequences->n_users && rows < task->options.valid_users; user++) {
-		int64_t length = target_index(sequences, user, PART_VALID), to = task->valid_indptr[rows];
-		if (length < 1)
-			continue;
-		const int32_t *events = sequences->item + sequences->indptr[user];
-		memcpy(task->valid_item + to, events, (size_t)length * sizeof *events);
-		task->target_item[rows++] = events[length];
-		task->valid_indptr[rows] = to + length;
-		task->target_indptr[rows] = rows;
-	}
-	task->valid = (struct histories){ rows, task->valid_indptr, task->valid_item };
-}
-
 static bool finds_own(const float *history, const float *items, int64_t own, int64_t n, int64_t width)
 {
 	double best = -INFINITY, of_own = 0;
@@ -320,8 +298,8 @@ static bool validate(struct task *base, struct trainer *trainer, int64_t epoch, 
 	ranks_share(all, COMPARED, &from, &to);
 	const int64_t rows = to - from;
 	float *history = xaligned((size_t)(rows * width), sizeof *history), *item = xaligned((size_t)(rows * width), sizeof *item);
-	const struct histories histories = { rows, task->valid_indptr + from, task->valid_item };
-	const struct histories targets = { rows, task->target_indptr + from, task->target_item };
+	const struct histories histories = validation_part(&task->valid, from, to);
+	const struct histories targets = { rows, task->target_indptr + from, task->valid.target };
 	model_queries(task->model, &histories, history);
 	model_queries(task->model, &targets, item);
 	double found = 0;
@@ -346,10 +324,8 @@ static void free_task(struct task *base)
 	sentences_free(&task->masked);
 	tape_free(&task->contrast);
 	free(task->users);
-	free(task->valid_indptr);
 	free(task->target_indptr);
-	free(task->valid_item);
-	free(task->target_item);
+	validation_free(&task->valid);
 	free(task->label);
 	free(task->pair_indptr);
 	free(task->pooled);
@@ -371,6 +347,9 @@ struct task *pretrain_task(struct model *model, const struct sequences *sequence
 		task->masker = masker_new(tokenizer, options->mask_rate);
 	task->kept = xcalloc((size_t)workers, sizeof *task->kept);
 	list_users(task);
-	list_validation(task);
+	task->valid = validation_new(sequences, options->valid_users);
+	task->target_indptr = xcalloc((size_t)task->valid.rows + 1, sizeof *task->target_indptr);
+	for (int64_t row = 0; row <= task->valid.rows; row++)
+		task->target_indptr[row] = row;
 	return &task->task;
 }
