@@ -7,7 +7,6 @@
 #include "model/llm.h"
 #include "nn/loss.h"
 #include "nn/rows.h"
-#include "nn/vec.h"
 
 #define HELD_OUT 10 /* every so manieth item, of an mlp */
 
@@ -184,8 +183,10 @@ static void update_rows(struct align *task)
 			.rate = options->rate * schedule_factor(options->schedule, visit, 0, options->epochs),
 		};
 	}
-	if (!whitening_step(&task->whitening, task->rows, n))
-		die("the vector of an item is not finite after %lld visits", (long long)task->epoch + 1);
+	int64_t bad = whitening_step(&task->whitening, task->rows, n);
+	if (bad >= 0)
+		die("the vector of item %s is not finite after %lld visits", strings_at(&task->projector->item_id,
+			(task->rows[bad].vector - task->projector->vectors) / d), (long long)task->rows[bad].step);
 }
 
 /* --- the task --- */

@@ -136,27 +136,6 @@ void standardise_vectors(float *vectors, int64_t items, int64_t width, const boo
 
 #define FLAT 1e-5 /* of the largest eigenvalue: below, a direction is rounding */
 
-/* The symmetric root of the pseudo-inverse of a / count; a is overwritten. */
-static float *inverse_root(double *a, int64_t n, int64_t count)
-{
-	double *values = xreallocarray(NULL, (size_t)n, sizeof *values);
-	float *left = xaligned((size_t)(n * n), sizeof *left), *right = xaligned((size_t)(n * n), sizeof *right);
-	float *root = xaligned((size_t)(n * n), sizeof *root);
-	symmetric_eigen(a, n, values);
-	for (int64_t k = 0; k < n; k++) {
-		double factor = values[k] > FLAT * values[n - 1] ? sqrt((double)count / values[k]) : 0;
-		for (int64_t i = 0; i < n; i++) {
-			left[k * n + i] = (float)(factor * a[k * n + i]);
-			right[k * n + i] = (float)a[k * n + i];
-		}
-	}
-	gemm(true, false, n, n, n, 1, left, n, right, n, 0, root, n);
-	free(values);
-	free(left);
-	free(right);
-	return root;
-}
-
 #define ROWS_AT_ONCE 256
 
 void whiten_vectors(float *vectors, int64_t items, int64_t width, const bool *has_text, int threads)
@@ -166,7 +145,10 @@ void whiten_vectors(float *vectors, int64_t items, int64_t width, const bool *ha
 	for (int64_t item = 0; item < items; item++)
 		count += !has_text || has_text[item];
 	gram(vectors, items, width, width, moment); /* items without text are 0 */
-	float *root = inverse_root(moment, width, count);
+	for (int64_t i = 0; i < width * width && count; i++)
+		moment[i] /= (double)count;
+	float *root = xaligned((size_t)(width * width), sizeof *root);
+	inverse_root(moment, width, 0, FLAT, root);
 #pragma omp parallel for num_threads(threads)
 	for (int64_t from = 0; from < items; from += ROWS_AT_ONCE) {
 		int64_t rows = items - from < ROWS_AT_ONCE ? items - from : ROWS_AT_ONCE;

@@ -2,6 +2,7 @@
 
 #include <cblas.h>
 #include <limits.h>
+#include <math.h>
 #include <omp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -141,4 +142,22 @@ void symmetric_eigen(double *a, int64_t n, double *values)
 		die("eigenvalues of %lld x %lld: no convergence", (long long)n, (long long)n);
 	free(work);
 	free(integers);
+}
+
+void inverse_root(double *a, int64_t n, double ridge, double flat, float *root)
+{
+	double *values = xreallocarray(NULL, (size_t)n, sizeof *values);
+	float *left = xaligned((size_t)(n * n), sizeof *left), *right = xaligned((size_t)(n * n), sizeof *right);
+	symmetric_eigen(a, n, values);
+	for (int64_t k = 0; k < n; k++) {
+		double value = fmax(values[k], 0) + ridge, factor = value > flat * (values[n - 1] + ridge) ? 1 / sqrt(value) : 0;
+		for (int64_t i = 0; i < n; i++) {
+			left[k * n + i] = (float)(factor * a[k * n + i]);
+			right[k * n + i] = (float)a[k * n + i];
+		}
+	}
+	gemm(true, false, n, n, n, 1, left, n, right, n, 0, root, n);
+	free(values);
+	free(left);
+	free(right);
 }

@@ -24,5 +24,10 @@ void gemm(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, f
 void gram(const float *x, int64_t rows, int64_t n, int64_t stride, double *g);
 /* a (n x n, symmetric) becomes its eigenvectors, one a row; values (n): their eigenvalues, rising. a must be finite. */
 void symmetric_eigen(double *a, int64_t n, double *values);
+/*
+ * root (n x n) = (a + ridge)^(-1/2) of a symmetric a (n x n, overwritten) without negative eigenvalues but for rounding.
+ * Directions whose eigenvalue, with the ridge, is at most `flat` of the largest become 0.
+ */
+void inverse_root(double *a, int64_t n, double ridge, double flat, float *root);
 
 #endif

@@ -2,9 +2,11 @@
 
 #include <math.h>
 
+#include "nn/vec.h"
+
 const char *const schedule_names[] = { "constant", "linear", "cosine", NULL };
 
-struct adam_factors adam_factors_of(const struct adamw *adamw, double rate, int64_t step, float gradient_scale)
+static struct adam_factors factors_of(const struct adamw *adamw, double rate, int64_t step, float gradient_scale)
 {
 	return (struct adam_factors){
 		.gradient_scale = gradient_scale,
@@ -22,7 +24,7 @@ struct adam_factors adam_factors_of(const struct adamw *adamw, double rate, int6
 bool adamw_update(const struct adamw *adamw, double rate, int64_t step, struct params *params, const float *gradient,
 	float gradient_scale, int64_t from, int64_t to)
 {
-	struct adam_factors factors = adam_factors_of(adamw, rate, step, gradient_scale);
+	struct adam_factors factors = factors_of(adamw, rate, step, gradient_scale);
 	return isfinite(vec_adam(&factors, gradient + from, params->first + from, params->second + from,
 		params->value + from, to - from));
 }

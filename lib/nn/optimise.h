@@ -7,16 +7,12 @@
 #define RECPIPE_OPTIMISE_H
 
 #include "nn/params.h"
-#include "nn/vec.h"
 
 struct adamw {
 	double rate, beta1, beta2, epsilon; /* defaults as PyTorch's: 1e-3, .9, .999, 1e-8 */
 	double weight_decay;                /* decoupled; 0: plain Adam */
 };
 #define ADAMW_DEFAULTS { .rate = 1e-3, .beta1 = .9, .beta2 = .999, .epsilon = 1e-8 }
-
-/* What a step of Adam over one vector alone needs, for vec_adam: step number `step`, from 1. */
-struct adam_factors adam_factors_of(const struct adamw *adamw, double rate, int64_t step, float gradient_scale);
 
 /*
  * Step number `step`, from 1, with gradient x gradient_scale. As torch.optim.AdamW. False where a parameter is not finite

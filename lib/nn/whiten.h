@@ -16,7 +16,6 @@
 #ifndef RECPIPE_WHITEN_H
 #define RECPIPE_WHITEN_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 struct whitening_options {
@@ -49,7 +48,7 @@ struct whitened_row {
 	int64_t step;     /* of this problem, from 1 */
 	double rate;      /* of the vector's length, in a step */
 };
-/* One step of n problems. False where a vector is not finite afterwards. */
-bool whitening_step(struct whitening *whitening, const struct whitened_row row[], int64_t n);
+/* One step of n problems. Returns -1, or a row whose gradient, or vector afterwards, is not finite. */
+int64_t whitening_step(struct whitening *whitening, const struct whitened_row row[], int64_t n);
 
 #endif
