@@ -44,6 +44,21 @@ static struct model *make(const struct recformer_start *start, const char *where
 	return model;
 }
 
+/* A tokenizer that comes with weights must be the stream's. Whether there is one. */
+static bool check_tokenizer(const struct recformer_start *start, const struct weights *weights, const char *path)
+{
+	struct tokenizer *tokenizer = weights_tokenizer(weights);
+	if (!tokenizer)
+		return false;
+	char own[17], other[17];
+	fingerprint_text(tokenizer_fingerprint(tokenizer), own);
+	fingerprint_text(tokenizer_fingerprint(start->tokenizer), other);
+	if (strcmp(own, other))
+		die("%s: its tokenizer is %s, the stream's %s; seq-tokenize --tokenizer takes it", path, own, other);
+	tokenizer_free(tokenizer);
+	return true;
+}
+
 /* --- words of a language model --- */
 
 struct word_table {
@@ -54,20 +69,13 @@ struct word_table {
 static struct word_table read_words(const struct recformer_start *start)
 {
 	struct word_table table;
-	char of_llm[17] = "none", of_stream[17];
 	struct weights *weights = weights_open(start->words);
-	struct tokenizer *own = weights_tokenizer(weights);
-	if (own)
-		fingerprint_text(tokenizer_fingerprint(own), of_llm);
-	fingerprint_text(tokenizer_fingerprint(start->tokenizer), of_stream);
-	if (strcmp(of_llm, of_stream))
-		die("%s: its tokenizer is %s, the stream's %s; seq-tokenize --tokenizer %s takes the LLM's", start->words, of_llm,
-			of_stream, start->words);
+	if (!check_tokenizer(start, weights, start->words))
+		die("%s: no tokenizer with it, which must be the stream's", start->words);
 	table.vectors = token_vectors(weights, start->words, &table.rows, &table.width);
-	if (table.rows != tokenizer_vocab_size(own))
+	if (table.rows != tokenizer_vocab_size(start->tokenizer))
 		die("%s: %lld token vectors, its tokenizer has %lld tokens", start->words, (long long)table.rows,
-			(long long)tokenizer_vocab_size(own));
-	tokenizer_free(own);
+			(long long)tokenizer_vocab_size(start->tokenizer));
 	weights_close(weights);
 	return table;
 }
@@ -216,20 +224,6 @@ static void read_param(const struct weights *weights, struct param *param, const
 	weights_read(weights, name, param->value);
 }
 
-/* Where the weights have a tokenizer, it must be the stream's. */
-static void require_tokenizer(const struct recformer_start *start, const struct weights *weights, const char *path)
-{
-	struct tokenizer *tokenizer = weights_tokenizer(weights);
-	if (!tokenizer)
-		return;
-	char own[17], other[17];
-	fingerprint_text(tokenizer_fingerprint(tokenizer), own);
-	fingerprint_text(tokenizer_fingerprint(start->tokenizer), other);
-	if (strcmp(own, other))
-		die("%s: its tokenizer is %s, the stream's %s; seq-tokenize --tokenizer takes it", path, own, other);
-	tokenizer_free(tokenizer);
-}
-
 struct model *recformer_from_weights(const struct recformer_start *start, const char *path)
 {
 	struct weights *weights = weights_open(path);
@@ -237,7 +231,7 @@ struct model *recformer_from_weights(const struct recformer_start *start, const 
 	const char *type = json_get_string(published, "model_type", path);
 	if (strcmp(type, "longformer"))
 		die("%s: model_type is \"%s\", longformer was expected", path, type);
-	require_tokenizer(start, weights, path);
+	check_tokenizer(start, weights, path);
 	take_config(start->config, published);
 	set_tokens(start->config, start->tokenizer);
 	int n_dims;
