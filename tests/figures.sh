@@ -10,19 +10,14 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-PATH=$PWD/${RECPIPE_BIN:-build/bin}:$PATH
-data=${RECPIPE_DATA:-../shared/data}
+# shellcheck source=tests/data.bash
+. tests/data.bash
 work=${FIGURES:-build/figures}
 seeds=${SEEDS:-1 2 3}
-export LC_ALL=C
 
-# The settings of the sources: Klenitskiy & Vasilev 2023 (arXiv 2309.07602), and RecBole 1.2's defaults. RecBole makes
-# a sample of every prefix, 2,048 to a batch; with the loss at every position that is a batch of as many users as have
-# about 2,048 positions.
+# The settings of Klenitskiy & Vasilev 2023 (arXiv 2309.07602); RecBole's are in data.bash
 td=(--norm original --heads 1 --hidden-size 64 --layers 2 --intermediate-size 64 --activation relu --dropout 0.1
     --scale-embedding yes --positions start --initialiser normal --epochs 100 --patience 10 --batch-size 128)
-recbole=(--norm post --input-norm yes --heads 2 --hidden-size 64 --layers 2 --intermediate-size 256 --activation gelu
-         --dropout 0.5 --attention-output-dropout 0.5 --activation-dropout 0 --scale-embedding no --positions start --initialiser normal --max-length 50 --epochs 100 --patience 10)
 
 # name, set, seen items, targets HR@10 and NDCG@10 with what may lie between, then the options of seq-train
 figure() {
@@ -52,25 +47,19 @@ names=(popular-ml-1m popular-ml-1m-kept popular-scientific popular-scientific-re
 markov-ml-1m markov-scientific markov-beauty scientific scientific-default beauty beauty-default
 ml-1m-bce ml-1m-ce ml-1m-gru ml-1m-default)
 
-plain() { # FILE: a data file, decompressed where it is
-	if [ -e "$1" ]; then cat "$1"; else zstd -dcq "$1.zst"; fi
-}
-
 tokenize() { # SET: the stream of a set, made once
 	local set=$1 stream=$work/$1.tar.zst
 	[ -e "$stream" ] && return
-	case $set in
-	ml-1m) plain "$data/ml-1m/events.csv" | seq-tokenize -q -o "$stream" --items "$data/ml-1m/items.csv" ;;
-	*) plain "$data/$set/events.tsv" | seq-tokenize -q -o "$stream" --items "$data/$set/items.csv" ;;
-	esac
+	events "$set" | seq-tokenize -q -o "$stream" --items "$data/$set/items.csv"
 }
 
 measure() { # NAME SEED SET SEEN OPTION...: prints "recall ndcg" of one seed
 	local name=$1 seed=$2 set=$3 seen=$4 model=$work/$1.$2.tar.zst
 	shift 4
 	if [ ! -e "$model" ]; then
-		seq-train "$@" --seed "$seed" --checkpoint "$work/$name.$seed.ckpt" --resume -o "$model" "$work/$set.tar.zst" \
-			2>>"$work/$name.$seed.log"
+		local kept=(--checkpoint "$work/$name.$seed.ckpt" --resume)
+		case $name in popular* | markov*) kept=() ;; esac # they are counted in one go
+		seq-train "$@" --seed "$seed" "${kept[@]}" -o "$model" "$work/$set.tar.zst" 2>>"$work/$name.$seed.log"
 		rm -f "$work/$name.$seed.ckpt"
 	fi
 	# counts tie: the anchors give a tied target the best of its places

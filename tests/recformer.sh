@@ -15,8 +15,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 [ $# -ge 1 ] || { sed -n '2,14s/^# \{0,1\}//p' "$0"; exit 2; }
-PATH=$PWD/${RECPIPE_BIN:-build/bin}:$PATH
-data=${RECPIPE_DATA:-../shared/data}
+# shellcheck source=tests/data.bash
+. tests/data.bash
 work=${RECFORMER:-build/recformer}
 split=${SPLIT:-test}
 threads=${THREADS:-1}
@@ -25,16 +25,8 @@ read -ra size <<<"${SIZE:---layers 1 --hidden-size 256 --heads 4}"
 read -ra pretrain <<<"${PRETRAIN:---words-weight 0 --batch-size 256 --epochs 2 --learning-rate 0.0005 --warmup 10}"
 read -ra finetune <<<"${FINETUNE:---epochs 8 --learning-rate 0.0005 --warmup 20}"
 start=("${size[@]}" --initialiser words --max-tokens 256 --max-items 10)
-# RecBole's SASRec: see figures.sh
-sasrec=(--norm post --input-norm yes --heads 2 --hidden-size 64 --layers 2 --intermediate-size 256 --activation gelu
-	--dropout 0.5 --attention-output-dropout 0.5 --activation-dropout 0 --scale-embedding no --positions start
-	--initialiser normal --max-length 50 --epochs 100 --patience 10 --batch-size 400)
-export LC_ALL=C
+sasrec=("${recbole[@]}" --batch-size 400)
 mkdir -p "$work"
-
-plain() { # FILE: a data file, decompressed where it is
-	if [ -e "$1" ]; then cat "$1"; else zstd -dcq "$1.zst"; fi
-}
 
 # train NAME OPTION...: a model, made once
 train() {
@@ -49,8 +41,8 @@ pretrained() { # the three domains, and the model
 	local tokenizer=()
 	[ -z "${TOKENIZER:-}" ] || tokenizer=(--tokenizer "$TOKENIZER")
 	if [ ! -e "$work/domains.tar.zst" ]; then
-		plain "$data/beauty/events.tsv" >"$work/beauty.tsv"
-		plain "$data/ml-1m/events.csv" >"$work/ml-1m.csv"
+		events beauty >"$work/beauty.tsv"
+		events ml-1m >"$work/ml-1m.csv"
 		seq-tokenize -q "${tokenizer[@]}" --domain "beauty=$data/beauty/items.csv,$work/beauty.tsv" \
 			--domain "film=$data/ml-1m/items.csv,$work/ml-1m.csv" \
 			--domain "shop=$data/online-retail-medium/items.csv,$data/online-retail-medium/events.csv" \

@@ -15,8 +15,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 [ $# -ge 2 ] || { sed -n '2,15s/^# \{0,1\}//p' "$0"; exit 2; }
-PATH=$PWD/${RECPIPE_BIN:-build/bin}:$PATH
-data=${RECPIPE_DATA:-../shared/data}
+# shellcheck source=tests/data.bash
+. tests/data.bash
 work=${SAID:-build/said}
 split=${SPLIT:-test}
 read -ra seeds <<<"${SEEDS:-1 2 3 4 5}"
@@ -25,20 +25,9 @@ read -ra variants <<<"${VARIANTS:-ids tfidf tokens llm mlp mlp-trainable table t
 read -ra train <<<"${TRAIN:---feature-ids yes}"
 read -ra align <<<"${ALIGN:---epochs 2}"
 read -ra table <<<"${TABLE:---epochs 20}"
-export LC_ALL=C
 llm=$1
 shift
 mkdir -p "$work"
-
-events() { # SET
-	local file
-	for file in "$data/$1"/events.{tsv,csv}{,.zst}; do
-		case $file in
-		*.zst) [ ! -e "$file" ] || zstd -dcq "$file" ;;
-		*) [ ! -e "$file" ] || cat "$file" ;;
-		esac
-	done
-}
 
 tokens_of() { # SET: its stream in the LLM's tokens
 	[ -e "$work/$1.tar.zst" ] ||

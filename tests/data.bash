@@ -1,0 +1,20 @@
+# Of scripts that measure on real data, from the project's folder: the tools on PATH; `data`, where sets are looked for
+# ($RECPIPE_DATA, default ../shared/data); and the sequence model they share.
+# shellcheck disable=SC2034
+PATH=$PWD/${RECPIPE_BIN:-build/bin}:$PATH
+data=${RECPIPE_DATA:-../shared/data}
+export LC_ALL=C
+
+# RecBole 1.2's SASRec. It makes a sample of every prefix, 2,048 to a batch; with the loss at every position that is a
+# batch of as many users as have about 2,048 positions: 400 of scientific, 300 of beauty.
+recbole=(--norm post --input-norm yes --heads 2 --hidden-size 64 --layers 2 --intermediate-size 256 --activation gelu
+	--dropout 0.5 --attention-output-dropout 0.5 --activation-dropout 0 --scale-embedding no --positions start
+	--initialiser normal --max-length 50 --epochs 100 --patience 10)
+
+# events SET: as they are in its file, decompressed
+events() {
+	local file
+	for file in "$data/$1"/events.{tsv,csv}; do
+		if [ -e "$file" ]; then cat "$file"; elif [ -e "$file.zst" ]; then zstd -dcq "$file.zst"; fi
+	done
+}
