@@ -156,6 +156,11 @@ assert all((old[i] == new[i]).all() for i in old)'
 	item-project -q mlp.tar.zst | tar --zstd -x -C mlp
 	item-project -q table.tar.zst | tar --zstd -x -C table
 	cmp mlp/embedding/000000.vector.npy table/embedding/000000.vector.npy
+	# a network knows texts, whichever catalog they are of
+	seq-tokenize -q --tokenizer mlp.tar.zst --items more-items.csv more-events.csv -o more.tar.zst
+	align --projector table --epochs 1 --learning-rate 1e-30 mlp.tar.zst more.tar.zst -o wider.tar.zst
+	rows table.tar.zst wider.tar.zst 'assert len(old) == 120 and len(new) == 160
+assert all((old[i] == new[i]).all() for i in old)'
 	fails align --moments 3 mlp.tar.zst -o x.tar.zst
 	says "another kind or size"
 }
