@@ -9,6 +9,7 @@
 #include "nn/rows.h"
 
 #define HELD_OUT 10 /* every so manieth item, of an mlp */
+#define WARMUP 10   /* visits of a table's row: while its momentum is still one gradient, it would step too far */
 
 /* A batch: sequence r is a vector (after `lead` start tokens), then the text of item[r]. */
 struct batch {
@@ -180,7 +181,7 @@ static void update_rows(struct align *task)
 		task->rows[n++] = (struct whitened_row){
 			.gradient = batch->gradient + row * d, .momentum = task->momentum + item * d, .scale = task->scale + item,
 			.vector = task->projector->vectors + item * d, .step = visit,
-			.rate = options->rate * schedule_factor(options->schedule, visit, 0, options->epochs),
+			.rate = options->rate * schedule_factor(options->schedule, visit, WARMUP, options->epochs),
 		};
 	}
 	int64_t bad = whitening_step(&task->whitening, task->rows, n);

@@ -238,8 +238,8 @@ double recformer_temperature(const struct model *model)
 int64_t recformer_tokens_at_once(const struct model *model)
 {
 	const struct recformer *r = model->state;
-	/* of a layer about 20 vectors of a token are kept, and its probabilities */
-	int64_t floats = r->n_layers * (20 * r->d + r->heads * (2 * r->reach + 50));
+	/* of a layer about 16 vectors of a token are kept, and its probabilities */
+	int64_t floats = r->n_layers * (16 * r->d + r->heads * (2 * r->reach + 50));
 	return KEPT_FLOATS / floats + 1;
 }
 
@@ -353,8 +353,8 @@ static struct array *encode_layer(struct tape *tape, const struct recformer *r, 
 	struct array *update = apply(tape, &layer->output, seen, ACT_NONE, r->hidden_dropout);
 	tape_done(tape, seen);
 	x = normalise(tape, r, &layer->output_norm, x, update);
-	struct array *inner = apply(tape, &layer->up, x, ACT_GELU, 0);
-	update = apply(tape, &layer->down, inner, ACT_NONE, r->hidden_dropout);
+	struct array *inner = apply(tape, &layer->up, x, ACT_NONE, 0);
+	update = linear_of_gelu(tape, inner, p(tape, layer->down.weight), p(tape, layer->down.bias), r->hidden_dropout);
 	tape_done(tape, inner);
 	return normalise(tape, r, &layer->norm, x, update);
 }

@@ -4,13 +4,27 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nn/blas.h"
 #include "stream/ranks.h"
+
+#define FLOATS_OF_A_WORKER ((int64_t)1 << 25) /* gradients of more have one worker */
+
+/* What one thread measures of its part of the parameters. */
+struct portion {
+	double squares; /* of the summed gradient */
+	bool finite;    /* after the update */
+};
 
 struct trainer *trainer_new(struct params *params, const struct optimisation *options, int threads)
 {
 	struct trainer *trainer = xcalloc(1, sizeof *trainer);
-	*trainer = (struct trainer){ .params = params, .options = *options, .n_workers = threads < 1 ? 1 : threads };
+	threads = threads < 1 ? 1 : threads;
+	bool is_large = params->gradients > FLOATS_OF_A_WORKER;
+	*trainer = (struct trainer){ .params = params, .options = *options, .n_workers = is_large ? 1 : threads,
+		.n_parts = threads };
+	blas_set_threads(threads / trainer->n_workers);
 	params_train(params);
+	trainer->parts = xcalloc((size_t)threads, sizeof *trainer->parts);
 	trainer->workers = xcalloc((size_t)trainer->n_workers, sizeof *trainer->workers);
 	for (int i = 0; i < trainer->n_workers; i++) {
 		struct worker *worker = &trainer->workers[i];
@@ -30,6 +44,7 @@ void trainer_free(struct trainer *trainer)
 		free(trainer->workers[i].gradient);
 	}
 	free(trainer->workers);
+	free(trainer->parts);
 	free(trainer);
 }
 
@@ -94,16 +109,23 @@ static void each_worker(struct trainer *trainer, phase_function *phase, void *ta
 		phase(task, &trainer->workers[i]);
 }
 
-static void clear(void *task, struct worker *worker)
+/* The floats [*from, *to) of n that thread `part` has. */
+static void part_of(const struct trainer *trainer, int64_t n, int part, int64_t *from, int64_t *to)
 {
-	(void)task;
-	memset(worker->gradient, 0, (size_t)worker->trainer->params->gradients * sizeof *worker->gradient);
-	worker->loss = 0;
+	share_of(n, part, trainer->n_parts, from, to);
 }
 
 void trainer_begin(struct trainer *trainer)
 {
-	each_worker(trainer, clear, NULL);
+	for (int i = 0; i < trainer->n_workers; i++)
+		trainer->workers[i].loss = 0;
+	#pragma omp parallel for schedule(static, 1) num_threads(trainer->n_parts)
+	for (int part = 0; part < trainer->n_parts; part++) {
+		int64_t from, to;
+		part_of(trainer, trainer->params->gradients, part, &from, &to);
+		for (int i = 0; i < trainer->n_workers; i++)
+			memset(trainer->workers[i].gradient + from, 0, (size_t)(to - from) * sizeof(float));
+	}
 }
 
 void trainer_compute(struct trainer *trainer, phase_function *const phases[], void *task)
@@ -136,35 +158,37 @@ void trainer_sum_ranks_derived(struct trainer *trainer)
 	ranks_sum_floats(trainer->workers[0].gradient + params->trainable, params->gradients - params->trainable);
 }
 
-static void measure_gradients(void *task, struct worker *worker)
+/* Returns the sum of the squares of this rank's gradient. add: it is first made of the workers'. */
+static double measure_gradients(struct trainer *trainer, bool add)
 {
-	(void)task;
-	int64_t from, to;
-	share_here(worker, worker->trainer->params->trainable, &from, &to);
-	worker->squares = sum_of_squares(trainer_gradient(worker->trainer) + from, to - from);
+	double squares = 0;
+	#pragma omp parallel for schedule(static, 1) num_threads(trainer->n_parts)
+	for (int part = 0; part < trainer->n_parts; part++) {
+		int64_t from, to;
+		part_of(trainer, trainer->params->trainable, part, &from, &to);
+		if (add)
+			add_gradients(trainer, from, to);
+		trainer->parts[part].squares = sum_of_squares(trainer_gradient(trainer) + from, to - from);
+	}
+	for (int part = 0; part < trainer->n_parts; part++)
+		squares += trainer->parts[part].squares;
+	return squares;
 }
 
-static void sum_gradients(void *task, struct worker *worker)
+/* Returns whether all parameters are finite. */
+static bool update_parameters(struct trainer *trainer, double rate, float clip)
 {
-	int64_t from, to;
-	share_here(worker, worker->trainer->params->trainable, &from, &to);
-	add_gradients(worker->trainer, from, to);
-	measure_gradients(task, worker);
-}
-
-struct update {
-	double rate;
-	float clip;
-};
-
-static void update_parameters(void *task, struct worker *worker)
-{
-	const struct update *update = task;
-	const struct trainer *trainer = worker->trainer;
-	int64_t from, to;
-	share_here(worker, trainer->params->trainable, &from, &to);
-	worker->finite = adamw_update(&trainer->options.adamw, update->rate, trainer->step, trainer->params,
-		trainer_gradient(trainer), update->clip, from, to);
+	bool finite = true;
+	#pragma omp parallel for schedule(static, 1) num_threads(trainer->n_parts)
+	for (int part = 0; part < trainer->n_parts; part++) {
+		int64_t from, to;
+		part_of(trainer, trainer->params->trainable, part, &from, &to);
+		trainer->parts[part].finite = adamw_update(&trainer->options.adamw, rate, trainer->step, trainer->params,
+			trainer_gradient(trainer), clip, from, to);
+	}
+	for (int part = 0; part < trainer->n_parts; part++)
+		finite &= trainer->parts[part].finite;
+	return finite;
 }
 
 /* Says which tensor it is. */
@@ -187,14 +211,11 @@ double trainer_loss(const struct trainer *trainer)
 void trainer_update(struct trainer *trainer, struct step_result *result)
 {
 	const struct optimisation *options = &trainer->options;
-	double squares = 0;
-	each_worker(trainer, sum_gradients, NULL);
+	double squares = measure_gradients(trainer, true);
 	if (ranks_count() > 1) {
 		ranks_sum_floats(trainer->workers[0].gradient, trainer->params->trainable);
-		each_worker(trainer, measure_gradients, NULL);
+		squares = measure_gradients(trainer, false);
 	}
-	for (int i = 0; i < trainer->n_workers; i++)
-		squares += trainer->workers[i].squares;
 	result->loss = trainer_loss(trainer);
 	result->gradient_norm = sqrt(squares);
 	if (!isfinite(result->loss) || !isfinite(result->gradient_norm))
@@ -202,9 +223,6 @@ void trainer_update(struct trainer *trainer, struct step_result *result)
 	trainer->step++;
 	result->rate = options->adamw.rate * schedule_factor(options->schedule, trainer->step, options->warmup,
 		options->total);
-	struct update update = { result->rate, clip_scale(result->gradient_norm, options->clip) };
-	each_worker(trainer, update_parameters, &update);
-	for (int i = 0; i < trainer->n_workers; i++)
-		if (!trainer->workers[i].finite)
-			die_not_finite(trainer, trainer->step);
+	if (!update_parameters(trainer, result->rate, clip_scale(result->gradient_norm, options->clip)))
+		die_not_finite(trainer, trainer->step);
 }

@@ -3,8 +3,9 @@
  *
  * Workers (OpenMP threads) take fixed shares of a batch, each with its own
  * tape and gradient block; gradients are added in a fixed order: the same seed
- * and number of workers give the same bytes, however many threads there really
- * are. What is computed is a list of phases; every worker has finished one
+ * and number of threads give the same bytes, however many there really
+ * are. Of a model so large that a block for every thread would be most of its memory there is one worker, whose matrix
+ * products have all threads. What is computed is a list of phases; every worker has finished one
  * before any begins the next.
  *
  * With several ranks (stream/ranks.h) the workers are those of all ranks, and
@@ -41,8 +42,6 @@ struct worker {
 	struct tape tape;
 	float *gradient;       /* of the parameters, [gradients], added to */
 	double loss;           /* added to */
-	double squares;        /* of its part of the summed gradient */
-	bool finite;           /* its part of the parameters, after the update */
 };
 typedef void phase_function(void *task, struct worker *worker);
 
@@ -52,9 +51,11 @@ struct trainer {
 	int64_t step;          /* updates made; set it when resuming */
 	int n_workers;         /* of this rank */
 	struct worker *workers;
+	int n_parts;           /* of the parameters, one a thread */
+	struct portion *parts;
 };
 
-/* Allocates the moments where missing. threads: workers of each rank, at least 1. */
+/* Allocates the moments where missing. threads: of each rank, at least 1. */
 struct trainer *trainer_new(struct params *params, const struct optimisation *options, int threads);
 void trainer_free(struct trainer *trainer);
 

@@ -64,28 +64,39 @@ static void choose_kernels(char **argv)
 }
 #endif
 
+/* Of the flavour with threads of its own, that would fight ours: how many it is to use now; 0: the one with OpenMP's. */
+static int own_threads;
+
 void blas_init(char **argv)
 {
 	choose_kernels(argv);
-	/* the flavour with threads of its own: they would fight ours. The one with OpenMP's: see gemm() */
 	if (openblas_get_parallel && openblas_set_num_threads && openblas_get_parallel() == 1)
-		openblas_set_num_threads(1);
+		openblas_set_num_threads(own_threads = 1);
 }
 
-/* In a team of one thread OpenBLAS would start as many as OpenMP allows. Returns what to give to many_threads(). */
-static int one_thread(void)
+static int of_large_products = 1;
+
+void blas_set_threads(int threads)
 {
-	int threads = omp_in_parallel() ? 1 : omp_get_max_threads();
-	if (threads > 1)
-		omp_set_num_threads(1);
-	return threads;
+	of_large_products = threads;
 }
 
-static void many_threads(int threads)
+/* Left alone, OpenBLAS would start as many as OpenMP allows even in a team of one. Returns how many there were. */
+static int set_threads(int threads)
 {
-	if (threads > 1)
+	if (omp_in_parallel())
+		return threads;
+	int before = own_threads ? own_threads : omp_get_max_threads();
+	if (threads == before)
+		return before;
+	if (own_threads)
+		openblas_set_num_threads(own_threads = threads);
+	else
 		omp_set_num_threads(threads);
+	return before;
 }
+
+#define WORTH_THREADS (1 << 24) /* multiplications of a product */
 
 void gemm(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, float alpha, const float *a,
 	int64_t stride_a, const float *b, int64_t stride_b, float beta, float *c, int64_t stride_c)
@@ -94,10 +105,10 @@ void gemm(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, f
 		return;
 	if (m > INT_MAX || n > INT_MAX || k > INT_MAX || stride_a > INT_MAX || stride_b > INT_MAX || stride_c > INT_MAX)
 		die("a product of %lld x %lld x %lld is too large", (long long)m, (long long)n, (long long)k);
-	int threads = one_thread();
+	int before = set_threads((double)m * (double)n * (double)k < WORTH_THREADS ? 1 : of_large_products);
 	cblas_sgemm(CblasRowMajor, transpose_a ? CblasTrans : CblasNoTrans, transpose_b ? CblasTrans : CblasNoTrans,
 		(int)m, (int)n, (int)k, alpha, a, (int)stride_a, b, (int)stride_b, beta, c, (int)stride_c);
-	many_threads(threads);
+	set_threads(before);
 }
 
 #define ROWS_AT_ONCE 128 /* converted to double at a time */
@@ -107,7 +118,7 @@ void gram(const float *x, int64_t rows, int64_t n, int64_t stride, double *g)
 	if (n > INT_MAX / ROWS_AT_ONCE)
 		die("a product of %lld x %lld is too large", (long long)n, (long long)n);
 	double *block = xaligned((size_t)(ROWS_AT_ONCE * n), sizeof *block);
-	int threads = one_thread();
+	int before = set_threads(1);
 	for (int64_t from = 0; from < rows; from += ROWS_AT_ONCE) {
 		int64_t some = rows - from < ROWS_AT_ONCE ? rows - from : ROWS_AT_ONCE;
 		for (int64_t row = 0; row < some; row++)
@@ -115,7 +126,7 @@ void gram(const float *x, int64_t rows, int64_t n, int64_t stride, double *g)
 				block[row * n + i] = (double)x[(from + row) * stride + i];
 		cblas_dsyrk(CblasRowMajor, CblasLower, CblasTrans, (int)n, (int)some, 1, block, (int)n, 1, g, (int)n);
 	}
-	many_threads(threads);
+	set_threads(before);
 	free(block);
 	for (int64_t i = 0; i < n; i++)
 		for (int64_t j = i + 1; j < n; j++)
@@ -135,9 +146,9 @@ void symmetric_eigen(double *a, int64_t n, double *values)
 	work_size = (int)work_needed;
 	double *work = xcalloc((size_t)work_size, sizeof *work);
 	int *integers = xcalloc((size_t)n_integers, sizeof *integers);
-	int threads = one_thread();
+	int before = set_threads(1);
 	dsyevd_("V", "U", &size, a, &size, values, work, &work_size, integers, &n_integers, &info, 1, 1);
-	many_threads(threads);
+	set_threads(before);
 	if (info)
 		die("eigenvalues of %lld x %lld: no convergence", (long long)n, (long long)n);
 	free(work);

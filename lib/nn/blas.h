@@ -1,6 +1,6 @@
 /*
- * Matrix products and eigenvalues, single-threaded: parallelism is by sequences, rows or blocks
- * outside. The only file that knows cblas and LAPACK.
+ * Matrix products and eigenvalues, single-threaded but for blas_set_threads(): parallelism is by sequences, rows or
+ * blocks outside. The only file that knows cblas and LAPACK.
  */
 #ifndef RECPIPE_BLAS_H
 #define RECPIPE_BLAS_H
@@ -14,6 +14,11 @@
  * runs the program again.
  */
 void blas_init(char **argv);
+/*
+ * Large products take so many threads (1 until then) where they are not within a team of several already. Of a given
+ * number the result is always the same.
+ */
+void blas_set_threads(int threads);
 /* The kernels in use: "SkylakeX"; for the history. */
 const char *blas_name(void);
 

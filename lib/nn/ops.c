@@ -73,10 +73,30 @@ struct linear {
 	struct array *x, *weight, *bias, *out;
 	float *before; /* the activation, where it is needed: both gelus */
 	enum activation activation;
+	bool of_gelu;  /* of x */
 	const int64_t *tokens;
 	float dropout;
 	uint64_t mask;
 };
+
+/* gelu(x), to be given back. */
+static float *gelu_of(struct tape *tape, const struct array *x)
+{
+	float *activated = tape_take(tape, x->rows, x->columns);
+	vec_gelu(x->value, activated, x->rows * x->columns);
+	return activated;
+}
+
+static void weight_backward(struct tape *tape, const struct linear *l, const float *gradient)
+{
+	const struct array *x = l->x;
+	struct array *weight = l->weight;
+	float *activated = l->of_gelu ? gelu_of(tape, x) : NULL;
+	gemm(true, false, weight->rows, x->columns, x->rows, 1, gradient, weight->rows, activated ? activated : x->value,
+		x->stride, gradient_beta(weight), tape_gradient(tape, weight), weight->stride);
+	if (activated)
+		tape_give(tape, activated, x->rows, x->columns);
+}
 
 static void linear_backward(struct tape *tape, struct operation *operation)
 {
@@ -92,13 +112,14 @@ static void linear_backward(struct tape *tape, struct operation *operation)
 	else if (l->activation == ACT_GELU_NEW)
 		vec_gelu_new_backward(l->before, gradient, n * width);
 	if (weight->wanted)
-		gemm(true, false, width, x->columns, n, 1, gradient, width, x->value, x->stride, gradient_beta(weight),
-			tape_gradient(tape, weight), weight->stride);
+		weight_backward(tape, l, gradient);
 	if (l->bias && l->bias->wanted)
 		vec_sum_rows(gradient, n, width, width, tape_gradient(tape, l->bias));
 	if (x->wanted)
 		gemm(false, false, n, x->columns, width, 1, gradient, width, weight->value, weight->stride, gradient_beta(x),
 			tape_gradient(tape, x), x->stride);
+	if (x->wanted && l->of_gelu)
+		vec_gelu_backward(x->value, tape_gradient(tape, x), n * x->columns);
 }
 
 struct array *linear(struct tape *tape, struct array *x, struct array *weight, struct array *bias,
@@ -128,6 +149,24 @@ struct array *linear(struct tape *tape, struct array *x, struct array *weight, s
 	if (out->wanted)
 		RECORD(tape, struct linear, linear_backward, .x = x, .weight = weight, .bias = bias, .out = out,
 			.before = before, .activation = activation, .tokens = tape->tokens, .dropout = dropout, .mask = mask);
+	return out;
+}
+
+struct array *linear_of_gelu(struct tape *tape, struct array *x, struct array *weight, struct array *bias, float dropout)
+{
+	int64_t n = x->rows, width = weight->rows;
+	struct array *out = tape_array(tape, n, width, x->wanted || weight->wanted || bias->wanted);
+	float *activated = gelu_of(tape, x);
+	gemm(false, true, n, width, x->columns, 1, activated, x->columns, weight->value, weight->stride, 0, out->value, width);
+	tape_give(tape, activated, n, x->columns);
+	vec_add_rows(out->value, n, width, width, bias->value);
+	uint64_t mask = tape_mask(tape);
+	drop(tape, out->value, out, tape->tokens, dropout, mask);
+	if (!out->wanted)
+		return out;
+	tape_keep(x);
+	RECORD(tape, struct linear, linear_backward, .x = x, .weight = weight, .bias = bias, .out = out, .of_gelu = true,
+		.tokens = tape->tokens, .dropout = dropout, .mask = mask);
 	return out;
 }
 

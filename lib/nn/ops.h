@@ -20,6 +20,11 @@ struct array *embedding(struct tape *tape, struct array *table, const int32_t *i
 /* dropout(activation(x weight^T + bias)): (n, out). weight (out, in) as in PyTorch; bias may be NULL. */
 struct array *linear(struct tape *tape, struct array *x, struct array *weight, struct array *bias,
 	enum activation activation, float dropout);
+/*
+ * dropout(gelu(x) weight^T + bias), where nothing else reads x, which is no view: gelu(x) is computed again by the backward
+ * pass, and not kept.
+ */
+struct array *linear_of_gelu(struct tape *tape, struct array *x, struct array *weight, struct array *bias, float dropout);
 
 /*
  * sum = x + update; result = weight * normalised(sum) + bias, with the biased variance as in PyTorch. update NULL: the

@@ -347,6 +347,12 @@ static struct array *build_attention(struct tape *tape, struct array *const p[])
 	return causal_attention(tape, q, x, v, 2, indptr, 4, .3f);
 }
 
+static struct array *build_of_gelu(struct tape *tape, struct array *const p[])
+{
+	return linear_of_gelu(tape, linear(tape, embedding(tape, p[0], ids, N, 1, NULL, NULL, 0), p[2], p[3], ACT_NONE, 0), p[2],
+		p[3], .3f);
+}
+
 static struct array *build_gelu_new(struct tape *tape, struct array *const p[])
 {
 	return linear(tape, embedding(tape, p[0], ids, N, 1, NULL, NULL, 0), p[2], p[3], ACT_GELU_NEW, .3f);
@@ -405,6 +411,7 @@ static void test_finite_differences(void **state)
 	differences_of(&all, build_embedding, "embedding");
 	differences_of(&all, build_relu, "linear, relu");
 	differences_of(&all, build_gelu, "linear, gelu");
+	differences_of(&all, build_of_gelu, "linear of gelu");
 	differences_of(&all, build_norm, "residual and norm");
 	differences_of(&all, build_attention, "attention");
 	differences_of(&all, build_gru, "gru");
