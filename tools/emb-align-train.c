@@ -39,7 +39,7 @@ static const struct argp_option options[] = {
 	{NULL, 0, NULL, 0, "Training:", 2},
 	{"epochs", RUN_EPOCHS, "N", 0, "At most so many (default: mlp 4, table 120)", 2},
 	{"batch-size", RUN_BATCH_SIZE, "ITEMS", 0, "Items of a step (default 16)", 2},
-	{"learning-rate", KEY_RATE, "R", 0, "mlp: of Adam (default 0.0003); table: of a vector's length (default 0.2, from an earlier projector 0.05)", 2},
+	{"learning-rate", KEY_RATE, "R", 0, "mlp: of Adam (default 0.0003); table: of a vector's length (default 0.2, from an earlier projector 0.1)", 2},
 	{"schedule", KEY_SCHEDULE, "NAME", 0, "constant, linear or cosine (default) decay over all epochs", 2},
 	{"patience", RUN_PATIENCE, "N", 0, "mlp: stop after N epochs without a better NLL of held-out items (default 3)", 2},
 	RUN_OPTIONS(2),
@@ -236,7 +236,7 @@ static double default_rate(const struct settings *settings, const struct inputs 
 {
 	if (settings->projector == PROJECTOR_MLP)
 		return 3e-4;
-	return inputs->projector.complete && !settings->only_new ? .05 : .2;
+	return inputs->projector.complete && !settings->only_new ? .1 : .2;
 }
 
 /* Two trainings with the same id give the same bytes. */

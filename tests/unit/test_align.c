@@ -130,12 +130,12 @@ static void test_network_gradient(void **state)
 		}
 }
 
-/* Where the ridge outweighs the moment, the first step is along the gradient, as long for each item. */
+/* Where the ridge outweighs the moment, the first step is along the gradient, as long for each item: a tenth of the rate. */
 static void test_rows_go_down(void **state)
 {
 	(void)state;
 	for (int lead = 0; lead <= 1; lead++) {
-		struct setting s = set_up(PROJECTOR_TABLE, lead, .1, 1e12, 2);
+		struct setting s = set_up(PROJECTOR_TABLE, lead, 1, 1e12, 2);
 		double slope[ITEMS * WIDTH], size[ITEMS] = { 0 }, length[ITEMS] = { 0 };
 		float before[ITEMS * WIDTH];
 		int checked = 0;
