@@ -548,7 +548,7 @@ static struct model *start_encoder(const struct settings *settings, const struct
 {
 	const struct encoder_settings *encoder = &settings->encoder;
 	struct recformer_start start = {.config = encoder_config(settings), .tokenizer = inputs->tokenizer, .rng = rng,
-	                                .words = encoder->words};
+	                                .words = encoder->words, .catalog = &inputs->catalog};
 	if (encoder->words && (encoder->weights || inputs->start.complete))
 		die("--words %s is for a new model, there is one already", encoder->words);
 	if (encoder->weights)

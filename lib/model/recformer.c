@@ -177,7 +177,7 @@ static void declare_recformer(struct model *model, const char *where)
  * a first token; here it is the mean of its words, which is what is closest to a good one. The gain is large enough for a
  * mean of hundreds to outweigh the first token itself.
  */
-#define OTHERS_SCALE 0.1f /* of embeddings that are not of words */
+#define OTHERS_SCALE 0.01f /* of embeddings that are not of words */
 #define MEAN_GAIN 30
 
 static void scale_param(struct param *param, float factor)

@@ -1,6 +1,7 @@
 #include "model/recformer_start.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -127,12 +128,76 @@ static void set_words(const struct recformer_start *start, struct model *model)
 	free(table.vectors);
 }
 
+/* --- words that are rare --- */
+
+static struct param *layer_param(const struct model *model, int64_t layer, const char *name)
+{
+	char full[80];
+	snprintf(full, sizeof full, "longformer.encoder.layer.%lld.attention.self.%s", (long long)layer, name);
+	return params_find(&model->params, full);
+}
+
+#define LEAST_WEIGHT 0.05 /* of a token that every item has, a name of an attribute; and of the first one */
+#define OF_EARLIER 0.7    /* weight of an item beside the one after it */
+
+/* By token, log of its inverse document frequency (Sparck Jones, 1972); an item is a document. */
+static double *log_weights(const struct catalog *catalog, int64_t n_tokens)
+{
+	double *weight = xcalloc((size_t)n_tokens, sizeof *weight);
+	int64_t *latest = xcalloc((size_t)n_tokens, sizeof *latest);
+	for (int64_t item = 0; item < catalog->n_items; item++)
+		for (int64_t t = catalog->indptr[item]; t < catalog->indptr[item + 1]; t++) {
+			int32_t token = catalog->input_ids[t];
+			if (token < 0 || token >= n_tokens || latest[token] == item + 1)
+				continue; /* encoder_read() says what is wrong with it */
+			latest[token] = item + 1;
+			weight[token]++;
+		}
+	for (int64_t token = 0; token < n_tokens; token++)
+		weight[token] = log(fmax(log((double)(catalog->n_items + 1) / (weight[token] + 1)), LEAST_WEIGHT));
+	free(latest);
+	return weight;
+}
+
+/*
+ * The first column of the embeddings becomes the log of a weight, idf of a word times a power of an item's position, which
+ * the layer norm behind takes for deviations; the first token asks for it in each head, so that the softmax is the weights
+ * over their sum; what is summed up leaves it out.
+ */
+static void weigh_words(struct model *model, const struct catalog *catalog)
+{
+	struct param *words = params_find(&model->params, "longformer.embeddings.word_embeddings.weight"), *param;
+	struct param *positions = params_find(&model->params, "longformer.embeddings.item_position_embeddings.weight");
+	int64_t d = words->columns, layers = json_integer_value(json_object_get(model->config, "num_hidden_layers"));
+	int64_t heads = json_integer_value(json_object_get(model->config, "num_attention_heads")), width = d / heads;
+	double *weight = log_weights(catalog, words->rows);
+	weight[json_integer_value(json_object_get(model->config, "bos_token_id"))] = log(LEAST_WEIGHT);
+	for (int64_t token = 0; token < words->rows; token++)
+		words->value[token * d] = (float)(WORDS_DEVIATION * weight[token]);
+	for (int64_t position = 2; position < positions->rows; position++)
+		positions->value[position * d] = (float)(WORDS_DEVIATION * (double)(position - 1) * log(OF_EARLIER));
+	for (int64_t layer = 0; layer < layers; layer++)
+		for (int64_t head = 0; head < heads; head++) {
+			param = layer_param(model, layer, "key_global.weight");
+			memset(param->value + head * width * d, 0, (size_t)d * sizeof(float));
+			param->value[head * width * d] = 1;
+			param = layer_param(model, layer, "query_global.bias");
+			param->value[head * width] = sqrtf((float)width);
+			param = layer_param(model, layer, "value_global.weight");
+			param->value[0] = 0;
+		}
+	free(weight);
+}
+
 struct model *recformer_anew(const struct recformer_start *start)
 {
 	set_tokens(start->config, start->tokenizer);
 	struct model *model = make(start, "options");
 	if (start->words)
 		set_words(start, model);
+	const char *initialiser = json_string_value(json_object_get(model->config, "initialiser"));
+	if (start->catalog && initialiser && !strcmp(initialiser, "words"))
+		weigh_words(model, start->catalog);
 	return model;
 }
 

@@ -23,6 +23,8 @@ struct recformer_start {
 	 * another, or its vectors are narrower than the model's.
 	 */
 	const char *words;
+	/* With text; of a new model with initialiser words, rare words weigh more in the mean. Else NULL. */
+	const struct catalog *catalog;
 };
 struct model *recformer_anew(const struct recformer_start *start);
 /* The same parameters, but for what the config's options change or leave out. Dies where shapes would differ. */

@@ -608,6 +608,77 @@ static void test_pretraining_learns(void **state)
 	free_world(&w);
 }
 
+/* --- a start from the words --- */
+
+/* x: of a word without its first column, as its layer norm leaves it */
+static void add_word(const float *word, int64_t d, double weight, double sum[])
+{
+	double mean = 0, square = 0;
+	for (int64_t i = 0; i < d; i++) {
+		mean += (double)word[i] / (double)d;
+		square += (double)word[i] * (double)word[i] / (double)d;
+	}
+	for (int64_t i = 1; i < d; i++)
+		sum[i] += weight * ((double)word[i] - mean) / sqrt(square - mean * mean);
+}
+
+static double cosine(const double a[], const float *b, int64_t d)
+{
+	double ab = 0, aa = 0, bb = 0;
+	for (int64_t i = 1; i < d; i++) {
+		ab += a[i] * (double)b[i];
+		aa += a[i] * a[i];
+		bb += (double)b[i] * (double)b[i];
+	}
+	return ab / sqrt(aa * bb);
+}
+
+/* Items that hold the token, of the small world. */
+static int items_with(const struct catalog *catalog, int32_t token)
+{
+	int count = 0;
+	for (int64_t item = 0; item < catalog->n_items; item++) {
+		bool has = false;
+		for (int64_t t = catalog->indptr[item]; t < catalog->indptr[item + 1]; t++)
+			has |= catalog->input_ids[t] == token;
+		count += has;
+	}
+	return count;
+}
+
+#define WIDE 256
+
+/* A history's vector is the mean of its words by idf and by 0.7 to the power of items since; more so than without weights. */
+static void test_start_from_words(void **state)
+{
+	(void)state;
+	struct small_world w = make_world();
+	struct rng rng;
+	rng_seed(&rng, 1);
+	json_t *config = json_pack("{s:i, s:i, s:i, s:s}", "hidden_size", WIDE, "num_hidden_layers", 1, "num_attention_heads", 2,
+		"initialiser", "words");
+	struct recformer_start start = {.config = config, .tokenizer = w.tokenizer, .rng = &rng, .catalog = &w.catalog};
+	struct model *model = recformer_anew(&start);
+	encoder_read(model, &w.catalog);
+	const struct param *words = params_find(&model->params, "longformer.embeddings.word_embeddings.weight");
+	const int32_t history[] = {3, 6, 9, 12}; /* of two attributes each */
+	double weighed[WIDE] = {0}, plain[WIDE] = {0};
+	for (int i = 0; i < 4; i++)
+		for (int64_t t = w.catalog.indptr[history[i]]; t < w.catalog.indptr[history[i] + 1]; t++) {
+			int32_t token = w.catalog.input_ids[t];
+			double idf = log((ITEMS + 1.0) / (items_with(&w.catalog, token) + 1.0));
+			add_word(words->value + token * WIDE, WIDE, idf * pow(.7, 3 - i), weighed);
+			add_word(words->value + token * WIDE, WIDE, 1, plain);
+		}
+	float vector[WIDE];
+	const int64_t one[] = {0, 4};
+	model_queries(model, &(struct histories){1, one, history}, vector);
+	assert_true(cosine(weighed, vector, WIDE) > .95);
+	assert_true(cosine(plain, vector, WIDE) < .92);
+	model_free(model);
+	free_world(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -621,6 +692,7 @@ int main(void)
 		cmocka_unit_test(test_published_weights),
 		cmocka_unit_test(test_pretraining_by_any_number_of_workers),
 		cmocka_unit_test(test_pretraining_learns),
+		cmocka_unit_test(test_start_from_words),
 	};
 	return cmocka_run_group_tests_name("recformer", tests, load, unload);
 }
