@@ -25,7 +25,10 @@ setup() {
 
 # the history differs from run to run by its seconds
 align() {
-	emb-align-train -q --no-history --template '{title}' --hidden-size 16 --moments 2 "$@"
+	case " $* " in
+	*" --projector table "*) emb-align-train -q --no-history --template '{title}' "$@" ;;
+	*) emb-align-train -q --no-history --template '{title}' --hidden-size 16 --moments 2 "$@" ;;
+	esac
 }
 
 # history FILE CODE: python with h, what the last emb-align-train wrote
@@ -84,8 +87,7 @@ assert h["learned"]["items"] == 108 and h["held_out"]["items"] == 12, h'
 
 # resumed KIND: killed again and again, it ends with the bytes of an undisturbed training
 resumed() {
-	local command=(emb-align-train -q --no-history --template '{title}' --hidden-size 16 --moments 2 --batch-size 4
-		--projector "$@" llm.tar.zst)
+	local command=(align --batch-size 4 --projector "$@" llm.tar.zst)
 	"${command[@]}" -o whole.tar.zst
 	killed_and_resumed state.ckpt resumed.tar.zst "${command[@]}"
 	cmp whole.tar.zst resumed.tar.zst
@@ -192,6 +194,7 @@ assert all((old[i] == new[i]).all() for i in old)'
 	fails align -o x.tar.zst </dev/null
 	says "empty input"
 	misused emb-align-train --resume -o x.tar.zst llm.tar.zst
+	misused emb-align-train --projector table --moments 3 -o x.tar.zst llm.tar.zst
 	misused emb-align-train --projector nothing -o x.tar.zst llm.tar.zst
 	says "table, mlp"
 	[ ! -e x.tar.zst ]
@@ -239,7 +242,7 @@ open(sys.argv[2], 'wb').write(data)" "$1" "$2"
 	tar --zstd -xOf "$ROOT/tests/golden/weights.tar.zst" yarn.gguf >long.gguf
 	changed long.gguf llm.gguf 'put(b"qwen2.rope.scaling.type", 12, b"none")'
 	fails align --llm llm.gguf shop.tar.zst -o x.tar.zst
-	says "llm.gguf: the LLM's tokenizer is "
+	says "llm.gguf: its tokenizer is "
 	tar --zstd -xOf "$ROOT/tests/golden/weights.tar.zst" llama3.gguf >none.gguf
 	fails align --llm none.gguf shop.tar.zst -o x.tar.zst
 	says "none.gguf: no tokenizer"
@@ -270,7 +273,7 @@ open(sys.argv[2], 'wb').write(data)" "$1" "$2"
 @test "emb-align-train: safetensors that are another's, cut, out of range, or overlapping" {
 	tar --zstd -xf "$ROOT/tests/golden/weights.tar.zst" qwen2
 	fails align --llm qwen2 shop.tar.zst -o x.tar.zst
-	says "qwen2: the LLM's tokenizer is "
+	says "qwen2: its tokenizer is "
 	local size at line
 	cp qwen2/model.safetensors whole
 	size=$(stat -c %s whole)

@@ -195,7 +195,7 @@ for i, item in enumerate(items):
 	llm small.tar.zst
 	fails item-project -q --from tokens --llm llm "$shop" -o out.tar.zst
 	says "llm: its tokenizer is "
-	says ", the stream's is "
+	says ", the stream's "
 	fails item-project -q --from tokens --llm nowhere small.tar.zst -o out.tar.zst
 	says nowhere
 	LENGTH=3e38 llm small.tar.zst

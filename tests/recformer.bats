@@ -255,7 +255,7 @@ print(data[8 + n + a:8 + n + b].hex())')" ]
 	says "no text of the items"
 	seq-tokenize -q --items items.csv --vocab-size 300 events.csv -o other.tar.zst
 	fails finetune pre.tar.zst other.tar.zst -o x.tar.zst
-	says "belongs to the tokenizer"
+	says "model: its tokenizer is "
 	fails seq-rank -q pre.tar.zst other.tar.zst
 	says "belongs to the tokenizer"
 	fails item-project -q pre.tar.zst other.tar.zst -o x.tar.zst

@@ -32,8 +32,10 @@ value() {
 }
 
 @test "seq-train: the losses fall" {
-	for loss in ce sampled bce gbce; do
-		seq-train -q --loss $loss --negatives 20 --epochs 4 data.tar.zst | tar --zstd -xO --wildcards 'log/*-seq-train.json' >$loss.json
+	for loss in ce "sampled --negatives 20" "bce --negatives 20" "gbce --negatives 20"; do
+		read -ra options <<<"$loss"
+		loss=${options[0]}
+		seq-train -q --loss "${options[@]}" --epochs 4 data.tar.zst | tar --zstd -xO --wildcards 'log/*-seq-train.json' >$loss.json
 		python3 -c 'import json, sys
 curve = json.load(open(sys.argv[1]))["curve"]
 assert len(curve) == 4 and curve[-1]["loss"] < curve[0]["loss"] - 0.01, curve' $loss.json
@@ -155,6 +157,11 @@ assert len(curve) < 60 and h["best_epoch"] == 1 + curve.index(max(curve)) == len
 	misused seq-train -o x.tar.zst --task pretrain --size tiny --weights . missing.tar.zst
 	misused seq-train -o x.tar.zst --accumulate 2 missing.tar.zst
 	says "--accumulate is no option of --arch sasrec"
+	misused seq-train -o x.tar.zst --negatives 3 missing.tar.zst
+	misused seq-train -o x.tar.zst --loss bce --gbce-t 0.3 missing.tar.zst
+	misused seq-train -o x.tar.zst --temperature 0.1 missing.tar.zst
+	misused seq-train -o x.tar.zst --adaptor linear --adaptor-size 8 missing.tar.zst
+	says "--adaptor-size is for an --adaptor of two layers"
 	[ ! -e x.tar.zst ]
 }
 

@@ -87,11 +87,16 @@ static void parse(int argc, char **argv, struct cli *cli, struct settings *setti
 		.usage_without_input = true,
 		.binary_output = true,
 	};
-	*settings = (struct settings){.projector = PROJECTOR_MLP, .max_tokens = 32, .start = true, .moments = 8, .hidden = 1024,
-	                              .schedule = SCHEDULE_COSINE, .run = {.epochs = -1, .batch_size = 16, .patience = 3, .every = 60}};
+	*settings = (struct settings){.projector = PROJECTOR_MLP, .max_tokens = 32, .start = true,
+	                              .schedule = SCHEDULE_COSINE, .run = {.epochs = -1, .batch_size = 16, .every = 60}};
 	cli_parse(&tool, argc, argv, cli, settings);
 	if (settings->run.epochs == 0)
 		die_usage("--epochs 0 would learn nothing");
+	if (settings->projector == PROJECTOR_TABLE && (settings->moments || settings->hidden || settings->run.patience))
+		die_usage("--moments, --hidden-size and --patience are no options of --projector table");
+	settings->moments = settings->moments ? settings->moments : 8;
+	settings->hidden = settings->hidden ? settings->hidden : 1024;
+	settings->run.patience = settings->run.patience ? settings->run.patience : 3;
 	if (settings->run.epochs < 0)
 		settings->run.epochs = settings->projector == PROJECTOR_MLP ? 4 : 120;
 }
@@ -139,13 +144,7 @@ static void open_llm(const struct settings *settings, struct inputs *inputs)
 		inputs->llm = inputs->model.model;
 		llm_freeze(inputs->llm);
 	}
-	if (!*inputs->llm->belongs_to)
-		die("%s: no tokenizer with it, which must be the catalog's", settings->llm);
-	char fingerprint[17];
-	fingerprint_text(tokenizer_fingerprint(inputs->tokenizer), fingerprint);
-	if (strcmp(inputs->llm->belongs_to, fingerprint))
-		die("%s: the LLM's tokenizer is %s, the catalog's %s: seq-tokenize --tokenizer takes the LLM's",
-		    settings->llm ? settings->llm : "model", inputs->llm->belongs_to, fingerprint);
+	tokenizer_require(inputs->tokenizer, inputs->llm->belongs_to, settings->llm ? settings->llm : "model");
 }
 
 static void free_inputs(struct inputs *inputs)

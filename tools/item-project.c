@@ -148,24 +148,13 @@ static void from_projector(struct project *project)
 
 /* --- llm and tokens --- */
 
-/* The LLM must read with the tokenizer that the catalog's text was made for. */
-static void check_fits(const struct project *project, const char *what, const char *of_llm)
-{
-	char of_stream[17];
-	fingerprint_text(tokenizer_fingerprint(project->tokenizer), of_stream);
-	if (!*of_llm)
-		die("%s: no tokenizer", what);
-	if (strcmp(of_llm, of_stream))
-		die("%s: its tokenizer is %s, the stream's is %s; seq-tokenize --tokenizer takes the LLM's", what, of_llm, of_stream);
-}
-
 static struct model *open_llm(struct project *project)
 {
 	const char *path = project->settings->llm;
 	struct model *llm = path ? llm_open(path) : project->loader.model;
 	if (!llm || !is_llm(llm))
 		die("no LLM: --llm PATH was not given, and the stream has no language model");
-	check_fits(project, path ? path : "model", llm->belongs_to);
+	tokenizer_require(project->tokenizer, llm->belongs_to, path ? path : "model");
 	return llm;
 }
 
@@ -218,7 +207,7 @@ static float *read_token_vectors(const struct project *project, int64_t *vocabul
 	char of_llm[17] = "";
 	if (own)
 		fingerprint_text(tokenizer_fingerprint(own), of_llm);
-	check_fits(project, path, of_llm);
+	tokenizer_require(project->tokenizer, of_llm, path);
 	float *table = token_vectors(weights, path, vocabulary, width);
 	tokenizer_free(own);
 	weights_close(weights);

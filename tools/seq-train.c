@@ -291,6 +291,17 @@ static int training_of(const char *architecture, int task)
 	return task == TASK_PRETRAIN ? PRETRAIN : FINETUNE;
 }
 
+static bool has_key(const struct settings *settings, const char *key)
+{
+	return json_object_get(settings->config, key);
+}
+
+static bool has_value(const struct settings *settings, const char *key, const char *value)
+{
+	const char *is = json_string_value(json_object_get(settings->config, key));
+	return is && !strcmp(is, value);
+}
+
 /* Options that would change nothing. */
 static void refuse_idle_options(const struct settings *settings, const struct argp_option options[])
 {
@@ -302,6 +313,15 @@ static void refuse_idle_options(const struct settings *settings, const struct ar
 			          training & ENCODER ? task_names[settings->task] : architecture);
 	if (settings->encoder.size >= 0 && settings->encoder.weights)
 		die_usage("--size is for a new model, --weights has a size");
+	const int loss = settings->next_item.loss.loss;
+	if (settings->given[KEY_NEGATIVES - KEY_ARCH] && loss == LOSS_CE)
+		die_usage("--negatives is no option of --loss ce");
+	if (settings->given[KEY_GBCE_T - KEY_ARCH] && loss != LOSS_GBCE)
+		die_usage("--gbce-t is for --loss gbce");
+	if (training & ITEMS && has_key(settings, "temperature") && !has_value(settings, "score", "cosine"))
+		die_usage("--temperature is for --score cosine");
+	if (has_key(settings, "adaptor_size") && (!has_key(settings, "adaptor") || has_value(settings, "adaptor", "linear")))
+		die_usage("--adaptor-size is for an --adaptor of two layers");
 }
 
 /* --task decides the architecture, and is decided by it. */

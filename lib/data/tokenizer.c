@@ -62,6 +62,16 @@ uint64_t tokenizer_fingerprint(const struct tokenizer *tokenizer)
 	return fingerprint(FINGERPRINT_START, tokenizer->json, tokenizer->json_size);
 }
 
+void tokenizer_require(const struct tokenizer *tokenizer, const char *fingerprint, const char *what)
+{
+	char own[17];
+	fingerprint_text(tokenizer_fingerprint(tokenizer), own);
+	if (!*fingerprint)
+		die("%s: no tokenizer with it, which must be the stream's", what);
+	if (strcmp(fingerprint, own))
+		die("%s: its tokenizer is %s, the stream's %s; seq-tokenize --tokenizer takes it", what, fingerprint, own);
+}
+
 int64_t tokenizer_vocab_size(const struct tokenizer *tokenizer)
 {
 	return tokenizer->tokens.count;

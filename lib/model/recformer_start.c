@@ -51,11 +51,9 @@ static bool check_tokenizer(const struct recformer_start *start, const struct we
 	struct tokenizer *tokenizer = weights_tokenizer(weights);
 	if (!tokenizer)
 		return false;
-	char own[17], other[17];
-	fingerprint_text(tokenizer_fingerprint(tokenizer), own);
-	fingerprint_text(tokenizer_fingerprint(start->tokenizer), other);
-	if (strcmp(own, other))
-		die("%s: its tokenizer is %s, the stream's %s; seq-tokenize --tokenizer takes it", path, own, other);
+	char fingerprint[17];
+	fingerprint_text(tokenizer_fingerprint(tokenizer), fingerprint);
+	tokenizer_require(start->tokenizer, fingerprint, path);
 	tokenizer_free(tokenizer);
 	return true;
 }
@@ -216,11 +214,7 @@ static void require_shape(const struct param *param, int n_dims, const int64_t s
 struct model *recformer_from_model(const struct recformer_start *start, const struct model *model)
 {
 	json_object_update_missing(start->config, model->config);
-	char fingerprint[17];
-	fingerprint_text(tokenizer_fingerprint(start->tokenizer), fingerprint);
-	if (strcmp(fingerprint, model->belongs_to))
-		die("model: belongs to the tokenizer %s, the stream's is %s; seq-tokenize --tokenizer takes the model's",
-			model->belongs_to, fingerprint);
+	tokenizer_require(start->tokenizer, model->belongs_to, "model");
 	struct model *made = make(start, "options");
 	for (int i = 0; i < made->params.count; i++) {
 		struct param *param = made->params.list[i];
