@@ -3,12 +3,12 @@
 #
 #     tests/recformer.sh pretrain    the model, from those three
 #     tests/recformer.sh zero-shot   scientific without training, beside popular; seen items removed and kept
-#     tests/recformer.sh finetune    scientific, two stages, beside sasrec with ids
+#     tests/recformer.sh finetune    scientific: contrast of its histories and items, two stages; beside sasrec with ids
 #     tests/recformer.sh scratch     the same without pre-training (the paper's ablation 5), from the same start
 #     tests/recformer.sh cold        a tenth of the items left out of training: in-set and cold targets (its Table 3)
 #
-# TOKENIZER (a file; else one is learned from the three), SEEDS ("1 2 3"), SIZE, PRETRAIN and FINETUNE (options of
-# seq-train) change it; SPLIT=valid ranks the validation item: what choices are to be made by. Data are looked for in
+# TOKENIZER (a file; else one is learned from the three), SEEDS ("1 2 3"), SIZE, PRETRAIN, CONTRAST and FINETUNE (options
+# of seq-train) change it; SPLIT=valid ranks the validation item: what choices are to be made by. Data are looked for in
 # $RECPIPE_DATA (../shared/data); models and logs are kept in $RECFORMER (build/recformer): what is there is not computed
 # again, what was interrupted goes on from its checkpoint. THREADS (1).
 set -euo pipefail
@@ -21,10 +21,11 @@ work=${RECFORMER:-build/recformer}
 split=${SPLIT:-test}
 threads=${THREADS:-1}
 read -ra seeds <<<"${SEEDS:-1 2 3}"
-read -ra size <<<"${SIZE:---layers 1 --hidden-size 256 --heads 4}"
-read -ra pretrain <<<"${PRETRAIN:---words-weight 0 --batch-size 256 --epochs 2 --learning-rate 0.0005 --warmup 10}"
-read -ra finetune <<<"${FINETUNE:---epochs 8 --learning-rate 0.0005 --warmup 20}"
-start=("${size[@]}" --initialiser words --max-tokens 256 --max-items 10)
+read -ra size <<<"${SIZE:---layers 1 --hidden-size 512 --heads 4}"
+read -ra pretrain <<<"${PRETRAIN:---batch-size 256 --epochs 2 --learning-rate 0.0003 --warmup 10}"
+read -ra contrast <<<"${CONTRAST:---batch-size 512 --epochs 10 --learning-rate 0.0003 --warmup 10}"
+read -ra finetune <<<"${FINETUNE:---batch-size 64 --epochs 6 --learning-rate 0.0001}"
+start=("${size[@]}" --initialiser words --max-tokens 128 --max-items 5)
 sasrec=("${recbole[@]}" --batch-size 400)
 mkdir -p "$work"
 
@@ -48,7 +49,16 @@ pretrained() { # the three domains, and the model
 			--domain "shop=$data/online-retail-medium/items.csv,$data/online-retail-medium/events.csv" \
 			-o "$work/domains.tar.zst"
 	fi
-	train pretrained --task pretrain "${start[@]}" "${pretrain[@]}" "$work/domains.tar.zst"
+	train pretrained --task pretrain --words-weight 0 "${start[@]}" "${pretrain[@]}" "$work/domains.tar.zst"
+}
+
+# tuned NAME SEED DATA [MODEL or OPTION...]: from a model, or anew, first as pre-trained, then fine-tuned
+tuned() {
+	local name=$1 seed=$2 stream=$3
+	shift 3
+	[ -e "$work/$name.$seed.tar.zst" ] && return
+	train "$name.contrast.$seed" --task pretrain --words-weight 0 "${contrast[@]}" --seed "$seed" "$@" "$stream"
+	train "$name.$seed" --task finetune "${finetune[@]}" --seed "$seed" "$work/$name.contrast.$seed.tar.zst" "$stream"
 }
 
 scientific() { # its stream, in the model's tokens
@@ -59,7 +69,7 @@ scientific() { # its stream, in the model's tokens
 # A tenth of the items: no one is trained on them, nor validated. Events that are a user's last stay.
 held_out() {
 	[ -e "$work/cold.data.tar.zst" ] && return
-	awk -F '\t' 'FNR == 1 { next } NR == FNR { if (!($1 in last) || $3 > time[$1]) { last[$1] = FNR; time[$1] = $3 } next }
+	awk -F '\t' 'FNR == 1 { next } NR == FNR { if (!($1 in last) || $3 >= time[$1]) { last[$1] = FNR; time[$1] = $3 } next }
 		$2 % 10 != 7 || last[$1] == FNR' "$data/scientific/events.tsv" "$data/scientific/events.tsv" |
 		sed '1i user_id\titem_id\ttimestamp' >"$work/cold.tsv"
 	seq-tokenize -q --tokenizer "$work/pretrained.tar.zst" --items "$data/scientific/items.csv" "$work/cold.tsv" \
@@ -102,9 +112,8 @@ part() {
 		;;
 	finetune)
 		for seed in "${seeds[@]}"; do
-			train "finetuned.$seed" --task finetune --seen keep "${finetune[@]}" --seed "$seed" \
-				"$work/pretrained.tar.zst" "$work/scientific.tar.zst"
-			train "sasrec.$seed" --seen keep "${sasrec[@]}" --seed "$seed" "$work/scientific.tar.zst"
+			tuned finetuned "$seed" "$work/scientific.tar.zst" "$work/pretrained.tar.zst"
+			train "sasrec.$seed" "${sasrec[@]}" --seed "$seed" "$work/scientific.tar.zst"
 		done
 		for seen in remove keep; do
 			mapfile -t files < <(of_seeds finetuned)
@@ -115,8 +124,7 @@ part() {
 		;;
 	scratch)
 		for seed in "${seeds[@]}"; do
-			train "scratch.$seed" --task finetune --size tiny "${start[@]}" --seen keep "${finetune[@]}" --seed "$seed" \
-				"$work/scientific.tar.zst"
+			tuned scratch "$seed" "$work/scientific.tar.zst" --size tiny "${start[@]}"
 		done
 		mapfile -t files < <(of_seeds scratch)
 		for seen in remove keep; do figures "recformer, not pre-trained" $seen all "${files[@]}"; done
@@ -124,9 +132,8 @@ part() {
 	cold)
 		held_out
 		for seed in "${seeds[@]}"; do
-			train "cold.$seed" --task finetune --seen keep "${finetune[@]}" --seed "$seed" "$work/pretrained.tar.zst" \
-				"$work/cold.data.tar.zst"
-			train "cold.sasrec.$seed" --seen keep "${sasrec[@]}" --seed "$seed" "$work/cold.data.tar.zst"
+			tuned cold "$seed" "$work/cold.data.tar.zst" "$work/pretrained.tar.zst"
+			train "cold.sasrec.$seed" "${sasrec[@]}" --seed "$seed" "$work/cold.data.tar.zst"
 		done
 		for slice in target:in-set target:cold; do
 			mapfile -t files < <(of_seeds cold)

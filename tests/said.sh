@@ -7,7 +7,7 @@
 #     tests/said.sh LLM say          what 200 (ITEMS) items of scientific make the LLM say, with a table; hours
 #
 # SEEDS ("1 2 3 4 5"), ARCHS ("sasrec gru") and VARIANTS narrow it down; TRAIN has more options of seq-train
-# for items with features, ALIGN of emb-align-train (for mlp) and TABLE (for table, which starts from mlp). SPLIT=valid
+# for items with features, ALIGN of emb-align-train (for mlp), TABLE (for table, which starts from mlp) and SAY. SPLIT=valid
 # ranks the validation item: what choices are to be made by. Data are looked for in $RECPIPE_DATA (../shared/data); models
 # and logs are kept in $SAID (build/said): what is there is not computed again, what was interrupted goes on from its
 # checkpoint.
@@ -25,6 +25,7 @@ read -ra variants <<<"${VARIANTS:-ids tfidf tokens llm mlp mlp-trainable table t
 read -ra train <<<"${TRAIN:---feature-ids yes}"
 read -ra align <<<"${ALIGN:---epochs 2}"
 read -ra table <<<"${TABLE:---epochs 20}"
+read -ra say <<<"${SAY:---epochs 150}"
 llm=$1
 shift
 mkdir -p "$work"
@@ -138,7 +139,7 @@ say() {
 			seq-tokenize -q --tokenizer "$llm" --items "$work/say.csv" -o "$work/say.tar.zst"
 	fi
 	vectors $set mlp
-	teach say table "$work/say.tar.zst" --projector table --epochs 150 --show 5 "$work/$set-mlp.said.tar.zst"
+	teach say table "$work/say.tar.zst" --projector table "${say[@]}" --show 5 "$work/$set-mlp.said.tar.zst"
 	tail -n 40 "$work/say-table.log"
 }
 
