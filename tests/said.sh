@@ -102,8 +102,8 @@ against() {
 	local seed
 	[ "$3" = ids ] && return
 	for seed in "${seeds[@]}"; do
-		rec-eval -q --json -m ndcg -k 10 "$work/$1-$2-$3.$seed.$split.tar.zst" --versus "$work/$1-$2-ids.$seed.$split.tar.zst" |
-			tr -d ' \n' | sed 's/.*"p":\([0-9.e-]*\).*/\1 /'
+		rec-eval -q --format lines -m ndcg -k 10 "$work/$1-$2-$3.$seed.$split.tar.zst" \
+			--versus "$work/$1-$2-ids.$seed.$split.tar.zst" | awk -F '\t' '$2 == "p" { printf "%s ", $3 }'
 	done
 }
 
