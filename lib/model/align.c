@@ -9,7 +9,7 @@
 #include "nn/rows.h"
 
 #define HELD_OUT 10 /* every so manieth item, of an mlp */
-#define WARMUP 10   /* visits of a table's row: while its momentum is still one gradient, it would step too far */
+#define WARMUP 10   /* visits of a table's row, at most a tenth of all: while its momentum is one gradient, it would step too far */
 
 /* A batch: sequence r is a vector (after `lead` start tokens), then the text of item[r]. */
 struct batch {
@@ -171,7 +171,7 @@ static void update_rows(struct align *task)
 {
 	const struct batch *batch = &task->batch;
 	const struct align_options *options = &task->options;
-	int64_t d = task->projector->width, n = 0;
+	int64_t d = task->projector->width, n = 0, warmup = options->epochs / 10 < WARMUP ? options->epochs / 10 : WARMUP;
 	for (int64_t row = 0; row < batch->rows; row++) {
 		int64_t item = batch->item[row], visit = ++task->visits[item];
 		if (is_exact(task, item)) {
@@ -181,7 +181,7 @@ static void update_rows(struct align *task)
 		task->rows[n++] = (struct whitened_row){
 			.gradient = batch->gradient + row * d, .momentum = task->momentum + item * d, .scale = task->scale + item,
 			.vector = task->projector->vectors + item * d, .step = visit,
-			.rate = options->rate * schedule_factor(options->schedule, visit, WARMUP, options->epochs),
+			.rate = options->rate * schedule_factor(options->schedule, visit, warmup, options->epochs),
 		};
 	}
 	int64_t bad = whitening_step(&task->whitening, task->rows, n);

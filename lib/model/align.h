@@ -23,7 +23,7 @@
 
 struct align_options {
 	struct whitening_options whitening;
-	double rate;               /* of a table's rows, see there; rises in the first ten visits */
+	double rate;               /* of a table's rows, see there; rises in the first tenth, or ten visits */
 	enum schedule schedule;    /* of the rate over `epochs` visits */
 	int64_t epochs;
 	int lead;                  /* start tokens before the vector */
