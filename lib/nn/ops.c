@@ -122,14 +122,17 @@ static void linear_backward(struct tape *tape, struct operation *operation)
 		vec_gelu_backward(x->value, tape_gradient(tape, x), n * x->columns);
 }
 
-struct array *linear(struct tape *tape, struct array *x, struct array *weight, struct array *bias,
+static struct array *product(struct tape *tape, struct array *x, bool of_gelu, struct array *weight, struct array *bias,
 	enum activation activation, float dropout)
 {
 	int64_t n = x->rows, width = weight->rows;
 	struct array *out = tape_array(tape, n, width, x->wanted || weight->wanted || (bias && bias->wanted));
 	bool apart = activation == ACT_GELU || activation == ACT_GELU_NEW;
-	float *before = apart ? tape_take(tape, n, width) : out->value;
-	gemm(false, true, n, width, x->columns, 1, x->value, x->stride, weight->value, weight->stride, 0, before, width);
+	float *before = apart ? tape_take(tape, n, width) : out->value, *activated = of_gelu ? gelu_of(tape, x) : NULL;
+	gemm(false, true, n, width, x->columns, 1, activated ? activated : x->value, x->stride, weight->value, weight->stride,
+		0, before, width);
+	if (activated)
+		tape_give(tape, activated, n, x->columns);
 	if (bias)
 		vec_add_rows(before, n, width, width, bias->value);
 	if (activation == ACT_RELU)
@@ -140,7 +143,7 @@ struct array *linear(struct tape *tape, struct array *x, struct array *weight, s
 		vec_gelu_new(before, out->value, n * width);
 	uint64_t mask = tape_mask(tape);
 	drop(tape, out->value, out, tape->tokens, dropout, mask);
-	if (weight->wanted)
+	if (weight->wanted || (of_gelu && x->wanted))
 		tape_keep(x);
 	if (activation == ACT_RELU && out->wanted)
 		tape_keep(out);
@@ -148,26 +151,20 @@ struct array *linear(struct tape *tape, struct array *x, struct array *weight, s
 		tape_give(tape, before, n, width);
 	if (out->wanted)
 		RECORD(tape, struct linear, linear_backward, .x = x, .weight = weight, .bias = bias, .out = out,
-			.before = before, .activation = activation, .tokens = tape->tokens, .dropout = dropout, .mask = mask);
+			.before = before, .activation = activation, .of_gelu = of_gelu, .tokens = tape->tokens, .dropout = dropout,
+			.mask = mask);
 	return out;
+}
+
+struct array *linear(struct tape *tape, struct array *x, struct array *weight, struct array *bias,
+	enum activation activation, float dropout)
+{
+	return product(tape, x, false, weight, bias, activation, dropout);
 }
 
 struct array *linear_of_gelu(struct tape *tape, struct array *x, struct array *weight, struct array *bias, float dropout)
 {
-	int64_t n = x->rows, width = weight->rows;
-	struct array *out = tape_array(tape, n, width, x->wanted || weight->wanted || bias->wanted);
-	float *activated = gelu_of(tape, x);
-	gemm(false, true, n, width, x->columns, 1, activated, x->columns, weight->value, weight->stride, 0, out->value, width);
-	tape_give(tape, activated, n, x->columns);
-	vec_add_rows(out->value, n, width, width, bias->value);
-	uint64_t mask = tape_mask(tape);
-	drop(tape, out->value, out, tape->tokens, dropout, mask);
-	if (!out->wanted)
-		return out;
-	tape_keep(x);
-	RECORD(tape, struct linear, linear_backward, .x = x, .weight = weight, .bias = bias, .out = out, .of_gelu = true,
-		.tokens = tape->tokens, .dropout = dropout, .mask = mask);
-	return out;
+	return product(tape, x, true, weight, bias, ACT_NONE, dropout);
 }
 
 /* --- residual and norm --- */
