@@ -203,13 +203,10 @@ static float *read_token_vectors(const struct project *project, int64_t *vocabul
 {
 	const char *path = project->settings->llm;
 	struct weights *weights = weights_open(path);
-	struct tokenizer *own = weights_tokenizer(weights);
-	char of_llm[17] = "";
-	if (own)
-		fingerprint_text(tokenizer_fingerprint(own), of_llm);
+	char of_llm[17];
+	weights_fingerprint(weights, of_llm);
 	tokenizer_require(project->tokenizer, of_llm, path);
 	float *table = token_vectors(weights, path, vocabulary, width);
-	tokenizer_free(own);
 	weights_close(weights);
 	return table;
 }

@@ -98,6 +98,15 @@ struct tokenizer *weights_tokenizer(const struct weights *weights)
 	return gguf_find(&weights->gguf, "tokenizer.ggml.model") ? tokenizer_from_gguf(&weights->gguf) : NULL;
 }
 
+void weights_fingerprint(const struct weights *weights, char fingerprint[17])
+{
+	struct tokenizer *tokenizer = weights_tokenizer(weights);
+	*fingerprint = '\0';
+	if (tokenizer)
+		fingerprint_text(tokenizer_fingerprint(tokenizer), fingerprint);
+	tokenizer_free(tokenizer);
+}
+
 bool weights_shape(const struct weights *weights, const char *name, int *n_dims, int64_t shape[WEIGHTS_MAX_DIMS])
 {
 	const struct weight *weight = find(weights, name);

@@ -56,6 +56,8 @@ const json_t *weights_config(const struct weights *weights);
 
 /* The file's or folder's tokenizer, to be freed by the caller; NULL where there is none. */
 struct tokenizer *weights_tokenizer(const struct weights *weights);
+/* Its fingerprint, "" where there is none: for tokenizer_require(). */
+void weights_fingerprint(const struct weights *weights, char fingerprint[17]);
 
 #define WEIGHTS_MAX_DIMS 4
 /* False: no such tensor. Extents beyond n_dims are 1. */

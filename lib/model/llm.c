@@ -31,15 +31,6 @@ static void check_shape(const struct weights *weights, const struct param *param
 	}
 }
 
-static void belong_to_tokenizer(struct model *model, const struct weights *weights)
-{
-	struct tokenizer *tokenizer = weights_tokenizer(weights);
-	if (!tokenizer)
-		return;
-	fingerprint_text(tokenizer_fingerprint(tokenizer), model->belongs_to);
-	tokenizer_free(tokenizer);
-}
-
 struct model *llm_open(const char *path)
 {
 	struct weights *weights = weights_open(path);
@@ -50,7 +41,7 @@ struct model *llm_open(const char *path)
 	struct model *model = model_declared(config, vocabulary, "", path);
 	struct llm *llm = model->state;
 	llm->weights = weights;
-	belong_to_tokenizer(model, weights);
+	weights_fingerprint(weights, model->belongs_to);
 	for (int i = 0; i < model->params.count; i++) {
 		struct param *param = model->params.list[i];
 		check_shape(weights, param, path);

@@ -45,19 +45,6 @@ static struct model *make(const struct recformer_start *start, const char *where
 	return model;
 }
 
-/* A tokenizer that comes with weights must be the stream's. Whether there is one. */
-static bool check_tokenizer(const struct recformer_start *start, const struct weights *weights, const char *path)
-{
-	struct tokenizer *tokenizer = weights_tokenizer(weights);
-	if (!tokenizer)
-		return false;
-	char fingerprint[17];
-	fingerprint_text(tokenizer_fingerprint(tokenizer), fingerprint);
-	tokenizer_require(start->tokenizer, fingerprint, path);
-	tokenizer_free(tokenizer);
-	return true;
-}
-
 /* --- words of a language model --- */
 
 struct word_table {
@@ -69,8 +56,9 @@ static struct word_table read_words(const struct recformer_start *start)
 {
 	struct word_table table;
 	struct weights *weights = weights_open(start->words);
-	if (!check_tokenizer(start, weights, start->words))
-		die("%s: no tokenizer with it, which must be the stream's", start->words);
+	char fingerprint[17];
+	weights_fingerprint(weights, fingerprint);
+	tokenizer_require(start->tokenizer, fingerprint, start->words);
 	table.vectors = token_vectors(weights, start->words, &table.rows, &table.width);
 	if (table.rows != tokenizer_vocab_size(start->tokenizer))
 		die("%s: %lld token vectors, its tokenizer has %lld tokens", start->words, (long long)table.rows,
@@ -290,7 +278,10 @@ struct model *recformer_from_weights(const struct recformer_start *start, const 
 	const char *type = json_get_string(published, "model_type", path);
 	if (strcmp(type, "longformer"))
 		die("%s: model_type is \"%s\", longformer was expected", path, type);
-	check_tokenizer(start, weights, path);
+	char fingerprint[17];
+	weights_fingerprint(weights, fingerprint);
+	if (*fingerprint)
+		tokenizer_require(start->tokenizer, fingerprint, path);
 	take_config(start->config, published);
 	set_tokens(start->config, start->tokenizer);
 	int n_dims;
