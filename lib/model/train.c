@@ -9,12 +9,6 @@
 
 #define FLOATS_OF_A_WORKER ((int64_t)1 << 25) /* gradients of more have one worker */
 
-/* What one thread measures of its part of the parameters. */
-struct portion {
-	double squares; /* of the summed gradient */
-	bool finite;    /* after the update */
-};
-
 struct trainer *trainer_new(struct params *params, const struct optimisation *options, int threads)
 {
 	struct trainer *trainer = xcalloc(1, sizeof *trainer);
@@ -24,7 +18,7 @@ struct trainer *trainer_new(struct params *params, const struct optimisation *op
 		.n_parts = threads };
 	blas_set_threads(threads / trainer->n_workers);
 	params_train(params);
-	trainer->parts = xcalloc((size_t)threads, sizeof *trainer->parts);
+	trainer->squares = xcalloc((size_t)threads, sizeof *trainer->squares);
 	trainer->workers = xcalloc((size_t)trainer->n_workers, sizeof *trainer->workers);
 	for (int i = 0; i < trainer->n_workers; i++) {
 		struct worker *worker = &trainer->workers[i];
@@ -44,7 +38,7 @@ void trainer_free(struct trainer *trainer)
 		free(trainer->workers[i].gradient);
 	}
 	free(trainer->workers);
-	free(trainer->parts);
+	free(trainer->squares);
 	free(trainer);
 }
 
@@ -168,10 +162,10 @@ static double measure_gradients(struct trainer *trainer, bool add)
 		part_of(trainer, trainer->params->trainable, part, &from, &to);
 		if (add)
 			add_gradients(trainer, from, to);
-		trainer->parts[part].squares = sum_of_squares(trainer_gradient(trainer) + from, to - from);
+		trainer->squares[part] = sum_of_squares(trainer_gradient(trainer) + from, to - from);
 	}
 	for (int part = 0; part < trainer->n_parts; part++)
-		squares += trainer->parts[part].squares;
+		squares += trainer->squares[part];
 	return squares;
 }
 
@@ -179,15 +173,13 @@ static double measure_gradients(struct trainer *trainer, bool add)
 static bool update_parameters(struct trainer *trainer, double rate, float clip)
 {
 	bool finite = true;
-	#pragma omp parallel for schedule(static, 1) num_threads(trainer->n_parts)
+	#pragma omp parallel for schedule(static, 1) num_threads(trainer->n_parts) reduction(&& : finite)
 	for (int part = 0; part < trainer->n_parts; part++) {
 		int64_t from, to;
 		part_of(trainer, trainer->params->trainable, part, &from, &to);
-		trainer->parts[part].finite = adamw_update(&trainer->options.adamw, rate, trainer->step, trainer->params,
-			trainer_gradient(trainer), clip, from, to);
+		finite = adamw_update(&trainer->options.adamw, rate, trainer->step, trainer->params,
+			trainer_gradient(trainer), clip, from, to) && finite;
 	}
-	for (int part = 0; part < trainer->n_parts; part++)
-		finite &= trainer->parts[part].finite;
 	return finite;
 }
 

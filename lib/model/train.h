@@ -52,7 +52,7 @@ struct trainer {
 	int n_workers;         /* of this rank */
 	struct worker *workers;
 	int n_parts;           /* of the parameters, one a thread */
-	struct portion *parts;
+	double *squares;       /* by part, of the summed gradient */
 };
 
 /* Allocates the moments where missing. threads: of each rank, at least 1. */
