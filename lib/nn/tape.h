@@ -2,7 +2,7 @@
  * A tape records operations as they compute, and runs their backward passes
  * in reverse. A model is written as its forward pass alone.
  *
- * A tape belongs to one thread, and operations are serial: training is parallel over
+ * A tape belongs to one thread, and operations are serial but for large products (nn/blas.h): training is parallel over
  * sequences (model/train.h), each worker with its own tape and its own block of
  * parameter gradients. Batches are ragged: tokens of all sequences packed end
  * to end, without padding. An array on the tape has one row a token.
