@@ -28,7 +28,6 @@ struct recformer {
 	int heads;
 	int64_t reach;
 	float epsilon, hidden_dropout, attention_dropout;
-	enum { NORMAL, WORDS } initialiser;
 	double temperature;
 	int32_t bos, pad;
 	struct sentence_limits limits;
@@ -150,7 +149,7 @@ static void declare_recformer(struct model *model, const char *where)
 	r->epsilon = (float)config_real(model, "layer_norm_eps", 1e-5, 0, 1, where);
 	r->hidden_dropout = (float)config_real(model, "hidden_dropout_prob", .1, 0, .99, where);
 	r->attention_dropout = (float)config_real(model, "attention_probs_dropout_prob", .1, 0, .99, where);
-	r->initialiser = config_choice(model, "initialiser", initialisers, NORMAL, where);
+	config_choice(model, "initialiser", initialisers, 0, where); /* how a new model starts: recformer_anew() */
 	r->temperature = config_real(model, "temperature", .05, 1e-4, 1e4, where);
 	r->bos = (int32_t)config_int(model, "bos_token_id", 0, 0, r->vocab - 1, where);
 	r->pad = (int32_t)config_int(model, "pad_token_id", 1, -1, r->vocab - 1, where);
@@ -172,36 +171,7 @@ static void declare_recformer(struct model *model, const char *where)
 	model->width = r->d;
 }
 
-/*
- * Not the paper's, which starts from a trained Longformer. With random matrices a pooled vector says little but that it is
- * a first token; here it is the mean of its words, which is what is closest to a good one. The gain is large enough for a
- * mean of hundreds to outweigh the first token itself.
- */
-#define OTHERS_SCALE 0.01f /* of embeddings that are not of words */
-#define MEAN_GAIN 30
-
-static void scale_param(struct param *param, float factor)
-{
-	for (int64_t i = 0; i < param_count(param); i++)
-		param->value[i] *= factor;
-}
-
-static void start_as_words(struct param *param)
-{
-	const char *name = param->name;
-	bool is_output = strstr(name, "attention.output.dense.weight");
-	if (strstr(name, "_embeddings") && !strstr(name, "word_embeddings"))
-		scale_param(param, OTHERS_SCALE);
-	if (strstr(name, "self.value.weight"))
-		scale_param(param, 1.0f / MEAN_GAIN);
-	if (!is_output && !strstr(name, "value_global.weight"))
-		return;
-	param_fill(param, 0);
-	for (int64_t i = 0; i < param->rows; i++)
-		param->value[i * param->columns + i] = is_output ? MEAN_GAIN : 1;
-}
-
-/* Matrices normal, norms 1, biases 0; the head's word vectors start as the input's. */
+/* Matrices normal, norms 1, biases 0; the head's word vectors start as the input's. For words: recformer_words.h. */
 static void initialise(struct model *model, struct rng *rng)
 {
 	const struct recformer *r = model->state;
@@ -211,8 +181,6 @@ static void initialise(struct model *model, struct rng *rng)
 			param_normal(param, rng, .02);
 		else if (strstr(param->name, "orm.weight"))
 			param_fill(param, 1);
-		if (r->initialiser == WORDS)
-			start_as_words(param);
 	}
 	if (r->word_vectors.weight)
 		memcpy(r->word_vectors.weight->value, r->words->value, (size_t)param_count(r->words) * sizeof(float));

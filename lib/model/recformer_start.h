@@ -17,14 +17,8 @@ struct recformer_start {
 	json_t *config;
 	const struct tokenizer *tokenizer;
 	struct rng *rng;
-	/*
-	 * An LLM's file or folder, or NULL: a new model's word vectors are its token vectors along their principal axes, of the
-	 * deviation the others have. Not the paper's, whose words come with Longformer. Dies where the LLM's tokenizer is
-	 * another, or its vectors are narrower than the model's.
-	 */
-	const char *words;
-	/* With text; of a new model with initialiser words, rare words weigh more in the mean. Else NULL. */
-	const struct catalog *catalog;
+	const char *words;             /* of a new model: an LLM's file or folder (recformer_words.h), or NULL */
+	const struct catalog *catalog; /* with text; read where a new model's initialiser is "words" */
 };
 struct model *recformer_anew(const struct recformer_start *start);
 /* The same parameters, but for what the config's options change or leave out. Dies where shapes would differ. */
