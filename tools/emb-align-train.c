@@ -5,10 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model/align.h"
 #include "model/llm.h"
 #include "nn/blas.h"
 #include "stream/cli.h"
+#include "task/align.h"
 
 /* --- options --- */
 

@@ -7,15 +7,15 @@
 
 #include "data/tables.h"
 #include "model/encoder.h"
-#include "model/finetune.h"
 #include "model/items.h"
-#include "model/language.h"
-#include "model/next_item.h"
-#include "model/pretrain.h"
 #include "model/recformer_start.h"
 #include "nn/blas.h"
 #include "stream/cli.h"
 #include "stream/ranks.h"
+#include "task/finetune.h"
+#include "task/language.h"
+#include "task/next_item.h"
+#include "task/pretrain.h"
 
 /* --- options --- */
 

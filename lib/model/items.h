@@ -14,7 +14,7 @@
 #define RECPIPE_ITEMS_H
 
 #include "model/model.h"
-#include "model/train.h"
+#include "nn/train.h"
 
 struct items;
 

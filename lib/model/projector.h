@@ -1,7 +1,7 @@
 /*
  * The projector of SAID (Hu et al., WWW 2024): from an item to one vector as
  * wide as a frozen LLM's token vectors, trained such that the LLM, given that
- * vector alone, says the item's text (align.h). The vectors are the items'
+ * vector alone, says the item's text (task/align.h). The vectors are the items'
  * features for a sequence model.
  *
  *   table  a vector of its own for each item: every item is a problem of its own

@@ -3,7 +3,7 @@
  * in reverse. A model is written as its forward pass alone.
  *
  * A tape belongs to one thread, and operations are serial but for large products (nn/blas.h): training is parallel over
- * sequences (model/train.h), each worker with its own tape and its own block of
+ * sequences (train.h), each worker with its own tape and its own block of
  * parameter gradients. Batches are ragged: tokens of all sequences packed end
  * to end, without padding. An array on the tape has one row a token.
  */

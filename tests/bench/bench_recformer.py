@@ -5,7 +5,6 @@ A step: histories of 1,024 tokens and the items that followed, all once more wit
 words as in the public Recformer; dropout 0.1, clipping, AdamW. The peer computes words' logits at masked places alone,
 as its public code does not, and makes its batches before the clock starts. Items are encoded by the peer in batches of
 like lengths. In turns in one run, medians; the peer's number of threads is what was best for it in a trial before.
-A worker takes whole histories: of a single one, the other worker of two has nothing to do.
 Prints: what, ours, peer, ratio (above 1: ours is faster or smaller), in seconds and in processor seconds, which other
 programs on the machine disturb less; peak memory; the share of the machine's sgemm rate.
 

@@ -18,11 +18,11 @@
 #include <time.h>
 
 #include "model/encoder.h"
-#include "model/pretrain.h"
 #include "model/recformer_start.h"
 #include "nn/blas.h"
 #include "nn/vec.h"
 #include "sgemm.h"
+#include "task/pretrain.h"
 
 #define ITEMS 4385
 #define ATTRIBUTES 3

@@ -12,9 +12,9 @@
 #include <time.h>
 
 #include "data/tables.h"
-#include "model/next.h"
 #include "nn/blas.h"
 #include "sgemm.h"
+#include "task/next.h"
 
 struct batch {
 	int64_t *indptr;

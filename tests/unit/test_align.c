@@ -11,8 +11,8 @@
 
 #include <cmocka.h>
 
-#include "model/align.h"
 #include "model/llm.h"
+#include "task/align.h"
 
 #define ITEMS 4
 #define VOCABULARY 23

@@ -16,11 +16,11 @@
 #include "differences.h"
 #include "golden.h"
 #include "model/items.h"
-#include "model/next.h"
 #include "nn/kernel.h"
 #include "nn/loss.h"
 #include "nn/ops.h"
 #include "stream/frame.h"
+#include "task/next.h"
 
 #define GOLDEN "tests/golden/nn.tar.zst"
 

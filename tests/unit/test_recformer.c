@@ -15,13 +15,13 @@
 #include "differences.h"
 #include "golden.h"
 #include "model/encoder.h"
-#include "model/masking.h"
-#include "model/pretrain.h"
 #include "model/recformer_start.h"
 #include "nn/loss.h"
 #include "nn/ops.h"
 #include "nn/rows.h"
 #include "nn/window.h"
+#include "task/masking.h"
+#include "task/pretrain.h"
 
 #define GOLDEN "tests/golden/recformer.tar.zst"
 

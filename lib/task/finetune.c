@@ -1,12 +1,12 @@
-#include "model/finetune.h"
+#include "task/finetune.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "model/encoder.h"
-#include "model/validation.h"
 #include "nn/loss.h"
 #include "nn/rows.h"
+#include "task/validation.h"
 
 #define MEASURED_AS_CODE 3 /* every so manieth epoch */
 

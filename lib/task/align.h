@@ -15,11 +15,11 @@
 #ifndef RECPIPE_ALIGN_H
 #define RECPIPE_ALIGN_H
 
-#include "model/language.h"
 #include "model/model.h"
 #include "model/projector.h"
-#include "model/run.h"
 #include "nn/whiten.h"
+#include "task/language.h"
+#include "task/run.h"
 
 struct align_options {
 	struct whitening_options whitening;

@@ -1,4 +1,4 @@
-#include "model/language.h"
+#include "task/language.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -9,7 +9,7 @@
 #define RECPIPE_NEXT_H
 
 #include "model/model.h"
-#include "model/train.h"
+#include "nn/train.h"
 
 enum loss { LOSS_CE, LOSS_SAMPLED, LOSS_BCE, LOSS_GBCE };
 extern const char *const loss_names[]; /* "ce", "sampled", "bce", "gbce", NULL */

@@ -9,7 +9,7 @@
 #define RECPIPE_FINETUNE_H
 
 #include "model/recformer.h"
-#include "model/run.h"
+#include "task/run.h"
 
 struct finetune_options {
 	int64_t epochs;        /* of a stage, at most */

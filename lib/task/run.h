@@ -10,7 +10,7 @@
 #ifndef RECPIPE_RUN_H
 #define RECPIPE_RUN_H
 
-#include "model/train.h"
+#include "nn/train.h"
 #include "stream/cli.h"
 
 /* Memory that changes in training and is no parameter: a part of the checkpoint. */

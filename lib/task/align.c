@@ -1,4 +1,4 @@
-#include "model/align.h"
+#include "task/align.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-#include "model/next.h"
+#include "task/next.h"
 
 #include <stdlib.h>
 

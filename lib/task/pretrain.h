@@ -12,7 +12,7 @@
 
 #include "data/tokenizer.h"
 #include "model/recformer.h"
-#include "model/run.h"
+#include "task/run.h"
 
 struct pretrain_options {
 	int64_t contrast;      /* users compared with one another; a step of more adds up the gradients of several such parts */

@@ -1,4 +1,4 @@
-#include "model/validation.h"
+#include "task/validation.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -7,8 +7,8 @@
 #define RECPIPE_NEXT_ITEM_H
 
 #include "data/tables.h"
-#include "model/next.h"
-#include "model/run.h"
+#include "task/next.h"
+#include "task/run.h"
 
 struct next_item_options {
 	struct loss_options loss;

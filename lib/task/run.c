@@ -1,4 +1,4 @@
-#include "model/run.h"
+#include "task/run.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,14 +1,14 @@
-#include "model/pretrain.h"
+#include "task/pretrain.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "model/masking.h"
-#include "model/validation.h"
 #include "nn/loss.h"
 #include "nn/rows.h"
 #include "stream/ranks.h"
+#include "task/masking.h"
+#include "task/validation.h"
 
 /* What a worker leaves between two phases: its last chunk, encoded and still on its tape. */
 struct kept {

@@ -1,10 +1,10 @@
-#include "model/next_item.h"
+#include "task/next_item.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "model/items.h"
-#include "model/validation.h"
+#include "task/validation.h"
 
 /* What a user's training part gives: inputs [first, first + length) and, one further on, their targets. */
 struct example {

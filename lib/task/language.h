@@ -6,8 +6,8 @@
 #define RECPIPE_LANGUAGE_H
 
 #include "data/item_text.h"
-#include "model/next.h"
-#include "model/run.h"
+#include "task/next.h"
+#include "task/run.h"
 
 /*
  * What a text begins and ends with: the tokenizer's own tokens for it, either for both where it has but one. Dies, naming

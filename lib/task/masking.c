@@ -1,4 +1,4 @@
-#include "model/masking.h"
+#include "task/masking.h"
 
 #include <math.h>
 #include <stdlib.h>
