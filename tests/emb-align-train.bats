@@ -64,6 +64,14 @@ assert h["learned"]["items"] == 108 and h["held_out"]["items"] == 12, h'
 	tar --zstd -tf mlp.tar.zst | grep -x projector/projector.1.weight.npy >out
 }
 
+@test "emb-align-train: a network that learns from a sample serves all items" {
+	emb-align-train -q --template '{title}' --hidden-size 16 --epochs 2 --sample 45 llm.tar.zst -o mlp.tar.zst
+	history mlp.tar.zst 'assert h["learned"]["items"] == 41 and h["held_out"]["items"] == 4, h'
+	item-project -q mlp.tar.zst | tar --zstd -xO embedding/end.json | grep '"rows": *120' >out
+	emb-align-train -q --template '{title}' --hidden-size 16 --epochs 2 --sample 1000 llm.tar.zst -o more.tar.zst
+	history more.tar.zst 'assert h["learned"]["items"] == 108 and h["held_out"]["items"] == 12, h'
+}
+
 @test "emb-align-train: its vectors are the features of a model that ranks" {
 	for kind in table mlp; do
 		align --projector $kind --epochs 3 llm.tar.zst | item-project -q | tee $kind.tar.zst |
@@ -195,6 +203,7 @@ assert all((old[i] == new[i]).all() for i in old)'
 	says "empty input"
 	misused emb-align-train --resume -o x.tar.zst llm.tar.zst
 	misused emb-align-train --projector table --moments 3 -o x.tar.zst llm.tar.zst
+	misused emb-align-train --projector table --sample 30 -o x.tar.zst llm.tar.zst
 	misused emb-align-train --projector nothing -o x.tar.zst llm.tar.zst
 	says "table, mlp"
 	[ ! -e x.tar.zst ]

@@ -13,12 +13,12 @@
 /* --- options --- */
 
 enum { KEY_LLM = 0x2000, KEY_PROJECTOR, KEY_TEMPLATE, KEY_MAX_TOKENS, KEY_MOMENTS, KEY_HIDDEN, KEY_RATE, KEY_SCHEDULE,
-       KEY_SHOW, KEY_ONLY_NEW, KEY_START };
+       KEY_SHOW, KEY_ONLY_NEW, KEY_START, KEY_SAMPLE };
 
 struct settings {
 	const char *llm, *template;
 	int projector;              /* enum projector_kind */
-	int64_t max_tokens, moments, hidden, show;
+	int64_t max_tokens, moments, hidden, sample, show;
 	bool start;                 /* the LLM's start token stands before the vector */
 	double rate;                /* 0: by the kind of projector */
 	enum schedule schedule;
@@ -36,6 +36,7 @@ static const struct argp_option options[] = {
 	{"start-token", KEY_START, "yes|no", 0, "The LLM's start token before the vector (default yes), or the vector alone", 1},
 	{"moments", KEY_MOMENTS, "N", 0, "mlp: moments of a text's token vectors that it reads (default 8)", 1},
 	{"hidden-size", KEY_HIDDEN, "N", 0, "mlp: its width (default 1024)", 1},
+	{"sample", KEY_SAMPLE, "ITEMS", 0, "mlp: learn from so many items of all over the catalog (default all); it serves the others as well", 1},
 	{NULL, 0, NULL, 0, "Training:", 2},
 	{"epochs", RUN_EPOCHS, "N", 0, "At most so many (default: mlp 4, table 120)", 2},
 	{"batch-size", RUN_BATCH_SIZE, "ITEMS", 0, "Items of a step (default 16)", 2},
@@ -65,6 +66,7 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
 	case KEY_MAX_TOKENS: settings->max_tokens = option_int("--max-tokens", value, 1, 4096); return 0;
 	case KEY_MOMENTS: settings->moments = option_int("--moments", value, 1, 1024); return 0;
 	case KEY_HIDDEN: settings->hidden = option_int("--hidden-size", value, 1, 1 << 20); return 0;
+	case KEY_SAMPLE: settings->sample = option_int("--sample", value, 2, INT32_MAX); return 0;
 	case KEY_RATE: settings->rate = option_float("--learning-rate", value, 0, 10); return 0;
 	case KEY_SCHEDULE: settings->schedule = (enum schedule)option_choice("--schedule", value, schedule_names); return 0;
 	case KEY_START: settings->start = option_choice("--start-token", value, no_yes) == 1; return 0;
@@ -92,8 +94,8 @@ static void parse(int argc, char **argv, struct cli *cli, struct settings *setti
 	cli_parse(&tool, argc, argv, cli, settings);
 	if (settings->run.epochs == 0)
 		die_usage("--epochs 0 would learn nothing");
-	if (settings->projector == PROJECTOR_TABLE && (settings->moments || settings->hidden || settings->run.patience))
-		die_usage("--moments, --hidden-size and --patience are no options of --projector table");
+	if (settings->projector == PROJECTOR_TABLE && (settings->moments || settings->hidden || settings->sample || settings->run.patience))
+		die_usage("--moments, --hidden-size, --sample and --patience are no options of --projector table");
 	settings->moments = settings->moments ? settings->moments : 8;
 	settings->hidden = settings->hidden ? settings->hidden : 1024;
 	settings->run.patience = settings->run.patience ? settings->run.patience : 3;
@@ -245,11 +247,11 @@ static uint64_t training_id(const struct settings *settings, const struct cli *c
 	const struct model *llm = inputs->llm;
 	char *config = json_text(projector->config), *llm_config = json_text(llm->config);
 	char *rest = xasprintf("%s %s %s %s %s from %s new %d tokens %lld seed %llu threads %d rate %.17g schedule %d epochs %lld "
-	                       "batch %lld patience %lld template %s", RECPIPE_VERSION, config, llm_config, projector->catalog,
+	                       "batch %lld patience %lld sample %lld template %s", RECPIPE_VERSION, config, llm_config, projector->catalog,
 	                       projector->tokenizer, inputs->projector.complete ? inputs->projector.projector->id : "-",
 	                       settings->only_new, (long long)settings->max_tokens, (unsigned long long)cli->seed, cli->threads,
 	                       settings->rate, (int)settings->schedule, (long long)settings->run.epochs,
-	                       (long long)settings->run.batch_size, (long long)settings->run.patience, item_texts_template(texts));
+	                       (long long)settings->run.batch_size, (long long)settings->run.patience, (long long)settings->sample, item_texts_template(texts));
 	uint64_t id = fingerprint(FINGERPRINT_START, rest, strlen(rest));
 	id = fingerprint(id, llm_token_vectors(llm), (size_t)(llm->n_items * llm->width) * sizeof(float));
 	free(config);
@@ -278,7 +280,7 @@ static json_t *train(const struct cli *cli, const struct settings *settings, con
 	bool table = projector->kind == PROJECTOR_TABLE;
 	struct align_options align = {
 		.whitening = WHITENING_DEFAULTS, .rate = settings->rate,
-		.schedule = settings->schedule, .epochs = settings->run.epochs, .lead = settings->start, .only = only,
+		.schedule = settings->schedule, .epochs = settings->run.epochs, .lead = settings->start, .only = only, .sample = settings->sample,
 	};
 	struct optimisation optimisation = {.adamw = ADAMW_DEFAULTS, .clip = 1, .schedule = settings->schedule};
 	optimisation.adamw.rate = settings->rate;

@@ -296,16 +296,28 @@ static void free_task(struct task *base)
 	free(task);
 }
 
+/* Whether to learn of the item, or to measure by it. */
+static bool is_candidate(const struct align *task, int64_t item)
+{
+	return text_length(task, item) && (!task->options.only || task->options.only[item]);
+}
+
 static void list_items(struct align *task)
 {
-	int64_t n_items = task->projector->n_items, n = 0;
+	int64_t n_items = task->projector->n_items, candidates = 0, seen = 0, taken = 0;
 	task->learned = xreallocarray(NULL, (size_t)n_items, sizeof *task->learned);
 	task->held_out = xreallocarray(NULL, (size_t)n_items, sizeof *task->held_out);
 	task->measured = xreallocarray(NULL, (size_t)n_items, sizeof *task->measured);
+	for (int64_t item = 0; item < n_items; item++)
+		candidates += is_candidate(task, item);
+	int64_t sample = task->options.sample && task->options.sample < candidates ? task->options.sample : candidates;
 	for (int64_t item = 0; item < n_items; item++) {
-		if (!text_length(task, item) || (task->options.only && !task->options.only[item]))
+		if (!is_candidate(task, item))
 			continue;
-		if (!is_table(task) && n++ % HELD_OUT == HELD_OUT - 1)
+		int64_t so_far = seen++ * sample / candidates;
+		if (seen * sample / candidates == so_far)
+			continue;
+		if (taken++ % HELD_OUT == HELD_OUT - 1 && !is_table(task))
 			task->held_out[task->n_held_out++] = item;
 		else
 			task->learned[task->n_learned++] = item;

@@ -7,7 +7,7 @@
  *     input    v_i   w_1  ...  w_T          v_i = projector(i)
  *     target   w_1   w_2  ...  end
  *
- * mlp: AdamW on the mean over positions; every tenth item is held out to validate on.
+ * mlp: AdamW on the mean over positions; every tenth item, of those sampled, is held out to validate on.
  * table: every item is a problem of its own (Kuratov et al., ACL 2025), all of one geometry (nn/whiten.h). An item whose
  * text is said exactly is left alone from then on: where every token is the most probable one after those before it,
  * greedy text is the text.
@@ -28,6 +28,7 @@ struct align_options {
 	int64_t epochs;
 	int lead;                  /* start tokens before the vector */
 	const bool *only;          /* by item: those to learn; NULL: all */
+	int64_t sample;            /* so many of them, from all over the catalog; 0: all */
 };
 
 /* Texts are the LLM's tokens; items without any are left out. All is borrowed. Dies where there is no text at all. */
