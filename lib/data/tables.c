@@ -286,6 +286,16 @@ int64_t train_length(const struct sequences *sequences, int64_t user)
 	return before < 2 ? before : before - 1;
 }
 
+int64_t *training_users(const struct sequences *sequences, int64_t least, int64_t *n)
+{
+	int64_t *users = xreallocarray(NULL, (size_t)sequences->n_users, sizeof *users);
+	*n = 0;
+	for (int64_t user = 0; user < sequences->n_users; user++)
+		if (train_length(sequences, user) >= least)
+			users[(*n)++] = user;
+	return users;
+}
+
 int64_t target_index(const struct sequences *sequences, int64_t user, enum part part)
 {
 	int64_t length = length_of(sequences, user);

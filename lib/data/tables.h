@@ -72,6 +72,8 @@ void embedding_free(struct embedding *embedding);
 enum part { PART_TRAIN, PART_VALID, PART_TEST };
 /* How many of the user's first events are training. */
 int64_t train_length(const struct sequences *sequences, int64_t user);
+/* Users with at least so many of them, to be freed; their number. */
+int64_t *training_users(const struct sequences *sequences, int64_t least, int64_t *n);
 /*
  * The target's index among the user's events, and so the length of its history; -1 where the user has no target of
  * this part. The history of the test target includes the validation item.

@@ -46,8 +46,7 @@ static int64_t *batches_of(const struct item_tokens *tokens, int64_t at_once, in
 	*n_batches = 0;
 	for (int64_t item = 0, end; item < tokens->rows; item = end) {
 		first[(*n_batches)++] = item;
-		for (end = item + 1; end < tokens->rows && tokens->indptr[end + 1] - tokens->indptr[item] <= at_once; end++)
-			;
+		end = sequences_at_once(tokens->indptr, item, tokens->rows, at_once);
 	}
 	first[*n_batches] = tokens->rows;
 	return first;

@@ -196,3 +196,11 @@ float *started_gradient(struct tape *tape, struct array *array)
 			memset(gradient + r * array->stride, 0, (size_t)array->columns * sizeof *gradient);
 	return gradient;
 }
+
+int64_t sequences_at_once(const int64_t *indptr, int64_t first, int64_t end, int64_t tokens)
+{
+	int64_t last = first + 1;
+	while (last < end && indptr[last + 1] - indptr[first] <= tokens)
+		last++;
+	return last;
+}

@@ -82,4 +82,7 @@ float gradient_beta(struct array *array);
 float *tape_take(struct tape *tape, int64_t rows, int64_t columns);
 void tape_give(struct tape *tape, float *memory, int64_t rows, int64_t columns);
 
+/* Of packed sequences [first, end): the end of those to take at once, as many as have at most `tokens` tokens; at least one. */
+int64_t sequences_at_once(const int64_t *indptr, int64_t first, int64_t end, int64_t tokens);
+
 #endif

@@ -51,11 +51,7 @@ static int64_t n_floats(const struct finetune *task)
 
 static void list_users(struct finetune *task)
 {
-	const struct sequences *sequences = task->sequences;
-	task->users = xreallocarray(NULL, (size_t)sequences->n_users, sizeof *task->users);
-	for (int64_t user = 0; user < sequences->n_users; user++)
-		if (train_length(sequences, user) >= 1)
-			task->users[task->task.examples++] = user;
+	task->users = training_users(task->sequences, 1, &task->task.examples);
 	if (!task->task.examples)
 		die("sequences: no training events, there is nothing to learn");
 }
@@ -71,9 +67,7 @@ static void softmax_phase(void *base, struct worker *worker)
 	int64_t from, to, most = recformer_tokens_at_once(model);
 	worker_rows(worker, task->batch.indptr, task->batch.rows, &from, &to);
 	for (int64_t first = from, end; first < to; first = end) {
-		end = first + 1;
-		while (end < to && task->batch.indptr[end + 1] - task->batch.indptr[first] <= most)
-			end++;
+		end = sequences_at_once(task->batch.indptr, first, to, most);
 		struct sentences part = sentences_part(&task->batch, first, end);
 		tape_begin(tape, worker->gradient, task->seed, part.indptr[0]);
 		struct array *history = unit_rows(tape, recformer_pooled(tape, model, &part),

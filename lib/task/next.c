@@ -181,9 +181,7 @@ static void compute_share(void *task, struct worker *worker)
 	int64_t at_once = next->model->architecture->tokens_at_once, last, end;
 	worker_rows(worker, all->indptr, all->rows, &end, &last);
 	for (int64_t first = end; first < last; first = end) {
-		end = first + 1;
-		while (end < last && all->indptr[end + 1] - all->indptr[first] <= at_once)
-			end++;
+		end = sequences_at_once(all->indptr, first, last, at_once);
 		compute_part(next, worker, first, end);
 	}
 }

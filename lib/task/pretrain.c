@@ -43,11 +43,7 @@ struct pretrain {
 
 static void list_users(struct pretrain *task)
 {
-	const struct sequences *sequences = task->sequences;
-	task->users = xreallocarray(NULL, (size_t)sequences->n_users, sizeof *task->users);
-	for (int64_t user = 0; user < sequences->n_users; user++)
-		if (train_length(sequences, user) >= 2)
-			task->users[task->task.examples++] = user;
+	task->users = training_users(task->sequences, 2, &task->task.examples);
 	if (!task->task.examples)
 		die("sequences: no user has two training events, there is nothing to learn");
 }
@@ -114,10 +110,7 @@ static void fill(struct pretrain *task, const int64_t example[], int64_t n, uint
 /* The end of the pairs, from `first`, that a worker takes at once. */
 static int64_t chunk_end(const struct pretrain *task, int64_t first, int64_t end)
 {
-	int64_t chunk = first + 1, most = recformer_tokens_at_once(task->model);
-	while (chunk < end && task->pair_indptr[chunk + 1] - task->pair_indptr[first] <= most)
-		chunk++;
-	return chunk;
+	return sequences_at_once(task->pair_indptr, first, end, recformer_tokens_at_once(task->model));
 }
 
 /* Targets of the chosen tokens on one side, -1 on the other. */
