@@ -203,6 +203,7 @@ assert all((old[i] == new[i]).all() for i in old)'
 	says "empty input"
 	misused emb-align-train --resume -o x.tar.zst llm.tar.zst
 	misused emb-align-train --projector table --moments 3 -o x.tar.zst llm.tar.zst
+	misused emb-align-train --only-new --sample 30 -o x.tar.zst llm.tar.zst
 	misused emb-align-train --projector table --sample 30 -o x.tar.zst llm.tar.zst
 	misused emb-align-train --projector nothing -o x.tar.zst llm.tar.zst
 	says "table, mlp"

@@ -94,8 +94,11 @@ static void parse(int argc, char **argv, struct cli *cli, struct settings *setti
 	cli_parse(&tool, argc, argv, cli, settings);
 	if (settings->run.epochs == 0)
 		die_usage("--epochs 0 would learn nothing");
-	if (settings->projector == PROJECTOR_TABLE && (settings->moments || settings->hidden || settings->sample || settings->run.patience))
+	if (settings->projector == PROJECTOR_TABLE &&
+	    (settings->moments || settings->hidden || settings->sample || settings->run.patience))
 		die_usage("--moments, --hidden-size, --sample and --patience are no options of --projector table");
+	if (settings->only_new && settings->sample)
+		die_usage("--only-new of an mlp trains nothing: there is no --sample to learn from");
 	settings->moments = settings->moments ? settings->moments : 8;
 	settings->hidden = settings->hidden ? settings->hidden : 1024;
 	settings->run.patience = settings->run.patience ? settings->run.patience : 3;
@@ -247,11 +250,12 @@ static uint64_t training_id(const struct settings *settings, const struct cli *c
 	const struct model *llm = inputs->llm;
 	char *config = json_text(projector->config), *llm_config = json_text(llm->config);
 	char *rest = xasprintf("%s %s %s %s %s from %s new %d tokens %lld seed %llu threads %d rate %.17g schedule %d epochs %lld "
-	                       "batch %lld patience %lld sample %lld template %s", RECPIPE_VERSION, config, llm_config, projector->catalog,
-	                       projector->tokenizer, inputs->projector.complete ? inputs->projector.projector->id : "-",
+	                       "batch %lld patience %lld sample %lld template %s", RECPIPE_VERSION, config, llm_config,
+	                       projector->catalog, projector->tokenizer, inputs->projector.complete ? inputs->projector.projector->id : "-",
 	                       settings->only_new, (long long)settings->max_tokens, (unsigned long long)cli->seed, cli->threads,
 	                       settings->rate, (int)settings->schedule, (long long)settings->run.epochs,
-	                       (long long)settings->run.batch_size, (long long)settings->run.patience, (long long)settings->sample, item_texts_template(texts));
+	                       (long long)settings->run.batch_size, (long long)settings->run.patience, (long long)settings->sample,
+	                       item_texts_template(texts));
 	uint64_t id = fingerprint(FINGERPRINT_START, rest, strlen(rest));
 	id = fingerprint(id, llm_token_vectors(llm), (size_t)(llm->n_items * llm->width) * sizeof(float));
 	free(config);
@@ -280,7 +284,8 @@ static json_t *train(const struct cli *cli, const struct settings *settings, con
 	bool table = projector->kind == PROJECTOR_TABLE;
 	struct align_options align = {
 		.whitening = WHITENING_DEFAULTS, .rate = settings->rate,
-		.schedule = settings->schedule, .epochs = settings->run.epochs, .lead = settings->start, .only = only, .sample = settings->sample,
+		.schedule = settings->schedule, .epochs = settings->run.epochs, .lead = settings->start, .only = only,
+		.sample = settings->sample,
 	};
 	struct optimisation optimisation = {.adamw = ADAMW_DEFAULTS, .clip = 1, .schedule = settings->schedule};
 	optimisation.adamw.rate = settings->rate;

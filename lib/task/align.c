@@ -157,9 +157,7 @@ static void compute_share(void *base, struct worker *worker)
 	int64_t at_once = task->llm->architecture->tokens_at_once, last, end;
 	worker_rows(worker, batch->indptr, batch->rows, &end, &last);
 	for (int64_t first = end; first < last; first = end) {
-		end = first + 1;
-		while (end < last && batch->indptr[end + 1] - batch->indptr[first] <= at_once)
-			end++;
+		end = sequences_at_once(batch->indptr, first, last, at_once);
 		compute_part(task, worker, first, end);
 	}
 }
@@ -296,28 +294,21 @@ static void free_task(struct task *base)
 	free(task);
 }
 
-/* Whether to learn of the item, or to measure by it. */
-static bool is_candidate(const struct align *task, int64_t item)
-{
-	return text_length(task, item) && (!task->options.only || task->options.only[item]);
-}
-
 static void list_items(struct align *task)
 {
-	int64_t n_items = task->projector->n_items, candidates = 0, seen = 0, taken = 0;
+	int64_t n_items = task->projector->n_items, candidates = 0, sample = task->options.sample;
 	task->learned = xreallocarray(NULL, (size_t)n_items, sizeof *task->learned);
 	task->held_out = xreallocarray(NULL, (size_t)n_items, sizeof *task->held_out);
 	task->measured = xreallocarray(NULL, (size_t)n_items, sizeof *task->measured);
+	int64_t *candidate = task->measured; /* until there is something to measure */
 	for (int64_t item = 0; item < n_items; item++)
-		candidates += is_candidate(task, item);
-	int64_t sample = task->options.sample && task->options.sample < candidates ? task->options.sample : candidates;
-	for (int64_t item = 0; item < n_items; item++) {
-		if (!is_candidate(task, item))
-			continue;
-		int64_t so_far = seen++ * sample / candidates;
-		if (seen * sample / candidates == so_far)
-			continue;
-		if (taken++ % HELD_OUT == HELD_OUT - 1 && !is_table(task))
+		if (text_length(task, item) && (!task->options.only || task->options.only[item]))
+			candidate[candidates++] = item;
+	if (!sample || sample > candidates)
+		sample = candidates;
+	for (int64_t i = 0; i < sample; i++) {
+		int64_t item = candidate[i * candidates / sample];
+		if (i % HELD_OUT == HELD_OUT - 1 && !is_table(task))
 			task->held_out[task->n_held_out++] = item;
 		else
 			task->learned[task->n_learned++] = item;
