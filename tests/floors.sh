@@ -28,7 +28,7 @@ only model 'stream|data|nn|model'
 only task 'stream|data|nn|model|task'
 home 'zstd\.h' lib/stream/bytes.c
 home 'csv\.h' lib/data/table.c
-home 'pcre2\.h' lib/data/bpe.c lib/data/pretokenizer.c
+home 'pcre2\.h' lib/data/bpe.c
 home 'mpi\.h' lib/stream/ranks.c
 grep -nE '^#include <(zstd|csv|pcre2|cblas|immintrin)' tools/*.c && bad=1
 exit $bad
