@@ -5,6 +5,7 @@
 #     tests/recformer.sh zero-shot   scientific without training, beside popular; seen items removed and kept
 #     tests/recformer.sh finetune    scientific: contrast of its histories and items, two stages; beside sasrec with ids
 #     tests/recformer.sh scratch     the same without pre-training (the paper's ablation 5), from the same start
+#     tests/recformer.sh few         the same two tuned on a tenth of scientific's users, ranking for all
 #     tests/recformer.sh cold        a tenth of the items left out of training: in-set and cold targets (its Table 3)
 #
 # TOKENIZER (a file; else one is learned from the three), SEEDS ("1 2 3"), SIZE, PRETRAIN, CONTRAST and FINETUNE (options
@@ -14,7 +15,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-[ $# -ge 1 ] || { sed -n '2,14s/^# \{0,1\}//p' "$0"; exit 2; }
+[ $# -ge 1 ] || { sed -n '2,15s/^# \{0,1\}//p' "$0"; exit 2; }
 # shellcheck source=tests/data.bash
 . tests/data.bash
 work=${RECFORMER:-build/recformer}
@@ -76,6 +77,14 @@ held_out() {
 		-o "$work/cold.data.tar.zst"
 }
 
+# A tenth of the users.
+few_users() {
+	[ -e "$work/few.data.tar.zst" ] && return
+	awk -F '\t' 'FNR == 1 || $1 % 10 == 7' "$data/scientific/events.tsv" >"$work/few.tsv"
+	seq-tokenize -q --tokenizer "$work/pretrained.tar.zst" --items "$data/scientific/items.csv" "$work/few.tsv" \
+		-o "$work/few.data.tar.zst"
+}
+
 # figures TITLE SEEN USERS FILE...: NDCG@10 and recall@10 of all users or a slice, mean of the models
 figures() {
 	local title=$1 seen=$2 users=$3 file
@@ -128,6 +137,20 @@ part() {
 		done
 		mapfile -t files < <(of_seeds scratch)
 		for seen in remove keep; do figures "recformer, not pre-trained" $seen all "${files[@]}"; done
+		;;
+	few)
+		few_users
+		for seed in "${seeds[@]}"; do
+			tuned few "$seed" "$work/few.data.tar.zst" "$work/pretrained.tar.zst"
+			tuned few.scratch "$seed" "$work/few.data.tar.zst" --size tiny "${start[@]}"
+		done
+		to_rank=("$work/scientific.tar.zst")
+		for seen in remove keep; do
+			mapfile -t files < <(of_seeds few)
+			figures "few users, pre-trained" $seen all "${files[@]}"
+			mapfile -t files < <(of_seeds few.scratch)
+			figures "few users, not pre-trained" $seen all "${files[@]}"
+		done
 		;;
 	cold)
 		held_out
