@@ -72,6 +72,34 @@ assert h["learned"]["items"] == 108 and h["held_out"]["items"] == 12, h'
 	history more.tar.zst 'assert h["learned"]["items"] == 108 and h["held_out"]["items"] == 12, h'
 }
 
+@test "emb-align-train: with the LLM in integers it learns the same, and tells what the LLM itself says" {
+	for kind in table mlp; do
+		align --projector $kind --epochs 8 llm.tar.zst -o floats.tar.zst
+		align --projector $kind --epochs 8 --integers llm.tar.zst -o integers.tar.zst
+		align --projector $kind --epochs 8 --integers llm.tar.zst -o again.tar.zst
+		cmp integers.tar.zst again.tar.zst
+		run cmp -s floats.tar.zst integers.tar.zst
+		[ "$status" = 1 ]
+		for how in "" --integers; do
+			emb-align-train -q --projector $kind --template '{title}' --epochs 8 $how llm.tar.zst -o learned.tar.zst
+			history learned.tar.zst 'print((h.get("all") or h["learned"])["nll"], h["curve"][0]["loss"])'
+		done >out
+		awk 'NR == 1 { nll = $1; first = $2 } NR == 2 { exit !($1 < nll + 0.01 && $1 > nll - 0.01 && $1 < first) }' out
+	done
+	item-project -q --from llm --template '{title}' llm.tar.zst -o floats.tar.zst
+	item-project -q --from llm --template '{title}' --integers llm.tar.zst -o integers.tar.zst
+	for how in floats integers; do
+		mkdir $how && tar --zstd -xf $how.tar.zst -C $how
+	done
+	python3 -c 'import glob, numpy
+a, b = (numpy.load(glob.glob(f"{how}/embedding/*.vector.npy")[0]) for how in ("floats", "integers"))
+assert 0 < numpy.linalg.norm(a - b) < 1e-3 * numpy.linalg.norm(a), numpy.linalg.norm(a - b) / numpy.linalg.norm(a)'
+	align --projector mlp --epochs 3 --checkpoint state.ckpt --integers llm.tar.zst -o integers.tar.zst
+	fails emb-align-train -q --template '{title}' --hidden-size 16 --moments 2 --epochs 3 --checkpoint state.ckpt --resume \
+		llm.tar.zst -o other.tar.zst
+	says "state.ckpt: is of another training"
+}
+
 @test "emb-align-train: its vectors are the features of a model that ranks" {
 	for kind in table mlp; do
 		align --projector $kind --epochs 3 llm.tar.zst | item-project -q | tee $kind.tar.zst |

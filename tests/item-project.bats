@@ -243,6 +243,7 @@ for i, item in enumerate(items):
 	says "no projector in the stream: emb-align-train adds one"
 	misused item-project --from word2vec "$shop" -o out.tar.zst
 	says tfidf
+	misused item-project --from tokens --llm llm --integers "$shop" -o out.tar.zst
 	misused item-project --from tfidf --width 0 "$shop" -o out.tar.zst
 	misused item-project --from tfidf --width 1e9 "$shop" -o out.tar.zst
 }

@@ -13,7 +13,7 @@
 /* --- options --- */
 
 enum { KEY_LLM = 0x2000, KEY_PROJECTOR, KEY_TEMPLATE, KEY_MAX_TOKENS, KEY_MOMENTS, KEY_HIDDEN, KEY_RATE, KEY_SCHEDULE,
-       KEY_SHOW, KEY_ONLY_NEW, KEY_START, KEY_SAMPLE };
+       KEY_SHOW, KEY_ONLY_NEW, KEY_START, KEY_SAMPLE, KEY_INTEGERS };
 
 struct settings {
 	const char *llm, *template;
@@ -22,7 +22,7 @@ struct settings {
 	bool start;                 /* the LLM's start token stands before the vector */
 	double rate;                /* 0: by the kind of projector */
 	enum schedule schedule;
-	bool only_new;
+	bool only_new, integers;
 	struct run_options run;
 };
 
@@ -31,6 +31,7 @@ static const char *const no_yes[] = {"no", "yes", NULL};
 static const struct argp_option options[] = {
 	{"llm", KEY_LLM, "PATH", 0, "The frozen LLM: a GGUF file or a Hugging Face folder (default: the stream's model)", 1},
 	{"projector", KEY_PROJECTOR, "KIND", 0, "mlp, shared by all items (default), or table, a vector for each", 1},
+	{"integers", KEY_INTEGERS, NULL, 0, "Learn from the LLM with its matrices in integers: faster, and nearly the same", 1},
 	{"template", KEY_TEMPLATE, "TEXT", 0, "An item's text, with attributes in braces (default: 'Brand {brand} ... Title {title}' of all attributes)", 1},
 	{"max-tokens", KEY_MAX_TOKENS, "N", 0, "Cut texts to N tokens (default 32)", 1},
 	{"start-token", KEY_START, "yes|no", 0, "The LLM's start token before the vector (default yes), or the vector alone", 1},
@@ -62,6 +63,7 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
 	switch (key) {
 	case KEY_LLM: settings->llm = value; return 0;
 	case KEY_PROJECTOR: settings->projector = option_choice("--projector", value, projector_names); return 0;
+	case KEY_INTEGERS: settings->integers = true; return 0;
 	case KEY_TEMPLATE: settings->template = value; return 0;
 	case KEY_MAX_TOKENS: settings->max_tokens = option_int("--max-tokens", value, 1, 4096); return 0;
 	case KEY_MOMENTS: settings->moments = option_int("--moments", value, 1, 1024); return 0;
@@ -250,12 +252,12 @@ static uint64_t training_id(const struct settings *settings, const struct cli *c
 	const struct model *llm = inputs->llm;
 	char *config = json_text(projector->config), *llm_config = json_text(llm->config);
 	char *rest = xasprintf("%s %s %s %s %s from %s new %d tokens %lld seed %llu threads %d rate %.17g schedule %d epochs %lld "
-	                       "batch %lld patience %lld sample %lld template %s", RECPIPE_VERSION, config, llm_config,
+	                       "batch %lld patience %lld sample %lld integers %d template %s", RECPIPE_VERSION, config, llm_config,
 	                       projector->catalog, projector->tokenizer, inputs->projector.complete ? inputs->projector.projector->id : "-",
 	                       settings->only_new, (long long)settings->max_tokens, (unsigned long long)cli->seed, cli->threads,
 	                       settings->rate, (int)settings->schedule, (long long)settings->run.epochs,
 	                       (long long)settings->run.batch_size, (long long)settings->run.patience, (long long)settings->sample,
-	                       item_texts_template(texts));
+	                       settings->integers, item_texts_template(texts));
 	uint64_t id = fingerprint(FINGERPRINT_START, rest, strlen(rest));
 	id = fingerprint(id, llm_token_vectors(llm), (size_t)(llm->n_items * llm->width) * sizeof(float));
 	free(config);
@@ -291,7 +293,9 @@ static json_t *train(const struct cli *cli, const struct settings *settings, con
 	optimisation.adamw.rate = settings->rate;
 	struct task *task = align_task(projector, inputs->llm, tokens, ends, &align);
 	struct trainer *trainer = trainer_new(&projector->params, &optimisation, cli->threads);
+	llm_in_integers(inputs->llm, settings->integers);
 	json_t *measured = run(task, trainer, &settings->run, rng, cli);
+	llm_in_integers(inputs->llm, false); /* what is said is said by the LLM itself */
 	struct align_result learned, held_out;
 	align_measure(task, trainer, &learned, &held_out);
 	tell_result(cli, table ? "all" : "learned", &learned);

@@ -28,15 +28,16 @@ struct settings {
 	int from; /* in source_names; -1: by what the stream has */
 	const char *llm, *template;
 	int64_t max_tokens, width;
-	bool standardise, whiten;
+	bool standardise, whiten, integers;
 };
 
-enum { KEY_FROM = 0x2000, KEY_LLM, KEY_TEMPLATE, KEY_MAX_TOKENS, KEY_WIDTH, KEY_STANDARDISE, KEY_WHITEN };
+enum { KEY_FROM = 0x2000, KEY_LLM, KEY_TEMPLATE, KEY_MAX_TOKENS, KEY_WIDTH, KEY_STANDARDISE, KEY_WHITEN, KEY_INTEGERS };
 
 static const struct argp_option options[] = {
 	{"from", KEY_FROM, "SOURCE", 0, "projector: what emb-align-train learned; recformer: the items' sentences, encoded (default: what the stream has); llm: the mean of an LLM's last hidden states over an item's text; tokens: of its "
 	 "token vectors; tfidf: the words of the text, cut down by a truncated SVD", 1},
 	{"llm", KEY_LLM, "PATH", 0, "The LLM: a GGUF file or a Hugging Face folder (default: the stream's model)", 1},
+	{"integers", KEY_INTEGERS, NULL, 0, "llm: with the LLM's matrices in integers: faster, and nearly the same", 1},
 	{"template", KEY_TEMPLATE, "TEXT", 0, "An item's text, with attributes in braces: 'Brand {brand} Title {title}'", 1},
 	{"max-tokens", KEY_MAX_TOKENS, "N", 0, "Of an item's text, for llm and tokens (default 64)", 1},
 	{"width", KEY_WIDTH, "N", 0, "Of the vectors from tfidf (default 300)", 1},
@@ -59,6 +60,7 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
 	switch (key) {
 	case KEY_FROM: settings->from = option_choice("--from", value, source_names); return 0;
 	case KEY_LLM: settings->llm = value; return 0;
+	case KEY_INTEGERS: settings->integers = true; return 0;
 	case KEY_TEMPLATE: settings->template = value; return 0;
 	case KEY_MAX_TOKENS: settings->max_tokens = option_int("--max-tokens", value, 1, 1 << 20); return 0;
 	case KEY_WIDTH: settings->width = option_int("--width", value, 1, 4096); return 0;
@@ -78,6 +80,8 @@ static void check_settings(struct settings *settings)
 		die_usage("--width goes with --from tfidf alone");
 	if (!reads_tokens && (settings->llm || settings->max_tokens))
 		die_usage("--llm and --max-tokens go with --from llm and --from tokens alone");
+	if (settings->integers && settings->from != FROM_LLM)
+		die_usage("--integers goes with --from llm alone");
 }
 
 /* --- what a source makes vectors from, and what it makes --- */
@@ -187,10 +191,12 @@ static void from_llm(struct project *project)
 	check_vocabulary(project, llm->n_items);
 	struct item_tokens tokens = tokens_of(project, texts, true, model_max_length(llm));
 	take_vectors(project, llm->width);
+	llm_in_integers(llm, project->settings->integers);
 	double started = seconds_now();
 	mean_hidden_states(llm, &tokens, project->vectors, project->cli);
 	double speed = (double)tokens.indptr[tokens.rows] / (seconds_now() - started);
 	notice(project->cli, "%lld tokens, %.0f a second", (long long)tokens.indptr[tokens.rows], speed);
+	json_object_set_new(project->facts, "integers", json_boolean(project->settings->integers));
 	json_object_set_new(project->measured, "tokens_a_second", json_real(speed));
 	item_tokens_free(&tokens);
 	item_texts_free(texts);

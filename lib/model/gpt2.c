@@ -40,6 +40,7 @@ static struct affine affine(struct model *model, int64_t rows, int64_t columns, 
 
 static struct array *states(struct tape *tape, const struct model *model, struct array *embeddings,
 	const int64_t *indptr, int64_t sequences);
+static void to_integers(const struct model *model);
 
 static void declare(struct model *model, const char *where)
 {
@@ -59,6 +60,7 @@ static void declare(struct model *model, const char *where)
 		die("%s: \"scale_attn_by_inverse_layer_idx\" is not supported", where);
 
 	g->llm.states = states;
+	g->llm.to_integers = to_integers;
 	g->llm.tokens = params_add(&model->params, model->n_items, g->d, false, "transformer.wte.weight");
 	g->positions = params_add(&model->params, longest, g->d, false, "transformer.wpe.weight");
 	g->layers = xcalloc((size_t)g->n_layers, sizeof *g->layers);
@@ -158,6 +160,17 @@ static struct array *states(struct tape *tape, const struct model *model, struct
 	struct array *last = norm(tape, g, &g->last_norm, &x, update);
 	tape_done(tape, x);
 	return last;
+}
+
+static void to_integers(const struct model *model)
+{
+	const struct gpt2 *g = model->state;
+	for (int i = 0; i < g->n_layers; i++) {
+		const struct layer *layer = &g->layers[i];
+		struct param *const matrices[] = { layer->qkv.weight, layer->out.weight, layer->up.weight, layer->down.weight };
+		for (size_t j = 0; j < COUNT_OF(matrices); j++)
+			params_to_integers(matrices[j], matrices[j]);
+	}
 }
 
 const struct architecture gpt2_architecture = {

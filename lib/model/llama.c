@@ -126,6 +126,7 @@ static void declare_layer(struct model *model, struct llama *l, int i, struct bi
 
 static struct array *states(struct tape *tape, const struct model *model, struct array *embeddings,
 	const int64_t *indptr, int64_t sequences);
+static void to_integers(const struct model *model);
 
 static void declare(struct model *model, const char *where)
 {
@@ -152,6 +153,7 @@ static void declare(struct model *model, const char *where)
 	declare_rope(model, l, where);
 
 	l->llm.states = states;
+	l->llm.to_integers = to_integers;
 	l->llm.tokens = params_add(&model->params, model->n_items, l->d, false, "model.embed_tokens.weight");
 	l->layers = xcalloc((size_t)l->n_layers, sizeof *l->layers);
 	for (int i = 0; i < l->n_layers; i++)
@@ -213,6 +215,25 @@ static void project(struct tape *tape, struct array *x, struct param *const weig
 	for (int i = 0; i < count; i++) {
 		out[i] = tape_columns(tape, all, at, weights[i]->rows);
 		at += weights[i]->rows;
+	}
+}
+
+static void group_to_integers(struct param *const weights[], struct param *const biases[], int count)
+{
+	bool as_one = adjacent(weights, count) && adjacent(biases, count);
+	for (int i = 0; i < (as_one ? 1 : count); i++)
+		params_to_integers(weights[i], weights[as_one ? count - 1 : i]);
+}
+
+static void to_integers(const struct model *model)
+{
+	const struct llama *l = model->state;
+	for (int i = 0; i < l->n_layers; i++) {
+		const struct layer *layer = &l->layers[i];
+		group_to_integers(layer->qkv, layer->qkv_bias, 3);
+		group_to_integers(&layer->out, &layer->out_bias, 1);
+		group_to_integers(layer->gate_up, layer->gate_up_bias, 2);
+		group_to_integers(&layer->down, &layer->down_bias, 1);
 	}
 }
 

@@ -62,6 +62,17 @@ void llm_freeze(struct model *model)
 		model->params.list[i]->frozen = true;
 }
 
+void llm_in_integers(struct model *model, bool wanted)
+{
+	if (!wanted) {
+		params_drop_integers(&model->params);
+		return;
+	}
+	((const struct llm *)model->state)->to_integers(model);
+	struct param *head = params_find(&model->params, model->item_vectors->name);
+	params_to_integers(head, head);
+}
+
 void llm_release(struct model *model)
 {
 	struct llm *llm = model->state;

@@ -22,6 +22,9 @@ struct model *llm_open(const char *path);
 bool is_llm(const struct model *model);
 void llm_freeze(struct model *model);
 
+/* The matrices of a frozen one from now on in integers (nn/integer.h), which is faster; or, false, as they are again. */
+void llm_in_integers(struct model *model, bool wanted);
+
 /* vocabulary x width: what tokens are on the way in. Borrowed. */
 const float *llm_token_vectors(const struct model *model);
 /*
@@ -46,6 +49,7 @@ struct llm {
 	struct weights *weights;      /* what parameters are mapped from; NULL: they are all the model's own */
 	struct array *(*states)(struct tape *tape, const struct model *model, struct array *embeddings,
 		const int64_t *indptr, int64_t sequences);
+	void (*to_integers)(const struct model *model); /* its matrices, as linear() takes them */
 };
 /* Of both architectures; release frees the state. */
 void llm_release(struct model *model);

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nn/integer.h"
+
 struct param *params_add(struct params *params, int64_t rows, int64_t columns, bool frozen, const char *name, ...)
 {
 	struct param *param = xcalloc(1, sizeof *param);
@@ -59,6 +61,21 @@ void params_allocate(struct params *params)
 			params->list[i]->value = params->value + params->list[i]->offset;
 }
 
+void params_to_integers(struct param *first, const struct param *last)
+{
+	int64_t count = last->value + param_count(last) - first->value;
+	integer_free(first->integers);
+	first->integers = integer_new(first->value, count / first->columns, first->columns);
+}
+
+void params_drop_integers(struct params *params)
+{
+	for (int i = 0; i < params->count; i++) {
+		integer_free(params->list[i]->integers);
+		params->list[i]->integers = NULL;
+	}
+}
+
 void params_train(struct params *params)
 {
 	if (!params->first)
@@ -88,6 +105,7 @@ struct tensor param_tensor(const struct param *param)
 
 void params_free(struct params *params)
 {
+	params_drop_integers(params);
 	for (int i = 0; i < params->count; i++)
 		free(params->list[i]);
 	free(params->list);

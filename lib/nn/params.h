@@ -23,6 +23,7 @@ struct param {
 	bool derived;           /* set between params_add and params_allocate */
 	int64_t offset;         /* in floats, in every block */
 	float *value;           /* rows x columns */
+	struct integer_matrix *integers; /* what products go by instead (nn/integer.h), of it and those up to some other; or NULL */
 };
 
 struct params {
@@ -41,6 +42,10 @@ struct param *params_add(struct params *params, int64_t rows, int64_t columns, b
 	PRINTF_LIKE(5, 6);
 /* No gradient. value: where its numbers lie, and stay while it is used, not to be written; or NULL. Before params_allocate. */
 void param_freeze(struct param *param, const float *value);
+/* From now on, as their values are: linear() takes these, adjacent ones from first to last, in integers. Frozen ones. */
+void params_to_integers(struct param *first, const struct param *last);
+/* And all as they are again. */
+void params_drop_integers(struct params *params);
 /* After the last params_add: lays out the block, zeroed. */
 void params_allocate(struct params *params);
 /* Allocates the moments, zeroed, where they are not there yet. */

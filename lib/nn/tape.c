@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "nn/integer.h"
+
 /* Written into the memory itself. */
 struct spare {
 	struct spare *next;
@@ -123,6 +125,7 @@ struct array *tape_param(struct tape *tape, const struct param *first, const str
 	int64_t columns = first->n_dims == 1 ? count : first->columns;
 	struct array *array = new_array(tape, count / columns, columns, columns);
 	array->value = first->value;
+	array->integers = first->integers && integer_rows(first->integers) == array->rows ? first->integers : NULL;
 	array->wanted = tape->training && !first->frozen;
 	if (array->wanted)
 		array->gradient = tape->gradients + first->offset;
@@ -144,6 +147,7 @@ struct array *tape_param_rows(struct tape *tape, const struct param *param, int6
 {
 	struct array *rows = tape_param(tape, param, param);
 	rows->rows = count;
+	rows->integers = NULL;
 	rows->value += first * rows->stride;
 	if (rows->wanted)
 		rows->gradient += first * rows->stride;

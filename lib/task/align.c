@@ -31,7 +31,7 @@ struct align {
 	const struct model *llm;
 	const struct item_tokens *texts;
 	struct text_ends ends;
-	int64_t *learned, *held_out, *measured; /* items */
+	int64_t *learned, *held_out; /* items */
 	int64_t n_learned, n_held_out;
 	struct batch batch;
 	/* by item, as of its latest visit */
@@ -271,11 +271,7 @@ static bool validate_mlp(struct task *base, struct trainer *trainer, int64_t epo
 void align_measure(struct task *base, struct trainer *trainer, struct align_result *learned, struct align_result *held_out)
 {
 	struct align *task = (struct align *)base;
-	int64_t n = 0;
-	for (int64_t i = 0; i < task->n_learned; i++)
-		if (!task->done || !task->done[task->learned[i]])
-			task->measured[n++] = task->learned[i];
-	measure(task, trainer, task->measured, n);
+	measure(task, trainer, task->learned, task->n_learned);
 	measure(task, trainer, task->held_out, task->n_held_out);
 	*learned = sum_up(task, task->learned, task->n_learned);
 	*held_out = sum_up(task, task->held_out, task->n_held_out);
@@ -286,7 +282,7 @@ static void free_task(struct task *base)
 	struct align *task = (struct align *)base;
 	struct batch *batch = &task->batch;
 	void *const memory[] = { batch->indptr, batch->token, batch->target, batch->nll, batch->said, task->learned,
-		task->held_out, task->measured, task->nll, task->said, task->momentum, task->scale, task->visits, task->done,
+		task->held_out, task->nll, task->said, task->momentum, task->scale, task->visits, task->done,
 		batch->gradient, task->rows };
 	for (size_t i = 0; i < COUNT_OF(memory); i++)
 		free(memory[i]);
@@ -299,8 +295,7 @@ static void list_items(struct align *task)
 	int64_t n_items = task->projector->n_items, candidates = 0, sample = task->options.sample;
 	task->learned = xreallocarray(NULL, (size_t)n_items, sizeof *task->learned);
 	task->held_out = xreallocarray(NULL, (size_t)n_items, sizeof *task->held_out);
-	task->measured = xreallocarray(NULL, (size_t)n_items, sizeof *task->measured);
-	int64_t *candidate = task->measured; /* until there is something to measure */
+	int64_t *candidate = xreallocarray(NULL, (size_t)n_items, sizeof *candidate);
 	for (int64_t item = 0; item < n_items; item++)
 		if (text_length(task, item) && (!task->options.only || task->options.only[item]))
 			candidate[candidates++] = item;
@@ -313,6 +308,7 @@ static void list_items(struct align *task)
 		else
 			task->learned[task->n_learned++] = item;
 	}
+	free(candidate);
 	task->task.examples = task->n_learned;
 	if (!task->n_learned)
 		die("catalog: no item with a text to learn");

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A step of SAID's first stage beside PyTorch and Hugging Face's transformers: 32 items of 32 tokens through a frozen
 language model of SmolLM2-135M's shape, in floats; the loss of every token, and its gradient back to the input vectors
-alone. In turns in one run, medians. Prints: what, ours, peer, ratio (above 1: ours is faster or smaller), in seconds and
+alone; and the same with its matrices in integers. In turns in one run, medians. Prints: what, ours, peer, ratio (above 1: ours is faster or smaller), in seconds and
 in processor seconds, which other programs on the machine disturb less; peak memory; the share of the machine's sgemm rate.
 """
 import json
@@ -64,25 +64,30 @@ def main():
         path = f"{folder}/config.json"
         with open(path, "w") as file:
             json.dump(dict(CONFIG, architecture="llama"), file)
-        ours, sgemm = (Program(os.environ["RECPIPE_BENCH"] + "/llm", path, str(THREADS), str(AT_ONCE)) for _ in range(2))
+        ours, integers, sgemm = (Program(os.environ["RECPIPE_BENCH"] + "/llm", path, str(THREADS), str(AT_ONCE))
+                                 for _ in range(3))
+        integers.ask("integers")
         peers = {n: Program(sys.executable, __file__, "--peer", str(n)) for n in sorted({max(1, THREADS // 2), THREADS})}
         step = f"step {ITEMS} {TOKENS}"
-        for program in ours, *peers.values():
+        for program in ours, integers, *peers.values():
             program.ask(step)
-        ours_run, rates, runs = [], [], {n: [] for n in peers}
+        ours_run, integers_run, rates, runs = [], [], [], {n: [] for n in peers}
         for _ in range(ROUNDS):
             ours_run.append(ours.ask(step))
+            integers_run.append(integers.ask(step))
             rates += sgemm.ask("sgemm")
             for n, program in peers.items():
                 runs[n].append(program.ask(step))
     median = lambda run, field: statistics.median(row[field] for row in run)
     best = min(runs, key=lambda n: median(runs[n], 0))
-    mine, theirs = ours_run, runs[best]
-    for what, field, unit in ("seconds", 0, "s"), ("processor seconds", 1, "s"), ("peak memory", 3, "MB"):
-        a, b = median(mine, field), median(theirs, field)
-        print(f"{what:28} {a:9.2f} {unit:2} {b:9.2f} {unit:2} {b / a:6.2f}" + (f"   (peer: {best} threads)" if not field else ""))
-    rate, peak = operations() / median(mine, 0) / 1e9, statistics.median(rates)
-    print(f"{'rate, and share of sgemm':28} {rate:6.0f} GF/s {peak:6.0f} GF/s {rate / peak:6.2f}")
+    for how, mine, theirs in ("", ours_run, runs[best]), ("integers: ", integers_run, runs[best]), \
+            ("integers beside floats: ", integers_run, ours_run):
+        for what, field, unit in ("seconds", 0, "s"), ("processor seconds", 1, "s"), ("peak memory", 3, "MB"):
+            a, b = median(mine, field), median(theirs, field)
+            print(f"{how + what:42} {a:9.2f} {unit:2} {b:9.2f} {unit:2} {b / a:6.2f}" +
+                  (f"   (peer: {best} threads)" if not field and theirs is not ours_run else ""))
+    rate, peak = operations() / median(ours_run, 0) / 1e9, statistics.median(rates)
+    print(f"{'rate, and share of sgemm':42} {rate:6.0f} GF/s {peak:6.0f} GF/s {rate / peak:6.2f}")
 
 
 if sys.argv[1:2] == ["--peer"]:

@@ -8,6 +8,7 @@
  *     step ITEMS TOKENS    one step of SAID's first stage for so many items: a vector each, then the text; loss of every
  *                          token, and its gradient back to the vectors. Answers seconds, processor seconds, mean loss,
  *                          peak memory in MiB
+ *     integers, f32        how the layers' products are from here on
  *     sgemm                the rate of large products, GFLOP/s
  *     score FILE ID...     appends the logits after the last token to FILE, as floats; answers the NLL of the second
  *                          token to the last, and the most probable token after each
@@ -140,6 +141,8 @@ int main(int argc, char **argv)
 			step(model, tapes, threads, atoll(argv[3]), a, b);
 		else if (!strncmp(line, "sgemm", 5))
 			printf("%.1f\n", sgemm_rate(threads));
+		else if (!strncmp(line, "integers", 8) || !strncmp(line, "f32", 3))
+			llm_in_integers(model, *line == 'i'), printf("\n");
 		else if (!strncmp(line, "score ", 6))
 			score(model, tapes, line + 6);
 		else if (sscanf(line, "say %lld %lld", &a, &b) == 2)

@@ -101,25 +101,27 @@ static void free_case(struct golden_case *c)
 	free(c->gradient);
 }
 
-static void compare_logits(const struct golden_case *c, const struct model *model, const struct array *hidden)
+static void compare_logits(const struct golden_case *c, const struct model *model, const struct array *hidden,
+	double tolerance)
 {
 	int64_t vocabulary = model->n_items, d = model->width;
 	float *logits = xaligned((size_t)(c->n * vocabulary), sizeof *logits);
 	gemm(false, true, c->n, vocabulary, d, 1, hidden->value, hidden->stride, model->item_vectors->value, d, 0, logits,
 		vocabulary);
-	assert_near(logits, c->logits, c->n * vocabulary, 1e-5, c->name);
+	assert_near(logits, c->logits, c->n * vocabulary, tolerance, c->name);
 	free(logits);
 }
 
 /* Forward and backward from the golden input vectors. gradient: of the parameters. */
-static void compare(const struct golden_case *c, const struct model *model, float *gradient)
+static void compare(const struct golden_case *c, const struct model *model, float *gradient, double tolerance,
+	double of_gradient)
 {
 	struct tape tape = {0};
 	tape_begin(&tape, gradient, 1, 0);
 	struct array *inputs = tape_input(&tape, c->n, model->width);
 	memcpy(inputs->value, c->inputs, (size_t)(c->n * model->width) * sizeof(float));
 	struct array *hidden = llm_hidden(&tape, model, inputs, c->indptr, c->sequences);
-	compare_logits(c, model, hidden);
+	compare_logits(c, model, hidden, tolerance);
 	int64_t positions = 0;
 	for (int64_t t = 0; t < c->n; t++)
 		positions += c->target[t] >= 0;
@@ -127,9 +129,9 @@ static void compare(const struct golden_case *c, const struct model *model, floa
 	bool *said = xaligned((size_t)c->n, sizeof *said);
 	full_cross_entropy_each(&tape, hidden, tape_param(&tape, model->item_vectors, model->item_vectors), c->target,
 		1 / (float)positions, nll, said);
-	assert_near(nll, c->nll, c->n, 1e-5, c->name);
+	assert_near(nll, c->nll, c->n, tolerance, c->name);
 	tape_backward(&tape);
-	assert_near(tape_gradient(&tape, inputs), c->gradient, c->n * model->width, 1e-5, c->name);
+	assert_near(tape_gradient(&tape, inputs), c->gradient, c->n * model->width, of_gradient, c->name);
 	free(nll);
 	free(said);
 	tape_free(&tape);
@@ -145,7 +147,26 @@ static void test_frozen_equals_hugging_face(void **state)
 		float none = 0;
 		assert_true(is_llm(model));
 		assert_int_equal(model->params.trainable, 0);
-		compare(&c, model, &none);
+		compare(&c, model, &none, 1e-5, 1e-5);
+		model_free(model);
+		free_case(&c);
+		remove_folder(folder);
+	}
+}
+
+/* Near in integers; and as before after that. */
+static void test_integers(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+		char *folder = make_folder(cases[i]);
+		struct golden_case c = read_case(cases[i]);
+		struct model *model = llm_open(folder);
+		float none = 0;
+		llm_in_integers(model, true);
+		compare(&c, model, &none, 4e-3, .05);
+		llm_in_integers(model, false);
+		compare(&c, model, &none, 1e-5, 1e-5);
 		model_free(model);
 		free_case(&c);
 		remove_folder(folder);
@@ -171,7 +192,7 @@ static void test_gradients_equal_hugging_face(void **state)
 		struct golden_case c = read_case(cases[i]);
 		struct model *frozen = llm_open(folder), *model = trainable_copy(frozen);
 		float *gradient = xaligned((size_t)model->params.trainable, sizeof *gradient);
-		compare(&c, model, gradient);
+		compare(&c, model, gradient, 1e-5, 1e-5);
 		for (int k = 0; k < model->params.count; k++) {
 			const struct param *param = model->params.list[k];
 			char *name = xasprintf("gradient/%s.npy", param->name);
@@ -437,6 +458,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_frozen_equals_hugging_face),
+		cmocka_unit_test(test_integers),
 		cmocka_unit_test(test_gradients_equal_hugging_face),
 		cmocka_unit_test(test_tokens_are_their_vectors),
 		cmocka_unit_test(test_bad_weights),
