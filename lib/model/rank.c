@@ -181,14 +181,14 @@ struct ranker {
 	const float *vectors;
 	int64_t n_items, width, words;  /* words: of four dimensions */
 	int64_t n_tiles;
-	uint16_t *codes;                 /* by tile, then as SCAN_LANES says; round(vector / scale) + 128 */
+	uint8_t *codes;                 /* by tile, then as SCAN_LANES says; round(vector / scale) + 128 */
 	float *scale;                   /* by item; NaN behind the last: it compares as false, whatever is asked */
 	double max_error, max_code;     /* over the items: |vector / scale - code| and |code| */
 	double max_norm;
 };
 
 /* codes = round(vector / scale), within +-levels; returns scale. */
-static float quantise(const float *vector, int64_t width, int levels, int16_t *codes)
+static float quantise(const float *vector, int64_t width, int levels, int8_t *codes)
 {
 	float largest = 0;
 	for (int64_t i = 0; i < width; i++)
@@ -196,7 +196,7 @@ static float quantise(const float *vector, int64_t width, int levels, int16_t *c
 	const float limit = (float)levels, scale = largest / limit > TINY ? largest / limit : TINY, inverse = 1 / scale;
 	for (int64_t i = 0; i < width; i++) {
 		float code = vector[i] * inverse + 0x1.8p23f - 0x1.8p23f; /* to the nearest integer */
-		codes[i] = (int16_t)(code > limit ? limit : code > -limit ? code : -limit);
+		codes[i] = (int8_t)(code > limit ? limit : code > -limit ? code : -limit);
 	}
 	return scale;
 }
@@ -205,7 +205,7 @@ struct norms {
 	double vector, code, error; /* |vector|, |code|, |vector / scale - code| */
 };
 
-static struct norms norms_of(const float *vector, float scale, const int16_t *codes, int64_t width)
+static struct norms norms_of(const float *vector, float scale, const int8_t *codes, int64_t width)
 {
 	double vector_sum = 0, code_sum = 0, error_sum = 0, inverse = 1 / (double)scale;
 	for (int64_t i = 0; i < width; i++) {
@@ -217,15 +217,15 @@ static struct norms norms_of(const float *vector, float scale, const int16_t *co
 	return (struct norms){sqrt(vector_sum), sqrt(code_sum), sqrt(error_sum)};
 }
 
-static void encode_item(struct ranker *ranker, int64_t item, int16_t *codes, struct norms *norms)
+static void encode_item(struct ranker *ranker, int64_t item, int8_t *codes, struct norms *norms)
 {
 	const float *vector = ranker->vectors + item * ranker->width;
 	ranker->scale[item] = quantise(vector, ranker->width, 127, codes);
 	*norms = norms_of(vector, ranker->scale[item], codes, ranker->width);
-	uint16_t *block = ranker->codes + item / SCAN_LANES * SCAN_LANES * ranker->words * 4 + item % SCAN_LANES * 4;
+	uint8_t *block = ranker->codes + item / SCAN_LANES * SCAN_LANES * ranker->words * 4 + item % SCAN_LANES * 4;
 	for (int64_t word = 0; word < ranker->words; word++)
 		for (int i = 0; i < 4; i++)
-			block[word * 4 * SCAN_LANES + i] = (uint16_t)(codes[4 * word + i] + 128);
+			block[word * 4 * SCAN_LANES + i] = (uint8_t)(codes[4 * word + i] + 128);
 }
 
 struct ranker *ranker_new(const float *vectors, int64_t n_items, int64_t width, const char *where)
@@ -241,7 +241,7 @@ struct ranker *ranker_new(const float *vectors, int64_t n_items, int64_t width, 
 	int64_t bad = n_items;
 #pragma omp parallel reduction(max : max_error, max_code, max_norm) reduction(min : bad)
 	{
-		int16_t *codes = xcalloc((size_t)ranker->words, 4);
+		int8_t *codes = xcalloc((size_t)ranker->words, 4);
 #pragma omp for
 		for (int64_t item = 0; item < n_items; item++) {
 			struct norms norms;
@@ -295,7 +295,7 @@ static bool probe_ready(struct probe *probe, const struct ranker *ranker)
 static void visit_hits(const struct ranker *ranker, const struct probe *probe, struct selection *selection,
                        const int32_t *products, int64_t tile)
 {
-	uint16_t hits[SCAN_TILE];
+	uint8_t hits[SCAN_TILE];
 	int n = ranker->scan->filter(probe, selection->bar, selection->target_score, products,
 	                             ranker->scale + tile * SCAN_TILE, hits, &selection->greater);
 	for (int i = 0; i < n; i++) {
@@ -317,7 +317,7 @@ static void scan_block(const struct ranker *ranker, const struct probe *probes, 
 {
 	int32_t products[SCAN_QUERIES * SCAN_TILE];
 	for (int64_t first = 0; first < rows; first += SCAN_QUERIES) {
-		const int16_t *codes[SCAN_QUERIES];
+		const int8_t *codes[SCAN_QUERIES];
 		int64_t n = rows - first < SCAN_QUERIES ? rows - first : SCAN_QUERIES;
 		for (int64_t q = 0; q < SCAN_QUERIES; q++)
 			codes[q] = probes[first + (q < n ? q : n - 1)].codes;
@@ -382,7 +382,7 @@ int64_t rank_queries(const struct ranker *ranker, const float *queries, const st
 	const int64_t block = 1 + BLOCK_BYTES / (SCAN_TILE * ranker->words * 4);
 	struct selections all = selections_new(ranks, cut.parts);
 	struct probe *probes = xcalloc((size_t)ranks->rows, sizeof *probes);
-	int16_t *codes = xcalloc((size_t)ranks->rows, (size_t)ranker->words * 4);
+	int8_t *codes = xcalloc((size_t)ranks->rows, (size_t)ranker->words * 4);
 	int64_t bad = ranks->rows;
 #pragma omp parallel for schedule(dynamic, 4) reduction(min : bad) if (ranks->rows > 8)
 	for (int64_t row = 0; row < ranks->rows; row++) {

@@ -35,7 +35,7 @@ INLINE float score_body(const float *query, const float *item, int64_t width)
 }
 
 INLINE int filter_body(const struct probe *probe, float bar, float target, const int32_t *products, const float *scale,
-                       uint16_t hits[SCAN_TILE], int32_t *greater)
+                       uint8_t hits[SCAN_TILE], int32_t *greater)
 {
 	const float factor = probe->factor, slack = probe->slack;
 	const int32_t offset = probe->offset;
@@ -50,14 +50,14 @@ INLINE int filter_body(const struct probe *probe, float bar, float target, const
 	*greater += above;
 	int n = 0;
 	for (int i = 0; any && i < SCAN_TILE; i++) {
-		hits[n] = (uint16_t)i;
+		hits[n] = (uint8_t)i;
 		n += hit[i];
 	}
 	return n;
 }
 
 static int filter_plain(const struct probe *probe, float bar, float target, const int32_t *products,
-                        const float *scale, uint16_t hits[SCAN_TILE], int32_t *greater)
+                        const float *scale, uint8_t hits[SCAN_TILE], int32_t *greater)
 {
 	return filter_body(probe, bar, target, products, scale, hits, greater);
 }
@@ -67,13 +67,13 @@ static float score_plain(const float *query, const float *item, int64_t width)
 	return score_body(query, item, width);
 }
 
-static void products_plain(const uint16_t *items, int64_t words, const int16_t *const queries[], int n_queries,
+static void products_plain(const uint8_t *items, int64_t words, const int8_t *const queries[], int n_queries,
                            int32_t *products)
 {
 	for (int q = 0; q < n_queries; q++)
 		for (int first = 0; first < SCAN_TILE; first += SCAN_LANES) {
-			const uint16_t *item = items + first * words * 4;
-			const int16_t *query = queries[q];
+			const uint8_t *item = items + first * words * 4;
+			const int8_t *query = queries[q];
 			int32_t sum[SCAN_LANES] = {0};
 			for (int64_t word = 0; word < words; word++, item += 4 * SCAN_LANES, query += 4)
 				for (int lane = 0; lane < SCAN_LANES; lane++)
@@ -87,7 +87,7 @@ static const struct scan plain = {"plain", 127, products_plain, filter_plain, sc
 
 #if defined(__x86_64__)
 
-INLINE int32_t word_at(const int16_t *query, int64_t word)
+INLINE int32_t word_at(const int8_t *query, int64_t word)
 {
 	int32_t value;
 	memcpy(&value, query + 4 * word, sizeof value);
@@ -96,13 +96,13 @@ INLINE int32_t word_at(const int16_t *query, int64_t word)
 
 /* vpmaddubsw adds two products in 16 bits and saturates: with queries of 63 levels 2 * 255 * 63 fits. */
 #define AVX2 __attribute__((target("avx2")))
-AVX2 INLINE void products_avx2_body(const uint16_t *items, int64_t words, const int16_t *const queries[],
+AVX2 INLINE void products_avx2_body(const uint8_t *items, int64_t words, const int8_t *const queries[],
                                     const int n_queries, const int n_halves, int32_t *products)
 {
 	const __m256i ones = _mm256_set1_epi16(1);
 	for (int first = 0; first < SCAN_TILE; first += 8 * n_halves) {
 		/* lanes of eight: half a block of SCAN_LANES */
-		const uint16_t *item[8];
+		const uint8_t *item[8];
 		__m256i sum[8];
 		for (int h = 0; h < n_halves; h++)
 			item[h] = items + (first + 8 * h) / SCAN_LANES * SCAN_LANES * words * 4 + (first + 8 * h) % SCAN_LANES * 4;
@@ -123,7 +123,7 @@ AVX2 INLINE void products_avx2_body(const uint16_t *items, int64_t words, const 
 	}
 }
 
-AVX2 static void products_avx2(const uint16_t *items, int64_t words, const int16_t *const queries[], int n_queries,
+AVX2 static void products_avx2(const uint8_t *items, int64_t words, const int8_t *const queries[], int n_queries,
                                int32_t *products)
 {
 	if (n_queries == 1)
@@ -133,7 +133,7 @@ AVX2 static void products_avx2(const uint16_t *items, int64_t words, const int16
 }
 
 AVX2 static int filter_avx2(const struct probe *probe, float bar, float target, const int32_t *products,
-                            const float *scale, uint16_t hits[SCAN_TILE], int32_t *greater)
+                            const float *scale, uint8_t hits[SCAN_TILE], int32_t *greater)
 {
 	return filter_body(probe, bar, target, products, scale, hits, greater);
 }
@@ -146,7 +146,7 @@ AVX2 static float score_avx2(const float *query, const float *item, int64_t widt
 static const struct scan avx2 = {"avx2", 63, products_avx2, filter_avx2, score_avx2};
 
 #define VNNI __attribute__((target("avx512f,avx512bw,avx512vl,avx512vnni")))
-VNNI INLINE void products_vnni_body(const uint16_t *items, int64_t words, const int16_t *const queries[],
+VNNI INLINE void products_vnni_body(const uint8_t *items, int64_t words, const int8_t *const queries[],
                                     const int n_queries, const int n_blocks, int32_t *products)
 {
 	const int64_t stride = 4 * SCAN_LANES * words;
@@ -168,7 +168,7 @@ VNNI INLINE void products_vnni_body(const uint16_t *items, int64_t words, const 
 	}
 }
 
-VNNI static void products_vnni(const uint16_t *items, int64_t words, const int16_t *const queries[], int n_queries,
+VNNI static void products_vnni(const uint8_t *items, int64_t words, const int8_t *const queries[], int n_queries,
                                int32_t *products)
 {
 	if (n_queries == 1)
@@ -178,7 +178,7 @@ VNNI static void products_vnni(const uint16_t *items, int64_t words, const int16
 }
 
 VNNI static int filter_vnni(const struct probe *probe, float bar, float target, const int32_t *products,
-                            const float *scale, uint16_t hits[SCAN_TILE], int32_t *greater)
+                            const float *scale, uint8_t hits[SCAN_TILE], int32_t *greater)
 {
 	return filter_body(probe, bar, target, products, scale, hits, greater);
 }

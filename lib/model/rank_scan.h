@@ -14,7 +14,7 @@
 /* A query made ready: an item's score lies within scale[item] * (factor * (product + offset) +- slack). */
 struct probe {
 	const float *query;
-	int16_t *codes;
+	int8_t *codes;
 	int32_t offset;
 	float factor, slack;
 };
@@ -26,14 +26,14 @@ struct scan {
 	 * products[q * SCAN_TILE + i] = sum of items[i] * queries[q] over `words` words of four dimensions; items unsigned,
 	 * queries signed. n_queries is 1 or SCAN_QUERIES.
 	 */
-	void (*products)(const uint16_t *items, int64_t words, const int16_t *const queries[], int n_queries,
+	void (*products)(const uint8_t *items, int64_t words, const int8_t *const queries[], int n_queries,
 	                 int32_t *products);
 	/*
 	 * The items of a tile that may matter: that may reach `bar`, or of which it is not sure on which side of `target` they
 	 * are. Writes their places to hits, ascending, and returns how many; adds to *greater the others above `target`.
 	 */
 	int (*filter)(const struct probe *probe, float bar, float target, const int32_t *products, const float *scale,
-	              uint16_t hits[SCAN_TILE], int32_t *greater);
+	              uint8_t hits[SCAN_TILE], int32_t *greater);
 	/* Sums in 16 lanes, lane by lane over the dimensions, then halves onto halves: the same bits from every processor. */
 	float (*score)(const float *query, const float *item, int64_t width);
 };

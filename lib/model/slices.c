@@ -90,8 +90,8 @@ struct slices slices_make(const struct ranking *ranking, struct sequences *seque
 		int bin = 0;
 		while (bin < n_bounds && length > bounds[bin])
 			bin++;
-		slices.by_target[row] = (uint16_t)(!events ? SLICE_COLD : events < slices.head_events ? SLICE_TAIL : SLICE_HEAD);
-		slices.by_history[row] = (uint16_t)(SLICE_HISTORY + bin);
+		slices.by_target[row] = (uint8_t)(!events ? SLICE_COLD : events < slices.head_events ? SLICE_TAIL : SLICE_HEAD);
+		slices.by_history[row] = (uint8_t)(SLICE_HISTORY + bin);
 		slices.users[slices.by_target[row]]++;
 		slices.users[slices.by_history[row]]++;
 	}

@@ -23,7 +23,7 @@ struct slices {
 	int count;                       /* 1: without sequences there is only "all" */
 	char name[SLICES_MAX][48];
 	int64_t users[SLICES_MAX];       /* in each */
-	uint16_t *by_target, *by_history; /* of each row of the ranking: its slice, not SLICE_IN_SET */
+	uint8_t *by_target, *by_history; /* of each row of the ranking: its slice, not SLICE_IN_SET */
 	int64_t tied;                    /* users whose target shares its score with other items */
 	int64_t head_events;             /* an item of the head occurs so often in training, or more often */
 	int64_t head_items, tail_items, cold_items;
