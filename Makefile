@@ -53,7 +53,7 @@ $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(BUILD)/librecpipe.a
 $(BUILD)/librecpipe.a: $(LIB_OBJECTS)
 	$(Q)rm -f $@ && ar rcs $@ $^
 
-$(BUILD)/%.o: %.c
+$(BUILD)/%.o: %.c | $(BUILD)/packages
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
@@ -80,15 +80,16 @@ CHECK_NEEDS := bats=bats parallel=parallel cmocka.h=libcmocka-dev mandoc=mandoc 
 	bsdtar=libarchive-tools python3=python3 python:numpy=python3-numpy nc=netcat-openbsd ssh=openssh-client \
 	/usr/sbin/sshd=openssh-server
 
-# A recipe line: installs as root or with sudo, or says what to run.
-need = @missing=; for need in $(1); do probe=$${need%=*}; \
+# In a recipe line: the packages that are missing.
+look = missing=; for need in $(1); do probe=$${need%=*}; \
 	case $$probe in \
 	*.h) $(CC) $(CPPFLAGS) -DPCRE2_CODE_UNIT_WIDTH=8 -include stdarg.h -include stddef.h -include setjmp.h \
 		-include stdint.h -include $$probe -E -x c /dev/null >/dev/null 2>&1 ;; \
 	python:*) python3 -c "import $${probe\#*:}" 2>/dev/null ;; \
 	*) command -v $$probe >/dev/null ;; \
-	esac || missing="$$missing $${need\#*=}"; done; \
-	[ -z "$$missing" ] && exit; \
+	esac || missing="$$missing $${need\#*=}"; done
+# A recipe line: installs as root or with sudo, or says what to run.
+need = @$(look); [ -z "$$missing" ] && exit; \
 	install="env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends$$missing"; \
 	if ! command -v apt-get >/dev/null; then echo "Missing, by the names of Debian's packages:$$missing"; exit 1; \
 	elif [ "$$(id -u)" = 0 ]; then sudo=; \
@@ -99,6 +100,13 @@ need = @missing=; for need in $(1); do probe=$${need%=*}; \
 
 # A make of its own, so that packages just installed are seen; as many jobs as there are processors.
 again = @$(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
+
+# make alone installs nothing, but says what to install rather than what it cannot include
+HEADERS := $(foreach need,$(BUILD_NEEDS),$(if $(findstring .h=,$(need)),$(need)))
+$(BUILD)/packages:
+	@$(call look,$(HEADERS)); [ -z "$$missing" ] || { echo "Missing, by the names of Debian's packages:$$missing." \
+		"make demo installs them."; exit 1; }
+	@mkdir -p $(@D) && touch $@
 
 demo:
 	$(call need,$(BUILD_NEEDS))
