@@ -446,11 +446,13 @@ static struct left left_of(left_function *in_integers, int64_t n, const float *x
 	return left;
 }
 
-static void store(float sums[ROWS][PANEL], int64_t rows, int64_t columns, float *y, int64_t stride, bool add)
+static void copy_rows(float *to, int64_t stride_to, const float *from, int64_t stride_from, int64_t rows, int64_t columns)
 {
-	for (int64_t row = 0; row < rows; row++, y += stride)
-		for (int64_t column = 0; column < columns; column++)
-			y[column] = add ? y[column] + sums[row][column] : sums[row][column];
+	for (int64_t row = 0; row < rows; row++, to += stride_to, from += stride_from)
+		if (columns == PANEL) /* told, it copies them without a call */
+			memcpy(to, from, PANEL * sizeof *to);
+		else
+			memcpy(to, from, (size_t)columns * sizeof *to);
 }
 
 void integer_product(const struct integer_matrix *matrix, int64_t first, int64_t count, bool transposed, int64_t n,
@@ -463,16 +465,17 @@ void integer_product(const struct integer_matrix *matrix, int64_t first, int64_t
 	int64_t groups = (depth + GROUP - 1) / GROUP, from = transposed ? first / PANEL * right->groups : first / GROUP;
 	const struct left left = left_of(transposed ? use->left_16 : use->left_8, n, x, stride_x, depth, groups, right->bytes,
 		scratch);
-	for (int64_t column = 0; column < width; column += PANEL, from += right->groups) {
-		const uint8_t *number = right->number + from * PANEL * GROUP * right->bytes;
-		const float *scale = right->scale + from * PANEL, *least = right->least ? right->least + from * PANEL : NULL;
+	for (int64_t column = 0; column < width; column += PANEL, from += right->groups)
 		for (int64_t row = 0; row < n; row += ROWS) {
-			float sums[ROWS][PANEL] = {{0}};
-			int64_t at = row * groups;
-			const struct left rows = { left.number + at * GROUP * right->bytes, left.scale + at, left.sum + at };
-			tile(&rows, number, scale, least, groups, sums);
-			store(sums, n - row < ROWS ? n - row : ROWS, width - column < PANEL ? width - column : PANEL,
-				y + row * stride_y + column, stride_y, add);
+			float sums[ROWS][PANEL] = {{0}}, *to = y + row * stride_y + column;
+			int64_t at = from * PANEL, left_at = row * groups;
+			int64_t rows = n - row < ROWS ? n - row : ROWS, columns = width - column < PANEL ? width - column : PANEL;
+			const struct left some = { left.number + left_at * GROUP * right->bytes, left.scale + left_at,
+				left.sum + left_at };
+			if (add)
+				copy_rows(sums[0], PANEL, to, stride_y, rows, columns);
+			tile(&some, right->number + at * GROUP * right->bytes, right->scale + at,
+				right->least ? right->least + at : NULL, groups, sums);
+			copy_rows(to, stride_y, sums[0], PANEL, rows, columns);
 		}
-	}
 }
