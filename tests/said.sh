@@ -6,8 +6,8 @@
 #     tests/said.sh LLM SET ...      LLM: a GGUF file or a Hugging Face folder; sets: scientific, beauty, ml-1m
 #     tests/said.sh LLM say          what 200 (ITEMS) items of scientific make the LLM say, with a table; hours
 #
-# SEEDS ("1 2 3 4 5"), ARCHS ("sasrec gru") and VARIANTS narrow it down; TRAIN has more options of seq-train
-# for items with features, ALIGN of emb-align-train (for mlp), TABLE (for table, which starts from mlp) and SAY. SPLIT=valid
+# SEEDS ("1 2 3 4 5"), ARCHS ("sasrec gru") and VARIANTS narrow it down; MODEL has more options of seq-train, TRAIN those
+# for items with features alone, ALIGN of emb-align-train (for mlp), TABLE (for table, which starts from mlp) and SAY. SPLIT=valid
 # ranks the validation item: what choices are to be made by. Data are looked for in $RECPIPE_DATA (../shared/data); models
 # and logs are kept in $SAID (build/said): what is there is not computed again, what was interrupted goes on from its
 # checkpoint.
@@ -22,6 +22,7 @@ split=${SPLIT:-test}
 read -ra seeds <<<"${SEEDS:-1 2 3 4 5}"
 read -ra archs <<<"${ARCHS:-sasrec gru}"
 read -ra variants <<<"${VARIANTS:-ids tfidf tokens llm mlp mlp-trainable table table-trainable}"
+read -ra all <<<"${MODEL:-}"
 read -ra train <<<"${TRAIN:---feature-ids yes}"
 read -ra align <<<"${ALIGN:---epochs 2}"
 read -ra table <<<"${TABLE:---epochs 20}"
@@ -78,7 +79,7 @@ rank() { # SET ARCH VARIANT SEED: the ranking, made once
 	case $arch in
 	popular | markov) seq-train -q --arch "$arch" "$work/$set.tar.zst" | seq-rank -q --split "$split" -o "$out" ;;
 	*)
-		[ -e "$model" ] || seq-train --arch "$arch" --features $features "${options[@]}" --seed "$seed" -o "$model" \
+		[ -e "$model" ] || seq-train --arch "$arch" --features $features "${all[@]}" "${options[@]}" --seed "$seed" -o "$model" \
 			"$work/$set-${variant%-trainable}.tar.zst" 2>>"$work/$set-$arch-$variant.log"
 		seq-rank -q --split "$split" -o "$out" "$model"
 		;;

@@ -238,11 +238,6 @@ TILE_FUNCTION(tile_plain_8, tile_plain, 1)
 #define AVX2 __attribute__((target("avx2,fma")))
 #define AVX2_INLINE AVX2 static inline __attribute__((always_inline))
 
-AVX2_INLINE __m128i halves_max(__m128i four, int order)
-{
-	return _mm_max_epi32(four, order ? _mm_shuffle_epi32(four, 0xB1) : _mm_shuffle_epi32(four, 0x4E));
-}
-
 AVX2_INLINE float scale_avx2(const float values[GROUP], int most, __m256 *factors)
 {
 	const __m256i no_sign = _mm256_set1_epi32(INT32_MAX);
@@ -251,12 +246,14 @@ AVX2_INLINE float scale_avx2(const float values[GROUP], int most, __m256 *factor
 	for (int i = 0; i < GROUP; i += 8)
 		largest = _mm256_max_epi32(largest, _mm256_and_si256(_mm256_castps_si256(_mm256_loadu_ps(values + i)), no_sign));
 	__m128i four = _mm_max_epi32(_mm256_castsi256_si128(largest), _mm256_extracti128_si256(largest, 1));
-	float scale = scale_of(_mm_cvtsi128_si32(halves_max(halves_max(four, 0), 1)), most, &factor);
+	four = _mm_max_epi32(four, _mm_shuffle_epi32(four, 0x4E));
+	four = _mm_max_epi32(four, _mm_shuffle_epi32(four, 0xB1));
+	float scale = scale_of(_mm_cvtsi128_si32(four), most, &factor);
 	*factors = _mm256_set1_ps(factor);
 	return scale;
 }
 
-/* Sixteen numbers, those behind the eighth after each four of the others'. Where the factor is 0, so are they all. */
+/* Sixteen numbers in the order 0-3, 8-11, 4-7, 12-15, which packing halves leaves. Where the factor is 0, so are they all. */
 AVX2_INLINE __m256i sixteen(const float *values, __m256 factors)
 {
 	const __m256 some = _mm256_cmp_ps(factors, _mm256_setzero_ps(), _CMP_GT_OQ);
