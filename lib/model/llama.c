@@ -200,11 +200,17 @@ static bool adjacent(struct param *const params[], int count)
 	return true;
 }
 
-/* One x through several matrices: as one product where they lie end to end, its columns side by side. */
+/* Several matrices of one x that lie end to end, biases too, are one. */
+static bool are_one(struct param *const weights[], struct param *const biases[], int count)
+{
+	return adjacent(weights, count) && adjacent(biases, count);
+}
+
+/* One x through several matrices, the columns of the product side by side where they are one. */
 static void project(struct tape *tape, struct array *x, struct param *const weights[], struct param *const biases[],
 	int count, struct array *out[])
 {
-	if (!adjacent(weights, count) || !adjacent(biases, count)) {
+	if (!are_one(weights, biases, count)) {
 		for (int i = 0; i < count; i++)
 			out[i] = linear(tape, x, p(tape, weights[i]), p(tape, biases[i]), ACT_NONE, 0);
 		return;
@@ -220,7 +226,7 @@ static void project(struct tape *tape, struct array *x, struct param *const weig
 
 static void group_to_integers(struct param *const weights[], struct param *const biases[], int count)
 {
-	bool as_one = adjacent(weights, count) && adjacent(biases, count);
+	bool as_one = are_one(weights, biases, count);
 	for (int i = 0; i < (as_one ? 1 : count); i++)
 		params_to_integers(weights[i], weights[as_one ? count - 1 : i]);
 }

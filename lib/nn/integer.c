@@ -46,6 +46,20 @@ static int32_t bits_of(float x)
 	return bits & INT32_MAX;
 }
 
+static int64_t parts(int64_t n, int64_t of)
+{
+	return (n + of - 1) / of;
+}
+
+/* Of n numbers, `step` apart. */
+static int32_t largest_of(const float *values, int64_t step, int64_t n)
+{
+	int32_t largest = 0;
+	for (int64_t i = 0; i < n; i++)
+		largest = bits_of(values[i * step]) > largest ? bits_of(values[i * step]) : largest;
+	return largest;
+}
+
 /* The scale of numbers with that largest size, which is NaN where one is not finite; and what they are multiplied with. */
 static float scale_of(int32_t largest_bits, int most, float *factor)
 {
@@ -68,11 +82,8 @@ struct column {
 
 static void group_in_16(const struct column *c)
 {
-	int32_t largest = 0;
 	float factor;
-	for (int64_t i = 0; i < c->n; i++)
-		largest = bits_of(c->from[i * c->step]) > largest ? bits_of(c->from[i * c->step]) : largest;
-	*c->scale = scale_of(largest, RIGHT_16, &factor);
+	*c->scale = scale_of(largest_of(c->from, c->step, c->n), RIGHT_16, &factor);
 	for (int64_t i = 0; i < c->n; i++) {
 		int16_t number = (int16_t)(factor > 0 ? lrintf(c->from[i * c->step] * factor) : 0);
 		memcpy(c->number + i / 2 * PANEL * UNIT + i % 2 * 2, &number, sizeof number);
@@ -101,7 +112,7 @@ static void group_in_8(const struct column *c)
 /* Sums run over `depth` numbers, `step` apart, for each of the columns, that are `next` apart. */
 static struct right right_new(const float *matrix, int64_t depth, int64_t step, int64_t columns, int64_t next, int64_t bytes)
 {
-	int64_t groups = (depth + GROUP - 1) / GROUP, count = (columns + PANEL - 1) / PANEL * groups * PANEL;
+	int64_t groups = parts(depth, GROUP), count = parts(columns, PANEL) * groups * PANEL;
 	struct right right = { groups, bytes, NULL, NULL, NULL };
 	right.number = xaligned((size_t)(count * GROUP), (size_t)bytes);
 	right.scale = xaligned((size_t)count, sizeof *right.scale);
@@ -160,19 +171,11 @@ typedef void left_function(const float values[GROUP], uint8_t *number, float *sc
 typedef void tile_function(const struct left *left, const uint8_t *number, const float *scale, const float *least,
 	int64_t groups, float sums[ROWS][PANEL]);
 
-static int32_t largest_of(const float values[GROUP])
-{
-	int32_t largest = 0;
-	for (int i = 0; i < GROUP; i++)
-		largest = bits_of(values[i]) > largest ? bits_of(values[i]) : largest;
-	return largest;
-}
-
 static void left_plain_16(const float values[GROUP], uint8_t *number, float *scale, float *sum)
 {
 	float factor;
 	(void)sum;
-	*scale = scale_of(largest_of(values), LEFT_16, &factor);
+	*scale = scale_of(largest_of(values, 1, GROUP), LEFT_16, &factor);
 	for (int i = 0; i < GROUP; i++) {
 		int16_t one = (int16_t)(factor > 0 ? lrintf(values[i] * factor) : 0);
 		memcpy(number + i * 2, &one, sizeof one);
@@ -183,7 +186,7 @@ static void left_plain_8(const float values[GROUP], uint8_t *number, float *scal
 {
 	float factor;
 	int32_t total = 0;
-	*scale = scale_of(largest_of(values), LEFT_8, &factor);
+	*scale = scale_of(largest_of(values, 1, GROUP), LEFT_8, &factor);
 	for (int i = 0; i < GROUP; i++) {
 		int8_t one = (int8_t)(factor > 0 ? lrintf(values[i] * factor) : 0);
 		memcpy(number + i, &one, sizeof one);
@@ -406,15 +409,10 @@ bool integer_can(const char *name)
 
 /* --- the product --- */
 
-static int64_t whole(int64_t n, int64_t of)
-{
-	return (n + of - 1) / of * of;
-}
-
 /* In the layout of left_of(). */
 static int64_t left_floats(int64_t n, int64_t groups, int64_t bytes)
 {
-	return whole(n, ROWS) * groups * (GROUP * bytes / (int64_t)sizeof(float) + 2);
+	return parts(n, ROWS) * ROWS * groups * (GROUP * bytes / (int64_t)sizeof(float) + 2);
 }
 
 int64_t integer_scratch(const struct integer_matrix *matrix, int64_t n)
@@ -428,7 +426,7 @@ int64_t integer_scratch(const struct integer_matrix *matrix, int64_t n)
 static struct left left_of(left_function *in_integers, int64_t n, const float *x, int64_t stride, int64_t depth,
 	int64_t groups, int64_t bytes, float *scratch)
 {
-	int64_t rows = whole(n, ROWS);
+	int64_t rows = parts(n, ROWS) * ROWS;
 	struct left left = { (uint8_t *)(scratch + 2 * rows * groups), scratch, scratch + rows * groups };
 	for (int64_t row = 0; row < rows; row++)
 		for (int64_t group = 0; group < groups; group++) {
@@ -459,7 +457,7 @@ void integer_product(const struct integer_matrix *matrix, int64_t first, int64_t
 	const struct instructions *use = choose(integer_instructions);
 	tile_function *tile = transposed ? use->tile_16 : use->tile_8;
 	int64_t depth = transposed ? matrix->columns : count, width = transposed ? count : matrix->columns;
-	int64_t groups = (depth + GROUP - 1) / GROUP, from = transposed ? first / PANEL * right->groups : first / GROUP;
+	int64_t groups = parts(depth, GROUP), from = transposed ? first / PANEL * right->groups : first / GROUP;
 	const struct left left = left_of(transposed ? use->left_16 : use->left_8, n, x, stride_x, depth, groups, right->bytes,
 		scratch);
 	for (int64_t column = 0; column < width; column += PANEL, from += right->groups)

@@ -141,8 +141,10 @@ int main(int argc, char **argv)
 			step(model, tapes, threads, atoll(argv[3]), a, b);
 		else if (!strncmp(line, "sgemm", 5))
 			printf("%.1f\n", sgemm_rate(threads));
-		else if (!strncmp(line, "integers", 8) || !strncmp(line, "f32", 3))
-			llm_in_integers(model, *line == 'i'), printf("\n");
+		else if (!strncmp(line, "integers", 8) || !strncmp(line, "f32", 3)) {
+			llm_in_integers(model, *line == 'i');
+			printf("\n");
+		}
 		else if (!strncmp(line, "score ", 6))
 			score(model, tapes, line + 6);
 		else if (sscanf(line, "say %lld %lld", &a, &b) == 2)

@@ -137,40 +137,47 @@ static void compare(const struct golden_case *c, const struct model *model, floa
 	tape_free(&tape);
 }
 
-static void test_frozen_equals_hugging_face(void **state)
+static void check_frozen(const struct golden_case *c, struct model *model)
 {
-	(void)state;
+	float none = 0;
+	assert_true(is_llm(model));
+	assert_int_equal(model->params.trainable, 0);
+	compare(c, model, &none, 1e-5, 1e-5);
+}
+
+/* Near in integers; and as before after that. */
+static void check_integers(const struct golden_case *c, struct model *model)
+{
+	float none = 0;
+	llm_in_integers(model, true);
+	compare(c, model, &none, 4e-3, .05);
+	llm_in_integers(model, false);
+	compare(c, model, &none, 1e-5, 1e-5);
+}
+
+static void each_frozen(void (*check)(const struct golden_case *c, struct model *model))
+{
 	for (size_t i = 0; i < COUNT_OF(cases); i++) {
 		char *folder = make_folder(cases[i]);
 		struct golden_case c = read_case(cases[i]);
 		struct model *model = llm_open(folder);
-		float none = 0;
-		assert_true(is_llm(model));
-		assert_int_equal(model->params.trainable, 0);
-		compare(&c, model, &none, 1e-5, 1e-5);
+		check(&c, model);
 		model_free(model);
 		free_case(&c);
 		remove_folder(folder);
 	}
 }
 
-/* Near in integers; and as before after that. */
+static void test_frozen_equals_hugging_face(void **state)
+{
+	(void)state;
+	each_frozen(check_frozen);
+}
+
 static void test_integers(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < COUNT_OF(cases); i++) {
-		char *folder = make_folder(cases[i]);
-		struct golden_case c = read_case(cases[i]);
-		struct model *model = llm_open(folder);
-		float none = 0;
-		llm_in_integers(model, true);
-		compare(&c, model, &none, 4e-3, .05);
-		llm_in_integers(model, false);
-		compare(&c, model, &none, 1e-5, 1e-5);
-		model_free(model);
-		free_case(&c);
-		remove_folder(folder);
-	}
+	each_frozen(check_integers);
 }
 
 /* A model of our own with the same numbers: its parameters have gradients. */
