@@ -16,7 +16,7 @@ seq-tokenize ${llm:+--tokenizer "$llm"} --items "$items" "$events" |
 
 emb-align-train ${llm:+--llm "$llm"} ${text:+"$text"} ${PROJECTOR:+--projector "$PROJECTOR"} --show 3 "$folder/shop.tar.zst" |
 	item-project --whiten |
-	seq-train --arch sasrec --features frozen --feature-ids yes |
+	seq-train --arch sasrec --features frozen |
 	seq-rank -o said.tar.zst
 seq-train --arch sasrec "$folder/shop.tar.zst" | seq-rank -o "$folder/ids.tar.zst"
 rec-eval --format table --no-slices said.tar.zst --versus "$folder/ids.tar.zst"

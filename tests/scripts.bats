@@ -31,7 +31,7 @@ setup() {
 	seq-tokenize -q --items data/scientific/items.csv data/scientific/events.tsv -o data.tar.zst
 	llm data.tar.zst
 	export ARCHS=sasrec VARIANTS="ids tokens mlp table-trainable" ALIGN="--epochs 1" TABLE="--epochs 1"
-	TRAIN="--feature-ids yes --epochs 1" "$ROOT/tests/said.sh" "$PWD/llm" scientific | tee table
+	TRAIN="--epochs 1" "$ROOT/tests/said.sh" "$PWD/llm" scientific | tee table
 	[ "$(grep -c '^\(popular\|markov\|sasrec\) .* 0\.[0-9]* *0\.[0-9]*' table)" = 6 ]
 	[ "$(grep -c '^sasrec *[^i].* 0\.[0-9]*   [0-9.e-]* $' table)" = 3 ] # with a p
 	ITEMS=20 SAY="--epochs 2" "$ROOT/tests/said.sh" "$PWD/llm" say | tee said

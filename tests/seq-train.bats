@@ -162,6 +162,8 @@ assert len(curve) < 60 and h["best_epoch"] == 1 + curve.index(max(curve)) == len
 	misused seq-train -o x.tar.zst --temperature 0.1 missing.tar.zst
 	misused seq-train -o x.tar.zst --adaptor linear --adaptor-size 8 missing.tar.zst
 	says "--adaptor-size is for an --adaptor of two layers"
+	misused seq-train -o x.tar.zst --features none --feature-scale 1 missing.tar.zst
+	says "--feature-scale is no option of --features none"
 	[ ! -e x.tar.zst ]
 }
 
@@ -224,6 +226,12 @@ assert (get("hidden_size", "n_embd"), get("num_hidden_layers", "n_layer"), get("
 	[ "$(grep -c item_feature frozen.names)" = 0 ]
 	grep -qx model/item_feature.weight.npy trainable.names
 	[ "$(grep -c adaptor none.names)" = 0 ]
+	grep -qx model/item_id.weight.npy frozen.names
+	[ "$(grep -c model/item_id trainable.names)" = 0 ]
+	seq-train -q --epochs 2 --hidden-size 16 --feature-ids no --feature-scale 0 items.tar.zst | tar --zstd -tf - >plain.names
+	[ "$(grep -c model/item_id plain.names)" = 0 ]
+	misused seq-train -q --feature-scale -1 items.tar.zst -o x.tar.zst
+	says "--feature-scale -1"
 	seq-train -q --arch gru --epochs 2 --hidden-size 16 --adaptor mlp --feature-ids yes --score cosine items.tar.zst -o gru.tar.zst
 	tar --zstd -tf gru.tar.zst | grep -x model/item_id.weight.npy >out
 	for features in frozen trainable; do

@@ -30,7 +30,7 @@ enum { SASREC = 1, GRU = 2, POPULAR = 4, MARKOV = 8, LANGUAGE = 16, PRETRAIN = 3
 /* Options that go into the model's config.json as they are. */
 static const struct {
 	const char *option, *value, *config, *help;
-	enum { WORD, WHOLE, REAL, YES_NO } kind;
+	enum { WORD, WHOLE, SHARE, REAL, YES_NO } kind;
 	int trainings;
 } model_options[] = {
 	{"hidden-size", "N", "hidden_size", "Width of the model (default 64)", WHOLE, GRADIENTS},
@@ -43,12 +43,12 @@ static const struct {
 	{"positions", "FROM", "positions", "Positions counted from start (default), from end, or none", WORD, SASREC},
 	{"scale-embedding", "yes|no", "scale_embedding", "Multiply item vectors by sqrt(width) at the input (default yes)", YES_NO, SASREC},
 	{"max-length", "N", "max_length", "Latest items of a history that are looked at (default 200)", WHOLE, ITEMS},
-	{"dropout", "P", "dropout", "Dropout where it is not set by the next ones (default 0.2; 0.5 where users have less than 20 training events)", REAL, ITEMS | ENCODER},
-	{"embedding-dropout", "P", "embedding_dropout", "Dropout of the embedded input", REAL, ITEMS},
-	{"hidden-dropout", "P", "hidden_dropout", "Dropout behind the feed-forward part", REAL, SASREC | ENCODER},
-	{"attention-dropout", "P", "attention_dropout", "Dropout of attention probabilities", REAL, SASREC | ENCODER},
-	{"attention-output-dropout", "P", "attention_output_dropout", "Dropout behind the attention (default 0)", REAL, SASREC},
-	{"activation-dropout", "P", "activation_dropout", "Dropout inside the feed-forward part", REAL, SASREC},
+	{"dropout", "P", "dropout", "Dropout where it is not set by the next ones (default 0.2; where users have less than 20 training events 0.5, with features 0.3)", SHARE, ITEMS | ENCODER},
+	{"embedding-dropout", "P", "embedding_dropout", "Dropout of the embedded input", SHARE, ITEMS},
+	{"hidden-dropout", "P", "hidden_dropout", "Dropout behind the feed-forward part", SHARE, SASREC | ENCODER},
+	{"attention-dropout", "P", "attention_dropout", "Dropout of attention probabilities", SHARE, SASREC | ENCODER},
+	{"attention-output-dropout", "P", "attention_output_dropout", "Dropout behind the attention (default 0)", SHARE, SASREC},
+	{"activation-dropout", "P", "activation_dropout", "Dropout inside the feed-forward part", SHARE, SASREC},
 	{"initialiser", "NAME", "initialiser", "normal (deviation 0.02), xavier, for gru uniform, for recformer words: vectors of texts start as the mean of their words", WORD, ITEMS | ENCODER},
 	{"tied", "yes|no", "tied", "Score with the input's item vectors (default yes), or with a table of their own", YES_NO, ITEMS},
 	{"dense-size", "N", "dense_size", "gru: width of a dense layer behind it (default 0: none)", WHOLE, GRU},
@@ -57,7 +57,8 @@ static const struct {
 	{"features", "HOW", "features", "Items by their embedding: frozen (default where the stream has one), trainable, or none", WORD, ITEMS},
 	{"adaptor", "NAME", "adaptor", "From the embedding's width to the model's: linear (default), two-layer, or mlp", WORD, ITEMS},
 	{"adaptor-size", "N", "adaptor_size", "Width between two layers of the adaptor (default half the embedding's)", WHOLE, ITEMS},
-	{"feature-ids", "yes|no", "feature_ids", "Add a learned vector for each item to what the adaptor gives (default no)", YES_NO, ITEMS},
+	{"feature-ids", "yes|no", "feature_ids", "Add a learned vector for each item to what the adaptor gives (default yes with frozen features)", YES_NO, ITEMS},
+	{"feature-scale", "R", "feature_scale", "Root mean square that features are brought to (default 0.3; 0: as they come)", REAL, ITEMS},
 	{"score", "HOW", "score", "dot (default) or cosine", WORD, ITEMS},
 	{"temperature", "T", "temperature", "What cosines are divided by (default 0.05)", REAL, ITEMS | ENCODER},
 	{"steps", "N", "steps", "markov: how far back (default 3)", WHOLE, MARKOV},
@@ -108,7 +109,8 @@ static void set_model_option(struct settings *settings, int i, const char *value
 	switch (model_options[i].kind) {
 	case WORD: number = json_string(value); break;
 	case WHOLE: number = json_integer(option_int(option, value, 0, 1 << 20)); break;
-	case REAL: number = json_real(option_float(option, value, 0, 0.99)); break;
+	case SHARE: number = json_real(option_float(option, value, 0, 0.99)); break;
+	case REAL: number = json_real(option_float(option, value, 0, 1e6)); break;
 	case YES_NO: number = json_boolean(yes_or_no(option, value)); break;
 	}
 	json_object_set_new(settings->config, model_options[i].config, number);
@@ -322,6 +324,11 @@ static void refuse_idle_options(const struct settings *settings, const struct ar
 		die_usage("--temperature is for --score cosine");
 	if (has_key(settings, "adaptor_size") && (!has_key(settings, "adaptor") || has_value(settings, "adaptor", "linear")))
 		die_usage("--adaptor-size is for an --adaptor of two layers");
+	static const char *const of_features[][2] = {{"adaptor", "adaptor"}, {"feature_ids", "feature-ids"},
+	                                             {"feature_scale", "feature-scale"}};
+	for (size_t i = 0; i < COUNT_OF(of_features); i++)
+		if (has_value(settings, "features", "none") && has_key(settings, of_features[i][0]))
+			die_usage("--%s is no option of --features none", of_features[i][1]);
 }
 
 /* --task decides the architecture, and is decided by it. */
@@ -446,27 +453,33 @@ static void free_inputs(struct inputs *inputs)
 
 /* --- the model --- */
 
-/* Short histories overfit: measured on validation, they want more dropout than long ones. */
-static void choose_dropout(json_t *config, const struct sequences *sequences)
-{
-	int64_t events = 0;
-	for (int64_t user = 0; user < sequences->n_users; user++)
-		events += train_length(sequences, user);
-	if (!json_object_get(config, "dropout"))
-		json_object_set_new(config, "dropout", json_real(events < 20 * sequences->n_users ? 0.5 : 0.2));
-}
-
-/* Item features are used where the stream has them, unless told otherwise. */
-static void choose_features(json_t *config, const struct embedding *embedding)
+/* Item features are used where the stream has them, unless told otherwise. Their defaults are measured on validation. */
+static bool choose_features(json_t *config, const struct embedding *embedding)
 {
 	const char *features = json_string_value(json_object_get(config, "features"));
 	if (!features && embedding->complete)
 		json_object_set_new(config, "features", json_string(features = "frozen"));
 	if (!features || !strcmp(features, "none"))
-		return;
+		return false;
 	if (!embedding->complete)
 		die("--features %s: no embedding in the stream; item-project adds one", features);
 	json_object_set_new(config, "feature_size", json_integer(embedding->width));
+	if (!json_object_get(config, "feature_scale"))
+		json_object_set_new(config, "feature_scale", json_real(.3));
+	if (!json_object_get(config, "feature_ids"))
+		json_object_set_new(config, "feature_ids", json_boolean(!strcmp(features, "frozen")));
+	return true;
+}
+
+/* Short histories overfit: measured on validation, they want more dropout than long ones, learned vectors most. */
+static void choose_dropout(json_t *config, const struct sequences *sequences, bool has_features)
+{
+	int64_t events = 0;
+	for (int64_t user = 0; user < sequences->n_users; user++)
+		events += train_length(sequences, user);
+	double few = has_features ? .3 : .5;
+	if (!json_object_get(config, "dropout"))
+		json_object_set_new(config, "dropout", json_real(events < 20 * sequences->n_users ? few : .2));
 }
 
 static struct model *new_model(const struct architecture *architecture, struct settings *settings,
@@ -478,8 +491,8 @@ static struct model *new_model(const struct architecture *architecture, struct s
 		return model_new(json_incref(settings->config), tokenizer_vocab_size(inputs->tokenizer), tokenizer, "options");
 	}
 	if (!architecture->count) {
-		choose_dropout(settings->config, &inputs->sequences);
-		choose_features(settings->config, &inputs->embedding);
+		bool has_features = choose_features(settings->config, &inputs->embedding);
+		choose_dropout(settings->config, &inputs->sequences, has_features);
 	}
 	return model_new(json_incref(settings->config), inputs->catalog.n_items, inputs->catalog.fingerprint, "options");
 }

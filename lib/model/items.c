@@ -6,6 +6,7 @@
 
 #include "nn/ops.h"
 #include "nn/rows.h"
+#include "nn/vec.h"
 
 static const char *const feature_names[] = { "none", "frozen", "trainable", NULL };
 static const char *const adaptor_names[] = { "linear", "two-layer", "mlp", NULL };
@@ -28,6 +29,7 @@ struct items {
 	int64_t feature_size;
 	bool cosine;
 	float temperature;
+	double feature_scale;         /* their root mean square; 0: as they come */
 	const float *frozen;          /* the features, borrowed */
 	struct param *trainable;      /* the features, learned */
 	struct param *own;            /* learned vectors that are added to what the adaptor gives */
@@ -49,6 +51,7 @@ static void declare_adaptor(struct items *items, struct model *model, int64_t wi
 {
 	struct params *params = &model->params;
 	int64_t in = items->feature_size = config_int(model, "feature_size", 0, 1, 1 << 20, where);
+	items->feature_scale = config_real(model, "feature_scale", 0, 0, 1e6, where);
 	items->adaptor = config_choice(model, "adaptor", adaptor_names, LINEAR, where);
 	if (items->features == TRAINABLE)
 		items->trainable = params_add(params, model->n_items, in, false, "item_feature.weight");
@@ -106,9 +109,19 @@ int64_t items_feature_size(const struct model *model)
 	return model->items && model->items->features != NONE ? model->items->feature_size : 0;
 }
 
-void items_set_features(struct model *model, const float *features)
+static void bring_to_scale(float *x, int64_t n, double root_mean_square)
+{
+	double squares = vec_sum_of_squares(x, n);
+	float factor = squares > 0 ? (float)(root_mean_square / sqrt(squares / (double)n)) : 0;
+	for (int64_t i = 0; i < n; i++)
+		x[i] *= factor;
+}
+
+void items_set_features(struct model *model, float *features)
 {
 	struct items *items = model->items;
+	if (items->feature_scale > 0)
+		bring_to_scale(features, model->n_items * items->feature_size, items->feature_scale);
 	items->frozen = features;
 	if (items->trainable)
 		memcpy(items->trainable->value, features, (size_t)param_count(items->trainable) * sizeof *features);

@@ -21,17 +21,18 @@ struct items;
 /*
  * For an architecture's declare(): the table, n_items x width, that histories are embedded with. Sets
  * model->item_vectors to it where the config says "tied", else to a table of width `out`; and model->items where there
- * is anything to derive. Of the config: "tied", "features" (none, frozen, trainable), "feature_size", "adaptor" (linear, two-layer,
- * mlp), "adaptor_size", "feature_ids", "score" (dot, cosine), "temperature".
+ * is anything to derive. Of the config: "tied", "features" (none, frozen, trainable), "feature_size", "feature_scale",
+ * "adaptor" (linear, two-layer, mlp), "adaptor_size", "feature_ids", "score" (dot, cosine), "temperature".
  */
 struct param *items_declare(struct model *model, int64_t width, int64_t out, const char *where);
 /* How wide features have to be; 0: none are needed. */
 int64_t items_feature_size(const struct model *model);
 /*
- * n_items x feature_size. Frozen: borrowed as long as the model is trained; trainable: copied, where they start. Before the
- * first step; a trained model needs none.
+ * n_items x feature_size, brought to a root mean square of "feature_scale" in place, where that is not 0: the adaptor adds
+ * up many features, so that with large ones it learns far faster than an item's own vector does. Frozen: borrowed as long
+ * as the model is trained; trainable: copied, where they start. Before the first step; a trained model needs none.
  */
-void items_set_features(struct model *model, const float *features);
+void items_set_features(struct model *model, float *features);
 /* Adaptors start such that z has the deviation of a learned vector at the start. After the architecture's own initialise(). */
 void items_initialise(struct model *model, struct rng *rng);
 

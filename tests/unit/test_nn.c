@@ -218,6 +218,30 @@ static void test_features_equal_pytorch(void **state)
 		}
 }
 
+/* Features of any size start a model alike. */
+static void test_feature_scale(void **state)
+{
+	enum { ITEMS = 7, SIZE = 5, N = ITEMS * SIZE };
+	(void)state;
+	for (int size = 1; size <= 1024; size *= 32) {
+		struct model *model = model_new(json_pack("{s:s, s:s, s:i, s:f, s:i, s:i}", "architecture", "sasrec", "features",
+			"frozen", "feature_size", (int)SIZE, "feature_scale", .5, "hidden_size", 8, "heads", 1), ITEMS, "", "options");
+		float feature[N], zero[N] = {0};
+		double squares = 0;
+		for (int i = 0; i < N; i++)
+			feature[i] = (float)(size * (i % 11 - 4));
+		items_set_features(model, feature);
+		for (int i = 0; i < N; i++)
+			squares += (double)feature[i] * (double)feature[i];
+		assert_float_equal(squares / N, .25, 1e-6);
+		assert_float_equal(feature[9] / feature[1], -5. / 3, 1e-6);
+		items_set_features(model, zero);
+		for (int i = 0; i < N; i++)
+			assert_true(zero[i] >= 0 && zero[i] <= 0);
+		model_free(model);
+	}
+}
+
 static void test_one_by_one(void **state)
 {
 	(void)state;
@@ -834,6 +858,7 @@ int main(void)
 		cmocka_unit_test(test_equals_pytorch),
 		cmocka_unit_test(test_workers_add_up),
 		cmocka_unit_test(test_features_equal_pytorch),
+		cmocka_unit_test(test_feature_scale),
 		cmocka_unit_test(test_one_by_one),
 		cmocka_unit_test(test_optimiser_equals_pytorch),
 		cmocka_unit_test(test_tiny_gradients),
