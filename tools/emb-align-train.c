@@ -21,7 +21,7 @@ struct settings {
 	int64_t max_tokens, moments, hidden, sample, show;
 	bool start;                 /* the LLM's start token stands before the vector */
 	double rate;                /* 0: by the kind of projector */
-	enum schedule schedule;
+	int schedule;               /* enum schedule; -1: not given */
 	bool only_new, integers;
 	struct run_options run;
 };
@@ -41,8 +41,8 @@ static const struct argp_option options[] = {
 	{NULL, 0, NULL, 0, "Training:", 2},
 	{"epochs", RUN_EPOCHS, "N", 0, "At most so many (default: mlp 4, table 120)", 2},
 	{"batch-size", RUN_BATCH_SIZE, "ITEMS", 0, "Items of a step (default 16)", 2},
-	{"learning-rate", KEY_RATE, "R", 0, "mlp: of Adam (default 0.0003); table: of a vector's length (default 0.2, from an earlier projector 0.1)", 2},
-	{"schedule", KEY_SCHEDULE, "NAME", 0, "constant, linear or cosine (default) decay over all epochs", 2},
+	{"learning-rate", KEY_RATE, "R", 0, "mlp: of Adam (default 0.0003); table: how far the first step goes, of a vector's length (default 0.1)", 2},
+	{"schedule", KEY_SCHEDULE, "NAME", 0, "mlp: constant, linear or cosine (default) decay over all epochs", 2},
 	{"patience", RUN_PATIENCE, "N", 0, "mlp: stop after N epochs without a better NLL of held-out items (default 3)", 2},
 	RUN_OPTIONS(2),
 	{"only-new", KEY_ONLY_NEW, NULL, 0, "Keep the vectors of items that the stream's projector has, train those of the others", 2},
@@ -70,7 +70,7 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
 	case KEY_HIDDEN: settings->hidden = option_int("--hidden-size", value, 1, 1 << 20); return 0;
 	case KEY_SAMPLE: settings->sample = option_int("--sample", value, 2, INT32_MAX); return 0;
 	case KEY_RATE: settings->rate = option_float("--learning-rate", value, 0, 10); return 0;
-	case KEY_SCHEDULE: settings->schedule = (enum schedule)option_choice("--schedule", value, schedule_names); return 0;
+	case KEY_SCHEDULE: settings->schedule = option_choice("--schedule", value, schedule_names); return 0;
 	case KEY_START: settings->start = option_choice("--start-token", value, no_yes) == 1; return 0;
 	case KEY_SHOW: settings->show = option_int("--show", value, 0, 1000000); return 0;
 	case KEY_ONLY_NEW: settings->only_new = true; return 0;
@@ -92,15 +92,19 @@ static void parse(int argc, char **argv, struct cli *cli, struct settings *setti
 		.binary_output = true,
 	};
 	*settings = (struct settings){.projector = PROJECTOR_MLP, .max_tokens = 32, .start = true,
-	                              .schedule = SCHEDULE_COSINE, .run = {.epochs = -1, .batch_size = 16, .every = 60}};
+	                              .schedule = -1, .run = {.epochs = -1, .batch_size = 16, .every = 60}};
 	cli_parse(&tool, argc, argv, cli, settings);
 	if (settings->run.epochs == 0)
 		die_usage("--epochs 0 would learn nothing");
 	if (settings->projector == PROJECTOR_TABLE &&
-	    (settings->moments || settings->hidden || settings->sample || settings->run.patience))
-		die_usage("--moments, --hidden-size, --sample and --patience are no options of --projector table");
+	    (settings->moments || settings->hidden || settings->sample || settings->run.patience || settings->schedule >= 0))
+		die_usage("--moments, --hidden-size, --sample, --schedule and --patience are no options of --projector table");
 	if (settings->only_new && settings->sample)
 		die_usage("--only-new of an mlp trains nothing: there is no --sample to learn from");
+	if (settings->rate <= 0)
+		settings->rate = settings->projector == PROJECTOR_MLP ? 3e-4 : .1;
+	if (settings->schedule < 0)
+		settings->schedule = SCHEDULE_COSINE;
 	settings->moments = settings->moments ? settings->moments : 8;
 	settings->hidden = settings->hidden ? settings->hidden : 1024;
 	settings->run.patience = settings->run.patience ? settings->run.patience : 3;
@@ -237,14 +241,6 @@ static bool *start(const struct cli *cli, const struct settings *settings, const
 
 /* --- compute --- */
 
-/* Vectors that were taught already would be thrown far back by the rate that fresh ones want. */
-static double default_rate(const struct settings *settings, const struct inputs *inputs)
-{
-	if (settings->projector == PROJECTOR_MLP)
-		return 3e-4;
-	return inputs->projector.complete && !settings->only_new ? .1 : .2;
-}
-
 /* Two trainings with the same id give the same bytes. */
 static uint64_t training_id(const struct settings *settings, const struct cli *cli, const struct inputs *inputs,
                             const struct projector *projector, const struct item_texts *texts)
@@ -255,7 +251,7 @@ static uint64_t training_id(const struct settings *settings, const struct cli *c
 	                       "batch %lld patience %lld sample %lld integers %d template %s", RECPIPE_VERSION, config, llm_config,
 	                       projector->catalog, projector->tokenizer, inputs->projector.complete ? inputs->projector.projector->id : "-",
 	                       settings->only_new, (long long)settings->max_tokens, (unsigned long long)cli->seed, cli->threads,
-	                       settings->rate, (int)settings->schedule, (long long)settings->run.epochs,
+	                       settings->rate, settings->schedule, (long long)settings->run.epochs,
 	                       (long long)settings->run.batch_size, (long long)settings->run.patience, (long long)settings->sample,
 	                       settings->integers, item_texts_template(texts));
 	uint64_t id = fingerprint(FINGERPRINT_START, rest, strlen(rest));
@@ -285,11 +281,10 @@ static json_t *train(const struct cli *cli, const struct settings *settings, con
 {
 	bool table = projector->kind == PROJECTOR_TABLE;
 	struct align_options align = {
-		.whitening = WHITENING_DEFAULTS, .rate = settings->rate,
-		.schedule = settings->schedule, .epochs = settings->run.epochs, .lead = settings->start, .only = only,
-		.sample = settings->sample,
+		.descent = DESCENT_DEFAULTS, .lead = settings->start, .only = only, .sample = settings->sample,
 	};
-	struct optimisation optimisation = {.adamw = ADAMW_DEFAULTS, .clip = 1, .schedule = settings->schedule};
+	align.descent.radius = settings->rate;
+	struct optimisation optimisation = {.adamw = ADAMW_DEFAULTS, .clip = 1, .schedule = (enum schedule)settings->schedule};
 	optimisation.adamw.rate = settings->rate;
 	struct task *task = align_task(projector, inputs->llm, tokens, ends, &align);
 	struct trainer *trainer = trainer_new(&projector->params, &optimisation, cli->threads);
@@ -357,8 +352,6 @@ int main(int argc, char **argv)
 	struct rng rng;
 	rng_seed(&rng, cli.seed);
 	struct projector *projector = new_projector(&settings, &inputs, &tokens, &rng);
-	if (settings.rate <= 0)
-		settings.rate = default_rate(&settings, &inputs);
 	json_object_update_new(projector->config, json_pack("{s:s, s:I, s:b}", "template", item_texts_template(texts),
 	                                                    "max_tokens", (json_int_t)settings.max_tokens, "start_token",
 	                                                    settings.start));

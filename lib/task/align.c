@@ -7,9 +7,9 @@
 #include "model/llm.h"
 #include "nn/loss.h"
 #include "nn/rows.h"
+#include "nn/vec.h"
 
 #define HELD_OUT 10 /* every so manieth item, of an mlp */
-#define WARMUP 10   /* visits of a table's row, at most a tenth of all: while its momentum is one gradient, it would step too far */
 
 /* A batch: sequence r is a vector (after `lead` start tokens), then the text of item[r]. */
 struct batch {
@@ -17,9 +17,10 @@ struct batch {
 	int64_t rows, room_rows, room_tokens;
 	int64_t *indptr;
 	int32_t *token, *target; /* token[indptr[r]] is not read: there stands the vector */
-	float *nll;
+	float *nll;              /* by position */
 	bool *said;
-	float *gradient;         /* by row, of a table's vectors */
+	struct visit *visit;     /* by row, of a table's vectors */
+	float *gradient;
 	float scale;
 	bool learn;
 };
@@ -34,17 +35,14 @@ struct align {
 	int64_t *learned, *held_out; /* items */
 	int64_t n_learned, n_held_out;
 	struct batch batch;
-	/* by item, as of its latest visit */
+	/* by item, as of its latest visit; of a table: with its vector, without the step on trial */
 	float *nll;             /* sum */
 	int32_t *said;          /* tokens */
 	/* of a table */
-	struct whitening whitening;
-	struct whitened_row *rows; /* of a batch, those that are not said yet */
-	float *momentum, *scale;   /* by item */
-	int32_t *visits;
+	struct descent descent;
 	int32_t *done;          /* the epoch, from 1, in which the text was said; 0: not yet */
 	int64_t epoch;          /* from 0 */
-	struct task_state states[11]; /* ends with one without a name */
+	struct task_state states[14]; /* ends with one without a name */
 };
 
 static bool is_table(const struct align *task)
@@ -70,7 +68,7 @@ static void make_room(struct align *task, int64_t rows, int64_t tokens)
 	if (rows > batch->room_rows) {
 		size_t floats = (size_t)(rows * task->projector->width);
 		batch->gradient = xreallocarray(batch->gradient, floats, sizeof *batch->gradient);
-		task->rows = xreallocarray(task->rows, (size_t)rows, sizeof *task->rows);
+		batch->visit = xreallocarray(batch->visit, (size_t)rows, sizeof *batch->visit);
 		batch->indptr = xreallocarray(batch->indptr, (size_t)rows + 1, sizeof *batch->indptr);
 		batch->room_rows = rows;
 	}
@@ -113,18 +111,24 @@ static int64_t fill_batch(struct align *task, const int64_t item[], int64_t n, b
 	return tokens - n * task->options.lead;
 }
 
-static void note_items(struct align *task, int64_t first, int64_t end)
+static void note_item(struct align *task, int64_t row)
 {
 	const struct batch *batch = &task->batch;
-	for (int64_t row = first; row < end; row++) {
-		int64_t item = batch->item[row];
-		task->nll[item] = 0;
-		task->said[item] = 0;
-		for (int64_t t = batch->indptr[row]; t < batch->indptr[row + 1]; t++) {
-			task->nll[item] += batch->nll[t];
-			task->said[item] += batch->said[t];
-		}
+	int64_t item = batch->item[row];
+	task->nll[item] = 0;
+	task->said[item] = 0;
+	for (int64_t t = batch->indptr[row]; t < batch->indptr[row + 1]; t++) {
+		task->nll[item] += batch->nll[t];
+		task->said[item] += batch->said[t];
 	}
+}
+
+/* Vectors of a table are looked at where they may go next. */
+static void add_steps(const struct align *task, struct array *vectors, const int64_t item[])
+{
+	int64_t d = vectors->columns;
+	for (int64_t row = 0; row < vectors->rows; row++)
+		vec_axpy(1, task->descent.step + item[row] * d, vectors->value + row * d, d);
 }
 
 /* Forward through projector and LLM, loss and, where it is to learn, back into the projector, of rows [first, end). */
@@ -136,12 +140,13 @@ static void compute_part(struct align *task, struct worker *worker, int64_t firs
 	const int64_t *indptr = batch->indptr + first, from = indptr[0], d = task->projector->width;
 	tape_begin(tape, batch->learn ? worker->gradient : NULL, 0, 0);
 	struct array *vectors = projector_forward(tape, task->projector, batch->item + first, end - first);
+	if (is_table(task) && batch->learn)
+		add_steps(task, vectors, batch->item + first);
 	struct array *x = with_vectors(tape, vectors, task->options.lead, llm_token_vectors(llm), batch->token, indptr);
 	struct array *hidden = llm_hidden(tape, llm, x, indptr, end - first);
 	struct array *head = tape_param(tape, llm->item_vectors, llm->item_vectors);
 	worker->loss += full_cross_entropy_each(tape, hidden, head, batch->target + from, batch->scale, batch->nll + from,
 		batch->said + from);
-	note_items(task, first, end);
 	if (!batch->learn)
 		return;
 	tape_backward(tape);
@@ -164,28 +169,39 @@ static void compute_share(void *base, struct worker *worker)
 
 static phase_function *const phases[] = { compute_share, NULL };
 
-/* One step of the batch's rows, but for those that make the LLM say all. */
-static void update_rows(struct align *task)
+static void note_items(struct align *task)
 {
-	const struct batch *batch = &task->batch;
-	const struct align_options *options = &task->options;
-	int64_t d = task->projector->width, n = 0, warmup = options->epochs / 10 < WARMUP ? options->epochs / 10 : WARMUP;
+	for (int64_t row = 0; row < task->batch.rows; row++)
+		note_item(task, row);
+}
+
+static double row_nll(const struct batch *batch, int64_t row)
+{
+	double nll = 0;
+	for (int64_t t = batch->indptr[row]; t < batch->indptr[row + 1]; t++)
+		nll += (double)batch->nll[t];
+	return nll;
+}
+
+/* Vectors whose step led down have it now; all get a next one to try. */
+static void move_rows(struct align *task)
+{
+	struct batch *batch = &task->batch;
+	int64_t d = task->projector->width;
+	for (int64_t row = 0; row < batch->rows; row++)
+		batch->visit[row] = (struct visit){ .problem = batch->item[row], .value = row_nll(batch, row),
+			.gradient = batch->gradient + row * d, .vector = task->projector->vectors + batch->item[row] * d };
+	descent_step(&task->descent, batch->visit, batch->rows);
 	for (int64_t row = 0; row < batch->rows; row++) {
-		int64_t item = batch->item[row], visit = ++task->visits[item];
-		if (is_exact(task, item)) {
+		int64_t item = batch->item[row];
+		if (batch->visit[row].taken)
+			note_item(task, row);
+		else if (!isfinite(task->descent.value[item]))
+			die("item %s: the error of what the LLM says from its vector is not finite",
+				strings_at(&task->projector->item_id, item));
+		if (is_exact(task, item))
 			task->done[item] = (int32_t)task->epoch + 1;
-			continue;
-		}
-		task->rows[n++] = (struct whitened_row){
-			.gradient = batch->gradient + row * d, .momentum = task->momentum + item * d, .scale = task->scale + item,
-			.vector = task->projector->vectors + item * d, .step = visit,
-			.rate = options->rate * schedule_factor(options->schedule, visit, warmup, options->epochs),
-		};
 	}
-	int64_t bad = whitening_step(&task->whitening, task->rows, n);
-	if (bad >= 0)
-		die("the vector of item %s is not finite after %lld visits", strings_at(&task->projector->item_id,
-			(task->rows[bad].vector - task->projector->vectors) / d), (long long)task->rows[bad].step);
 }
 
 /* --- the task --- */
@@ -212,7 +228,9 @@ static void step(struct task *base, struct trainer *trainer, const int64_t examp
 	trainer_begin(trainer);
 	trainer_compute(trainer, phases, task);
 	if (is_table(task))
-		update_rows(task);
+		move_rows(task);
+	else
+		note_items(task);
 	trainer_update(trainer, result);
 }
 
@@ -241,6 +259,7 @@ static void measure(struct align *task, struct trainer *trainer, const int64_t i
 		fill_batch(task, items + from, n - from < MEASURED_AT_ONCE ? n - from : MEASURED_AT_ONCE, false);
 		trainer_begin(trainer);
 		trainer_compute(trainer, phases, task);
+		note_items(task);
 	}
 }
 
@@ -282,11 +301,10 @@ static void free_task(struct task *base)
 	struct align *task = (struct align *)base;
 	struct batch *batch = &task->batch;
 	void *const memory[] = { batch->indptr, batch->token, batch->target, batch->nll, batch->said, task->learned,
-		task->held_out, task->nll, task->said, task->momentum, task->scale, task->visits, task->done,
-		batch->gradient, task->rows };
+		task->held_out, task->nll, task->said, task->done, batch->gradient, batch->visit };
 	for (size_t i = 0; i < COUNT_OF(memory); i++)
 		free(memory[i]);
-	whitening_free(&task->whitening);
+	descent_free(&task->descent);
 	free(task);
 }
 
@@ -316,19 +334,23 @@ static void list_items(struct align *task)
 
 static void list_states(struct align *task)
 {
+	const struct descent *descent = &task->descent;
 	int64_t n = task->projector->n_items, d = task->projector->width, floats = n * d;
 	int count = 0;
 	task->states[count++] = (struct task_state){ "item_nll.npy", F4, n, task->nll };
 	task->states[count++] = (struct task_state){ "item_said.npy", I4, n, task->said };
 	if (is_table(task)) {
 		task->states[count++] = (struct task_state){ "vectors.npy", F4, floats, task->projector->vectors };
-		task->states[count++] = (struct task_state){ "item_momentum.npy", F4, floats, task->momentum };
-		task->states[count++] = (struct task_state){ "item_scale.npy", F4, n, task->scale };
-		task->states[count++] = (struct task_state){ "whitening.npy", F8, d * d, task->whitening.moment };
-		task->states[count++] = (struct task_state){ "whitening_root.npy", F4, d * d, task->whitening.root };
-		task->states[count++] = (struct task_state){ "whitening_taken.npy", I8, 1, &task->whitening.taken };
-		task->states[count++] = (struct task_state){ "visits.npy", I4, n, task->visits };
 		task->states[count++] = (struct task_state){ "done.npy", I4, n, task->done };
+		task->states[count++] = (struct task_state){ "item_gradient.npy", F4, floats, descent->gradient };
+		task->states[count++] = (struct task_state){ "item_step.npy", F4, floats, descent->step };
+		task->states[count++] = (struct task_state){ "item_pairs.npy", F4, floats * 2 * DESCENT_PAIRS, descent->pairs };
+		task->states[count++] = (struct task_state){ "item_kept.npy", I4, n, descent->kept };
+		task->states[count++] = (struct task_state){ "item_objective.npy", F8, n, descent->value };
+		task->states[count++] = (struct task_state){ "item_radius.npy", F8, n, descent->radius };
+		task->states[count++] = (struct task_state){ "descent_moment.npy", F8, d * d, descent->moment };
+		task->states[count++] = (struct task_state){ "descent_root.npy", F4, d * d, descent->root };
+		task->states[count++] = (struct task_state){ "descent_taken.npy", I8, 1, &task->descent.taken };
 	}
 	task->task.states = task->states;
 }
@@ -337,7 +359,7 @@ struct task *align_task(struct projector *projector, const struct model *llm, co
 	struct text_ends ends, const struct align_options *options)
 {
 	struct align *task = xcalloc(1, sizeof *task);
-	size_t n = (size_t)projector->n_items, floats = n * (size_t)projector->width;
+	size_t n = (size_t)projector->n_items;
 	*task = (struct align){ .options = *options, .projector = projector, .llm = llm, .texts = texts, .ends = ends };
 	task->task = (struct task){ .step = step, .begin_epoch = begin_epoch, .free = free_task };
 	task->nll = xcalloc(n, sizeof *task->nll);
@@ -346,10 +368,7 @@ struct task *align_task(struct projector *projector, const struct model *llm, co
 		task->task.validate = validate_table;
 		memcpy(task->task.measures, (const char *[]){ "NLL", "accuracy", "exact" }, 3 * sizeof(char *));
 		memcpy(task->task.keys, (const char *[]){ "nll", "accuracy", "exact" }, 3 * sizeof(char *));
-		task->whitening = whitening_new(projector->width, &options->whitening);
-		task->momentum = xaligned(floats, sizeof *task->momentum);
-		task->scale = xcalloc(n, sizeof *task->scale);
-		task->visits = xcalloc(n, sizeof *task->visits);
+		task->descent = descent_new(projector->n_items, projector->width, &options->descent);
 		task->done = xcalloc(n, sizeof *task->done);
 	} else {
 		task->task.validate = validate_mlp;

@@ -8,7 +8,7 @@
  *     target   w_1   w_2  ...  end
  *
  * mlp: AdamW on the mean over positions; every tenth item, of those sampled, is held out to validate on.
- * table: every item is a problem of its own (Kuratov et al., ACL 2025), all of one geometry (nn/whiten.h). An item whose
+ * table: every item is a problem of its own (Kuratov et al., ACL 2025), all of one geometry (nn/descent.h). An item whose
  * text is said exactly is left alone from then on: where every token is the most probable one after those before it,
  * greedy text is the text.
  */
@@ -17,15 +17,12 @@
 
 #include "model/model.h"
 #include "model/projector.h"
-#include "nn/whiten.h"
+#include "nn/descent.h"
 #include "task/language.h"
 #include "task/run.h"
 
 struct align_options {
-	struct whitening_options whitening;
-	double rate;               /* of a table's rows, see there; rises in the first tenth, or ten visits */
-	enum schedule schedule;    /* of the rate over `epochs` visits */
-	int64_t epochs;
+	struct descent_options descent; /* of a table's rows */
 	int lead;                  /* start tokens before the vector */
 	const bool *only;          /* by item: those to learn; NULL: all */
 	int64_t sample;            /* so many of them, from all over the catalog; 0: all */
