@@ -133,6 +133,15 @@ resumed() {
 	resumed table --epochs 20 --learning-rate 0.2
 }
 
+@test "emb-align-train: a table that has ended goes on from its checkpoint for more epochs" {
+	local command=(align --projector table --checkpoint state.ckpt llm.tar.zst)
+	align --projector table --epochs 7 llm.tar.zst -o whole.tar.zst
+	"${command[@]}" --epochs 3 -o short.tar.zst
+	"${command[@]}" --epochs 7 --resume -o long.tar.zst
+	cmp <(tar --zstd -xOf whole.tar.zst --wildcards 'projector/*.npy') <(tar --zstd -xOf long.tar.zst --wildcards 'projector/*.npy')
+	[ "$(cmp -s whole.tar.zst short.tar.zst; echo $?)" = 1 ]
+}
+
 @test "emb-align-train: killed and resumed gives the same bytes, mlp" {
 	resumed mlp --epochs 20 --patience 20
 }

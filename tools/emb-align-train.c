@@ -241,7 +241,10 @@ static bool *start(const struct cli *cli, const struct settings *settings, const
 
 /* --- compute --- */
 
-/* Two trainings with the same id give the same bytes. */
+/*
+ * Two trainings with the same id give the same bytes: of a table those of as many epochs, as nothing it does depends on how
+ * many are to come, and more may be asked for later.
+ */
 static uint64_t training_id(const struct settings *settings, const struct cli *cli, const struct inputs *inputs,
                             const struct projector *projector, const struct item_texts *texts)
 {
@@ -251,7 +254,8 @@ static uint64_t training_id(const struct settings *settings, const struct cli *c
 	                       "batch %lld patience %lld sample %lld integers %d template %s", RECPIPE_VERSION, config, llm_config,
 	                       projector->catalog, projector->tokenizer, inputs->projector.complete ? inputs->projector.projector->id : "-",
 	                       settings->only_new, (long long)settings->max_tokens, (unsigned long long)cli->seed, cli->threads,
-	                       settings->rate, settings->schedule, (long long)settings->run.epochs,
+	                       settings->rate, settings->schedule,
+	                       projector->kind == PROJECTOR_TABLE ? 0 : (long long)settings->run.epochs,
 	                       (long long)settings->run.batch_size, (long long)settings->run.patience, (long long)settings->sample,
 	                       settings->integers, item_texts_template(texts));
 	uint64_t id = fingerprint(FINGERPRINT_START, rest, strlen(rest));
@@ -367,7 +371,7 @@ int main(int argc, char **argv)
 	                                    : train(&cli, &settings, &inputs, projector, &tokens, ends, only, &rng);
 	if (settings.show)
 		show(&settings, &inputs, projector, &tokens, ends);
-	projector_write(out, projector, settings.run.id);
+	projector_write(out, projector, fingerprint(settings.run.id, &settings.run.epochs, sizeof settings.run.epochs));
 
 	json_t *history = cli_history(&cli);
 	json_object_update_new(history, measured);

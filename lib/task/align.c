@@ -111,16 +111,28 @@ static int64_t fill_batch(struct align *task, const int64_t item[], int64_t n, b
 	return tokens - n * task->options.lead;
 }
 
+static double row_nll(const struct batch *batch, int64_t row)
+{
+	double nll = 0;
+	for (int64_t t = batch->indptr[row]; t < batch->indptr[row + 1]; t++)
+		nll += (double)batch->nll[t];
+	return nll;
+}
+
 static void note_item(struct align *task, int64_t row)
 {
 	const struct batch *batch = &task->batch;
 	int64_t item = batch->item[row];
-	task->nll[item] = 0;
+	task->nll[item] = (float)row_nll(batch, row);
 	task->said[item] = 0;
-	for (int64_t t = batch->indptr[row]; t < batch->indptr[row + 1]; t++) {
-		task->nll[item] += batch->nll[t];
+	for (int64_t t = batch->indptr[row]; t < batch->indptr[row + 1]; t++)
 		task->said[item] += batch->said[t];
-	}
+}
+
+static void note_items(struct align *task)
+{
+	for (int64_t row = 0; row < task->batch.rows; row++)
+		note_item(task, row);
 }
 
 /* Vectors of a table are looked at where they may go next. */
@@ -168,20 +180,6 @@ static void compute_share(void *base, struct worker *worker)
 }
 
 static phase_function *const phases[] = { compute_share, NULL };
-
-static void note_items(struct align *task)
-{
-	for (int64_t row = 0; row < task->batch.rows; row++)
-		note_item(task, row);
-}
-
-static double row_nll(const struct batch *batch, int64_t row)
-{
-	double nll = 0;
-	for (int64_t t = batch->indptr[row]; t < batch->indptr[row + 1]; t++)
-		nll += (double)batch->nll[t];
-	return nll;
-}
 
 /* Vectors whose step led down have it now; all get a next one to try. */
 static void move_rows(struct align *task)
