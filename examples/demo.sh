@@ -33,7 +33,7 @@ else
 	run "seq-train --arch llama --hidden-size 256 --layers 2 --learning-rate 0.002 --epochs 16 --patience 3 --template '{title}' shop.tar.zst -o llm.tar.zst"
 	run "emb-align-train --projector table --epochs 20 --template '{title}' --show 3 llm.tar.zst -o vectors.tar.zst"
 fi
-run "item-project --standardise vectors.tar.zst | seq-train --arch sasrec --features frozen | seq-rank -o said.tar.zst"
+run "item-project vectors.tar.zst | seq-train --arch sasrec --features frozen | seq-rank -o said.tar.zst"
 run "rec-eval --format table --no-slices said.tar.zst --versus sasrec.tar.zst"
 
 for name in popular markov sasrec said; do

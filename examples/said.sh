@@ -15,7 +15,7 @@ seq-tokenize ${llm:+--tokenizer "$llm"} --items "$items" "$events" |
 	if [ -n "$llm" ]; then cat; else seq-train --arch llama ${text:+"$text"}; fi >"$folder/shop.tar.zst"
 
 emb-align-train ${llm:+--llm "$llm"} ${text:+"$text"} ${PROJECTOR:+--projector "$PROJECTOR"} --show 3 "$folder/shop.tar.zst" |
-	item-project --whiten |
+	item-project |
 	seq-train --arch sasrec --features frozen |
 	seq-rank -o said.tar.zst
 seq-train --arch sasrec "$folder/shop.tar.zst" | seq-rank -o "$folder/ids.tar.zst"

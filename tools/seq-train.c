@@ -7,9 +7,11 @@
 
 #include "data/tables.h"
 #include "model/encoder.h"
+#include "model/item_vectors.h"
 #include "model/items.h"
 #include "model/recformer_start.h"
 #include "nn/blas.h"
+#include "nn/vec.h"
 #include "stream/cli.h"
 #include "stream/ranks.h"
 #include "task/finetune.h"
@@ -58,6 +60,7 @@ static const struct {
 	{"adaptor", "NAME", "adaptor", "From the embedding's width to the model's: linear (default), two-layer, or mlp", WORD, ITEMS},
 	{"adaptor-size", "N", "adaptor_size", "Width between two layers of the adaptor (default half the embedding's)", WHOLE, ITEMS},
 	{"feature-ids", "yes|no", "feature_ids", "Add a learned vector for each item to what the adaptor gives (default yes with frozen features)", YES_NO, ITEMS},
+	{"feature-whiten", "yes|no", "feature_whiten", "Features with mean 0, variance 1 and no correlations (default yes)", YES_NO, ITEMS},
 	{"feature-scale", "R", "feature_scale", "Root mean square that features are brought to (default 0.3; 0: as they come)", REAL, ITEMS},
 	{"score", "HOW", "score", "dot (default) or cosine", WORD, ITEMS},
 	{"temperature", "T", "temperature", "What cosines are divided by (default 0.05)", REAL, ITEMS | ENCODER},
@@ -325,7 +328,7 @@ static void refuse_idle_options(const struct settings *settings, const struct ar
 	if (has_key(settings, "adaptor_size") && (!has_key(settings, "adaptor") || has_value(settings, "adaptor", "linear")))
 		die_usage("--adaptor-size is for an --adaptor of two layers");
 	static const char *const of_features[][2] = {{"adaptor", "adaptor"}, {"feature_ids", "feature-ids"},
-	                                             {"feature_scale", "feature-scale"}};
+	                                             {"feature_scale", "feature-scale"}, {"feature_whiten", "feature-whiten"}};
 	for (size_t i = 0; i < COUNT_OF(of_features); i++)
 		if (has_value(settings, "features", "none") && has_key(settings, of_features[i][0]))
 			die_usage("--%s is no option of --features none", of_features[i][1]);
@@ -464,6 +467,8 @@ static bool choose_features(json_t *config, const struct embedding *embedding)
 	if (!embedding->complete)
 		die("--features %s: no embedding in the stream; item-project adds one", features);
 	json_object_set_new(config, "feature_size", json_integer(embedding->width));
+	if (!json_object_get(config, "feature_whiten"))
+		json_object_set_new(config, "feature_whiten", json_true());
 	if (!json_object_get(config, "feature_scale"))
 		json_object_set_new(config, "feature_scale", json_real(.3));
 	if (!json_object_get(config, "feature_ids"))
@@ -558,12 +563,27 @@ static struct task *text_task(const struct cli *cli, const struct settings *sett
 	return task;
 }
 
+/* An LLM's vectors share a few large directions, beside which those that tell items apart would hardly be heard. */
+static void whiten_features(struct embedding *embedding, int threads)
+{
+	int64_t n = embedding->rows, width = embedding->width;
+	bool *is_known = xcalloc((size_t)n + 1, sizeof *is_known);
+	for (int64_t item = 0; item < n; item++)
+		is_known[item] = vec_sum_of_squares(embedding->vector + item * width, width) > 0;
+	standardise_vectors(embedding->vector, n, width, is_known, threads);
+	whiten_vectors(embedding->vector, n, width, is_known, threads);
+	free(is_known);
+}
+
 /* Gradient training from beginning, or checkpoint, to early stop; what was measured. */
 static json_t *train_by_gradients(const struct cli *cli, const struct settings *settings, struct model *model,
-                                  const struct inputs *inputs)
+                                  struct inputs *inputs)
 {
-	if (items_feature_size(model))
+	if (items_feature_size(model)) {
+		if (json_is_true(json_object_get(settings->config, "feature_whiten")))
+			whiten_features(&inputs->embedding, cli->threads);
 		items_set_features(model, inputs->embedding.vector);
+	}
 	struct rng rng;
 	rng_seed(&rng, cli->seed);
 	model_initialise(model, &rng);
@@ -666,7 +686,7 @@ static json_t *train_encoder(const struct cli *cli, struct settings *settings, c
 }
 
 static json_t *train_other(const struct cli *cli, struct settings *settings, const struct architecture *architecture,
-                           const struct inputs *inputs, struct bag_out *out)
+                           struct inputs *inputs, struct bag_out *out)
 {
 	struct model *model = new_model(architecture, settings, inputs);
 	settings->run.id = training_id(settings, cli, model, inputs);
