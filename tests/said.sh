@@ -52,16 +52,16 @@ vectors() { # SET VARIANT: the stream with the embedding, made once
 	[ -e "$out" ] && return
 	case $variant in
 	ids) ln -sf "$set.tar.zst" "$out" ;;
-	tfidf) item-project -q --from tfidf --whiten "$work/$set.tar.zst" -o "$out" ;;
-	tokens | llm) item-project -q --from "$variant" --llm "$llm" --max-tokens 32 --whiten "$work/$set.tar.zst" -o "$out" ;;
+	tfidf) item-project -q --from tfidf "$work/$set.tar.zst" -o "$out" ;;
+	tokens | llm) item-project -q --from "$variant" --llm "$llm" --max-tokens 32 "$work/$set.tar.zst" -o "$out" ;;
 	mlp)
 		teach "$set" mlp "$work/$set.tar.zst" "${align[@]}"
-		item-project -q --whiten "$work/$set-mlp.said.tar.zst" -o "$out"
+		item-project -q "$work/$set-mlp.said.tar.zst" -o "$out"
 		;;
 	table)
 		vectors "$set" mlp
 		teach "$set" table "$work/$set-mlp.said.tar.zst" --projector table "${table[@]}"
-		item-project -q --whiten "$work/$set-table.said.tar.zst" -o "$out"
+		item-project -q "$work/$set-table.said.tar.zst" -o "$out"
 		;;
 	*) echo "$0: no variant \"$variant\"" >&2; exit 2 ;;
 	esac
