@@ -292,15 +292,9 @@ AVX2 static void left_avx2_8(const float values[GROUP], uint8_t *number, float *
 }
 
 /* Adds two units' products. In assembly: the compiler would keep them all, and add up at the end. */
-AVX2_INLINE void add_units(__m256i *sum, const __m256i right[2], const __m256i left[2], int bytes, bool vnni)
+AVX2_INLINE void add_units(__m256i *sum, const __m256i right[2], const __m256i left[2], int bytes)
 {
-	if (vnni && bytes == 2) {
-		__asm__("vpdpwssd %2, %1, %0" : "+x"(*sum) : "x"(right[0]), "x"(left[0]));
-		__asm__("vpdpwssd %2, %1, %0" : "+x"(*sum) : "x"(right[1]), "x"(left[1]));
-	} else if (vnni) {
-		__asm__("vpdpbusd %2, %1, %0" : "+x"(*sum) : "x"(right[0]), "x"(left[0]));
-		__asm__("vpdpbusd %2, %1, %0" : "+x"(*sum) : "x"(right[1]), "x"(left[1]));
-	} else if (bytes == 2) {
+	if (bytes == 2) {
 		__asm__("vpaddd %1, %0, %0" : "+x"(*sum) : "x"(_mm256_madd_epi16(right[0], left[0])));
 		__asm__("vpaddd %1, %0, %0" : "+x"(*sum) : "x"(_mm256_madd_epi16(right[1], left[1])));
 	} else {
@@ -317,7 +311,7 @@ AVX2_INLINE __m256i everywhere(const uint8_t *unit)
 }
 
 AVX2_INLINE void tile_vectors(const struct left *left, const uint8_t *number, const float *scale, const float *least,
-	int64_t groups, float sums[ROWS][PANEL], int bytes, bool vnni)
+	int64_t groups, float sums[ROWS][PANEL], int bytes)
 {
 	const uint8_t *rows = left->number;
 	const float *row_scale = left->scale, *row_sum = left->sum;
@@ -334,8 +328,8 @@ AVX2_INLINE void tile_vectors(const struct left *left, const uint8_t *number, co
 			for (int row = 0; row < ROWS; row++) {
 				const uint8_t *unit = rows + row * GROUP * bytes + byte;
 				const __m256i both[2] = { everywhere(unit), everywhere(unit + UNIT) };
-				add_units(&sum[row][0], right[0], both, bytes, vnni);
-				add_units(&sum[row][1], right[1], both, bytes, vnni);
+				add_units(&sum[row][0], right[0], both, bytes);
+				add_units(&sum[row][1], right[1], both, bytes);
 			}
 		}
 		#pragma GCC unroll 4
@@ -357,10 +351,68 @@ AVX2_INLINE void tile_vectors(const struct left *left, const uint8_t *number, co
 	}
 }
 
-AVX2 TILE_FUNCTION(tile_avx2_16, tile_vectors, 2, false)
-AVX2 TILE_FUNCTION(tile_avx2_8, tile_vectors, 1, false)
-AVX2 TILE_FUNCTION(tile_vnni_16, tile_vectors, 2, true)
-AVX2 TILE_FUNCTION(tile_vnni_8, tile_vectors, 1, true)
+AVX2 TILE_FUNCTION(tile_avx2_16, tile_vectors, 2)
+AVX2 TILE_FUNCTION(tile_avx2_8, tile_vectors, 1)
+
+#define VNNI __attribute__((target("avx512f,avx512vnni")))
+#define VNNI_INLINE VNNI static inline __attribute__((always_inline))
+
+/* In assembly: the compiler would fetch the unit by an instruction of its own. */
+VNNI_INLINE __m512i plus_units(__m512i sum, __m512i right, const uint8_t *unit, int bytes)
+{
+	const uint8_t (*left)[UNIT] = (const uint8_t (*)[UNIT])unit;
+	if (bytes == 2)
+		__asm__("vpdpwssd %2%{1to16%}, %1, %0" : "+v"(sum) : "v"(right), "m"(*left));
+	else
+		__asm__("vpdpbusd %2%{1to16%}, %1, %0" : "+v"(sum) : "v"(right), "m"(*left));
+	return sum;
+}
+
+/* Two sums for each row, as one would wait for itself. */
+VNNI_INLINE void tile_wide(const struct left *left, const uint8_t *number, const float *scale, const float *least,
+	int64_t groups, float sums[ROWS][PANEL], int bytes)
+{
+	const uint8_t *rows = left->number;
+	const float *row_scale = left->scale, *row_sum = left->sum;
+	__m512 total[ROWS];
+	#pragma GCC unroll 4
+	for (int row = 0; row < ROWS; row++)
+		total[row] = _mm512_loadu_ps(sums[row]);
+	for (int64_t group = 0; group < groups; group++, rows += ROWS * GROUP * bytes, row_scale += ROWS, scale += PANEL) {
+		__m512i sum[ROWS][2];
+		#pragma GCC unroll 4
+		for (int row = 0; row < ROWS; row++)
+			sum[row][0] = sum[row][1] = _mm512_setzero_si512();
+		#pragma GCC unroll 4
+		for (int byte = 0; byte < GROUP * bytes; byte += 2 * UNIT, number += 2 * PANEL * UNIT) {
+			__m512i right[2] = { _mm512_loadu_si512(number), _mm512_loadu_si512(number + PANEL * UNIT) };
+			#pragma GCC unroll 4
+			for (int row = 0; row < ROWS; row++) {
+				const uint8_t *unit = rows + row * GROUP * bytes + byte;
+				sum[row][0] = plus_units(sum[row][0], right[0], unit, bytes);
+				sum[row][1] = plus_units(sum[row][1], right[1], unit + UNIT, bytes);
+			}
+		}
+		#pragma GCC unroll 4
+		for (int row = 0; row < ROWS; row++) {
+			__m512i both = _mm512_add_epi32(sum[row][0], sum[row][1]);
+			__m512 scaled = _mm512_mul_ps(_mm512_cvtepi32_ps(both), _mm512_loadu_ps(scale));
+			total[row] = _mm512_fmadd_ps(_mm512_set1_ps(row_scale[row]), scaled, total[row]);
+			if (bytes == 1)
+				total[row] = _mm512_fmadd_ps(_mm512_set1_ps(row_sum[row]), _mm512_loadu_ps(least), total[row]);
+		}
+		if (bytes == 1) {
+			row_sum += ROWS;
+			least += PANEL;
+		}
+	}
+	#pragma GCC unroll 4
+	for (int row = 0; row < ROWS; row++)
+		_mm512_storeu_ps(sums[row], total[row]);
+}
+
+VNNI TILE_FUNCTION(tile_vnni_16, tile_wide, 2)
+VNNI TILE_FUNCTION(tile_vnni_8, tile_wide, 1)
 
 static bool has_avx2(void)
 {
@@ -369,7 +421,7 @@ static bool has_avx2(void)
 
 static bool has_vnni(void)
 {
-	return has_avx2() && __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512vl");
+	return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vnni");
 }
 
 #endif
