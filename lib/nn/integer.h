@@ -1,7 +1,7 @@
 /*
- * Products with a frozen matrix in integers: half again as fast as in floats with AVX2. The way forward has 16 bits, for
- * an error of a few hundred-thousandths of the product's size: a deep model multiplies what it errs by. Gradients,
- * which only point the way back, have 8, for an error of 1 to 2 %.
+ * Products with a frozen matrix in integers: half again as fast as in floats with AVX2, twice as fast with AVX-512 VNNI. The
+ * way forward has 16 bits, for an error of a few hundred-thousandths of the product's size: a deep model multiplies what it
+ * errs by. Gradients, which only point the way back, have 8, for an error of 1 to 2 %.
  *
  * Numbers have a scale for so many of them along the dimension that is summed over. In 16 bits, the left side's lie
  * between -8191 and 8191, the matrix's between -4095 and 4095: a group's sum has 32 bits. In 8, the left side's lie
