@@ -294,7 +294,7 @@ static json_t *train(const struct cli *cli, const struct settings *settings, con
 	struct trainer *trainer = trainer_new(&projector->params, &optimisation, cli->threads);
 	llm_in_integers(inputs->llm, settings->integers);
 	json_t *measured = run(task, trainer, &settings->run, rng, cli);
-	llm_in_integers(inputs->llm, false); /* what is said is said by the LLM itself */
+	llm_in_integers(inputs->llm, false);
 	struct align_result learned, held_out;
 	align_measure(task, trainer, &learned, &held_out);
 	tell_result(cli, table ? "all" : "learned", &learned);

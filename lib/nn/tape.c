@@ -17,6 +17,7 @@ void tape_begin(struct tape *tape, float *gradients, uint64_t key, int64_t first
 	tape->made = NULL;
 	tape->last = NULL;
 	tape->training = gradients != NULL;
+	tape->in_floats = false;
 	tape->gradients = gradients;
 	tape->key = key;
 	tape->drawn = 0;
@@ -125,7 +126,8 @@ struct array *tape_param(struct tape *tape, const struct param *first, const str
 	int64_t columns = first->n_dims == 1 ? count : first->columns;
 	struct array *array = new_array(tape, count / columns, columns, columns);
 	array->value = first->value;
-	array->integers = first->integers && integer_rows(first->integers) == array->rows ? first->integers : NULL;
+	bool is_whole = first->integers && integer_rows(first->integers) == array->rows;
+	array->integers = is_whole && !tape->in_floats ? first->integers : NULL;
 	array->wanted = tape->training && !first->frozen;
 	if (array->wanted)
 		array->gradient = tape->gradients + first->offset;

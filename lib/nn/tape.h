@@ -19,6 +19,7 @@ struct tape {
 	struct array *made;     /* since the last operation was recorded */
 	struct operation *last; /* of those recorded */
 	bool training;          /* record, keep gradients, drop out */
+	bool in_floats;         /* frozen matrices as they are, where they are in integers as well; set after tape_begin */
 	uint64_t key;           /* of this batch's dropout masks */
 	uint64_t drawn;         /* masks so far */
 	int64_t first_row;      /* the batch's tokens before this tape's: masks do not depend on who computes what */

@@ -20,6 +20,7 @@ struct batch {
 	float *nll;              /* by position */
 	bool *said;
 	struct visit *visit;     /* by row, of a table's vectors */
+	int64_t *moved;          /* items */
 	float *gradient;
 	float scale;
 	bool learn;
@@ -69,6 +70,7 @@ static void make_room(struct align *task, int64_t rows, int64_t tokens)
 		size_t floats = (size_t)(rows * task->projector->width);
 		batch->gradient = xreallocarray(batch->gradient, floats, sizeof *batch->gradient);
 		batch->visit = xreallocarray(batch->visit, (size_t)rows, sizeof *batch->visit);
+		batch->moved = xreallocarray(batch->moved, (size_t)rows, sizeof *batch->moved);
 		batch->indptr = xreallocarray(batch->indptr, (size_t)rows + 1, sizeof *batch->indptr);
 		batch->room_rows = rows;
 	}
@@ -151,6 +153,7 @@ static void compute_part(struct align *task, struct worker *worker, int64_t firs
 	struct tape *tape = &worker->tape;
 	const int64_t *indptr = batch->indptr + first, from = indptr[0], d = task->projector->width;
 	tape_begin(tape, batch->learn ? worker->gradient : NULL, 0, 0);
+	tape->in_floats = !batch->learn; /* what is said is said by the LLM itself */
 	struct array *vectors = projector_forward(tape, task->projector, batch->item + first, end - first);
 	if (is_table(task) && batch->learn)
 		add_steps(task, vectors, batch->item + first);
@@ -197,9 +200,34 @@ static void move_rows(struct align *task)
 		else if (!isfinite(task->descent.value[item]))
 			die("item %s: the error of what the LLM says from its vector is not finite",
 				strings_at(&task->projector->item_id, item));
-		if (is_exact(task, item))
-			task->done[item] = (int32_t)task->epoch + 1;
 	}
+}
+
+#define MEASURED_AT_ONCE 256
+
+static void measure(struct align *task, struct trainer *trainer, const int64_t items[], int64_t n)
+{
+	for (int64_t from = 0; from < n; from += MEASURED_AT_ONCE) {
+		fill_batch(task, items + from, n - from < MEASURED_AT_ONCE ? n - from : MEASURED_AT_ONCE, false);
+		trainer_begin(trainer);
+		trainer_compute(trainer, phases, task);
+		note_items(task);
+	}
+}
+
+/* Leaves alone the items of the batch that moved and are said now: by the LLM itself, where it learns in integers. */
+static void settle_rows(struct align *task, struct trainer *trainer)
+{
+	struct batch *batch = &task->batch;
+	int64_t n = 0;
+	for (int64_t row = 0; row < batch->rows; row++)
+		if (batch->visit[row].taken && is_exact(task, batch->item[row]))
+			batch->moved[n++] = batch->item[row];
+	if (n && task->llm->item_vectors->integers)
+		measure(task, trainer, batch->moved, n);
+	for (int64_t i = 0; i < n; i++)
+		if (is_exact(task, batch->moved[i]))
+			task->done[batch->moved[i]] = (int32_t)task->epoch + 1;
 }
 
 /* --- the task --- */
@@ -230,6 +258,8 @@ static void step(struct task *base, struct trainer *trainer, const int64_t examp
 	else
 		note_items(task);
 	trainer_update(trainer, result);
+	if (is_table(task))
+		settle_rows(task, trainer);
 }
 
 static struct align_result sum_up(const struct align *task, const int64_t items[], int64_t n)
@@ -247,18 +277,6 @@ static struct align_result sum_up(const struct align *task, const int64_t items[
 		result.exact /= (double)n;
 	}
 	return result;
-}
-
-#define MEASURED_AT_ONCE 256
-
-static void measure(struct align *task, struct trainer *trainer, const int64_t items[], int64_t n)
-{
-	for (int64_t from = 0; from < n; from += MEASURED_AT_ONCE) {
-		fill_batch(task, items + from, n - from < MEASURED_AT_ONCE ? n - from : MEASURED_AT_ONCE, false);
-		trainer_begin(trainer);
-		trainer_compute(trainer, phases, task);
-		note_items(task);
-	}
 }
 
 static bool validate_table(struct task *base, struct trainer *trainer, int64_t epoch, double measured[])
@@ -299,7 +317,7 @@ static void free_task(struct task *base)
 	struct align *task = (struct align *)base;
 	struct batch *batch = &task->batch;
 	void *const memory[] = { batch->indptr, batch->token, batch->target, batch->nll, batch->said, task->learned,
-		task->held_out, task->nll, task->said, task->done, batch->gradient, batch->visit };
+		task->held_out, task->nll, task->said, task->done, batch->gradient, batch->visit, batch->moved };
 	for (size_t i = 0; i < COUNT_OF(memory); i++)
 		free(memory[i]);
 	descent_free(&task->descent);
