@@ -26,7 +26,7 @@ read -ra all <<<"${MODEL:-}"
 read -ra train <<<"${TRAIN:-}"
 read -ra align <<<"${ALIGN:---epochs 2}"
 read -ra table <<<"${TABLE:---epochs 20}"
-read -ra say <<<"${SAY:---epochs 200 --integers}"
+read -ra say <<<"${SAY:---epochs 300 --integers}"
 llm=$1
 shift
 mkdir -p "$work"
