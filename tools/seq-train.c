@@ -61,7 +61,7 @@ static const struct {
 	{"adaptor-size", "N", "adaptor_size", "Width between two layers of the adaptor (default half the embedding's)", WHOLE, ITEMS},
 	{"feature-ids", "yes|no", "feature_ids", "Add a learned vector for each item to what the adaptor gives (default yes with frozen features)", YES_NO, ITEMS},
 	{"feature-whiten", "yes|no", "feature_whiten", "Features with mean 0, variance 1 and no correlations (default yes)", YES_NO, ITEMS},
-	{"feature-scale", "R", "feature_scale", "Root mean square that features are brought to (default 0.3; 0: as they come)", REAL, ITEMS},
+	{"feature-scale", "R", "feature_scale", "Root mean square that features are brought to (default 0.3, gru 1; 0: as they are)", REAL, ITEMS},
 	{"score", "HOW", "score", "dot (default) or cosine", WORD, ITEMS},
 	{"temperature", "T", "temperature", "What cosines are divided by (default 0.05)", REAL, ITEMS | ENCODER},
 	{"steps", "N", "steps", "markov: how far back (default 3)", WHOLE, MARKOV},
@@ -469,8 +469,10 @@ static bool choose_features(json_t *config, const struct embedding *embedding)
 	json_object_set_new(config, "feature_size", json_integer(embedding->width));
 	if (!json_object_get(config, "feature_whiten"))
 		json_object_set_new(config, "feature_whiten", json_true());
-	if (!json_object_get(config, "feature_scale"))
-		json_object_set_new(config, "feature_scale", json_real(.3));
+	if (!json_object_get(config, "feature_scale")) {
+		const char *architecture = json_string_value(json_object_get(config, "architecture"));
+		json_object_set_new(config, "feature_scale", json_real(!strcmp(architecture, "gru") ? 1 : .3));
+	}
 	if (!json_object_get(config, "feature_ids"))
 		json_object_set_new(config, "feature_ids", json_boolean(!strcmp(features, "frozen")));
 	return true;
