@@ -89,7 +89,7 @@ static void apply_root(const struct descent *descent, const float *x, float *out
 
 static float *pair(const struct descent *descent, int64_t problem, int32_t back)
 {
-	int32_t slot = (descent->kept[problem] - back + PAIRS) % PAIRS;
+	uint32_t slot = ((uint32_t)descent->kept[problem] + PAIRS - (uint32_t)back) % PAIRS; /* whatever a checkpoint says */
 	return descent->pairs + (problem * PAIRS + slot) * 2 * descent->width;
 }
 
@@ -111,7 +111,7 @@ static void keep_pair(struct descent *descent, const struct visit *visit)
 	if (curvature > CURVED * lengths) {
 		memcpy(s, step, (size_t)d * sizeof *s);
 		memcpy(y, change, (size_t)d * sizeof *y);
-		descent->kept[problem]++;
+		descent->kept[problem] = descent->kept[problem] < 2 * PAIRS - 1 ? descent->kept[problem] + 1 : PAIRS;
 	}
 	free(change);
 }
@@ -167,7 +167,7 @@ static void judge(struct descent *descent, struct visit *visit)
 	double *radius = &descent->radius[problem], reach = *radius * length_of(visit->vector, d), length = length_of(step, d);
 	visit->taken = is_finite(visit, d) && visit->value < descent->value[problem];
 	if (!visit->taken) {
-		*radius *= length < reach ? length / reach / 2 : .5;
+		*radius *= length < reach ? length / reach / 2 : .5; /* half of the step, where that was shorter */
 		if (*radius < SMALLEST_RADIUS)
 			start_anew(descent, problem);
 		return;
@@ -195,7 +195,7 @@ static void propose(struct descent *descent, const struct visit *visit)
 void descent_step(struct descent *descent, struct visit visit[], int64_t n)
 {
 	observe(descent, visit, n);
-	if (descent->taken < REFRESH || descent->taken % REFRESH == 0)
+	if (descent->taken && (descent->taken < REFRESH || descent->taken % REFRESH == 0))
 		take_root(descent);
 	for (int64_t i = 0; i < n; i++) {
 		if (is_finite(&visit[i], descent->width) && isfinite(descent->value[visit[i].problem]))

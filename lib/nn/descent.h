@@ -37,7 +37,7 @@ struct descent {
 	float *gradient;  /* width: at the vector */
 	float *step;      /* width: on trial; 0 at first */
 	float *pairs;     /* DESCENT_PAIRS x 2 x width: s and y, round and round */
-	int32_t *kept;    /* pairs, ever */
+	int32_t *kept;    /* pairs; from DESCENT_PAIRS on, how far round modulo that many */
 	double *value;    /* at the vector; infinite before the first visit */
 	double *radius;
 	double *moment;   /* width x width: C, not yet corrected for its start at 0 */

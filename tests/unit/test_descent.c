@@ -135,11 +135,26 @@ static void test_takes_back(void **state)
 	descent_free(&descent);
 }
 
+/* Nothing is known yet, and the first visit sees no number. */
+static void test_begins_with_no_number(void **state)
+{
+	(void)state;
+	const struct descent_options options = DESCENT_DEFAULTS;
+	struct descent descent = descent_new(2, WIDTH, &options);
+	float vector[WIDTH] = { 0, 4, 0, 0, 0, 0 }, downhill[WIDTH] = { 1, 1, 0, 0, 0, 0 }, unknown[WIDTH] = { NAN };
+	visit_once(&descent, 1, unknown, vector, false);
+	assert_float_equal(step_length(&descent), 0, 0);
+	visit_once(&descent, 1, downhill, vector, true);
+	assert_float_equal(step_length(&descent), .4, 1e-5);
+	descent_free(&descent);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_ends_at_the_minimum),
 		cmocka_unit_test(test_takes_back),
+		cmocka_unit_test(test_begins_with_no_number),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
