@@ -33,7 +33,7 @@ int64_t items_feature_size(const struct model *model);
  * as the model is trained; trainable: copied, where they start. Before the first step; a trained model needs none.
  */
 void items_set_features(struct model *model, float *features);
-/* Adaptors start such that z has the deviation of a learned vector at the start. After the architecture's own initialise(). */
+/* Adaptors start such that z of features of size 1 has the deviation of a learned vector at the start. After the architecture's own initialise(). */
 void items_initialise(struct model *model, struct rng *rng);
 
 /* Room for so many workers of this rank, before the first phase. */

@@ -222,11 +222,11 @@ static void tile_plain(const struct left *left, const uint8_t *number, const flo
 			}
 }
 
-#define TILE_FUNCTION(name, body, ...) \
+#define TILE_FUNCTION(name, body, bytes) \
 	static void name(const struct left *left, const uint8_t *number, const float *scale, const float *least, \
 		int64_t groups, float sums[ROWS][PANEL]) \
 	{ \
-		body(left, number, scale, least, groups, sums, __VA_ARGS__); \
+		body(left, number, scale, least, groups, sums, bytes); \
 	}
 
 TILE_FUNCTION(tile_plain_16, tile_plain, 2)

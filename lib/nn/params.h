@@ -42,7 +42,7 @@ struct param *params_add(struct params *params, int64_t rows, int64_t columns, b
 	PRINTF_LIKE(5, 6);
 /* No gradient. value: where its numbers lie, and stay while it is used, not to be written; or NULL. Before params_allocate. */
 void param_freeze(struct param *param, const float *value);
-/* From now on, as their values are: linear() takes these, adjacent ones from first to last, in integers. Frozen ones. */
+/* From now on, as their values are: linear() takes these, adjacent ones from first to last, in integers, unless its tape is in_floats. Frozen ones. */
 void params_to_integers(struct param *first, const struct param *last);
 /* And all as they are again. */
 void params_drop_integers(struct params *params);

@@ -48,7 +48,7 @@ struct setting {
 	struct task *task;
 };
 
-static struct setting set_up(enum projector_kind kind, int lead, double rate, double ridge, int threads)
+static struct setting set_up(enum projector_kind kind, int lead, double radius, double ridge, int threads)
 {
 	struct setting s = { .llm = small_llm() };
 	struct rng rng;
@@ -61,9 +61,9 @@ static struct setting set_up(enum projector_kind kind, int lead, double rate, do
 		: projector_mlp(&s.catalog, s.llm->belongs_to, &texts, words, VOCABULARY, WIDTH, 3, 10, &rng);
 	if (kind == PROJECTOR_MLP)
 		param_normal(s.projector->second, &rng, .3);
-	const struct align_options options = { .descent = { .radius = rate, .memory = .98, .ridge = ridge }, .lead = lead };
+	const struct align_options options = { .descent = { .radius = radius, .memory = .98, .ridge = ridge }, .lead = lead };
 	struct optimisation optimisation = { .adamw = ADAMW_DEFAULTS };
-	optimisation.adamw.rate = rate;
+	optimisation.adamw.rate = radius;
 	s.task = align_task(s.projector, s.llm, &texts, ends, &options);
 	s.trainer = trainer_new(&s.projector->params, &optimisation, threads);
 	return s;
