@@ -234,6 +234,8 @@ assert (get("hidden_size", "n_embd"), get("num_hidden_layers", "n_layer"), get("
 	says "--feature-scale -1"
 	seq-train -q --arch gru --epochs 2 --hidden-size 16 --adaptor mlp --feature-ids yes --score cosine items.tar.zst -o gru.tar.zst
 	tar --zstd -tf gru.tar.zst | grep -x model/item_id.weight.npy >out
+	fails seq-train -q --feature-scale 1 data.tar.zst -o x.tar.zst
+	says "--feature-scale: no embedding"
 	for features in frozen trainable; do
 		fails seq-train -q --features $features data.tar.zst -o x.tar.zst
 		says "no embedding"

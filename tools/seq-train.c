@@ -307,6 +307,18 @@ static bool has_value(const struct settings *settings, const char *key, const ch
 	return is && !strcmp(is, value);
 }
 
+/* The first option given that only features have a use for: its name, or NULL. */
+static const char *option_of_features(const json_t *config)
+{
+	static const char *const options[][2] = {{"adaptor", "adaptor"}, {"adaptor_size", "adaptor-size"},
+	                                         {"feature_ids", "feature-ids"}, {"feature_whiten", "feature-whiten"},
+	                                         {"feature_scale", "feature-scale"}};
+	for (size_t i = 0; i < COUNT_OF(options); i++)
+		if (json_object_get(config, options[i][0]))
+			return options[i][1];
+	return NULL;
+}
+
 /* Options that would change nothing. */
 static void refuse_idle_options(const struct settings *settings, const struct argp_option options[])
 {
@@ -327,11 +339,8 @@ static void refuse_idle_options(const struct settings *settings, const struct ar
 		die_usage("--temperature is for --score cosine");
 	if (has_key(settings, "adaptor_size") && (!has_key(settings, "adaptor") || has_value(settings, "adaptor", "linear")))
 		die_usage("--adaptor-size is for an --adaptor of two layers");
-	static const char *const of_features[][2] = {{"adaptor", "adaptor"}, {"feature_ids", "feature-ids"},
-	                                             {"feature_scale", "feature-scale"}, {"feature_whiten", "feature-whiten"}};
-	for (size_t i = 0; i < COUNT_OF(of_features); i++)
-		if (has_value(settings, "features", "none") && has_key(settings, of_features[i][0]))
-			die_usage("--%s is no option of --features none", of_features[i][1]);
+	if (has_value(settings, "features", "none") && option_of_features(settings->config))
+		die_usage("--%s is no option of --features none", option_of_features(settings->config));
 }
 
 /* --task decides the architecture, and is decided by it. */
@@ -462,10 +471,14 @@ static bool choose_features(json_t *config, const struct embedding *embedding)
 	const char *features = json_string_value(json_object_get(config, "features"));
 	if (!features && embedding->complete)
 		json_object_set_new(config, "features", json_string(features = "frozen"));
-	if (!features || !strcmp(features, "none"))
+	if (features && !strcmp(features, "none"))
 		return false;
-	if (!embedding->complete)
+	if (!embedding->complete && features)
 		die("--features %s: no embedding in the stream; item-project adds one", features);
+	if (!embedding->complete && option_of_features(config))
+		die("--%s: no embedding in the stream; item-project adds one", option_of_features(config));
+	if (!embedding->complete)
+		return false;
 	json_object_set_new(config, "feature_size", json_integer(embedding->width));
 	if (!json_object_get(config, "feature_whiten"))
 		json_object_set_new(config, "feature_whiten", json_true());
