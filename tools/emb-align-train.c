@@ -12,16 +12,29 @@
 
 /* --- options --- */
 
-enum { KEY_LLM = 0x2000, KEY_PROJECTOR, KEY_TEMPLATE, KEY_MAX_TOKENS, KEY_MOMENTS, KEY_HIDDEN, KEY_RATE, KEY_SCHEDULE,
-       KEY_SHOW, KEY_ONLY_NEW, KEY_START, KEY_SAMPLE, KEY_INTEGERS };
+enum {
+	KEY_LLM = 0x2000,
+	KEY_PROJECTOR,
+	KEY_TEMPLATE,
+	KEY_MAX_TOKENS,
+	KEY_MOMENTS,
+	KEY_HIDDEN,
+	KEY_RATE,
+	KEY_SCHEDULE,
+	KEY_SHOW,
+	KEY_ONLY_NEW,
+	KEY_START,
+	KEY_SAMPLE,
+	KEY_INTEGERS
+};
 
 struct settings {
 	const char *llm, *template;
-	int projector;              /* enum projector_kind */
+	int projector; /* enum projector_kind */
 	int64_t max_tokens, moments, hidden, sample, show;
-	bool start;                 /* the LLM's start token stands before the vector */
-	double rate;                /* 0: by the kind of projector */
-	int schedule;               /* enum schedule; -1: not given */
+	bool start;   /* the LLM's start token stands before the vector */
+	double rate;  /* 0: by the kind of projector */
+	int schedule; /* enum schedule; -1: not given */
 	bool only_new, integers;
 	struct run_options run;
 };
@@ -29,23 +42,31 @@ struct settings {
 static const char *const no_yes[] = {"no", "yes", NULL};
 
 static const struct argp_option options[] = {
-	{"llm", KEY_LLM, "PATH", 0, "The frozen LLM: a GGUF file or a Hugging Face folder (default: the stream's model)", 1},
+	{"llm", KEY_LLM, "PATH", 0, "The frozen LLM: a GGUF file or a Hugging Face folder (default: the stream's model)",
+		1},
 	{"projector", KEY_PROJECTOR, "KIND", 0, "mlp, shared by all items (default), or table, a vector for each", 1},
-	{"integers", KEY_INTEGERS, NULL, 0, "Learn from the LLM with its matrices in integers: faster, and nearly the same", 1},
-	{"template", KEY_TEMPLATE, "TEXT", 0, "An item's text, with attributes in braces (default: 'Brand {brand} ... Title {title}' of all attributes)", 1},
+	{"integers", KEY_INTEGERS, NULL, 0, "Learn from the LLM with its matrices in integers: faster, and nearly the same",
+		1},
+	{"template", KEY_TEMPLATE, "TEXT", 0,
+		"An item's text, with attributes in braces (default: 'Brand {brand} ... Title {title}' of all attributes)", 1},
 	{"max-tokens", KEY_MAX_TOKENS, "N", 0, "Cut texts to N tokens (default 32)", 1},
-	{"start-token", KEY_START, "yes|no", 0, "The LLM's start token before the vector (default yes), or the vector alone", 1},
+	{"start-token", KEY_START, "yes|no", 0,
+		"The LLM's start token before the vector (default yes), or the vector alone", 1},
 	{"moments", KEY_MOMENTS, "N", 0, "mlp: moments of a text's token vectors that it reads (default 8)", 1},
 	{"hidden-size", KEY_HIDDEN, "N", 0, "mlp: its width (default 1024)", 1},
-	{"sample", KEY_SAMPLE, "ITEMS", 0, "mlp: learn from so many items of all over the catalog (default all); it serves the others as well", 1},
+	{"sample", KEY_SAMPLE, "ITEMS", 0,
+		"mlp: learn from so many items of all over the catalog (default all); it serves the others as well", 1},
 	{NULL, 0, NULL, 0, "Training:", 2},
 	{"epochs", RUN_EPOCHS, "N", 0, "At most so many (default: mlp 4, table 120)", 2},
 	{"batch-size", RUN_BATCH_SIZE, "ITEMS", 0, "Items of a step (default 16)", 2},
-	{"learning-rate", KEY_RATE, "R", 0, "mlp: of Adam (default 0.0003); table: how far the first step goes, of a vector's length (default 0.1)", 2},
+	{"learning-rate", KEY_RATE, "R", 0,
+		"mlp: of Adam (default 0.0003); table: how far the first step goes, of a vector's length (default 0.1)", 2},
 	{"schedule", KEY_SCHEDULE, "NAME", 0, "mlp: constant, linear or cosine (default) decay over all epochs", 2},
-	{"patience", RUN_PATIENCE, "N", 0, "mlp: stop after N epochs without a better NLL of held-out items (default 3)", 2},
+	{"patience", RUN_PATIENCE, "N", 0, "mlp: stop after N epochs without a better NLL of held-out items (default 3)",
+		2},
 	RUN_OPTIONS(2),
-	{"only-new", KEY_ONLY_NEW, NULL, 0, "Keep the vectors of items that the stream's projector has, train those of the others", 2},
+	{"only-new", KEY_ONLY_NEW, NULL, 0,
+		"Keep the vectors of items that the stream's projector has, train those of the others", 2},
 	{NULL, 0, NULL, 0, "Looking:", 3},
 	{"show", KEY_SHOW, "N", 0, "Print N items, their texts, and what the LLM says from the vector alone", 3},
 	{0},
@@ -83,21 +104,26 @@ static void parse(int argc, char **argv, struct cli *cli, struct settings *setti
 	const struct cli_tool tool = {
 		.name = "emb-align-train",
 		.arguments = "[STREAM...]",
-		.summary = "Trains a projector from items to vectors that, each given to a frozen LLM as its only input, make it say "
-		           "the item's text (SAID, WWW 2024), and adds it to the stream. item-project turns it into item vectors.",
+		.summary =
+			"Trains a projector from items to vectors that, each given to a frozen LLM as its only input, make it say "
+			"the item's text (SAID, WWW 2024), and adds it to the stream. item-project turns it into item vectors.",
 		.examples = examples,
 		.options = options,
 		.option = parse_option,
 		.usage_without_input = true,
 		.binary_output = true,
 	};
-	*settings = (struct settings){.projector = PROJECTOR_MLP, .max_tokens = 32, .start = true,
-	                              .schedule = -1, .run = {.epochs = -1, .batch_size = 16, .every = 60}};
+	*settings = (struct settings){.projector = PROJECTOR_MLP,
+		.max_tokens = 32,
+		.start = true,
+		.schedule = -1,
+		.run = {.epochs = -1, .batch_size = 16, .every = 60}};
 	cli_parse(&tool, argc, argv, cli, settings);
 	if (settings->run.epochs == 0)
 		die_usage("--epochs 0 would learn nothing");
 	if (settings->projector == PROJECTOR_TABLE &&
-	    (settings->moments || settings->hidden || settings->sample || settings->run.patience || settings->schedule >= 0))
+		(settings->moments || settings->hidden || settings->sample || settings->run.patience ||
+			settings->schedule >= 0))
 		die_usage("--moments, --hidden-size, --sample, --schedule and --patience are no options of --projector table");
 	if (settings->only_new && settings->sample)
 		die_usage("--only-new of an mlp trains nothing: there is no --sample to learn from");
@@ -135,7 +161,7 @@ static void load(const struct cli *cli, const struct settings *settings, struct 
 	struct piece piece;
 	while (bag_next(bag, &piece))
 		if (!catalog_take(&inputs->catalog, &piece) && !tokenizer_take(&inputs->tokenizer, &piece) &&
-		    !model_take(&inputs->model, &piece))
+			!model_take(&inputs->model, &piece))
 			projector_take(&inputs->projector, &piece);
 	bag_close(bag);
 	if (!inputs->catalog.complete)
@@ -171,21 +197,21 @@ static void free_inputs(struct inputs *inputs)
 /* --- the projector, and where it starts --- */
 
 static struct projector *new_projector(const struct settings *settings, const struct inputs *inputs,
-                                       const struct item_tokens *texts, struct rng *rng)
+	const struct item_tokens *texts, struct rng *rng)
 {
 	const struct model *llm = inputs->llm;
 	const float *token_vectors = llm_token_vectors(llm);
 	if (settings->projector == PROJECTOR_TABLE)
 		return projector_table(&inputs->catalog, llm->belongs_to, texts, token_vectors, llm->n_items, llm->width);
 	return projector_mlp(&inputs->catalog, llm->belongs_to, texts, token_vectors, llm->n_items, llm->width,
-	                     settings->moments, settings->hidden, rng);
+		settings->moments, settings->hidden, rng);
 }
 
 /* A network goes on as it is; items are known to it by their texts alone. */
 static void start_network(struct projector *projector, const struct projector *earlier)
 {
 	if (earlier->kind != PROJECTOR_MLP || earlier->params.size != projector->params.size ||
-	    earlier->moments != projector->moments)
+		earlier->moments != projector->moments)
 		die("projector: the stream's is another kind or size than the mlp to be trained");
 	memcpy(projector->params.value, earlier->params.value, (size_t)projector->params.size * sizeof(float));
 	projector->scale = earlier->scale;
@@ -212,7 +238,7 @@ static int64_t start_rows(struct projector *projector, struct projector *earlier
 
 /* From the stream's projector, if there is one. Returns which items are new to it where only those are to be trained. */
 static bool *start(const struct cli *cli, const struct settings *settings, const struct inputs *inputs,
-                   struct projector *projector)
+	struct projector *projector)
 {
 	struct projector *earlier = inputs->projector.complete ? inputs->projector.projector : NULL;
 	if (!earlier && settings->only_new)
@@ -220,18 +246,18 @@ static bool *start(const struct cli *cli, const struct settings *settings, const
 	if (!earlier)
 		return NULL;
 	if (strcmp(earlier->tokenizer, projector->tokenizer) || earlier->width != projector->width)
-		die("projector: the stream's is of another LLM (tokenizer %s, width %lld; the LLM's: %s, %lld)", earlier->tokenizer,
-		    (long long)earlier->width, projector->tokenizer, (long long)projector->width);
+		die("projector: the stream's is of another LLM (tokenizer %s, width %lld; the LLM's: %s, %lld)",
+			earlier->tokenizer, (long long)earlier->width, projector->tokenizer, (long long)projector->width);
 	if (!settings->only_new && earlier->kind == PROJECTOR_TABLE && strcmp(earlier->catalog, projector->catalog))
-		die("projector: belongs to catalog %s, the stream's is %s; --only-new adds the items that are new", earlier->catalog,
-		    projector->catalog);
+		die("projector: belongs to catalog %s, the stream's is %s; --only-new adds the items that are new",
+			earlier->catalog, projector->catalog);
 	bool *is_new = xcalloc((size_t)projector->n_items, sizeof *is_new);
 	if (projector->kind == PROJECTOR_MLP) {
 		start_network(projector, earlier);
 	} else {
 		int64_t n_new = start_rows(projector, earlier, is_new);
 		notice(cli, "%lld of %lld items start from the stream's projector", (long long)(projector->n_items - n_new),
-		       (long long)projector->n_items);
+			(long long)projector->n_items);
 	}
 	if (settings->only_new)
 		return is_new;
@@ -246,18 +272,19 @@ static bool *start(const struct cli *cli, const struct settings *settings, const
  * many are to come, and more may be asked for later.
  */
 static uint64_t training_id(const struct settings *settings, const struct cli *cli, const struct inputs *inputs,
-                            const struct projector *projector, const struct item_texts *texts)
+	const struct projector *projector, const struct item_texts *texts)
 {
 	const struct model *llm = inputs->llm;
 	char *config = json_text(projector->config), *llm_config = json_text(llm->config);
-	char *rest = xasprintf("%s %s %s %s %s from %s new %d tokens %lld seed %llu threads %d rate %.17g schedule %d epochs %lld "
-	                       "batch %lld patience %lld sample %lld integers %d template %s", RECPIPE_VERSION, config, llm_config,
-	                       projector->catalog, projector->tokenizer, inputs->projector.complete ? inputs->projector.projector->id : "-",
-	                       settings->only_new, (long long)settings->max_tokens, (unsigned long long)cli->seed, cli->threads,
-	                       settings->rate, settings->schedule,
-	                       projector->kind == PROJECTOR_TABLE ? 0 : (long long)settings->run.epochs,
-	                       (long long)settings->run.batch_size, (long long)settings->run.patience, (long long)settings->sample,
-	                       settings->integers, item_texts_template(texts));
+	char *rest = xasprintf(
+		"%s %s %s %s %s from %s new %d tokens %lld seed %llu threads %d rate %.17g schedule %d epochs %lld "
+		"batch %lld patience %lld sample %lld integers %d template %s",
+		RECPIPE_VERSION, config, llm_config, projector->catalog, projector->tokenizer,
+		inputs->projector.complete ? inputs->projector.projector->id : "-", settings->only_new,
+		(long long)settings->max_tokens, (unsigned long long)cli->seed, cli->threads, settings->rate,
+		settings->schedule, projector->kind == PROJECTOR_TABLE ? 0 : (long long)settings->run.epochs,
+		(long long)settings->run.batch_size, (long long)settings->run.patience, (long long)settings->sample,
+		settings->integers, item_texts_template(texts));
 	uint64_t id = fingerprint(FINGERPRINT_START, rest, strlen(rest));
 	id = fingerprint(id, llm_token_vectors(llm), (size_t)(llm->n_items * llm->width) * sizeof(float));
 	free(config);
@@ -268,27 +295,30 @@ static uint64_t training_id(const struct settings *settings, const struct cli *c
 
 static json_t *result_json(const struct align_result *result)
 {
-	return json_pack("{s:I, s:I, s:f, s:f, s:f}", "items", (json_int_t)result->items, "tokens", (json_int_t)result->tokens,
-	                 "nll", result->nll, "accuracy", result->accuracy, "exact", result->exact);
+	return json_pack("{s:I, s:I, s:f, s:f, s:f}", "items", (json_int_t)result->items, "tokens",
+		(json_int_t)result->tokens, "nll", result->nll, "accuracy", result->accuracy, "exact", result->exact);
 }
 
 static void tell_result(const struct cli *cli, const char *which, const struct align_result *result)
 {
 	if (result->items)
 		notice(cli, "%s: %lld items, %lld tokens, NLL %.4f, token accuracy %.4f, said exactly %.4f", which,
-		       (long long)result->items, (long long)result->tokens, result->nll, result->accuracy, result->exact);
+			(long long)result->items, (long long)result->tokens, result->nll, result->accuracy, result->exact);
 }
 
 static json_t *train(const struct cli *cli, const struct settings *settings, const struct inputs *inputs,
-                     struct projector *projector, const struct item_tokens *tokens, struct text_ends ends,
-                     const bool *only, const struct rng *rng)
+	struct projector *projector, const struct item_tokens *tokens, struct text_ends ends, const bool *only,
+	const struct rng *rng)
 {
 	bool table = projector->kind == PROJECTOR_TABLE;
-	struct align_options align = {
-		.descent = DESCENT_DEFAULTS, .lead = settings->start, .only = only, .sample = settings->sample,
-	};
+	struct align_options align = {.descent = DESCENT_DEFAULTS,
+		.lead = settings->start,
+		.only = only,
+		.sample = settings->sample};
 	align.descent.radius = settings->rate;
-	struct optimisation optimisation = {.adamw = ADAMW_DEFAULTS, .clip = 1, .schedule = (enum schedule)settings->schedule};
+	struct optimisation optimisation = {.adamw = ADAMW_DEFAULTS,
+		.clip = 1,
+		.schedule = (enum schedule)settings->schedule};
 	optimisation.adamw.rate = settings->rate;
 	struct task *task = align_task(projector, inputs->llm, tokens, ends, &align);
 	struct trainer *trainer = trainer_new(&projector->params, &optimisation, cli->threads);
@@ -310,7 +340,7 @@ static json_t *train(const struct cli *cli, const struct settings *settings, con
 /* --- looking --- */
 
 static void show(const struct settings *settings, const struct inputs *inputs, const struct projector *projector,
-                 const struct item_tokens *tokens, struct text_ends ends)
+	const struct item_tokens *tokens, struct text_ends ends)
 {
 	int64_t n = settings->show < projector->n_items ? settings->show : projector->n_items, d = projector->width;
 	int64_t longest = settings->max_tokens + 1;
@@ -328,7 +358,7 @@ static void show(const struct settings *settings, const struct inputs *inputs, c
 		tokenizer_decode(inputs->tokenizer, tokens->ids + from, tokens->indptr[item + 1] - from, &text);
 		tokenizer_decode(inputs->tokenizer, said + i * longest, length[i], &saying);
 		fprintf(stderr, "item  %s\ntext  %.*s\nsays  %.*s\n\n", strings_at(&projector->item_id, item), (int)text.size,
-		        text.data ? text.data : "", (int)saying.size, saying.data ? saying.data : "");
+			text.data ? text.data : "", (int)saying.size, saying.data ? saying.data : "");
 		buffer_free(&text);
 		buffer_free(&saying);
 	}
@@ -356,19 +386,19 @@ int main(int argc, char **argv)
 	struct rng rng;
 	rng_seed(&rng, cli.seed);
 	struct projector *projector = new_projector(&settings, &inputs, &tokens, &rng);
-	json_object_update_new(projector->config, json_pack("{s:s, s:I, s:b}", "template", item_texts_template(texts),
-	                                                    "max_tokens", (json_int_t)settings.max_tokens, "start_token",
-	                                                    settings.start));
+	json_object_update_new(projector->config,
+		json_pack("{s:s, s:I, s:b}", "template", item_texts_template(texts), "max_tokens",
+			(json_int_t)settings.max_tokens, "start_token", settings.start));
 	settings.run.id = training_id(&settings, &cli, &inputs, projector, texts);
 	bool *only = start(&cli, &settings, &inputs, projector);
 	notice(&cli, "%s for %lld items, LLM %s: %lld parameters, width %lld; %lld texts cut to %lld tokens",
-	       projector_names[projector->kind], (long long)projector->n_items, inputs.llm->architecture->name,
-	       (long long)inputs.llm->params.size, (long long)inputs.llm->width, (long long)tokens.n_cut,
-	       (long long)settings.max_tokens);
+		projector_names[projector->kind], (long long)projector->n_items, inputs.llm->architecture->name,
+		(long long)inputs.llm->params.size, (long long)inputs.llm->width, (long long)tokens.n_cut,
+		(long long)settings.max_tokens);
 	/* a network that is kept as it is knows new items by their texts */
 	bool nothing_to_train = settings.only_new && projector->kind == PROJECTOR_MLP;
-	json_t *measured = nothing_to_train ? json_object()
-	                                    : train(&cli, &settings, &inputs, projector, &tokens, ends, only, &rng);
+	json_t *measured = nothing_to_train ? json_object() :
+										  train(&cli, &settings, &inputs, projector, &tokens, ends, only, &rng);
 	if (settings.show)
 		show(&settings, &inputs, projector, &tokens, ends);
 	projector_write(out, projector, fingerprint(settings.run.id, &settings.run.epochs, sizeof settings.run.epochs));

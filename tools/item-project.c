@@ -34,17 +34,18 @@ struct settings {
 enum { KEY_FROM = 0x2000, KEY_LLM, KEY_TEMPLATE, KEY_MAX_TOKENS, KEY_WIDTH, KEY_STANDARDISE, KEY_WHITEN, KEY_INTEGERS };
 
 static const struct argp_option options[] = {
-	{"from", KEY_FROM, "SOURCE", 0, "projector: what emb-align-train learned; recformer: the items' sentences, encoded (default: what the stream has); llm: the mean of an LLM's last hidden states over an item's text; tokens: of its "
-	 "token vectors; tfidf: the words of the text, cut down by a truncated SVD", 1},
+	{"from", KEY_FROM, "SOURCE", 0,
+		"projector: what emb-align-train learned; recformer: the items' sentences, encoded (default: what the stream has); llm: the mean of an LLM's last hidden states over an item's text; tokens: of its "
+		"token vectors; tfidf: the words of the text, cut down by a truncated SVD",
+		1},
 	{"llm", KEY_LLM, "PATH", 0, "The LLM: a GGUF file or a Hugging Face folder (default: the stream's model)", 1},
 	{"integers", KEY_INTEGERS, NULL, 0, "llm: with the LLM's matrices in integers: faster, and nearly the same", 1},
-	{"template", KEY_TEMPLATE, "TEXT", 0, "An item's text, with attributes in braces: 'Brand {brand} Title {title}'", 1},
+	{"template", KEY_TEMPLATE, "TEXT", 0, "An item's text, with attributes in braces: 'Brand {brand} Title {title}'",
+		1},
 	{"max-tokens", KEY_MAX_TOKENS, "N", 0, "Of an item's text, for llm and tokens (default 64)", 1},
 	{"width", KEY_WIDTH, "N", 0, "Of the vectors from tfidf (default 300)", 1},
 	{"standardise", KEY_STANDARDISE, NULL, 0, "Bring each dimension to mean 0 and variance 1", 1},
-	{"whiten", KEY_WHITEN, NULL, 0, "Besides, take away the dimensions' correlations", 1},
-	{0},
-};
+	{"whiten", KEY_WHITEN, NULL, 0, "Besides, take away the dimensions' correlations", 1}, {0}};
 
 static const char examples[] =
 	"  emb-align-train --llm llm.gguf shop.tar.zst | item-project | seq-train | seq-rank | rec-eval\n"
@@ -89,17 +90,17 @@ static void check_settings(struct settings *settings)
 struct project {
 	const struct settings *settings;
 	const struct cli *cli;
-	int from;                   /* in source_names */
+	int from; /* in source_names */
 	struct catalog catalog;
 	struct tokenizer *tokenizer;
 	struct model_loader loader; /* of the stream's model, where it may be the LLM */
 	struct projector_loader projector;
 	/* what it makes */
 	int64_t width;
-	float *vectors;    /* items x width */
-	bool *has_text;    /* by item: the vectors of those without are zero. NULL: all have */
-	json_t *facts;     /* how the vectors were made, for meta.json and the history */
-	json_t *measured;  /* for the history alone */
+	float *vectors;   /* items x width */
+	bool *has_text;   /* by item: the vectors of those without are zero. NULL: all have */
+	json_t *facts;    /* how the vectors were made, for meta.json and the history */
+	json_t *measured; /* for the history alone */
 };
 
 /* The texts of the items, by --template or `template`; notes which have none. */
@@ -122,7 +123,7 @@ static struct item_texts *texts_of(struct project *project, const char *template
 		die("catalog: no text by the template '%s' in any of %lld items", item_texts_template(texts), (long long)items);
 	if (without)
 		notice(project->cli, "warning: no text in %lld of %lld items; their vectors are zero", (long long)without,
-		       (long long)items);
+			(long long)items);
 	json_object_set_new(project->facts, "template", json_string(item_texts_template(texts)));
 	json_object_set_new(project->measured, "textless_items", json_integer(without));
 	return texts;
@@ -144,7 +145,7 @@ static void from_projector(struct project *project)
 	catalog_require(&project->catalog, projector->catalog, "projector");
 	if (projector->n_items != project->catalog.n_items)
 		die("projector: made for %lld items, the catalog has %lld", (long long)projector->n_items,
-		    (long long)project->catalog.n_items);
+			(long long)project->catalog.n_items);
 	take_vectors(project, projector->width);
 	projector_vectors(projector, project->vectors);
 	json_object_set_new(project->facts, "projector", json_string(projector_names[projector->kind]));
@@ -177,10 +178,12 @@ static struct item_tokens tokens_of(struct project *project, const struct item_t
 	int64_t budget = project->settings->max_tokens ? project->settings->max_tokens : DEFAULT_TOKENS;
 	if (longest && budget > longest)
 		budget = longest;
-	struct item_tokens tokens = item_texts_encode(texts, project->tokenizer, budget, add_special, project->cli->threads);
+	struct item_tokens tokens = item_texts_encode(texts, project->tokenizer, budget, add_special,
+		project->cli->threads);
 	json_object_set_new(project->facts, "max_tokens", json_integer(budget));
-	json_object_update_new(project->measured, json_pack("{s:I, s:I}", "tokens", (json_int_t)tokens.indptr[tokens.rows],
-	    "texts_cut", (json_int_t)tokens.n_cut));
+	json_object_update_new(project->measured,
+		json_pack("{s:I, s:I}", "tokens", (json_int_t)tokens.indptr[tokens.rows], "texts_cut",
+			(json_int_t)tokens.n_cut));
 	return tokens;
 }
 
@@ -245,11 +248,14 @@ static void from_tfidf(struct project *project)
 		die("catalog: no words in the texts");
 	struct projection projection = tfidf_project(&tfidf, width, cli->seed, cli->threads);
 	if (projection.width < width)
-		notice(cli, "%lld dimensions instead of %lld: the texts have no more", (long long)projection.width, (long long)width);
+		notice(cli, "%lld dimensions instead of %lld: the texts have no more", (long long)projection.width,
+			(long long)width);
 	notice(cli, "%lld words; %lld dimensions hold %.1f %% of the sum of squares", (long long)tfidf.words,
-	       (long long)projection.width, 100 * projection.share);
-	json_object_update_new(project->measured, json_pack("{s:I, s:I, s:f, s:i}", "words", (json_int_t)tfidf.words, "weights",
-	    (json_int_t)tfidf.indptr[tfidf.items], "share_of_squares", projection.share, "iterations", projection.iterations));
+		(long long)projection.width, 100 * projection.share);
+	json_object_update_new(project->measured,
+		json_pack("{s:I, s:I, s:f, s:i}", "words", (json_int_t)tfidf.words, "weights",
+			(json_int_t)tfidf.indptr[tfidf.items], "share_of_squares", projection.share, "iterations",
+			projection.iterations));
 	project->width = projection.width;
 	project->vectors = projection.vectors;
 	free(projection.singular);
@@ -277,9 +283,11 @@ static void from_recformer(struct project *project)
 
 /* --- all sources --- */
 
-static void (*const make[])(struct project *) = {
-	[FROM_PROJECTOR] = from_projector, [FROM_RECFORMER] = from_recformer, [FROM_LLM] = from_llm, [FROM_TOKENS] = from_tokens, [FROM_TFIDF] = from_tfidf,
-};
+static void (*const make[])(struct project *) = {[FROM_PROJECTOR] = from_projector,
+	[FROM_RECFORMER] = from_recformer,
+	[FROM_LLM] = from_llm,
+	[FROM_TOKENS] = from_tokens,
+	[FROM_TFIDF] = from_tfidf};
 
 /* --- read, write --- */
 
@@ -297,7 +305,7 @@ static void load(struct project *project, struct bag_out *out)
 	bag_pass_to(bag, out);
 	while (bag_next(bag, &piece))
 		if (!catalog_take(&project->catalog, &piece) && !tokenizer_take(&project->tokenizer, &piece) &&
-		    !projector_take(&project->projector, &piece))
+			!projector_take(&project->projector, &piece))
 			model_take(&project->loader, &piece);
 	bag_close(bag);
 	if (!project->catalog.complete)
@@ -316,7 +324,7 @@ static void check_finite(const struct project *project)
 	for (int64_t i = 0; i < project->catalog.n_items * project->width; i++)
 		if (!isfinite(project->vectors[i]))
 			die("%s: the vector of item %s is not finite", source_names[project->settings->from],
-			    strings_at(&project->catalog.item_id, i / project->width));
+				strings_at(&project->catalog.item_id, i / project->width));
 }
 
 static void write_embedding(struct bag_out *out, const struct project *project)
@@ -325,7 +333,7 @@ static void write_embedding(struct bag_out *out, const struct project *project)
 	uint64_t id = fingerprint(FINGERPRINT_START, project->catalog.fingerprint, 16);
 	id = fingerprint(id, project->vectors, (size_t)(items * project->width) * sizeof *project->vectors);
 	json_t *details = json_pack("{s:s, s:I, s:s}", "catalog", project->catalog.fingerprint, "width",
-	                            (json_int_t)project->width, "source", source_names[project->from]);
+		(json_int_t)project->width, "source", source_names[project->from]);
 	json_object_update(details, project->facts);
 	const struct column column = {.name = "vector", .tensor = tensor_2d(F4, items, project->width, project->vectors)};
 	bag_begin(out, "embedding", id, 1, 1, details);
@@ -336,8 +344,9 @@ static void write_embedding(struct bag_out *out, const struct project *project)
 static json_t *history(const struct project *project)
 {
 	json_t *record = cli_history(project->cli);
-	json_object_update_new(record, json_pack("{s:s, s:I, s:I}", "source", source_names[project->from], "items",
-	                                         (json_int_t)project->catalog.n_items, "width", (json_int_t)project->width));
+	json_object_update_new(record,
+		json_pack("{s:s, s:I, s:I}", "source", source_names[project->from], "items",
+			(json_int_t)project->catalog.n_items, "width", (json_int_t)project->width));
 	json_object_update(record, project->facts);
 	json_object_update(record, project->measured);
 	return record;

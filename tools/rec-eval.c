@@ -24,7 +24,15 @@ struct settings {
 };
 
 enum {
-	KEY_TIES = 0x2000, KEY_HEAD, KEY_HISTORY, KEY_NO_SLICES, KEY_VERSUS, KEY_RESAMPLES, KEY_FORMAT, KEY_JSON, KEY_DIGITS
+	KEY_TIES = 0x2000,
+	KEY_HEAD,
+	KEY_HISTORY,
+	KEY_NO_SLICES,
+	KEY_VERSUS,
+	KEY_RESAMPLES,
+	KEY_FORMAT,
+	KEY_JSON,
+	KEY_DIGITS
 };
 
 static const struct argp_option options[] = {
@@ -65,46 +73,25 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
 {
 	struct settings *settings = state->input;
 	switch (key) {
-	case 'm':
-		settings->measures = value;
-		return 0;
+	case 'm': settings->measures = value; return 0;
 	case 'k':
 		free(settings->cuts);
 		settings->cuts = parse_list("-k", value, METRIC_MAX_CUT, 64, false, &settings->n_cuts);
 		return 0;
-	case 'u':
-		settings->per_user = true;
-		return 0;
-	case KEY_TIES:
-		settings->ties = (enum ties)option_choice("--ties", value, ties_names);
-		return 0;
-	case KEY_VERSUS:
-		settings->versus = value;
-		return 0;
-	case KEY_RESAMPLES:
-		settings->resamples = (int)option_int("--resamples", value, 1, 10000000);
-		return 0;
-	case KEY_HEAD:
-		settings->head = option_float("--head", value, 0, 100) / 100;
-		return 0;
+	case 'u': settings->per_user = true; return 0;
+	case KEY_TIES: settings->ties = (enum ties)option_choice("--ties", value, ties_names); return 0;
+	case KEY_VERSUS: settings->versus = value; return 0;
+	case KEY_RESAMPLES: settings->resamples = (int)option_int("--resamples", value, 1, 10000000); return 0;
+	case KEY_HEAD: settings->head = option_float("--head", value, 0, 100) / 100; return 0;
 	case KEY_HISTORY:
 		free(settings->bounds);
 		settings->bounds = parse_list("--history", value, INT32_MAX, SLICES_MAX_BOUNDS, true, &settings->n_bounds);
 		return 0;
-	case KEY_NO_SLICES:
-		settings->by_slices = false;
-		return 0;
-	case KEY_FORMAT:
-		settings->format = option_choice("--format", value, format_names);
-		return 0;
-	case KEY_JSON:
-		settings->format = FORMAT_JSON;
-		return 0;
-	case KEY_DIGITS:
-		settings->digits = (int)option_int("--digits", value, 1, 15);
-		return 0;
-	default:
-		return ARGP_ERR_UNKNOWN;
+	case KEY_NO_SLICES: settings->by_slices = false; return 0;
+	case KEY_FORMAT: settings->format = option_choice("--format", value, format_names); return 0;
+	case KEY_JSON: settings->format = FORMAT_JSON; return 0;
+	case KEY_DIGITS: settings->digits = (int)option_int("--digits", value, 1, 15); return 0;
+	default: return ARGP_ERR_UNKNOWN;
 	}
 }
 
@@ -170,7 +157,7 @@ static void check_lists(struct measures *measures, const struct run *run, bool c
 		bool short_lists = !measure->metric->value && measure->cut > run->ranking.list_length;
 		if (short_lists && chosen)
 			die("%s: %s: the ranking holds the best %lld items of each user; rank with -k %lld or more", run->name,
-			    measure->name, (long long)run->ranking.list_length, (long long)measure->cut);
+				measure->name, (long long)run->ranking.list_length, (long long)measure->cut);
 		if (!short_lists)
 			measures->at[kept++] = *measure;
 	}
@@ -276,18 +263,18 @@ static void write_protocol_text(const struct report *report)
 	const char *order = json_string_value(json_object_get(report->protocol, "equal_times"));
 	char a[32], b[32], c[32];
 	fprintf(report->out, "%s%s%s targets of %s users", model ? model : "", model ? ": " : "",
-	        ranking->part == PART_TEST ? "test" : "validation", grouped(slices->users[SLICE_ALL], a));
+		ranking->part == PART_TEST ? "test" : "validation", grouped(slices->users[SLICE_ALL], a));
 	if (slices->users[SLICE_ALL] != ranking->n_users)
 		fprintf(report->out, " (%s more have none)", grouped(ranking->n_users - slices->users[SLICE_ALL], a));
 	if (holdout)
 		fprintf(report->out, ", %s%s%s", holdout, order ? ", equal times: " : "", order ? order : "");
 	fprintf(report->out, "\nranks among all %s items, seen items %s\n", grouped(ranking->n_items, a),
-	        ranking->seen_removed ? "removed" : "kept");
+		ranking->seen_removed ? "removed" : "kept");
 	fprintf(report->out, "equal scores: %s rank; %s targets share theirs\n", ties_names[report->settings->ties],
-	        grouped(slices->tied, a));
+		grouped(slices->tied, a));
 	if (slices->count > 1 && slices->head_items)
 		fprintf(report->out, "head: %s training events or more (%s items), tail: fewer (%s), cold: none",
-		        grouped(slices->head_events, a), grouped(slices->head_items, b), grouped(slices->tail_items, c));
+			grouped(slices->head_events, a), grouped(slices->head_items, b), grouped(slices->tail_items, c));
 	else if (slices->count > 1)
 		fprintf(report->out, "tail: any training event (%s items), cold: none", grouped(slices->tail_items, a));
 	if (slices->count > 1)
@@ -402,7 +389,7 @@ static void write_table(const struct report *report)
 		fprintf(report->out, "\n%s", measures->at[end].metric->title);
 		for (; end < measures->count && !measures->at[end].metric->value; end++)
 			fprintf(report->out, "  @%lld %.*f", (long long)measures->at[end].cut, report->settings->digits,
-			        report->mean[end][SLICE_ALL]);
+				report->mean[end][SLICE_ALL]);
 		fputc('\n', report->out);
 	}
 }
@@ -414,7 +401,7 @@ static void write_user_lines(const struct report *report)
 		for (int i = 0; ranking->target[row] >= 0 && i < report->measures->count; i++)
 			if (report->measures->at[i].metric->value)
 				fprintf(report->out, "%s\t%s\t%.*f\n", report->measures->at[i].name, strings_at(&ranking->user_id, row),
-				        report->settings->digits, user_value(report, row, i));
+					report->settings->digits, user_value(report, row, i));
 }
 
 static json_t *users_json(const struct report *report)
@@ -459,11 +446,11 @@ static json_t *duels_json(const struct report *report, const struct duel duels[]
 			const struct measure *measure = &report->measures->at[i];
 			const struct comparison *comparison = &duels[i].comparison;
 			const double real[] = {duels[i].here, duels[i].there, duels[i].here - duels[i].there, comparison->low,
-			                       comparison->high, comparison->p};
+				comparison->high, comparison->p};
 			const int64_t whole[] = {comparison->wins, comparison->losses, comparison->ties};
 			if (part < 3 || measure->metric->value)
 				json_object_set_new(values, measure->name,
-				                    part < 6 ? json_real(real[part]) : json_integer(whole[part - 6]));
+					part < 6 ? json_real(real[part]) : json_integer(whole[part - 6]));
 		}
 		json_object_set_new(figures, parts[part], values);
 	}
@@ -475,7 +462,7 @@ static void write_values(const struct report *report, const json_t *values, cons
 {
 	const char *key;
 	json_t *value;
-	json_object_foreach((json_t *)(uintptr_t)values, key, value) {
+	json_object_foreach ((json_t *)(uintptr_t)values, key, value) {
 		if (json_is_string(value))
 			fprintf(report->out, "%s\t%s\t%s\n", key, of, json_string_value(value));
 		else if (json_is_integer(value))
@@ -494,7 +481,7 @@ static void write_data(const struct report *report, json_t *figures, bool lines)
 		if (report->settings->per_user)
 			write_user_lines(report);
 		write_values(report, report->protocol, "all");
-		json_object_foreach(figures, of, values)
+		json_object_foreach (figures, of, values)
 			write_values(report, values, of);
 		json_decref(figures);
 		return;
@@ -513,18 +500,18 @@ static void write_duel_table(const struct report *report, const struct duel duel
 	char wins[32], losses[32], ties[32];
 	write_protocol_text(report);
 	fprintf(report->out, "A: %s\nB: %s\nintervals of 95 %%, two-sided p; %s paired bootstrap resamples\n\n",
-	        report->run->name, versus->name, grouped(report->settings->resamples, wins));
+		report->run->name, versus->name, grouped(report->settings->resamples, wins));
 	fprintf(report->out, "%-14s%*s%*s%*s  %-*s %*s  %s\n", "", width, "A", width, "B", width, "A - B", 2 * width + 1,
-	        "interval", width, "p", "A wins / loses / ties");
+		"interval", width, "p", "A wins / loses / ties");
 	for (int i = 0; i < report->measures->count; i++) {
 		const struct duel *duel = &duels[i];
 		const struct comparison *comparison = &duel->comparison;
 		fprintf(report->out, "%-14s%*.*f%*.*f%+*.*f", report->measures->at[i].name, width, digits, duel->here, width,
-		        digits, duel->there, width, digits, duel->here - duel->there);
+			digits, duel->there, width, digits, duel->here - duel->there);
 		if (report->measures->at[i].metric->value)
 			fprintf(report->out, "  [%+.*f,%+*.*f] %*.*f  %s / %s / %s", digits, comparison->low, width, digits,
-			        comparison->high, width, digits, comparison->p, grouped(comparison->wins, wins),
-			        grouped(comparison->losses, losses), grouped(comparison->ties, ties));
+				comparison->high, width, digits, comparison->p, grouped(comparison->wins, wins),
+				grouped(comparison->losses, losses), grouped(comparison->ties, ties));
 		fputc('\n', report->out);
 	}
 }
@@ -533,7 +520,7 @@ static void check_comparable(const struct run *run, const struct run *versus)
 {
 	if (strcmp(run->ranking.catalog, versus->ranking.catalog))
 		die("%s ranks the catalog %s, %s ranks %s", run->name, run->ranking.catalog, versus->name,
-		    versus->ranking.catalog);
+			versus->ranking.catalog);
 	if (run->ranking.part != versus->ranking.part)
 		die("%s and %s: one ranks for test targets, the other for validation targets", run->name, versus->name);
 	if (run->ranking.seen_removed != versus->ranking.seen_removed)
@@ -549,12 +536,12 @@ static void compare_versus(struct report *report, const struct cli *cli, int for
 	struct pairs pairs = pairs_make(&run->ranking, &versus.ranking, run->name, versus.name);
 	if (pairs.missing_here || pairs.missing_there)
 		warn("%lld users of %s are not in %s, %lld the other way; the %lld of both are compared",
-		     (long long)pairs.missing_there, run->name, versus.name, (long long)pairs.missing_here,
-		     (long long)pairs.count);
+			(long long)pairs.missing_there, run->name, versus.name, (long long)pairs.missing_here,
+			(long long)pairs.count);
 	struct duel *duels = xcalloc((size_t)report->measures->count, sizeof *duels);
 	for (int i = 0; i < report->measures->count; i++)
 		duels[i] = evaluate_pairs(&run->ranking, &versus.ranking, &pairs, &report->measures->at[i], settings->ties,
-		                          settings->resamples, cli->seed);
+			settings->resamples, cli->seed);
 	json_object_set_new(report->protocol, "versus", json_string(versus.name));
 	json_object_set_new(report->protocol, "compared", json_integer(pairs.count));
 	json_object_set_new(report->protocol, "resamples", json_integer(settings->resamples));
@@ -570,16 +557,17 @@ static void compare_versus(struct report *report, const struct cli *cli, int for
 
 int main(int argc, char **argv)
 {
-	struct settings settings = {.ties = TIES_AVERAGE, .head = 0.2, .resamples = 10000, .by_slices = true, .format = -1,
-	                            .digits = 4};
+	struct settings settings =
+		{.ties = TIES_AVERAGE, .head = 0.2, .resamples = 10000, .by_slices = true, .format = -1, .digits = 4};
 	settings.cuts = parse_list("-k", "5,10,20", METRIC_MAX_CUT, 64, false, &settings.n_cuts);
 	settings.bounds = parse_list("--history", "5,10,20,50", INT32_MAX, SLICES_MAX_BOUNDS, true, &settings.n_bounds);
 	char *examples = help_text();
 	const struct cli_tool tool = {
 		.name = "rec-eval",
 		.arguments = "[STREAM...]",
-		.summary = "Measures rankings by seq-rank: how high the held-out items stand in the whole catalog, for all users, "
-		           "by popularity of the item and by length of the history.",
+		.summary =
+			"Measures rankings by seq-rank: how high the held-out items stand in the whole catalog, for all users, "
+			"by popularity of the item and by length of the history.",
 		.examples = examples,
 		.options = options,
 		.option = parse_option,
@@ -607,7 +595,7 @@ int main(int argc, char **argv)
 	FILE *out = fdopen(dup(output_fd(output)), "w");
 	if (!out)
 		die_errno("%s", output_name(output));
-	double (*mean)[SLICES_MAX] = evaluate(&run.ranking, &measures, settings.ties, &slices);
+	double(*mean)[SLICES_MAX] = evaluate(&run.ranking, &measures, settings.ties, &slices);
 	struct report report = {out, &settings, &measures, &run, &slices, mean, protocol_of(&settings, &run, &slices)};
 	if (settings.versus)
 		compare_versus(&report, &cli, format);

@@ -15,8 +15,8 @@
 #include "stream/cli.h"
 #include "stream/spool.h"
 
-#define LINE_BYTES (1 << 20)       /* longest request of --serve */
-#define LIST_ENTRIES (1 << 23)     /* of best items at a time */
+#define LINE_BYTES (1 << 20)   /* longest request of --serve */
+#define LIST_ENTRIES (1 << 23) /* of best items at a time */
 
 /* --- options --- */
 
@@ -26,9 +26,9 @@ static const char *const split_names[] = {"test", "valid", NULL};
 static const char *const seen_names[] = {"remove", "keep", NULL};
 
 struct settings {
-	int32_t k;             /* 0: the default */
-	int split, seen;       /* in split_names, seen_names */
-	int format;            /* -1: not given */
+	int32_t k;       /* 0: the default */
+	int split, seen; /* in split_names, seen_names */
+	int format;      /* -1: not given */
 	int shard, shards;
 	int64_t batch;
 	const char *run_name;
@@ -41,14 +41,14 @@ static const struct argp_option options[] = {
 	{"top", 'k', "N", 0, "Best items to a user (default 100; with --serve 10)", 0},
 	{"split", KEY_SPLIT, "test|valid", 0, "Target: the test item (default) or the validation item", 0},
 	{"seen", KEY_SEEN, "remove|keep", 0, "Items of the history: leave them out (default) or rank them too", 0},
-	{"format", KEY_FORMAT, "FORMAT", 0, "stream (default); tsv: user, rank, item, score; trec: a run, and qrels: its targets, "
-	 "for trec_eval", 0},
+	{"format", KEY_FORMAT, "FORMAT", 0,
+		"stream (default); tsv: user, rank, item, score; trec: a run, and qrels: its targets, "
+		"for trec_eval",
+		0},
 	{"run", KEY_RUN, "NAME", 0, "Name of the run in --format trec (default the model's architecture)", 0},
 	{"shard", KEY_SHARD, "I/N", 0, "Rank the I-th of N parts of the users; cat joins the parts", 0},
 	{"batch", KEY_BATCH, "N", 0, "Users at a time (default 1024): changes memory and speed, never the result", 0},
-	{"serve", KEY_SERVE, NULL, 0, "Answer lines \"user<TAB>item item ...\" of stdin at once", 0},
-	{0},
-};
+	{"serve", KEY_SERVE, NULL, 0, "Answer lines \"user<TAB>item item ...\" of stdin at once", 0}, {0}};
 
 static const char examples[] =
 	"  seq-rank catalog.tar.zst model.tar.zst | rec-eval\n"
@@ -60,7 +60,7 @@ static void parse_shard(const char *value, struct settings *settings)
 {
 	char rest;
 	if (sscanf(value, "%6d/%6d%c", &settings->shard, &settings->shards, &rest) != 2 || settings->shard < 1 ||
-	    settings->shard > settings->shards)
+		settings->shard > settings->shards)
 		die_usage("--shard %s: I/N with 1 <= I <= N was expected", value);
 }
 
@@ -68,32 +68,15 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
 {
 	struct settings *settings = state->input;
 	switch (key) {
-	case 'k':
-		settings->k = (int32_t)option_int("-k", value, 1, INT32_MAX - 1);
-		return 0;
-	case KEY_SPLIT:
-		settings->split = option_choice("--split", value, split_names);
-		return 0;
-	case KEY_SEEN:
-		settings->seen = option_choice("--seen", value, seen_names);
-		return 0;
-	case KEY_FORMAT:
-		settings->format = option_choice("--format", value, format_names);
-		return 0;
-	case KEY_SHARD:
-		parse_shard(value, settings);
-		return 0;
-	case KEY_BATCH:
-		settings->batch = option_int("--batch", value, 1, 1 << 24);
-		return 0;
-	case KEY_RUN:
-		settings->run_name = value;
-		return 0;
-	case KEY_SERVE:
-		settings->serve = true;
-		return 0;
-	default:
-		return ARGP_ERR_UNKNOWN;
+	case 'k': settings->k = (int32_t)option_int("-k", value, 1, INT32_MAX - 1); return 0;
+	case KEY_SPLIT: settings->split = option_choice("--split", value, split_names); return 0;
+	case KEY_SEEN: settings->seen = option_choice("--seen", value, seen_names); return 0;
+	case KEY_FORMAT: settings->format = option_choice("--format", value, format_names); return 0;
+	case KEY_SHARD: parse_shard(value, settings); return 0;
+	case KEY_BATCH: settings->batch = option_int("--batch", value, 1, 1 << 24); return 0;
+	case KEY_RUN: settings->run_name = value; return 0;
+	case KEY_SERVE: settings->serve = true; return 0;
+	default: return ARGP_ERR_UNKNOWN;
 	}
 }
 
@@ -121,11 +104,11 @@ struct run {
 	const struct settings *settings;
 	const struct cli *cli;
 	struct catalog catalog;
-	struct sequences users;        /* one chunk of them at a time */
-	int64_t n_users;               /* of all chunks */
+	struct sequences users; /* one chunk of them at a time */
+	int64_t n_users;        /* of all chunks */
 	struct spool spool;
 	struct model_loader loader;
-	struct embedding embedding;    /* what a text encoder ranks, where the stream has it */
+	struct embedding embedding; /* what a text encoder ranks, where the stream has it */
 	struct recommender *recommender;
 	int32_t k;
 	int64_t n_ranked, n_without_target;
@@ -216,7 +199,7 @@ static bool is_own_embedding(const struct run *run)
 	const struct embedding *embedding = &run->embedding;
 	const char *model = json_string_value(json_object_get(embedding->meta, "model"));
 	return embedding->complete && model && !strcmp(model, run->loader.id) &&
-	       !strcmp(embedding->catalog, run->catalog.fingerprint);
+		!strcmp(embedding->catalog, run->catalog.fingerprint);
 }
 
 /* A text encoder ranks whatever has text: by the vectors in the stream, or else encoded here. */
@@ -227,7 +210,8 @@ static void read_items(struct run *run)
 	if (is_own_embedding(run)) {
 		embedding_check(&run->embedding, &run->catalog);
 		if (run->embedding.width != model->width)
-			die("embedding: %" PRId64 " wide, the model's %" PRId64 " was expected", run->embedding.width, model->width);
+			die("embedding: %" PRId64 " wide, the model's %" PRId64 " was expected", run->embedding.width,
+				model->width);
 		encoder_rank_by(model, run->embedding.vector);
 		return;
 	}
@@ -253,7 +237,7 @@ static void load(struct run *run, struct bag_out *out)
 		bag_pass_to(bag, out);
 	while (bag_next(bag, &piece))
 		if (!catalog_take(&run->catalog, &piece) && !model_take(&run->loader, &piece) &&
-		    !embedding_take(&run->embedding, &piece))
+			!embedding_take(&run->embedding, &piece))
 			take_users(run, &piece);
 	bag_close(bag);
 	spool_rewind(&run->spool);
@@ -292,8 +276,8 @@ static void run_free(struct run *run)
 
 struct batch {
 	int64_t rows, capacity;
-	struct buffer user_id;     /* NUL-terminated, one after another */
-	struct buffer item;        /* histories, packed */
+	struct buffer user_id; /* NUL-terminated, one after another */
+	struct buffer item;    /* histories, packed */
 	int64_t *indptr;
 	int32_t *target, *greater, *equal, *top_item;
 	float *top_score;
@@ -344,8 +328,13 @@ static const char *nth_string(const char *text, int64_t n)
 static void batch_rank(struct batch *batch, const struct run *run)
 {
 	const struct histories histories = {batch->rows, batch->indptr, (const void *)batch->item.data};
-	struct ranks ranks = {.rows = batch->rows, .target = batch->target, .k = run->k, .greater = batch->greater,
-	                      .equal = batch->equal, .top_item = batch->top_item, .top_score = batch->top_score};
+	struct ranks ranks = {.rows = batch->rows,
+		.target = batch->target,
+		.k = run->k,
+		.greater = batch->greater,
+		.equal = batch->equal,
+		.top_item = batch->top_item,
+		.top_score = batch->top_score};
 	if (!run->settings->seen) {
 		ranks.seen_indptr = histories.indptr;
 		ranks.seen_item = histories.item;
@@ -368,7 +357,7 @@ struct writer {
 static uint64_t ranking_id(const struct run *run)
 {
 	char *text = xasprintf("%s %s %s %s %s %d", run->catalog.fingerprint, run->users.id, run->loader.id,
-	                       split_names[run->settings->split], seen_names[run->settings->seen], run->k);
+		split_names[run->settings->split], seen_names[run->settings->seen], run->k);
 	uint64_t id = fingerprint(FINGERPRINT_START, text, strlen(text));
 	free(text);
 	return id;
@@ -378,11 +367,10 @@ static void begin_ranking(struct bag_out *out, const struct run *run)
 {
 	const struct settings *settings = run->settings;
 	bool by_time = run->users.split_time != INT64_MIN;
-	json_t *details = json_pack(
-	    "{s:s, s:s, s:s, s:s, s:I, s:i, s:s, s:s, s:s}", "catalog", run->catalog.fingerprint, "sequences", run->users.id,
-	    "model", run->loader.model->architecture->name, "model_id", run->loader.id, "n_items",
-	    (json_int_t)run->catalog.n_items, "k", run->k, "split", split_names[settings->split], "seen",
-	    seen_names[settings->seen], "protocol", by_time ? "global time split" : "leave-one-out");
+	json_t *details = json_pack("{s:s, s:s, s:s, s:s, s:I, s:i, s:s, s:s, s:s}", "catalog", run->catalog.fingerprint,
+		"sequences", run->users.id, "model", run->loader.model->architecture->name, "model_id", run->loader.id,
+		"n_items", (json_int_t)run->catalog.n_items, "k", run->k, "split", split_names[settings->split], "seen",
+		seen_names[settings->seen], "protocol", by_time ? "global time split" : "leave-one-out");
 	if (by_time)
 		json_object_set_new(details, "split_time", json_integer(run->users.split_time));
 	bag_begin(out, "ranking", ranking_id(run), settings->shard, settings->shards, details);
@@ -428,7 +416,8 @@ static const char *plain_id(const char *id, const char *separators, const char *
 static void write_text(const struct writer *writer, const struct run *run, const struct batch *batch)
 {
 	const enum format format = (enum format)run->settings->format;
-	const char *user = batch->user_id.data, *name = format_names[format], *separators = format == FORMAT_TSV ? "\t" : " \t\v\f\r";
+	const char *user = batch->user_id.data, *name = format_names[format],
+			   *separators = format == FORMAT_TSV ? "\t" : " \t\v\f\r";
 	for (int64_t row = 0; row < batch->rows; row++, user += strlen(user) + 1) {
 		plain_id(user, separators, name);
 		if (format == FORMAT_QRELS) {
@@ -510,9 +499,8 @@ static void rank_all(struct run *run)
 		bag_end(bag);
 		json_t *history = cli_history(run->cli);
 		json_t *measured = json_pack("{s:I, s:I, s:I, s:i, s:f, s:s}", "users", (json_int_t)run->n_ranked,
-		                             "users_without_target", (json_int_t)run->n_without_target, "n_items",
-		                             (json_int_t)run->catalog.n_items, "k", run->k, "ranking_seconds", seconds, "blas",
-		                             blas_name());
+			"users_without_target", (json_int_t)run->n_without_target, "n_items", (json_int_t)run->catalog.n_items, "k",
+			run->k, "ranking_seconds", seconds, "blas", blas_name());
 		json_object_update_new(history, measured);
 		bag_finish(bag, history);
 	} else {
@@ -521,19 +509,20 @@ static void rank_all(struct run *run)
 		output_commit(writer.output);
 	}
 	notice(run->cli,
-	       "%" PRId64 " users, %s targets among %" PRId64 " items, seen items %s, %.1f s; %" PRId64 " users without a target",
-	       run->n_ranked, split_names[settings->split], run->catalog.n_items, settings->seen ? "kept" : "removed", seconds,
-	       run->n_without_target);
+		"%" PRId64 " users, %s targets among %" PRId64 " items, seen items %s, %.1f s; %" PRId64
+		" users without a target",
+		run->n_ranked, split_names[settings->split], run->catalog.n_items, settings->seen ? "kept" : "removed", seconds,
+		run->n_without_target);
 }
 
 /* --- serve --- */
 
 struct request {
-	char *line;            /* LINE_BYTES */
+	char *line; /* LINE_BYTES */
 	size_t length;
 	int64_t number;
 	bool too_long;
-	struct buffer item;    /* the history */
+	struct buffer item; /* the history */
 };
 
 /* The next line of stdin; false at the end. Of an over-long line the rest is skipped. */
@@ -576,7 +565,8 @@ static void read_history(struct request *request, struct strings *item_id, size_
 		if (row >= 0)
 			buffer_append(&request->item, &(int32_t){(int32_t)row}, sizeof(int32_t));
 		else if (length)
-			warn("stdin: line %" PRId64 ": unknown item \"%.*s\"", request->number, (int)(length < 200 ? length : 200), word);
+			warn("stdin: line %" PRId64 ": unknown item \"%.*s\"", request->number, (int)(length < 200 ? length : 200),
+				word);
 	}
 }
 
@@ -635,8 +625,9 @@ int main(int argc, char **argv)
 	const struct cli_tool tool = {
 		.name = "seq-rank",
 		.arguments = "[STREAM...]",
-		.summary = "Ranks the whole catalog, exactly, for each user's history: the best items, and how many items score above, "
-		           "and the same as, the one that was held out.",
+		.summary =
+			"Ranks the whole catalog, exactly, for each user's history: the best items, and how many items score above, "
+			"and the same as, the one that was held out.",
 		.examples = examples,
 		.options = options,
 		.option = parse_option,

@@ -38,13 +38,26 @@ static const char *const ties_names[] = {"file", "shuffle", NULL};
 enum { TIES_FILE, TIES_SHUFFLE };
 
 enum {
-	KEY_ITEMS = 256, KEY_TOKENIZER, KEY_VOCAB_SIZE, KEY_ATTRIBUTES, KEY_KEEP_ENTITIES, KEY_USER_COLUMN, KEY_ITEM_COLUMN,
-	KEY_TIME_COLUMN, KEY_ITEM_ID_COLUMN, KEY_DELIMITER, KEY_SKIP_BAD, KEY_MIN_USER, KEY_MIN_ITEM, KEY_DUPLICATES,
-	KEY_TIES, KEY_SPLIT_TIME, KEY_DOMAIN,
+	KEY_ITEMS = 256,
+	KEY_TOKENIZER,
+	KEY_VOCAB_SIZE,
+	KEY_ATTRIBUTES,
+	KEY_KEEP_ENTITIES,
+	KEY_USER_COLUMN,
+	KEY_ITEM_COLUMN,
+	KEY_TIME_COLUMN,
+	KEY_ITEM_ID_COLUMN,
+	KEY_DELIMITER,
+	KEY_SKIP_BAD,
+	KEY_MIN_USER,
+	KEY_MIN_ITEM,
+	KEY_DUPLICATES,
+	KEY_TIES,
+	KEY_SPLIT_TIME,
+	KEY_DOMAIN
 };
 
-static const struct argp_option options[] = {
-	{NULL, 0, NULL, 0, "Events:", 1},
+static const struct argp_option options[] = {{NULL, 0, NULL, 0, "Events:", 1},
 	{"user-column", KEY_USER_COLUMN, "NAME", 0, "Column of the user (default: the usual names)", 1},
 	{"item-column", KEY_ITEM_COLUMN, "NAME", 0, "Column of the item", 1},
 	{"time-column", KEY_TIME_COLUMN, "NAME", 0, "Column of the time: seconds, or ISO 8601 dates", 1},
@@ -53,22 +66,20 @@ static const struct argp_option options[] = {
 	{"min-item", KEY_MIN_ITEM, "N", 0, "k-core: only items with N events and more", 1},
 	{"ties", KEY_TIES, "ORDER", 0, "Events of one time: file (default: as they stand), shuffle (by --seed)", 1},
 	{"split-time", KEY_SPLIT_TIME, "TIME", 0,
-	 "Split by time, not leave-one-out: the test event is the first from TIME on", 1},
-	{NULL, 0, NULL, 0, "Items:", 2},
-	{"items", KEY_ITEMS, "FILE", 0, "Texts of the items: an id and attributes", 2},
+		"Split by time, not leave-one-out: the test event is the first from TIME on", 1},
+	{NULL, 0, NULL, 0, "Items:", 2}, {"items", KEY_ITEMS, "FILE", 0, "Texts of the items: an id and attributes", 2},
 	{"item-id-column", KEY_ITEM_ID_COLUMN, "NAME", 0, "Column of the id in FILE", 2},
 	{"attributes", KEY_ATTRIBUTES, "A,B,...", 0, "Text columns, in this order (default: all)", 2},
 	{"keep-entities", KEY_KEEP_ENTITIES, NULL, 0, "Do not decode HTML entities", 2},
 	{"tokenizer", KEY_TOKENIZER, "FILE", 0,
-	 "tokenizer.json, GGUF, folder, vocab.json,merges.txt or stream (default: byte-level BPE learned from the texts)", 2},
+		"tokenizer.json, GGUF, folder, vocab.json,merges.txt or stream (default: byte-level BPE learned from the texts)",
+		2},
 	{"vocab-size", KEY_VOCAB_SIZE, "N", 0, "Size of the vocabulary learned (default 8192)", 2},
 	{NULL, 0, NULL, 0, "Both:", 3},
 	{"domain", KEY_DOMAIN, "NAME=ITEMS,EVENTS,...", 0,
-	 "In place of --items and EVENTS, and more than once: the tables of a domain, whose ids become NAME:id", 3},
+		"In place of --items and EVENTS, and more than once: the tables of a domain, whose ids become NAME:id", 3},
 	{"delimiter", KEY_DELIMITER, "C", 0, "Between fields: a character, or tab (default: as in the header)", 3},
-	{"skip-bad", KEY_SKIP_BAD, NULL, 0, "Count and leave out wrong rows (default: the first one is fatal)", 3},
-	{0},
-};
+	{"skip-bad", KEY_SKIP_BAD, NULL, 0, "Count and leave out wrong rows (default: the first one is fatal)", 3}, {0}};
 
 static char delimiter_option(const char *value)
 {
@@ -131,9 +142,7 @@ static error_t option(int key, char *value, struct argp_state *state)
 	switch (key) {
 	case KEY_ITEMS: settings->items = value; return 0;
 	case KEY_TOKENIZER: settings->tokenizer = value; return 0;
-	case KEY_VOCAB_SIZE:
-		settings->vocab_size = option_int("--vocab-size", value, LEARNED_VOCAB_MIN, 1 << 24);
-		return 0;
+	case KEY_VOCAB_SIZE: settings->vocab_size = option_int("--vocab-size", value, LEARNED_VOCAB_MIN, 1 << 24); return 0;
 	case KEY_ATTRIBUTES: settings->attributes = attributes_option(value); return 0;
 	case KEY_DOMAIN: domain_option(settings, value); return 0;
 	case KEY_KEEP_ENTITIES: reading->keep_entities = true; return 0;
@@ -159,11 +168,12 @@ static const struct cli_tool tool = {
 	.name = "seq-tokenize",
 	.arguments = "[EVENTS...]",
 	.summary = "Reads events (who met what, when) and the texts of items from CSV or TSV with a header line, plain or "
-	           "compressed by zstd, and writes the groups tokenizer, catalog and sequences of a tensor stream.",
-	.examples = "  seq-tokenize --items items.csv events.csv | seq-train --arch sasrec | seq-rank | rec-eval\n"
-	            "  seq-tokenize --items items.csv --attributes title,brand --tokenizer llm.gguf events.tsv -o s.tar.zst\n"
-	            "  seq-tokenize --domain shop=shop.csv,sales.csv --domain film=films.csv,views.csv -o both.tar.zst\n"
-	            "  seq-tokenize --min-user 5 --min-item 5 --duplicates first ratings.csv | tar --zstd -t\n",
+			   "compressed by zstd, and writes the groups tokenizer, catalog and sequences of a tensor stream.",
+	.examples =
+		"  seq-tokenize --items items.csv events.csv | seq-train --arch sasrec | seq-rank | rec-eval\n"
+		"  seq-tokenize --items items.csv --attributes title,brand --tokenizer llm.gguf events.tsv -o s.tar.zst\n"
+		"  seq-tokenize --domain shop=shop.csv,sales.csv --domain film=films.csv,views.csv -o both.tar.zst\n"
+		"  seq-tokenize --min-user 5 --min-item 5 --duplicates first ratings.csv | tar --zstd -t\n",
 	.options = options,
 	.option = option,
 	.usage_without_input = true,
@@ -199,7 +209,7 @@ static void read_items(struct dataset *dataset, const char *path, const char *do
 }
 
 static void read_events(struct dataset *dataset, char *const paths[], const char *domain, const char *items,
-                        const struct settings *settings)
+	const struct settings *settings)
 {
 	struct reading reading = settings->reading;
 	int64_t before = dataset->n_read;
@@ -224,7 +234,8 @@ static void read_tables(struct dataset *dataset, const struct settings *settings
 	for (int i = 0; i < settings->n_domains; i++)
 		read_items(dataset, settings->domains[i].items, settings->domains[i].name, settings);
 	for (int i = 0; i < settings->n_domains; i++)
-		read_events(dataset, settings->domains[i].events, settings->domains[i].name, settings->domains[i].items, settings);
+		read_events(dataset, settings->domains[i].events, settings->domains[i].name, settings->domains[i].items,
+			settings);
 	if (settings->n_domains)
 		return;
 	if (settings->items)
@@ -253,10 +264,10 @@ static json_t *filter(struct dataset *dataset, const struct settings *settings, 
 	dataset_compact(dataset, settings->min_item > 0 || !has_items(settings));
 	if (!dataset->n_events)
 		die("--min-user %lld --min-item %lld leave no events of %lld", (long long)settings->min_user,
-		    (long long)settings->min_item, (long long)before);
+			(long long)settings->min_item, (long long)before);
 	return json_pack("{s:I, s:I, s:I, s:I, s:i}", "duplicate_events", (json_int_t)duplicates, "core_events",
-	                 (json_int_t)(before - dataset->n_events), "users", (json_int_t)(users - dataset->user_id.count),
-	                 "items", (json_int_t)(items - dataset->item_id.count), "core_rounds", rounds);
+		(json_int_t)(before - dataset->n_events), "users", (json_int_t)(users - dataset->user_id.count), "items",
+		(json_int_t)(items - dataset->item_id.count), "core_rounds", rounds);
 }
 
 /* How many users the split can test. A time of another unit, or beyond the data, would leave none. */
@@ -271,7 +282,7 @@ static int64_t require_split(const struct dataset *dataset, const struct setting
 	}
 	if (!users)
 		die("--split-time %lld: no user has events both before and after; the times run from %lld to %lld",
-		    (long long)settings->split_time, (long long)first, (long long)last);
+			(long long)settings->split_time, (long long)first, (long long)last);
 	return users;
 }
 
@@ -319,14 +330,14 @@ static struct tokenizer *learn(const struct dataset *dataset, int64_t vocab_size
 }
 
 static struct tokenizer *find_tokenizer(const struct settings *settings, const struct dataset *dataset,
-                                        const struct cli *cli)
+	const struct cli *cli)
 {
 	if (!has_items(settings))
 		return NULL;
 	if (!settings->tokenizer)
 		return learn(dataset, settings->vocab_size);
-	return is_stream(settings->tokenizer) ? tokenizer_of_stream(cli, settings->tokenizer)
-	                                      : tokenizer_load(settings->tokenizer);
+	return is_stream(settings->tokenizer) ? tokenizer_of_stream(cli, settings->tokenizer) :
+											tokenizer_load(settings->tokenizer);
 }
 
 static void write_tokenizer(struct bag_out *out, const struct tokenizer *tokenizer)
@@ -334,7 +345,7 @@ static void write_tokenizer(struct bag_out *out, const struct tokenizer *tokeniz
 	size_t size;
 	const char *text = tokenizer_json(tokenizer, &size);
 	bag_begin(out, "tokenizer", tokenizer_fingerprint(tokenizer), 1, 1,
-	          json_pack("{s:I}", "vocab_size", (json_int_t)tokenizer_vocab_size(tokenizer)));
+		json_pack("{s:I}", "vocab_size", (json_int_t)tokenizer_vocab_size(tokenizer)));
 	bag_add_bytes(out, "tokenizer.json", text, size);
 	bag_end(out);
 }
@@ -358,7 +369,7 @@ static void encode_part(struct encoded *encoded, struct encoder *encoder, const 
 
 /* Key and value apart, as Recformer does; an attribute without a value is left out. */
 static void encode_items(struct encoded *encoded, struct encoder *encoder, const struct dataset *dataset, int64_t from,
-                         int64_t to)
+	int64_t to)
 {
 	encoded->ids.size = encoded->types.size = encoded->attribute.size = 0;
 	encoded->indptr[0] = 0;
@@ -389,7 +400,7 @@ static void write_encoded(struct bag_out *out, const struct encoded *encoded, co
 
 /* Threads encode, each in turn writes. Returns the number of tokens. */
 static int64_t write_items(struct bag_out *out, const struct dataset *dataset, const struct tokenizer *tokenizer,
-                           const struct cli *cli)
+	const struct cli *cli)
 {
 	int64_t items = dataset->item_id.count, tokens = 0;
 	struct progress progress;
@@ -446,7 +457,7 @@ static uint64_t catalog_id(const struct dataset *dataset, uint64_t of_ids, const
 
 /* tokenizer NULL: ids alone. Returns the number of tokens. */
 static int64_t write_catalog(struct bag_out *out, const struct dataset *dataset, uint64_t of_ids,
-                             const struct tokenizer *tokenizer, const struct cli *cli)
+	const struct tokenizer *tokenizer, const struct cli *cli)
 {
 	char text[17];
 	fingerprint_text(of_ids, text);
@@ -479,14 +490,14 @@ static uint64_t sequences_id(const struct dataset *dataset, uint64_t of_items)
 }
 
 static void write_sequences(struct bag_out *out, const struct dataset *dataset, uint64_t of_items,
-                            const struct settings *settings)
+	const struct settings *settings)
 {
 	char text[17];
 	fingerprint_text(of_items, text);
 	json_t *meta = json_pack("{s:s, s:I, s:I, s:s, s:s, s:I, s:I}", "catalog", text, "n_users",
-	                         (json_int_t)dataset->user_id.count, "n_events", (json_int_t)dataset->n_events, "ties",
-	                         ties_names[settings->ties], "duplicates", duplicates_names[settings->duplicates], "min_user",
-	                         (json_int_t)settings->min_user, "min_item", (json_int_t)settings->min_item);
+		(json_int_t)dataset->user_id.count, "n_events", (json_int_t)dataset->n_events, "ties",
+		ties_names[settings->ties], "duplicates", duplicates_names[settings->duplicates], "min_user",
+		(json_int_t)settings->min_user, "min_item", (json_int_t)settings->min_item);
 	uint64_t id = sequences_id(dataset, of_items);
 	if (settings->has_split) {
 		json_object_set_new(meta, "split_time", json_integer(settings->split_time));
@@ -506,39 +517,41 @@ static void write_sequences(struct bag_out *out, const struct dataset *dataset, 
 /* --- what was found --- */
 
 static void tell(const struct cli *cli, const struct settings *settings, const struct dataset *dataset,
-                 const struct dataset_facts *facts, int64_t tokens, int64_t split_users)
+	const struct dataset_facts *facts, int64_t tokens, int64_t split_users)
 {
-	notice(cli, "%lld users, %lld items, %lld events; %.1f events a user (median %lld)", (long long)dataset->user_id.count,
-	       (long long)dataset->item_id.count, (long long)dataset->n_events, facts->mean_length,
-	       (long long)facts->median_length);
+	notice(cli, "%lld users, %lld items, %lld events; %.1f events a user (median %lld)",
+		(long long)dataset->user_id.count, (long long)dataset->item_id.count, (long long)dataset->n_events,
+		facts->mean_length, (long long)facts->median_length);
 	if (has_items(settings))
 		notice(cli, "%lld tokens, %.1f an item", (long long)tokens, (double)tokens / (double)dataset->item_id.count);
 	if (dataset->n_skipped)
 		notice(cli, "%lld wrong rows left out, the first: %s", (long long)dataset->n_skipped, dataset->first_problem);
 	if (facts->textless_items)
 		notice(cli, "warning: no text in %s for %lld of the items", settings->items ? settings->items : "the domains",
-		       (long long)facts->textless_items);
+			(long long)facts->textless_items);
 	if (facts->tied_share > 0.01)
 		notice(cli, "%.1f %% of the users have one timestamp for their last two events; the order of these: %s",
-		       100 * facts->tied_share, settings->ties == TIES_SHUFFLE ? "shuffled" : "the file's");
+			100 * facts->tied_share, settings->ties == TIES_SHUFFLE ? "shuffled" : "the file's");
 	if (settings->has_split)
 		notice(cli, "%lld users have events before and after the split", (long long)split_users);
 	else if (facts->future_share > 0)
-		notice(cli, "warning: leave-one-out trains on the future: %.1f %% of the training events are later than the test "
-		       "event of the average user (see --split-time)", 100 * facts->future_share);
+		notice(cli,
+			"warning: leave-one-out trains on the future: %.1f %% of the training events are later than the test "
+			"event of the average user (see --split-time)",
+			100 * facts->future_share);
 }
 
 static json_t *history(const struct cli *cli, const struct dataset *dataset, const struct dataset_facts *facts,
-                       json_t *dropped, const struct tokenizer *tokenizer, int64_t tokens)
+	json_t *dropped, const struct tokenizer *tokenizer, int64_t tokens)
 {
 	json_t *record = cli_history(cli);
-	json_t *found = json_pack(
-	    "{s:I, s:I, s:I, s:I, s:I, s:f, s:I, s:I, s:I, s:f, s:f, s:o}", "events_read", (json_int_t)dataset->n_read,
-	    "rows_skipped", (json_int_t)dataset->n_skipped, "users", (json_int_t)dataset->user_id.count, "items",
-	    (json_int_t)dataset->item_id.count, "events", (json_int_t)dataset->n_events, "mean_length", facts->mean_length,
-	    "median_length", (json_int_t)facts->median_length, "longest", (json_int_t)facts->longest, "unseen_items",
-	    (json_int_t)facts->unseen_items, "tied_share", facts->tied_share, "future_share", facts->future_share, "dropped",
-	    dropped);
+	json_t *found = json_pack("{s:I, s:I, s:I, s:I, s:I, s:f, s:I, s:I, s:I, s:f, s:f, s:o}", "events_read",
+		(json_int_t)dataset->n_read, "rows_skipped", (json_int_t)dataset->n_skipped, "users",
+		(json_int_t)dataset->user_id.count, "items", (json_int_t)dataset->item_id.count, "events",
+		(json_int_t)dataset->n_events, "mean_length", facts->mean_length, "median_length",
+		(json_int_t)facts->median_length, "longest", (json_int_t)facts->longest, "unseen_items",
+		(json_int_t)facts->unseen_items, "tied_share", facts->tied_share, "future_share", facts->future_share,
+		"dropped", dropped);
 	if (tokenizer) {
 		json_object_set_new(found, "textless_items", json_integer(facts->textless_items));
 		json_object_set_new(found, "tokens", json_integer(tokens));

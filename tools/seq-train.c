@@ -21,13 +21,47 @@
 
 /* --- options --- */
 
-enum { KEY_ARCH = 0x2000, KEY_LOSS, KEY_NEGATIVES, KEY_GBCE_T, KEY_RATE, KEY_DECAY, KEY_BETA2, KEY_CLIP, KEY_SCHEDULE,
-       KEY_WARMUP, KEY_VALID_USERS, KEY_SEEN, KEY_TEMPLATE, KEY_MAX_TOKENS, KEY_TASK, KEY_SIZE, KEY_WEIGHTS, KEY_FREEZE_WORDS,
-       KEY_ACCUMULATE, KEY_AS_CODE, KEY_WORDS_WEIGHT, KEY_MASK_RATE, KEY_WORDS, KEY_MODEL = 0x3000 }; /* and those of run_option() between */
+enum {
+	KEY_ARCH = 0x2000,
+	KEY_LOSS,
+	KEY_NEGATIVES,
+	KEY_GBCE_T,
+	KEY_RATE,
+	KEY_DECAY,
+	KEY_BETA2,
+	KEY_CLIP,
+	KEY_SCHEDULE,
+	KEY_WARMUP,
+	KEY_VALID_USERS,
+	KEY_SEEN,
+	KEY_TEMPLATE,
+	KEY_MAX_TOKENS,
+	KEY_TASK,
+	KEY_SIZE,
+	KEY_WEIGHTS,
+	KEY_FREEZE_WORDS,
+	KEY_ACCUMULATE,
+	KEY_AS_CODE,
+	KEY_WORDS_WEIGHT,
+	KEY_MASK_RATE,
+	KEY_WORDS,
+	KEY_MODEL = 0x3000
+}; /* and those of run_option() between */
 
 /* Trainings, as a set: what an option is for. */
-enum { SASREC = 1, GRU = 2, POPULAR = 4, MARKOV = 8, LANGUAGE = 16, PRETRAIN = 32, FINETUNE = 64,
-       ENCODER = PRETRAIN | FINETUNE, TEXTS = LANGUAGE | ENCODER, ITEMS = SASREC | GRU, GRADIENTS = ITEMS | TEXTS };
+enum {
+	SASREC = 1,
+	GRU = 2,
+	POPULAR = 4,
+	MARKOV = 8,
+	LANGUAGE = 16,
+	PRETRAIN = 32,
+	FINETUNE = 64,
+	ENCODER = PRETRAIN | FINETUNE,
+	TEXTS = LANGUAGE | ENCODER,
+	ITEMS = SASREC | GRU,
+	GRADIENTS = ITEMS | TEXTS
+};
 
 /* Options that go into the model's config.json as they are. */
 static const struct {
@@ -38,38 +72,56 @@ static const struct {
 	{"hidden-size", "N", "hidden_size", "Width of the model (default 64)", WHOLE, GRADIENTS},
 	{"layers", "N", "num_hidden_layers", "Blocks, or layers of the GRU (default 2; gru 1)", WHOLE, GRADIENTS},
 	{"heads", "N", "num_attention_heads", "Attention heads (default 2)", WHOLE, SASREC | TEXTS},
-	{"intermediate-size", "N", "intermediate_size", "Width inside the feed-forward part (default as --hidden-size)", WHOLE, SASREC | TEXTS},
+	{"intermediate-size", "N", "intermediate_size", "Width inside the feed-forward part (default as --hidden-size)",
+		WHOLE, SASREC | TEXTS},
 	{"activation", "NAME", "hidden_act", "relu (default) or gelu (the erf form)", WORD, SASREC},
 	{"norm", "WHERE", "norm", "Layer norm: pre (default), post, or original (the authors' code)", WORD, SASREC},
 	{"input-norm", "yes|no", "input_norm", "Layer norm on the embedded input (default no)", YES_NO, SASREC},
 	{"positions", "FROM", "positions", "Positions counted from start (default), from end, or none", WORD, SASREC},
-	{"scale-embedding", "yes|no", "scale_embedding", "Multiply item vectors by sqrt(width) at the input (default yes)", YES_NO, SASREC},
+	{"scale-embedding", "yes|no", "scale_embedding", "Multiply item vectors by sqrt(width) at the input (default yes)",
+		YES_NO, SASREC},
 	{"max-length", "N", "max_length", "Latest items of a history that are looked at (default 200)", WHOLE, ITEMS},
-	{"dropout", "P", "dropout", "Dropout where it is not set by the next ones (default 0.2; where users have less than 20 training events 0.5, with features 0.3)", SHARE, ITEMS | ENCODER},
+	{"dropout", "P", "dropout",
+		"Dropout where it is not set by the next ones (default 0.2; where users have less than 20 training events 0.5, with features 0.3)",
+		SHARE, ITEMS | ENCODER},
 	{"embedding-dropout", "P", "embedding_dropout", "Dropout of the embedded input", SHARE, ITEMS},
 	{"hidden-dropout", "P", "hidden_dropout", "Dropout behind the feed-forward part", SHARE, SASREC | ENCODER},
 	{"attention-dropout", "P", "attention_dropout", "Dropout of attention probabilities", SHARE, SASREC | ENCODER},
-	{"attention-output-dropout", "P", "attention_output_dropout", "Dropout behind the attention (default 0)", SHARE, SASREC},
+	{"attention-output-dropout", "P", "attention_output_dropout", "Dropout behind the attention (default 0)", SHARE,
+		SASREC},
 	{"activation-dropout", "P", "activation_dropout", "Dropout inside the feed-forward part", SHARE, SASREC},
-	{"initialiser", "NAME", "initialiser", "normal (deviation 0.02), xavier, for gru uniform, for recformer words: vectors of texts start as the mean of their words", WORD, ITEMS | ENCODER},
-	{"tied", "yes|no", "tied", "Score with the input's item vectors (default yes), or with a table of their own", YES_NO, ITEMS},
+	{"initialiser", "NAME", "initialiser",
+		"normal (deviation 0.02), xavier, for gru uniform, for recformer words: vectors of texts start as the mean of their words",
+		WORD, ITEMS | ENCODER},
+	{"tied", "yes|no", "tied", "Score with the input's item vectors (default yes), or with a table of their own",
+		YES_NO, ITEMS},
 	{"dense-size", "N", "dense_size", "gru: width of a dense layer behind it (default 0: none)", WHOLE, GRU},
 	{"embedding-size", "N", "embedding_size", "gru: width of the item vectors", WHOLE, GRU},
 	{"bias", "yes|no", "bias", "gru: biases (default yes)", YES_NO, GRU},
-	{"features", "HOW", "features", "Items by their embedding: frozen (default where the stream has one), trainable, or none", WORD, ITEMS},
-	{"adaptor", "NAME", "adaptor", "From the embedding's width to the model's: linear (default), two-layer, or mlp", WORD, ITEMS},
-	{"adaptor-size", "N", "adaptor_size", "Width between two layers of the adaptor (default half the embedding's)", WHOLE, ITEMS},
-	{"feature-ids", "yes|no", "feature_ids", "Add a learned vector for each item to what the adaptor gives (default yes with frozen features)", YES_NO, ITEMS},
-	{"feature-whiten", "yes|no", "feature_whiten", "Features with mean 0, variance 1 and no correlations (default yes)", YES_NO, ITEMS},
-	{"feature-scale", "R", "feature_scale", "Root mean square that features are brought to (default 0.3, gru 1; 0: as they are)", REAL, ITEMS},
+	{"features", "HOW", "features",
+		"Items by their embedding: frozen (default where the stream has one), trainable, or none", WORD, ITEMS},
+	{"adaptor", "NAME", "adaptor", "From the embedding's width to the model's: linear (default), two-layer, or mlp",
+		WORD, ITEMS},
+	{"adaptor-size", "N", "adaptor_size", "Width between two layers of the adaptor (default half the embedding's)",
+		WHOLE, ITEMS},
+	{"feature-ids", "yes|no", "feature_ids",
+		"Add a learned vector for each item to what the adaptor gives (default yes with frozen features)", YES_NO,
+		ITEMS},
+	{"feature-whiten", "yes|no", "feature_whiten", "Features with mean 0, variance 1 and no correlations (default yes)",
+		YES_NO, ITEMS},
+	{"feature-scale", "R", "feature_scale",
+		"Root mean square that features are brought to (default 0.3, gru 1; 0: as they are)", REAL, ITEMS},
 	{"score", "HOW", "score", "dot (default) or cosine", WORD, ITEMS},
 	{"temperature", "T", "temperature", "What cosines are divided by (default 0.05)", REAL, ITEMS | ENCODER},
 	{"steps", "N", "steps", "markov: how far back (default 3)", WHOLE, MARKOV},
-	{"window", "N", "attention_window", "recformer: tokens that a token sees, half to each side (default 64)", WHOLE, ENCODER},
+	{"window", "N", "attention_window", "recformer: tokens that a token sees, half to each side (default 64)", WHOLE,
+		ENCODER},
 	{"max-items", "N", "max_items", "recformer: latest items of a history (default 50)", WHOLE, ENCODER},
 	{"max-attributes", "N", "max_attr_num", "recformer: attributes of an item (default 3)", WHOLE, ENCODER},
-	{"attribute-tokens", "N", "max_attr_length", "recformer: tokens of an attribute, its name included (default 32)", WHOLE, ENCODER},
-	{"tied-words", "yes|no", "tie_word_embeddings", "recformer: masked words are told by the input's word vectors (default no)", YES_NO, ENCODER},
+	{"attribute-tokens", "N", "max_attr_length", "recformer: tokens of an attribute, its name included (default 32)",
+		WHOLE, ENCODER},
+	{"tied-words", "yes|no", "tie_word_embeddings",
+		"recformer: masked words are told by the input's word vectors (default no)", YES_NO, ENCODER},
 };
 
 static const char *const part_of_seen[] = {"remove", "keep", NULL};
@@ -78,7 +130,7 @@ static const char *const task_names[] = {"next", "pretrain", "finetune", NULL};
 
 /* Of text encoders. */
 struct encoder_settings {
-	int size;              /* in recformer_sizes; -1: not given */
+	int size; /* in recformer_sizes; -1: not given */
 	const char *weights, *words;
 	bool frozen_words, as_code;
 	int64_t accumulate;
@@ -88,7 +140,7 @@ struct encoder_settings {
 struct settings {
 	bool given[KEY_MODEL - KEY_ARCH + COUNT_OF(model_options)]; /* by key, from KEY_ARCH */
 	json_t *config;
-	int task;              /* in task_names */
+	int task; /* in task_names */
 	struct encoder_settings encoder;
 	struct next_item_options next_item;
 	const char *template;
@@ -166,8 +218,12 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
 }
 
 static const struct argp_option training_options[] = {
-	{"arch", KEY_ARCH, "NAME", 0, "Architecture: sasrec (default), gru; popular and markov are counted, not trained; llama, gpt2: a language model of the items' texts; recformer: see --task", 1},
-	{"task", KEY_TASK, "NAME", 0, "recformer: pretrain (masked words, and histories with the items that follow), or finetune (a model in the stream, in two stages)", 1},
+	{"arch", KEY_ARCH, "NAME", 0,
+		"Architecture: sasrec (default), gru; popular and markov are counted, not trained; llama, gpt2: a language model of the items' texts; recformer: see --task",
+		1},
+	{"task", KEY_TASK, "NAME", 0,
+		"recformer: pretrain (masked words, and histories with the items that follow), or finetune (a model in the stream, in two stages)",
+		1},
 	{NULL, 0, NULL, 0, "Training:", 2},
 	{"loss", KEY_LOSS, "NAME", 0, "ce (softmax over the whole catalog, default), sampled, bce, gbce", 2},
 	{"negatives", KEY_NEGATIVES, "N", 0, "Negatives (default: sampled 3000 a user; bce 1, gbce 256 a position)", 2},
@@ -184,16 +240,22 @@ static const struct argp_option training_options[] = {
 	{"valid-users", KEY_VALID_USERS, "N", 0, "Validate on the first N users (default all; pretrain 4096)", 2},
 	{"seen", KEY_SEEN, "keep|remove", 0, "Items of the history in validation rankings (default remove)", 2},
 	RUN_OPTIONS(2),
-	{"template", KEY_TEMPLATE, "TEXT", 0, "llama, gpt2: an item's text, with attributes in braces (default: all attributes by name)", 2},
-	{"max-tokens", KEY_MAX_TOKENS, "N", 0, "Cut texts to N tokens (default: llama, gpt2 32; recformer's histories 1024)", 2},
+	{"template", KEY_TEMPLATE, "TEXT", 0,
+		"llama, gpt2: an item's text, with attributes in braces (default: all attributes by name)", 2},
+	{"max-tokens", KEY_MAX_TOKENS, "N", 0,
+		"Cut texts to N tokens (default: llama, gpt2 32; recformer's histories 1024)", 2},
 	{"accumulate", KEY_ACCUMULATE, "N", 0, "pretrain: N batches to a step, each compared within itself (default 1)", 2},
-	{"words-weight", KEY_WORDS_WEIGHT, "W", 0, "pretrain: of the masked words beside the contrast (default 0.1; 0: no words are masked)", 2},
+	{"words-weight", KEY_WORDS_WEIGHT, "W", 0,
+		"pretrain: of the masked words beside the contrast (default 0.1; 0: no words are masked)", 2},
 	{"mask-rate", KEY_MASK_RATE, "R", 0, "pretrain: share of the tokens that is masked (default 0.15)", 2},
 	{"as-code", KEY_AS_CODE, NULL, 0, "finetune: where Recformer's paper and public code differ, as the code", 2},
 	{NULL, 0, NULL, 0, "Model:", 3},
-	{"size", KEY_SIZE, "NAME", 0, "recformer, new: tiny (2 layers of 64), small (4 of 128, default), base (12 of 768, the paper's)", 3},
-	{"weights", KEY_WEIGHTS, "FOLDER", 0, "recformer: start from a published Longformer or Recformer, in Hugging Face's layout", 3},
-	{"words", KEY_WORDS, "LLM", 0, "recformer, new: word vectors from a language model's, GGUF or Hugging Face's folder", 3},
+	{"size", KEY_SIZE, "NAME", 0,
+		"recformer, new: tiny (2 layers of 64), small (4 of 128, default), base (12 of 768, the paper's)", 3},
+	{"weights", KEY_WEIGHTS, "FOLDER", 0,
+		"recformer: start from a published Longformer or Recformer, in Hugging Face's layout", 3},
+	{"words", KEY_WORDS, "LLM", 0,
+		"recformer, new: word vectors from a language model's, GGUF or Hugging Face's folder", 3},
 	{"freeze-words", KEY_FREEZE_WORDS, NULL, 0, "recformer: word vectors stay as they are", 3},
 };
 
@@ -201,14 +263,14 @@ static const char *const summary =
 	"Train a model of what comes next in a user's sequence, and add it to the stream. Early stop on the validation item's "
 	"NDCG@10 over the whole catalog; the test item is never looked at.";
 
-static const char *const examples =
-	"  seq-tokenize events.csv | seq-train | seq-rank | rec-eval\n"
-	"  seq-train --arch gru -o gru.tar.zst sequences.tar.zst\n"
-	"  seq-train --loss gbce --checkpoint run.ckpt --resume -o model.tar.zst sequences.tar.zst\n"
-	"  seq-train --arch markov sequences.tar.zst | seq-rank | rec-eval\n"
-	"  seq-train --arch recformer --task pretrain domains.tar.zst -o recformer.tar.zst\n"
-	"  seq-tokenize --tokenizer recformer.tar.zst --items items.csv events.csv |\n"
-	"    seq-train --task finetune recformer.tar.zst - | seq-rank | rec-eval";
+static const char
+	*const examples = "  seq-tokenize events.csv | seq-train | seq-rank | rec-eval\n"
+					  "  seq-train --arch gru -o gru.tar.zst sequences.tar.zst\n"
+					  "  seq-train --loss gbce --checkpoint run.ckpt --resume -o model.tar.zst sequences.tar.zst\n"
+					  "  seq-train --arch markov sequences.tar.zst | seq-rank | rec-eval\n"
+					  "  seq-train --arch recformer --task pretrain domains.tar.zst -o recformer.tar.zst\n"
+					  "  seq-tokenize --tokenizer recformer.tar.zst --items items.csv events.csv |\n"
+					  "    seq-train --task finetune recformer.tar.zst - | seq-rank | rec-eval";
 
 /* What options leave open depends on the task. */
 static void set_defaults(struct settings *settings)
@@ -250,17 +312,16 @@ static void rename_keys(json_t *config, const char *const names[][2], size_t n)
 
 static json_t *encoder_config(const struct settings *settings)
 {
-	static const char *const names[][2] = {
-		{"dropout", "hidden_dropout_prob"}, {"dropout", "attention_probs_dropout_prob"},
-		{"hidden_dropout", "hidden_dropout_prob"}, {"attention_dropout", "attention_probs_dropout_prob"},
-	};
+	static const char *const names[][2] = {{"dropout", "hidden_dropout_prob"},
+		{"dropout", "attention_probs_dropout_prob"}, {"hidden_dropout", "hidden_dropout_prob"},
+		{"attention_dropout", "attention_probs_dropout_prob"}};
 	json_t *config = json_deep_copy(settings->config);
 	rename_keys(config, names, COUNT_OF(names));
 	if (settings->max_tokens)
 		json_object_set_new(config, "max_token_num", json_integer(settings->max_tokens));
 	json_object_set_new(config, "frozen_words", json_boolean(settings->encoder.frozen_words));
 	json_object_set_new(config, "word_head",
-	                    json_boolean(settings->task == TASK_PRETRAIN && settings->encoder.words_weight > 0));
+		json_boolean(settings->task == TASK_PRETRAIN && settings->encoder.words_weight > 0));
 	return config;
 }
 
@@ -270,14 +331,22 @@ static int trainings_of(int key)
 	if (key >= KEY_MODEL)
 		return model_options[key - KEY_MODEL].trainings;
 	switch (key) {
-	case KEY_ARCH: case KEY_TASK: return ~0; /* settle_task() sees to them */
-	case KEY_LOSS: case KEY_NEGATIVES: case KEY_GBCE_T: return ITEMS;
+	case KEY_ARCH:
+	case KEY_TASK: return ~0; /* settle_task() sees to them */
+	case KEY_LOSS:
+	case KEY_NEGATIVES:
+	case KEY_GBCE_T: return ITEMS;
 	case KEY_SEEN: return ITEMS | FINETUNE;
 	case KEY_VALID_USERS: return ITEMS | ENCODER;
 	case KEY_TEMPLATE: return LANGUAGE;
 	case KEY_MAX_TOKENS: return TEXTS;
-	case KEY_SIZE: case KEY_WEIGHTS: case KEY_WORDS: case KEY_FREEZE_WORDS: return ENCODER;
-	case KEY_ACCUMULATE: case KEY_WORDS_WEIGHT: case KEY_MASK_RATE: return PRETRAIN;
+	case KEY_SIZE:
+	case KEY_WEIGHTS:
+	case KEY_WORDS:
+	case KEY_FREEZE_WORDS: return ENCODER;
+	case KEY_ACCUMULATE:
+	case KEY_WORDS_WEIGHT:
+	case KEY_MASK_RATE: return PRETRAIN;
 	case KEY_AS_CODE: return FINETUNE;
 	default: return GRADIENTS;
 	}
@@ -289,7 +358,7 @@ static int training_of(const char *architecture, int task)
 		const char *architecture;
 		int training;
 	} trainings[] = {{"sasrec", SASREC}, {"gru", GRU}, {"popular", POPULAR}, {"markov", MARKOV}, {"llama", LANGUAGE},
-	                 {"gpt2", LANGUAGE}};
+		{"gpt2", LANGUAGE}};
 	for (size_t i = 0; i < COUNT_OF(trainings); i++)
 		if (!strcmp(architecture, trainings[i].architecture))
 			return trainings[i].training;
@@ -311,8 +380,7 @@ static bool has_value(const struct settings *settings, const char *key, const ch
 static const char *option_of_features(const json_t *config)
 {
 	static const char *const options[][2] = {{"adaptor", "adaptor"}, {"adaptor_size", "adaptor-size"},
-	                                         {"feature_ids", "feature-ids"}, {"feature_whiten", "feature-whiten"},
-	                                         {"feature_scale", "feature-scale"}};
+		{"feature_ids", "feature-ids"}, {"feature_whiten", "feature-whiten"}, {"feature_scale", "feature-scale"}};
 	for (size_t i = 0; i < COUNT_OF(options); i++)
 		if (json_object_get(config, options[i][0]))
 			return options[i][1];
@@ -327,7 +395,7 @@ static void refuse_idle_options(const struct settings *settings, const struct ar
 	for (; options->name || options->doc; options++)
 		if (options->key && settings->given[options->key - KEY_ARCH] && !(trainings_of(options->key) & training))
 			die_usage("--%s is no option of %s%s", options->name, training & ENCODER ? "--task " : "--arch ",
-			          training & ENCODER ? task_names[settings->task] : architecture);
+				training & ENCODER ? task_names[settings->task] : architecture);
 	if (settings->encoder.size >= 0 && settings->encoder.weights)
 		die_usage("--size is for a new model, --weights has a size");
 	const int loss = settings->next_item.loss.loss;
@@ -337,7 +405,8 @@ static void refuse_idle_options(const struct settings *settings, const struct ar
 		die_usage("--gbce-t is for --loss gbce");
 	if (training & ITEMS && has_key(settings, "temperature") && !has_value(settings, "score", "cosine"))
 		die_usage("--temperature is for --score cosine");
-	if (has_key(settings, "adaptor_size") && (!has_key(settings, "adaptor") || has_value(settings, "adaptor", "linear")))
+	if (has_key(settings, "adaptor_size") &&
+		(!has_key(settings, "adaptor") || has_value(settings, "adaptor", "linear")))
 		die_usage("--adaptor-size is for an --adaptor of two layers");
 	if (has_value(settings, "features", "none") && option_of_features(settings->config))
 		die_usage("--%s is no option of --features none", option_of_features(settings->config));
@@ -358,7 +427,7 @@ static void settle_task(struct settings *settings)
 	if (!is_encoder && settings->run.epochs == 0)
 		die_usage("--epochs 0 is for --arch recformer, whose published weights need no training");
 	static const char *const gpt2[][2] = {{"hidden_size", "n_embd"}, {"num_hidden_layers", "n_layer"},
-	                                      {"num_attention_heads", "n_head"}, {"intermediate_size", "n_inner"}};
+		{"num_attention_heads", "n_head"}, {"intermediate_size", "n_inner"}};
 	if (!strcmp(architecture, "gpt2"))
 		rename_keys(settings->config, gpt2, COUNT_OF(gpt2));
 	if (!given)
@@ -368,15 +437,16 @@ static void settle_task(struct settings *settings)
 /* Whatever the stream has, the architecture must agree to its options: what it says against them is wrong usage. */
 static void check_config(const struct settings *settings)
 {
-	const struct architecture *architecture =
-		architecture_named(json_string_value(json_object_get(settings->config, "architecture")));
+	const struct architecture *architecture = architecture_named(
+		json_string_value(json_object_get(settings->config, "architecture")));
 	json_t *config = architecture->encode ? encoder_config(settings) : json_deep_copy(settings->config);
 	const char *features = json_string_value(json_object_get(config, "features"));
 	if (features && strcmp(features, "none"))
 		json_object_set_new(config, "feature_size", json_integer(1));
 	if (settings->encoder.size >= 0)
 		recformer_size(config, settings->encoder.size);
-	if (architecture->encode && !json_object_get(config, "hidden_size")) { /* the stream's model has a width of its own */
+	if (architecture->encode &&
+		!json_object_get(config, "hidden_size")) { /* the stream's model has a width of its own */
 		json_int_t heads = json_integer_value(json_object_get(config, "num_attention_heads"));
 		json_object_set_new(config, "hidden_size", json_integer(heads ? heads : 1));
 	}
@@ -393,17 +463,21 @@ static void parse(int argc, char **argv, struct cli *cli, struct settings *setti
 	memcpy(all, training_options, sizeof training_options);
 	for (size_t i = 0; i < COUNT_OF(model_options); i++)
 		all[COUNT_OF(training_options) + i] = (struct argp_option){model_options[i].option, KEY_MODEL + (int)i,
-		                                                           model_options[i].value, 0, model_options[i].help, 3};
-	const struct cli_tool tool = {.name = "seq-train", .arguments = "[STREAM...]", .summary = summary, .examples = examples,
-	                              .options = all, .option = parse_option, .usage_without_input = true, .binary_output = true};
-	*settings = (struct settings){
-		.config = json_object(),
+			model_options[i].value, 0, model_options[i].help, 3};
+	const struct cli_tool tool = {.name = "seq-train",
+		.arguments = "[STREAM...]",
+		.summary = summary,
+		.examples = examples,
+		.options = all,
+		.option = parse_option,
+		.usage_without_input = true,
+		.binary_output = true};
+	*settings = (struct settings){.config = json_object(),
 		.next_item = {.loss = {.gbce_t = 0.75}, .valid_users = INT32_MAX},
 		.task = -1,
 		.encoder = {.size = -1, .accumulate = 1, .words_weight = 0.1, .mask_rate = 0.15},
 		.optimisation = {.adamw = ADAMW_DEFAULTS, .warmup = -1, .clip = -1},
-		.run = {.epochs = -1, .every = 60},
-	};
+		.run = {.epochs = -1, .every = 60}};
 	settings->optimisation.adamw.rate = -1;
 	cli_parse(&tool, argc, argv, cli, settings);
 	settle_task(settings);
@@ -422,10 +496,11 @@ struct inputs {
 	struct sequences sequences;
 	struct embedding embedding;
 	struct tokenizer *tokenizer;
-	struct model_loader start;     /* what a text encoder goes on from */
+	struct model_loader start; /* what a text encoder goes on from */
 };
 
-static void load(const struct cli *cli, const struct architecture *architecture, struct bag_out *out, struct inputs *inputs)
+static void load(const struct cli *cli, const struct architecture *architecture, struct bag_out *out,
+	struct inputs *inputs)
 {
 	struct bag *bag = bag_open(cli);
 	bag_want(bag, "catalog");
@@ -442,7 +517,7 @@ static void load(const struct cli *cli, const struct architecture *architecture,
 	struct piece piece;
 	while (bag_next(bag, &piece))
 		if (!catalog_take(&inputs->catalog, &piece) && !sequences_take(&inputs->sequences, &piece) &&
-		    !tokenizer_take(&inputs->tokenizer, &piece) && !model_take(&inputs->start, &piece))
+			!tokenizer_take(&inputs->tokenizer, &piece) && !model_take(&inputs->start, &piece))
 			embedding_take(&inputs->embedding, &piece);
 	bag_close(bag);
 	if (architecture->reads_tokens && (!inputs->catalog.indptr || !inputs->tokenizer))
@@ -503,7 +578,7 @@ static void choose_dropout(json_t *config, const struct sequences *sequences, bo
 }
 
 static struct model *new_model(const struct architecture *architecture, struct settings *settings,
-                               const struct inputs *inputs)
+	const struct inputs *inputs)
 {
 	if (architecture->reads_tokens) {
 		char tokenizer[17];
@@ -519,27 +594,25 @@ static struct model *new_model(const struct architecture *architecture, struct s
 
 /* Two trainings with the same id give the same bytes. */
 static uint64_t training_id(const struct settings *settings, const struct cli *cli, const struct model *model,
-                            const struct inputs *inputs)
+	const struct inputs *inputs)
 {
 	const struct loss_options *loss = &settings->next_item.loss;
 	const struct optimisation *optimisation = &settings->optimisation;
 	const struct run_options *run = &settings->run;
 	char *config = json_text(model->config);
-	char *rest = xasprintf("%s %s %s seed %llu threads %d loss %d %lld %.17g adamw %.17g %.17g %.17g clip %.17g schedule %d "
-	                       "%lld epochs %lld batch %lld patience %lld valid %lld %d catalog %s %s tokens %lld template %s task %d from %s %s %s accumulate %lld words %.17g %.17g code %d",
-	                       RECPIPE_VERSION, inputs->sequences.id, items_feature_size(model) ? inputs->embedding.id : "-",
-	                       (unsigned long long)cli->seed, cli->threads, (int)loss->loss, (long long)loss->negatives,
-	                       loss->gbce_t, optimisation->adamw.rate, optimisation->adamw.beta2,
-	                       optimisation->adamw.weight_decay, optimisation->clip, (int)optimisation->schedule,
-	                       (long long)optimisation->warmup, (long long)run->epochs, (long long)run->batch_size,
-	                       (long long)run->patience, (long long)settings->next_item.valid_users,
-	                       settings->next_item.keep_seen, inputs->catalog.fingerprint, model->belongs_to,
-	                       (long long)settings->max_tokens, settings->template ? settings->template : "-", settings->task,
-	                       inputs->start.complete ? inputs->start.id : "-",
-	                       settings->encoder.weights ? settings->encoder.weights : "-",
-	                       settings->encoder.words ? settings->encoder.words : "-",
-	                       (long long)settings->encoder.accumulate, settings->encoder.words_weight, settings->encoder.mask_rate,
-	                       settings->encoder.as_code);
+	char *rest = xasprintf(
+		"%s %s %s seed %llu threads %d loss %d %lld %.17g adamw %.17g %.17g %.17g clip %.17g schedule %d "
+		"%lld epochs %lld batch %lld patience %lld valid %lld %d catalog %s %s tokens %lld template %s task %d from %s %s %s accumulate %lld words %.17g %.17g code %d",
+		RECPIPE_VERSION, inputs->sequences.id, items_feature_size(model) ? inputs->embedding.id : "-",
+		(unsigned long long)cli->seed, cli->threads, (int)loss->loss, (long long)loss->negatives, loss->gbce_t,
+		optimisation->adamw.rate, optimisation->adamw.beta2, optimisation->adamw.weight_decay, optimisation->clip,
+		(int)optimisation->schedule, (long long)optimisation->warmup, (long long)run->epochs,
+		(long long)run->batch_size, (long long)run->patience, (long long)settings->next_item.valid_users,
+		settings->next_item.keep_seen, inputs->catalog.fingerprint, model->belongs_to, (long long)settings->max_tokens,
+		settings->template ? settings->template : "-", settings->task, inputs->start.complete ? inputs->start.id : "-",
+		settings->encoder.weights ? settings->encoder.weights : "-",
+		settings->encoder.words ? settings->encoder.words : "-", (long long)settings->encoder.accumulate,
+		settings->encoder.words_weight, settings->encoder.mask_rate, settings->encoder.as_code);
 	uint64_t id = fingerprint(FINGERPRINT_START, config, strlen(config));
 	id = fingerprint(id, rest, strlen(rest));
 	free(config);
@@ -551,28 +624,28 @@ static uint64_t training_id(const struct settings *settings, const struct cli *c
 /* --- compute --- */
 
 static struct task *sequence_task(const struct cli *cli, const struct settings *settings, struct model *model,
-                                  const struct inputs *inputs)
+	const struct inputs *inputs)
 {
 	struct task *task = next_item_task(model, &inputs->sequences, &settings->next_item, cli->threads);
 	int64_t users, positions, validated;
 	next_item_counts(task, &users, &positions, &validated);
 	notice(cli, "%s: %lld parameters, %lld users, %lld positions, %lld items%s, validated on %lld users",
-	       model->architecture->name, (long long)model->params.trainable, (long long)users, (long long)positions,
-	       (long long)model->n_items, items_feature_size(model) ? " with features" : "", (long long)validated);
+		model->architecture->name, (long long)model->params.trainable, (long long)users, (long long)positions,
+		(long long)model->n_items, items_feature_size(model) ? " with features" : "", (long long)validated);
 	if (!validated)
 		warn("no user has a validation item: training goes on for all %lld epochs", (long long)settings->run.epochs);
 	return task;
 }
 
 static struct task *text_task(const struct cli *cli, const struct settings *settings, struct model *model,
-                              const struct inputs *inputs)
+	const struct inputs *inputs)
 {
 	struct item_texts *texts = item_texts_new(&inputs->catalog, inputs->tokenizer, settings->template);
-	struct item_tokens tokens = item_texts_encode(texts, inputs->tokenizer, settings->max_tokens ? settings->max_tokens : 32,
-	                                              false, cli->threads);
+	struct item_tokens tokens = item_texts_encode(texts, inputs->tokenizer,
+		settings->max_tokens ? settings->max_tokens : 32, false, cli->threads);
 	struct task *task = language_task(model, &tokens, text_ends_of(inputs->tokenizer, "tokenizer"), cli->threads);
 	notice(cli, "%s: %lld parameters, vocabulary of %lld, %lld texts", model->architecture->name,
-	       (long long)model->params.trainable, (long long)model->n_items, (long long)task->examples);
+		(long long)model->params.trainable, (long long)model->n_items, (long long)task->examples);
 	item_tokens_free(&tokens);
 	item_texts_free(texts);
 	return task;
@@ -592,7 +665,7 @@ static void whiten_features(struct embedding *embedding, int threads)
 
 /* Gradient training from beginning, or checkpoint, to early stop; what was measured. */
 static json_t *train_by_gradients(const struct cli *cli, const struct settings *settings, struct model *model,
-                                  struct inputs *inputs)
+	struct inputs *inputs)
 {
 	if (items_feature_size(model)) {
 		if (json_is_true(json_object_get(settings->config, "feature_whiten")))
@@ -615,8 +688,11 @@ static json_t *train_by_gradients(const struct cli *cli, const struct settings *
 static struct model *start_encoder(const struct settings *settings, const struct inputs *inputs, struct rng *rng)
 {
 	const struct encoder_settings *encoder = &settings->encoder;
-	struct recformer_start start = {.config = encoder_config(settings), .tokenizer = inputs->tokenizer, .rng = rng,
-	                                .words = encoder->words, .catalog = &inputs->catalog};
+	struct recformer_start start = {.config = encoder_config(settings),
+		.tokenizer = inputs->tokenizer,
+		.rng = rng,
+		.words = encoder->words,
+		.catalog = &inputs->catalog};
 	if (encoder->words && (encoder->weights || inputs->start.complete))
 		die("--words %s is for a new model, there is one already", encoder->words);
 	if (encoder->weights)
@@ -635,21 +711,21 @@ static struct model *start_encoder(const struct settings *settings, const struct
 }
 
 static struct task *encoder_task(const struct cli *cli, const struct settings *settings, struct model *model,
-                                 struct trainer *trainer, const struct inputs *inputs)
+	struct trainer *trainer, const struct inputs *inputs)
 {
 	const struct run_options *run = &settings->run;
 	if (settings->task == TASK_PRETRAIN) {
-		const struct pretrain_options options = {
-			.contrast = run->batch_size, .words_weight = settings->encoder.words_weight, .mask_rate = settings->encoder.mask_rate,
-			.valid_users = settings->next_item.valid_users < INT32_MAX ? settings->next_item.valid_users : 4096,
-		};
+		const struct pretrain_options options = {.contrast = run->batch_size,
+			.words_weight = settings->encoder.words_weight,
+			.mask_rate = settings->encoder.mask_rate,
+			.valid_users = settings->next_item.valid_users < INT32_MAX ? settings->next_item.valid_users : 4096};
 		return pretrain_task(model, &inputs->sequences, inputs->tokenizer, &options, trainer->n_workers);
 	}
-	const struct finetune_options options = {
-		.epochs = run->epochs, .patience = {run->patience, run->patience > 2 ? run->patience - 2 : 1},
-		.as_code = settings->encoder.as_code, .valid_users = settings->next_item.valid_users,
-		.keep_seen = settings->next_item.keep_seen,
-	};
+	const struct finetune_options options = {.epochs = run->epochs,
+		.patience = {run->patience, run->patience > 2 ? run->patience - 2 : 1},
+		.as_code = settings->encoder.as_code,
+		.valid_users = settings->next_item.valid_users,
+		.keep_seen = settings->next_item.keep_seen};
 	return finetune_task(model, trainer, &inputs->sequences, &options, cli);
 }
 
@@ -658,8 +734,8 @@ static void write_items(struct bag_out *out, const struct model *model, const fl
 	const struct catalog *catalog = model->catalog;
 	char text[17];
 	fingerprint_text(model_id, text);
-	json_t *details = json_pack("{s:s, s:I, s:s, s:s}", "catalog", catalog->fingerprint, "width", (json_int_t)model->width,
-	                            "source", "recformer", "model", text);
+	json_t *details = json_pack("{s:s, s:I, s:s, s:s}", "catalog", catalog->fingerprint, "width",
+		(json_int_t)model->width, "source", "recformer", "model", text);
 	uint64_t id = fingerprint(model_id, catalog->fingerprint, 16);
 	const struct column column = {.name = "vector", .tensor = tensor_2d(F4, catalog->n_items, model->width, vectors)};
 	bag_begin(out, "embedding", id, 1, 1, details);
@@ -669,7 +745,7 @@ static void write_items(struct bag_out *out, const struct model *model, const fl
 
 /* Trains and writes; what was measured. */
 static json_t *train_encoder(const struct cli *cli, struct settings *settings, const struct inputs *inputs,
-                             struct bag_out *out)
+	struct bag_out *out)
 {
 	struct rng rng;
 	rng_seed(&rng, cli->seed);
@@ -688,7 +764,7 @@ static json_t *train_encoder(const struct cli *cli, struct settings *settings, c
 		run_options.patience = INT64_MAX; /* the task ends its stages itself */
 	}
 	notice(cli, "recformer: %lld parameters, %lld users, %lld items", (long long)model->params.trainable,
-	       (long long)task->examples, (long long)inputs->catalog.n_items);
+		(long long)task->examples, (long long)inputs->catalog.n_items);
 	json_t *measured = run(task, trainer, &run_options, &rng, cli);
 	json_object_set_new(measured, "parameters", json_integer(model->params.size));
 	model_write(out, model, run_options.id);
@@ -701,13 +777,13 @@ static json_t *train_encoder(const struct cli *cli, struct settings *settings, c
 }
 
 static json_t *train_other(const struct cli *cli, struct settings *settings, const struct architecture *architecture,
-                           struct inputs *inputs, struct bag_out *out)
+	struct inputs *inputs, struct bag_out *out)
 {
 	struct model *model = new_model(architecture, settings, inputs);
 	settings->run.id = training_id(settings, cli, model, inputs);
-	json_t *measured = architecture->count
-		? json_pack("{s:I}", "events", (json_int_t)next_item_count(model, &inputs->sequences))
-		: train_by_gradients(cli, settings, model, inputs);
+	json_t *measured = architecture->count ?
+		json_pack("{s:I}", "events", (json_int_t)next_item_count(model, &inputs->sequences)) :
+		train_by_gradients(cli, settings, model, inputs);
 	json_object_set_new(measured, "parameters", json_integer(model->params.size));
 	model_write(out, model, settings->run.id);
 	model_free(model);
@@ -722,13 +798,13 @@ int main(int argc, char **argv)
 	struct settings settings;
 	parse(argc, argv, &cli, &settings);
 
-	const struct architecture *architecture =
-		architecture_named(json_string_value(json_object_get(settings.config, "architecture")));
+	const struct architecture *architecture = architecture_named(
+		json_string_value(json_object_get(settings.config, "architecture")));
 	struct inputs inputs = {0};
 	struct bag_out *out = bag_create(&cli);
 	load(&cli, architecture, out, &inputs);
-	json_t *measured = architecture->encode ? train_encoder(&cli, &settings, &inputs, out)
-	                                        : train_other(&cli, &settings, architecture, &inputs, out);
+	json_t *measured = architecture->encode ? train_encoder(&cli, &settings, &inputs, out) :
+											  train_other(&cli, &settings, architecture, &inputs, out);
 	json_t *history = cli_history(&cli);
 	json_object_update_new(history, measured);
 	json_object_set_new(history, "blas", json_string(blas_name()));

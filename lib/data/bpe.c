@@ -80,8 +80,8 @@ static char *spell_out(const char *text, const char *where)
 struct pattern *pattern_new(const char *text, bool literal, const char *where)
 {
 	/* Oniguruma's ^ and $ are those of lines */
-	uint32_t options = literal ? PCRE2_LITERAL | PCRE2_UTF
-	                           : PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C;
+	uint32_t options = literal ? PCRE2_LITERAL | PCRE2_UTF :
+								 PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C;
 	pcre2_compile_context *context = pcre2_compile_context_create(NULL);
 	if (!context || pcre2_set_newline(context, PCRE2_NEWLINE_LF))
 		die("out of memory");
@@ -135,10 +135,10 @@ void matcher_free(struct matcher *matcher)
 }
 
 bool pattern_find(const struct pattern *pattern, struct matcher *matcher, const char *text, size_t length, size_t from,
-                  size_t *start, size_t *end)
+	size_t *start, size_t *end)
 {
 	int found = pcre2_match(pattern->code, (PCRE2_SPTR)text, length, from, PCRE2_NO_UTF_CHECK, matcher->data,
-	                        matcher->context);
+		matcher->context);
 	if (found == PCRE2_ERROR_NOMATCH)
 		return false;
 	if (found < 0) {
@@ -290,8 +290,8 @@ void bpe_free(struct bpe *bpe)
 
 #define NO_MERGE UINT32_MAX
 #define CACHE_SLOTS (1 << 15)
-#define CACHE_BYTES (4u << 20)  /* words and ids together; when full the cache starts anew */
-#define CACHE_LONGEST 128       /* longer words seldom come back */
+#define CACHE_BYTES (4u << 20) /* words and ids together; when full the cache starts anew */
+#define CACHE_LONGEST 128      /* longer words seldom come back */
 
 struct symbol {
 	int32_t id, previous, next;
@@ -299,9 +299,9 @@ struct symbol {
 };
 
 struct cached {
-	uint32_t hash;   /* 0: empty */
+	uint32_t hash; /* 0: empty */
 	uint32_t length;
-	uint32_t at;     /* in the arena: the word, then its ids */
+	uint32_t at; /* in the arena: the word, then its ids */
 	uint32_t n_ids;
 };
 
@@ -309,7 +309,7 @@ struct bpe_worker {
 	const struct bpe *bpe;
 	struct symbol *symbols;
 	int32_t n_symbols, capacity;
-	uint64_t *heap;   /* rank << 32 | position: the least is the next merge */
+	uint64_t *heap; /* rank << 32 | position: the least is the next merge */
 	int64_t heap_size, heap_capacity;
 	struct buffer spelling, arena;
 	struct cached *cache;
@@ -419,8 +419,7 @@ static void start_with_bytes(struct bpe_worker *worker, const char *word, size_t
 		int32_t id = bpe->byte_id[(unsigned char)word[i]];
 		if (id >= 0)
 			add_symbol(worker, id);
-		else if (bpe->options.unk >= 0 &&
-		         !(bpe->options.fuse_unk && i && bpe->byte_id[(unsigned char)word[i - 1]] < 0))
+		else if (bpe->options.unk >= 0 && !(bpe->options.fuse_unk && i && bpe->byte_id[(unsigned char)word[i - 1]] < 0))
 			add_symbol(worker, bpe->options.unk);
 	}
 }
@@ -511,14 +510,14 @@ static struct cached *cache_slot(const struct bpe_worker *worker, uint32_t hash,
 {
 	for (uint32_t i = hash >> 1;; i++) {
 		struct cached *slot = &worker->cache[i % CACHE_SLOTS];
-		if (!slot->hash || (slot->hash == hash && slot->length == length &&
-		                    !memcmp(worker->arena.data + slot->at, word, length)))
+		if (!slot->hash ||
+			(slot->hash == hash && slot->length == length && !memcmp(worker->arena.data + slot->at, word, length)))
 			return slot;
 	}
 }
 
 static void remember(struct bpe_worker *worker, struct cached *slot, uint32_t hash, const char *word, size_t length,
-                     const char *ids, size_t size)
+	const char *ids, size_t size)
 {
 	if (worker->n_cached == CACHE_SLOTS / 2 || worker->arena.size + length + size > CACHE_BYTES) {
 		memset(worker->cache, 0, CACHE_SLOTS * sizeof *worker->cache);

@@ -29,26 +29,26 @@ struct matcher *matcher_new(void);
 void matcher_free(struct matcher *matcher);
 /* The next match at or after `from`, in well-formed UTF-8; false if there is none. It may be empty. */
 bool pattern_find(const struct pattern *pattern, struct matcher *matcher, const char *text, size_t length, size_t from,
-                  size_t *start, size_t *end);
+	size_t *start, size_t *end);
 
 /* --- the model --- */
 
 struct bpe_options {
-	bool byte_level;     /* characters are bytes, written in the vocabulary as GPT-2 does */
-	bool byte_fallback;  /* unknown characters become the tokens <0x00> to <0xFF> of their bytes */
-	bool fuse_unk;       /* unknown characters next to each other are one unknown token */
-	bool ignore_merges;  /* a word that is a token is that token, whatever the merges say */
-	int32_t unk;         /* the unknown token, or -1: unknown characters vanish */
+	bool byte_level;    /* characters are bytes, written in the vocabulary as GPT-2 does */
+	bool byte_fallback; /* unknown characters become the tokens <0x00> to <0xFF> of their bytes */
+	bool fuse_unk;      /* unknown characters next to each other are one unknown token */
+	bool ignore_merges; /* a word that is a token is that token, whatever the merges say */
+	int32_t unk;        /* the unknown token, or -1: unknown characters vanish */
 };
 
 struct bpe {
-	struct strings tokens;     /* row = id; "" where an id has no token */
+	struct strings tokens; /* row = id; "" where an id has no token */
 	struct bpe_options options;
-	int32_t byte_id[256];      /* the token of one byte (byte_level), or of one ASCII character; or -1 */
-	int32_t fallback[256];     /* <0x00> to <0xFF>, or -1 */
-	struct merge *merges;      /* open addressing by pair */
+	int32_t byte_id[256];  /* the token of one byte (byte_level), or of one ASCII character; or -1 */
+	int32_t fallback[256]; /* <0x00> to <0xFF>, or -1 */
+	struct merge *merges;  /* open addressing by pair */
 	int64_t n_slots;
-	int32_t *merged;           /* by rank: what the merge gives */
+	int32_t *merged; /* by rank: what the merge gives */
 	int64_t n_merges;
 };
 
@@ -59,7 +59,7 @@ void bpe_init(struct bpe *bpe, struct strings *tokens, const struct bpe_options 
  * has its later rank.
  */
 bool bpe_add_merge(struct bpe *bpe, const char *left, size_t left_length, const char *right,
-                   size_t right_length) MUST_USE;
+	size_t right_length) MUST_USE;
 int32_t bpe_id(const struct bpe *bpe, const char *token, size_t length);
 void bpe_free(struct bpe *bpe);
 /* The character that stands for a byte in byte-level vocabularies, in UTF-8; returns its length. */
@@ -84,6 +84,6 @@ void bpe_worker_free(struct bpe_worker *worker);
  * of lower ids; ends at vocab_size or when no pair occurs twice.
  */
 void bpe_learn(struct strings *words, const int64_t *counts, int64_t vocab_size, struct strings *tokens,
-               struct strings *merges);
+	struct strings *merges);
 
 #endif

@@ -22,11 +22,11 @@ struct candidate {
 struct learning {
 	struct strings *words, *tokens;
 	const int64_t *counts;
-	int64_t *start;          /* word w: symbols start[w] to start[w] + length[w] */
+	int64_t *start; /* word w: symbols start[w] to start[w] + length[w] */
 	int32_t *length, *symbols;
 	struct pair *pairs;
 	int32_t n_pairs, pair_capacity;
-	int32_t *slots;          /* from (left, right) to a pair; -1: empty */
+	int32_t *slots; /* from (left, right) to a pair; -1: empty */
 	int64_t n_slots;
 	struct candidate *heap;
 	int64_t heap_size, heap_capacity;
@@ -146,7 +146,7 @@ static void start_learning(struct learning *learning)
 
 /* Merges the pair in one word; the new pairs' numbers are appended to `fresh`. */
 static void merge_in_word(struct learning *learning, int32_t word, int32_t left, int32_t right, int32_t merged,
-                          struct buffer *fresh)
+	struct buffer *fresh)
 {
 	int32_t *symbols = learning->symbols + learning->start[word], length = learning->length[word], kept = 0;
 	for (int32_t i = 0; i < length; i++) {
@@ -211,7 +211,7 @@ static void end_learning(struct learning *learning)
 }
 
 void bpe_learn(struct strings *words, const int64_t *counts, int64_t vocab_size, struct strings *tokens,
-               struct strings *merges)
+	struct strings *merges)
 {
 	struct learning learning = {.words = words, .tokens = tokens, .counts = counts};
 	bpe_add_byte_tokens(tokens);

@@ -10,20 +10,15 @@
 
 /* --- columns by their usual names: case, blanks, '_' and '-' do not count; earlier names win --- */
 
-static const char *const user_names[] = {
-	"userid", "user", "uid", "customerid", "customer", "reviewerid", "reviewer", "visitorid", "accountid", "memberid",
-	"clientid", "profileid", "playerid", "steamid", "sessionid", "session", NULL,
-};
-static const char *const item_names[] = {
-	"itemid", "item", "iid", "parentasin", "asin", "movieid", "movie", "productid", "product", "sku", "isbn", "bookid",
-	"articleid", "newsid", "trackid", "songid", "artistid", "videoid", "businessid", "gmapid", "gameid", "stockcode",
-	"contentid", NULL,
-};
-static const char *const id_names[] = {"id", NULL}; /* of items in their own file only: among events it numbers rows */
-static const char *const time_names[] = {
-	"timestamp", "time", "unixreviewtime", "unixtime", "datetime", "date", "eventtime", "eventdate", "createdat",
-	"reviewtime", "invoicedate", "tdat", "ts", NULL,
-};
+static const char *const user_names[] = {"userid", "user", "uid", "customerid", "customer", "reviewerid", "reviewer",
+	"visitorid", "accountid", "memberid", "clientid", "profileid", "playerid", "steamid", "sessionid", "session", NULL};
+static const char *const item_names[] = {"itemid", "item", "iid", "parentasin", "asin", "movieid", "movie", "productid",
+	"product", "sku", "isbn", "bookid", "articleid", "newsid", "trackid", "songid", "artistid", "videoid", "businessid",
+	"gmapid", "gameid", "stockcode", "contentid", NULL};
+/* of items in their own file only: among events it numbers rows */
+static const char *const id_names[] = {"id", NULL};
+static const char *const time_names[] = {"timestamp", "time", "unixreviewtime", "unixtime", "datetime", "date",
+	"eventtime", "eventdate", "createdat", "reviewtime", "invoicedate", "tdat", "ts", NULL};
 
 static bool is_named(const char *column, const char *name)
 {
@@ -200,7 +195,7 @@ static int attribute_named(struct attributes *attributes, const char *name, cons
 
 /* Column numbers by attribute, -1 where the file has none; new attributes are added. */
 static void find_attributes(struct attributes *attributes, const struct table *table, int id, char *const names[],
-                            bool all, int column[ATTRIBUTES_MAX])
+	bool all, int column[ATTRIBUTES_MAX])
 {
 	for (int i = 0; i < ATTRIBUTES_MAX; i++)
 		column[i] = -1;
@@ -265,7 +260,7 @@ static const char *full_id(const struct reading *reading, struct buffer *scratch
 }
 
 void dataset_read_items(struct dataset *dataset, const char *path, const struct reading *reading,
-                        char *const attributes[])
+	char *const attributes[])
 {
 	struct progress progress;
 	struct table *table = open_table(path, reading, &progress);
@@ -330,7 +325,8 @@ void dataset_read_events(struct dataset *dataset, const char *path, const struct
 	int item = need_column(table, reading->item, item_names, "item");
 	int time = find_column(table, reading->time, time_names, "time");
 	if (user == item || user == time || item == time)
-		die("%s: column %s cannot be two things at once", table_name(table), table_column(table, user == item ? user : time));
+		die("%s: column %s cannot be two things at once", table_name(table),
+			table_column(table, user == item ? user : time));
 	if (dataset->n_read && dataset->has_time != (time >= 0))
 		die("%s: %s time column, unlike the events before", table_name(table), time < 0 ? "no" : "a");
 	dataset->has_time = time >= 0;
@@ -365,7 +361,7 @@ void dataset_require_overlap(const struct dataset *dataset, const char *items_pa
 		if (dataset->event[i].item < listed)
 			return;
 	die("%s: none of its %lld items is in the events, whose first item is '%s' (are these the columns of the ids?)",
-	    items_path, (long long)listed, strings_at(&dataset->item_id, dataset->event[first_event].item));
+		items_path, (long long)listed, strings_at(&dataset->item_id, dataset->event[first_event].item));
 }
 
 /* --- sequences --- */
@@ -541,7 +537,7 @@ static void compact_items(struct dataset *dataset)
 		strings_add(&kept, id, strlen(id));
 		if (item < attributes->n_items && attributes->n)
 			memmove(attributes->start + described++ * attributes->n, attributes->start + item * attributes->n,
-			        (size_t)attributes->n * sizeof *attributes->start);
+				(size_t)attributes->n * sizeof *attributes->start);
 	}
 	for (int64_t i = 0; i < dataset->n_events; i++)
 		dataset->item[i] = row[dataset->item[i]];
@@ -562,7 +558,8 @@ void dataset_compact(struct dataset *dataset, bool only_seen)
 const char *dataset_text(const struct dataset *dataset, int64_t item, int attribute)
 {
 	const struct attributes *attributes = &dataset->attributes;
-	return item < attributes->n_items ? attributes->text.data + attributes->start[item * attributes->n + attribute] : "";
+	return item < attributes->n_items ? attributes->text.data + attributes->start[item * attributes->n + attribute] :
+										"";
 }
 
 /* --- facts --- */

@@ -24,24 +24,24 @@
 struct reading {
 	const struct cli *cli; /* for progress */
 	const char *user, *item, *time;
-	char delimiter;        /* 0: by the header */
+	char delimiter; /* 0: by the header */
 	bool skip_bad;
-	bool keep_entities;    /* texts of items are not decoded */
-	const char *domain;    /* NULL, or what ids get in front: "DOMAIN:id" */
+	bool keep_entities; /* texts of items are not decoded */
+	const char *domain; /* NULL, or what ids get in front: "DOMAIN:id" */
 };
 
 /* Cleaned texts: that of item i's attribute a starts at text.data + start[i * n + a]; "" where there is none. */
 struct attributes {
 	int n;
 	char **name;
-	int64_t n_items;    /* rows with texts: items 0 .. n_items - 1 */
+	int64_t n_items; /* rows with texts: items 0 .. n_items - 1 */
 	struct buffer text;
 	int64_t *start, capacity;
 };
 
 struct event {
-	int64_t time;       /* seconds */
-	uint32_t fraction;  /* nanoseconds, for the order alone */
+	int64_t time;      /* seconds */
+	uint32_t fraction; /* nanoseconds, for the order alone */
 	int32_t user, item;
 };
 
@@ -49,17 +49,17 @@ struct dataset {
 	struct strings user_id, item_id;
 	struct attributes attributes;
 	bool has_time;
-	int64_t n_read;             /* events read */
-	int64_t n_skipped;          /* rows left out (skip_bad) */
-	char *first_problem;        /* of the first of them, with its file; or NULL */
+	int64_t n_read;      /* events read */
+	int64_t n_skipped;   /* rows left out (skip_bad) */
+	char *first_problem; /* of the first of them, with its file; or NULL */
 
-	struct event *event;        /* until dataset_order() */
+	struct event *event; /* until dataset_order() */
 	int64_t capacity;
 
 	int64_t n_events;
-	int64_t *indptr;            /* user_id.count + 1 */
+	int64_t *indptr; /* user_id.count + 1 */
 	int32_t *item;
-	int64_t *time;              /* NULL without a time column */
+	int64_t *time; /* NULL without a time column */
 };
 
 /*
@@ -68,7 +68,7 @@ struct dataset {
  * An item listed twice is a wrong row.
  */
 void dataset_read_items(struct dataset *dataset, const char *path, const struct reading *reading,
-                        char *const attributes[]);
+	char *const attributes[]);
 void dataset_read_events(struct dataset *dataset, const char *path, const struct reading *reading);
 
 /*
@@ -104,10 +104,11 @@ bool parse_time(const char *text, int64_t *seconds, uint32_t *nanoseconds) MUST_
 struct dataset_facts {
 	double mean_length;
 	int64_t median_length, longest;
-	int64_t unseen_items;    /* of the catalog, in no event */
-	int64_t textless_items;  /* without any text, where there are attributes */
-	double tied_share;       /* of users of two events and more: the last two with one timestamp */
-	double future_share;     /* of the training events of leave-one-out, later than a test target; mean over targets */
+	int64_t unseen_items;   /* of the catalog, in no event */
+	int64_t textless_items; /* without any text, where there are attributes */
+	double tied_share;      /* of users of two events and more: the last two with one timestamp */
+	/* of the training events of leave-one-out, later than a test target; mean over targets */
+	double future_share;
 };
 void dataset_describe(const struct dataset *dataset, struct dataset_facts *facts);
 /* How many users have events before this time as well as from it on: those a split by time can test. */

@@ -179,19 +179,38 @@ static void decode_q6_k(const unsigned char *from, int64_t blocks, float *to)
 	}
 }
 
-static const struct storage STORAGES[] = {
-	[0] = {"F32", 1, 4, decode_f32}, [1] = {"F16", 1, 2, decode_f16}, [2] = {"Q4_0", 32, 18, decode_q4_0},
-	[3] = {"Q4_1", 32, 20, decode_q4_1}, [6] = {"Q5_0", 32, 22, decode_q5_0}, [7] = {"Q5_1", 32, 24, decode_q5_1},
-	[8] = {"Q8_0", 32, 34, decode_q8_0}, [9] = {"Q8_1", 32, 36, NULL}, [10] = {"Q2_K", 256, 84, NULL},
-	[11] = {"Q3_K", 256, 110, NULL}, [12] = {"Q4_K", 256, 144, decode_q4_k}, [13] = {"Q5_K", 256, 176, decode_q5_k},
-	[14] = {"Q6_K", 256, 210, decode_q6_k}, [15] = {"Q8_K", 256, 292, NULL}, [16] = {"IQ2_XXS", 256, 66, NULL},
-	[17] = {"IQ2_XS", 256, 74, NULL}, [18] = {"IQ3_XXS", 256, 98, NULL}, [19] = {"IQ1_S", 256, 50, NULL},
-	[20] = {"IQ4_NL", 32, 18, NULL}, [21] = {"IQ3_S", 256, 110, NULL}, [22] = {"IQ2_S", 256, 82, NULL},
-	[23] = {"IQ4_XS", 256, 136, NULL}, [24] = {"I8", 1, 1, NULL}, [25] = {"I16", 1, 2, NULL},
-	[26] = {"I32", 1, 4, NULL}, [27] = {"I64", 1, 8, NULL}, [28] = {"F64", 1, 8, NULL}, [29] = {"IQ1_M", 256, 56, NULL},
-	[30] = {"BF16", 1, 2, decode_bf16}, [34] = {"TQ1_0", 256, 54, NULL}, [35] = {"TQ2_0", 256, 66, NULL},
-	[39] = {"MXFP4", 32, 17, NULL},
-};
+static const struct storage STORAGES[] = {[0] = {"F32", 1, 4, decode_f32},
+	[1] = {"F16", 1, 2, decode_f16},
+	[2] = {"Q4_0", 32, 18, decode_q4_0},
+	[3] = {"Q4_1", 32, 20, decode_q4_1},
+	[6] = {"Q5_0", 32, 22, decode_q5_0},
+	[7] = {"Q5_1", 32, 24, decode_q5_1},
+	[8] = {"Q8_0", 32, 34, decode_q8_0},
+	[9] = {"Q8_1", 32, 36, NULL},
+	[10] = {"Q2_K", 256, 84, NULL},
+	[11] = {"Q3_K", 256, 110, NULL},
+	[12] = {"Q4_K", 256, 144, decode_q4_k},
+	[13] = {"Q5_K", 256, 176, decode_q5_k},
+	[14] = {"Q6_K", 256, 210, decode_q6_k},
+	[15] = {"Q8_K", 256, 292, NULL},
+	[16] = {"IQ2_XXS", 256, 66, NULL},
+	[17] = {"IQ2_XS", 256, 74, NULL},
+	[18] = {"IQ3_XXS", 256, 98, NULL},
+	[19] = {"IQ1_S", 256, 50, NULL},
+	[20] = {"IQ4_NL", 32, 18, NULL},
+	[21] = {"IQ3_S", 256, 110, NULL},
+	[22] = {"IQ2_S", 256, 82, NULL},
+	[23] = {"IQ4_XS", 256, 136, NULL},
+	[24] = {"I8", 1, 1, NULL},
+	[25] = {"I16", 1, 2, NULL},
+	[26] = {"I32", 1, 4, NULL},
+	[27] = {"I64", 1, 8, NULL},
+	[28] = {"F64", 1, 8, NULL},
+	[29] = {"IQ1_M", 256, 56, NULL},
+	[30] = {"BF16", 1, 2, decode_bf16},
+	[34] = {"TQ1_0", 256, 54, NULL},
+	[35] = {"TQ2_0", 256, 66, NULL},
+	[39] = {"MXFP4", 32, 17, NULL}};
 
 const struct storage *storage_of(uint32_t number)
 {

@@ -9,14 +9,19 @@
 
 #define DEFAULT_ALIGNMENT 32
 
-static const size_t KIND_SIZE[N_GGUF_KINDS] = {
-	[GGUF_U8] = 1, [GGUF_I8] = 1, [GGUF_U16] = 2, [GGUF_I16] = 2, [GGUF_U32] = 4, [GGUF_I32] = 4,
-	[GGUF_F32] = 4, [GGUF_BOOL] = 1, [GGUF_U64] = 8, [GGUF_I64] = 8, [GGUF_F64] = 8,
-};
-static const char *const KIND_NAME[N_GGUF_KINDS] = {
-	"uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "bool", "string", "array", "uint64", "int64",
-	"float64",
-};
+static const size_t KIND_SIZE[N_GGUF_KINDS] = {[GGUF_U8] = 1,
+	[GGUF_I8] = 1,
+	[GGUF_U16] = 2,
+	[GGUF_I16] = 2,
+	[GGUF_U32] = 4,
+	[GGUF_I32] = 4,
+	[GGUF_F32] = 4,
+	[GGUF_BOOL] = 1,
+	[GGUF_U64] = 8,
+	[GGUF_I64] = 8,
+	[GGUF_F64] = 8};
+static const char *const KIND_NAME[N_GGUF_KINDS] = {"uint8", "int8", "uint16", "int16", "uint32", "int32", "float32",
+	"bool", "string", "array", "uint64", "int64", "float64"};
 
 /* --- reading the header, every step checked --- */
 
@@ -29,7 +34,7 @@ static const unsigned char *take(struct reader *reader, uint64_t size, const cha
 {
 	if (size > (uint64_t)(reader->end - reader->next))
 		die("%s: %s: %llu bytes were expected, the file has %zu more", reader->path, what, (unsigned long long)size,
-		    (size_t)(reader->end - reader->next));
+			(size_t)(reader->end - reader->next));
 	const unsigned char *taken = reader->next;
 	reader->next += size;
 	return taken;
@@ -74,7 +79,7 @@ static int64_t take_count(struct reader *reader, uint64_t least, const char *wha
 	uint64_t count = take_u64(reader, what), room = (uint64_t)(reader->end - reader->next) / least;
 	if (count > room)
 		die("%s: %s: there are said to be %llu, the file has room for %llu at most", reader->path, what,
-		    (unsigned long long)count, (unsigned long long)room);
+			(unsigned long long)count, (unsigned long long)room);
 	return (int64_t)count;
 }
 
@@ -97,7 +102,8 @@ static void take_value(struct reader *reader, struct gguf_value *value)
 		value->element = take_kind(reader, what);
 		if (value->element == GGUF_ARRAY)
 			die("%s: %s: arrays of arrays are not supported", reader->path, what);
-		value->count = (uint64_t)take_count(reader, value->element == GGUF_STRING ? 8 : KIND_SIZE[value->element], what);
+		value->count = (uint64_t)take_count(reader, value->element == GGUF_STRING ? 8 : KIND_SIZE[value->element],
+			what);
 	}
 	value->data = reader->next;
 	if (value->element != GGUF_STRING)
@@ -138,7 +144,7 @@ static void place_tensor(struct reader *reader, struct gguf_tensor *tensor, uint
 	const struct storage *storage = storage_of(tensor->type);
 	if (tensor->shape[0] % storage->elements)
 		die("%s: %.*s: rows of %lld elements are not whole blocks of %d", reader->path, length, name,
-		    (long long)tensor->shape[0], storage->elements);
+			(long long)tensor->shape[0], storage->elements);
 	for (int i = 0; i < GGUF_MAX_DIMS; i++)
 		if (__builtin_mul_overflow(blocks, (uint64_t)tensor->shape[i] / (i ? 1 : (uint64_t)storage->elements), &blocks))
 			die("%s: %.*s: its size overflows", reader->path, length, name);
@@ -146,10 +152,10 @@ static void place_tensor(struct reader *reader, struct gguf_tensor *tensor, uint
 		die("%s: %.*s: its size overflows", reader->path, length, name);
 	if (offset % alignment)
 		die("%s: %.*s: offset %llu is not a multiple of %llu", reader->path, length, name, (unsigned long long)offset,
-		    (unsigned long long)alignment);
+			(unsigned long long)alignment);
 	if (offset > room || size > room - offset)
 		die("%s: %.*s: %llu bytes at offset %llu were expected, the file has %llu bytes of data", reader->path, length,
-		    name, (unsigned long long)size, (unsigned long long)offset, (unsigned long long)room);
+			name, (unsigned long long)size, (unsigned long long)offset, (unsigned long long)room);
 	tensor->data = reader->next + offset;
 	tensor->size = size;
 }
@@ -188,12 +194,12 @@ static void check_tensors(struct gguf *gguf)
 	for (size_t i = 1; i < n; i++)
 		if (gguf->tensors[i - 1].data + gguf->tensors[i - 1].size > gguf->tensors[i].data)
 			die("%s: %.*s: its data overlap another tensor's", gguf->path, shown(gguf->tensors[i].name),
-			    gguf->tensors[i].name.text);
+				gguf->tensors[i].name.text);
 	qsort(gguf->tensors, n, sizeof *gguf->tensors, by_name);
 	for (size_t i = 1; i < n; i++)
 		if (!by_name(&gguf->tensors[i - 1], &gguf->tensors[i]))
 			die("%s: %.*s: a tensor of this name occurs twice", gguf->path, shown(gguf->tensors[i].name),
-			    gguf->tensors[i].name.text);
+				gguf->tensors[i].name.text);
 }
 
 /* Sorted by key on return, for look-ups. */
@@ -205,8 +211,7 @@ static void check_values(struct gguf *gguf)
 	qsort(gguf->values, n, sizeof *gguf->values, by_key);
 	for (size_t i = 1; i < n; i++)
 		if (!by_key(&gguf->values[i - 1], &gguf->values[i]))
-			die("%s: %.*s: this key occurs twice", gguf->path, shown(gguf->values[i].key),
-			    gguf->values[i].key.text);
+			die("%s: %.*s: this key occurs twice", gguf->path, shown(gguf->values[i].key), gguf->values[i].key.text);
 }
 
 void gguf_parse(struct gguf *gguf, const void *bytes, size_t size, const char *where)
@@ -282,7 +287,7 @@ const struct gguf_tensor *gguf_tensor(const struct gguf *gguf, const char *name)
 }
 
 static _Noreturn void wrong_kind(const struct gguf *gguf, const char *key, const struct gguf_value *value,
-                                 const char *expected)
+	const char *expected)
 {
 	die("%s: %s: the value is of type %s: %s was expected", gguf->path, key, KIND_NAME[value->kind], expected);
 }
@@ -292,13 +297,13 @@ int64_t gguf_get_int(const struct gguf *gguf, const char *key, int64_t low, int6
 	const struct gguf_value *value = gguf_find(gguf, key);
 	if (!value)
 		return fallback;
-	if (value->kind == GGUF_F32 || value->kind == GGUF_F64 || value->kind == GGUF_BOOL ||
-	    value->kind == GGUF_STRING || value->kind == GGUF_ARRAY)
+	if (value->kind == GGUF_F32 || value->kind == GGUF_F64 || value->kind == GGUF_BOOL || value->kind == GGUF_STRING ||
+		value->kind == GGUF_ARRAY)
 		wrong_kind(gguf, key, value, "an integer");
 	size_t size = KIND_SIZE[value->kind];
 	uint64_t bits = little_endian(value->data, size);
 	bool is_signed = value->kind == GGUF_I8 || value->kind == GGUF_I16 || value->kind == GGUF_I32 ||
-	                 value->kind == GGUF_I64;
+		value->kind == GGUF_I64;
 	if (is_signed && size < 8 && bits >> (8 * size - 1))
 		bits |= ~UINT64_C(0) << (8 * size);
 	int64_t number = (int64_t)bits;

@@ -17,8 +17,20 @@
 #include "stream/util.h"
 
 enum gguf_kind {
-	GGUF_U8, GGUF_I8, GGUF_U16, GGUF_I16, GGUF_U32, GGUF_I32, GGUF_F32, GGUF_BOOL, GGUF_STRING, GGUF_ARRAY,
-	GGUF_U64, GGUF_I64, GGUF_F64, N_GGUF_KINDS
+	GGUF_U8,
+	GGUF_I8,
+	GGUF_U16,
+	GGUF_I16,
+	GGUF_U32,
+	GGUF_I32,
+	GGUF_F32,
+	GGUF_BOOL,
+	GGUF_STRING,
+	GGUF_ARRAY,
+	GGUF_U64,
+	GGUF_I64,
+	GGUF_F64,
+	N_GGUF_KINDS
 };
 
 /* Text in the mapped file: not NUL-terminated, and free of NUL bytes. */
@@ -30,9 +42,9 @@ struct gguf_text {
 struct gguf_value {
 	struct gguf_text key;
 	enum gguf_kind kind;
-	enum gguf_kind element;     /* of an array; arrays of arrays are refused */
-	uint64_t count;             /* elements; 1 if not an array */
-	const unsigned char *data;  /* the first element, unaligned, little-endian */
+	enum gguf_kind element;    /* of an array; arrays of arrays are refused */
+	uint64_t count;            /* elements; 1 if not an array */
+	const unsigned char *data; /* the first element, unaligned, little-endian */
 };
 
 #define GGUF_MAX_DIMS 4
@@ -49,8 +61,8 @@ struct gguf {
 	const char *path;           /* borrowed, for messages */
 	const unsigned char *bytes; /* the mapped file */
 	size_t size;
-	bool is_mapped;             /* by gguf_open() */
-	struct gguf_value *values;  /* by key */
+	bool is_mapped;            /* by gguf_open() */
+	struct gguf_value *values; /* by key */
 	int64_t n_values;
 	struct gguf_tensor *tensors; /* by name */
 	int64_t n_tensors;
@@ -78,7 +90,7 @@ char *gguf_get_string(const struct gguf *gguf, const char *key, const char *fall
 
 /* An array of that element kind, or dies; where not required: NULL where there is none. */
 const struct gguf_value *gguf_get_array(const struct gguf *gguf, const char *key, enum gguf_kind element,
-                                        bool required);
+	bool required);
 /* Elements of arrays; index < count. */
 float gguf_f32_at(const struct gguf_value *array, uint64_t index);
 int32_t gguf_i32_at(const struct gguf_value *array, uint64_t index);

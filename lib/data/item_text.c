@@ -149,10 +149,10 @@ static void check_tokens(const struct catalog *catalog, int attributes, int64_t 
 	for (int64_t i = 0; i < catalog->n_tokens; i++) {
 		if (catalog->input_ids[i] < 0 || catalog->input_ids[i] >= vocab_size)
 			die("catalog: token %lld: id %d, one below %lld was expected", (long long)i, catalog->input_ids[i],
-			    (long long)vocab_size);
+				(long long)vocab_size);
 		if (catalog->attribute[i] >= attributes)
 			die("catalog: token %lld: attribute %d, one of %d was expected", (long long)i, catalog->attribute[i],
-			    attributes);
+				attributes);
 	}
 }
 

@@ -38,7 +38,7 @@ struct item_tokens {
 	int64_t rows;
 	int64_t *indptr; /* rows + 1 */
 	int32_t *ids;
-	int64_t n_cut;   /* items that have more than the budget */
+	int64_t n_cut; /* items that have more than the budget */
 };
 /*
  * The first `budget` tokens of each item's text. add_special: with what the tokenizer puts around a text, as far as the

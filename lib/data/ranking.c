@@ -23,7 +23,8 @@ static void take_meta(struct ranking *ranking, const struct piece *piece)
 }
 
 /* A field of one number a row, behind those there are. */
-static int32_t *take_numbers(const struct ranking *ranking, int32_t *numbers, const struct piece *piece, const char *name)
+static int32_t *take_numbers(const struct ranking *ranking, int32_t *numbers, const struct piece *piece,
+	const char *name)
 {
 	int64_t rows = piece->chunk->rows, count;
 	int32_t *more = piece_array(piece, name, I4, &count);
@@ -42,10 +43,10 @@ static void check_row(const struct ranking *ranking, int64_t row, const char *wh
 	int64_t target = ranking->target[row], greater = ranking->greater[row], equal = ranking->equal[row];
 	if (target < -1 || target >= ranking->n_items)
 		die("%s: row %lld: target %lld, a row of the catalog below %lld was expected", where, (long long)row,
-		    (long long)target, (long long)ranking->n_items);
+			(long long)target, (long long)ranking->n_items);
 	if (target >= 0 && (greater < 0 || equal < 0 || greater + equal >= ranking->n_items))
 		die("%s: row %lld: %lld items above and %lld beside the target, of %lld items in all", where, (long long)row,
-		    (long long)greater, (long long)equal, (long long)ranking->n_items);
+			(long long)greater, (long long)equal, (long long)ranking->n_items);
 }
 
 /* -1: the user has fewer candidates than the list has places. */
@@ -54,8 +55,8 @@ static void note_place(struct ranking *ranking, int32_t item, int64_t place, int
 	if (item == -1)
 		return;
 	if (item < 0 || item >= ranking->n_items)
-		die("%s: top_item, row %lld: item %d, a row of the catalog below %lld was expected", where, (long long)row, item,
-		    (long long)ranking->n_items);
+		die("%s: top_item, row %lld: item %d, a row of the catalog below %lld was expected", where, (long long)row,
+			item, (long long)ranking->n_items);
 	int32_t *best = &ranking->best_place[item];
 	if (!*best || place < *best)
 		*best = (int32_t)place;
@@ -76,7 +77,7 @@ static void take_lists(struct ranking *ranking, const struct piece *piece)
 	}
 	if (width != ranking->list_length)
 		die("%s: top_item: %lld places, the chunks before had %lld", piece->where, (long long)width,
-		    (long long)ranking->list_length);
+			(long long)ranking->list_length);
 	const int32_t *next = item;
 	for (int64_t row = 0; row < piece->chunk->rows; row++)
 		for (int64_t place = 1; place <= width; place++, next++)
@@ -121,7 +122,7 @@ void ranking_check(struct ranking *ranking, const struct catalog *catalog, const
 		catalog_require(catalog, ranking->catalog, "ranking");
 		if (catalog->n_items != ranking->n_items)
 			die("%s: ranking of %lld items, the catalog has %lld", run, (long long)ranking->n_items,
-			    (long long)catalog->n_items);
+				(long long)catalog->n_items);
 	}
 	for (int64_t row = 0; row < ranking->n_users; row++) {
 		const char *user = strings_at(&ranking->user_id, row);

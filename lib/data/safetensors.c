@@ -11,10 +11,9 @@
 static const struct {
 	const char *name;
 	size_t size;
-} DTYPES[] = {
-	{"F32", 4}, {"F16", 2}, {"BF16", 2}, {"F64", 8}, {"BOOL", 1}, {"U8", 1}, {"I8", 1}, {"U16", 2}, {"I16", 2},
-	{"U32", 4}, {"I32", 4}, {"U64", 8}, {"I64", 8}, {"C64", 8}, {"F8_E4M3", 1}, {"F8_E5M2", 1}, {"F8_E8M0", 1},
-};
+} DTYPES[] = {{"F32", 4}, {"F16", 2}, {"BF16", 2}, {"F64", 8}, {"BOOL", 1}, {"U8", 1}, {"I8", 1}, {"U16", 2},
+	{"I16", 2}, {"U32", 4}, {"I32", 4}, {"U64", 8}, {"I64", 8}, {"C64", 8}, {"F8_E4M3", 1}, {"F8_E5M2", 1},
+	{"F8_E8M0", 1}};
 
 static size_t size_of(const char *dtype, const char *where)
 {
@@ -43,7 +42,7 @@ static const json_t *list_of(const json_t *entry, const char *key, size_t least,
 
 /* Data: what follows the header. */
 static void take_tensor(struct safetensor *tensor, const json_t *entry, const unsigned char *data, size_t n_data,
-                        const char *where)
+	const char *where)
 {
 	tensor->dtype = json_get_string(entry, "dtype", where);
 	size_t size = size_of(tensor->dtype, where);
@@ -80,7 +79,7 @@ static void check_cover(const struct safetensors *file, const unsigned char *dat
 	for (int64_t i = 0; i < file->n_tensors; next += file->tensors[i++].size)
 		if (file->tensors[i].data != next)
 			die("%s: %.64s: its data begin at offset %zu, the tensors before it end at %zu", file->path,
-			    file->tensors[i].name, (size_t)(file->tensors[i].data - data), (size_t)(next - data));
+				file->tensors[i].name, (size_t)(file->tensors[i].data - data), (size_t)(next - data));
 	size_t rest = (size_t)(file->bytes + file->size - next);
 	if (rest)
 		die("%s: %zu bytes after the last tensor", file->path, rest);
@@ -97,7 +96,7 @@ void safetensors_parse(struct safetensors *safetensors, const void *bytes, size_
 		die("%s: not a safetensors file: a header of %llu bytes", where, (unsigned long long)n_header);
 	if (n_header > size - sizeof n_header)
 		die("%s: a header of %llu bytes was expected, the file has %zu more", where, (unsigned long long)n_header,
-		    size - sizeof n_header);
+			size - sizeof n_header);
 	const char *text = (const char *)bytes + sizeof n_header;
 	if (!n_header || *text != '{')
 		die("%s: not a safetensors file: its header does not begin with {", where);
@@ -107,7 +106,7 @@ void safetensors_parse(struct safetensors *safetensors, const void *bytes, size_
 	safetensors->tensors = xcalloc(json_object_size(safetensors->header), sizeof *safetensors->tensors);
 	const char *name;
 	json_t *entry;
-	json_object_foreach(safetensors->header, name, entry) {
+	json_object_foreach (safetensors->header, name, entry) {
 		if (!strcmp(name, "__metadata__"))
 			continue;
 		char *place = xasprintf("%s: %.64s", where, name);

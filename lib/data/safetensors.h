@@ -22,8 +22,8 @@ struct safetensor {
 	const char *dtype; /* "F32", "BF16", ... */
 	int n_dims;
 	int64_t shape[SAFETENSORS_MAX_DIMS]; /* outermost first; 1 beyond n_dims */
-	const unsigned char *data; /* in the mapped file, row by row, little-endian, perhaps unaligned */
-	size_t size;               /* in bytes */
+	const unsigned char *data;           /* in the mapped file, row by row, little-endian, perhaps unaligned */
+	size_t size;                         /* in bytes */
 };
 
 struct safetensors {

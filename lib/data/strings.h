@@ -11,7 +11,7 @@ struct strings {
 	struct buffer text;
 	int64_t *start;
 	int64_t count, capacity;
-	int32_t *slot;      /* open-addressing index from string to row, built on the first look-up or interning */
+	int32_t *slot; /* open-addressing index from string to row, built on the first look-up or interning */
 	int64_t n_slots, n_indexed;
 };
 

@@ -15,21 +15,21 @@ struct table {
 	struct source *source;
 	char delimiter;
 	bool skip_bad;
-	char **column;          /* NULL while the header is read */
+	char **column; /* NULL while the header is read */
 	int n_columns;
 
-	char *bytes;            /* what was read of the file; [at, filled) is still to be parsed */
+	char *bytes; /* what was read of the file; [at, filled) is still to be parsed */
 	size_t at, filled;
 	bool at_end, after_return;
-	int64_t line;           /* of the byte at `at`; from 1 */
+	int64_t line; /* of the byte at `at`; from 1 */
 
 	struct csv_parser csv;
-	struct buffer row;      /* the fields, each with a NUL */
-	size_t *start;          /* of each field in row; one more than there are fields */
-	int n_fields;           /* of the row; may exceed n_columns, whose fields alone are kept */
+	struct buffer row; /* the fields, each with a NUL */
+	size_t *start;     /* of each field in row; one more than there are fields */
+	int n_fields;      /* of the row; may exceed n_columns, whose fields alone are kept */
 	int64_t row_line, field_line;
 	bool row_begun, row_ended;
-	const char *problem;    /* of the row, in problem_column */
+	const char *problem; /* of the row, in problem_column */
 	int problem_column;
 
 	int64_t skipped;
@@ -68,14 +68,16 @@ static const char *name_of(const struct table *table, int column)
 static void report_field(struct table *table, int64_t line, int column, const char *value, const char *problem)
 {
 	const size_t shown = 60;
-	report_line(table, xasprintf("line %lld, column %s: '%.*s%s': %s", (long long)line, name_of(table, column), (int)shown,
-	                             value, strlen(value) > shown ? "..." : "", problem));
+	report_line(table,
+		xasprintf("line %lld, column %s: '%.*s%s': %s", (long long)line, name_of(table, column), (int)shown, value,
+			strlen(value) > shown ? "..." : "", problem));
 }
 
 static _Noreturn void die_unclosed(const struct table *table)
 {
-	die("%s: line %lld, column %s: a quote opened here is not closed %s", table_name(table), (long long)table->field_line,
-	    name_of(table, table->n_fields), table->at_end ? "by the end of the file" : "within a mebibyte");
+	die("%s: line %lld, column %s: a quote opened here is not closed %s", table_name(table),
+		(long long)table->field_line, name_of(table, table->n_fields),
+		table->at_end ? "by the end of the file" : "within a mebibyte");
 }
 
 /* --- pieces of the file: at most a line, its end included --- */
@@ -212,7 +214,7 @@ static void reject_quote(struct table *table, const char *piece, size_t size, si
 	memcpy(near, piece + parsed - before, before + after);
 	near[before + after] = '\0';
 	report_field(table, table->field_line, table->n_fields, near,
-	             "a quote inside a field is two quotes, in a quoted field");
+		"a quote inside a field is two quotes, in a quoted field");
 	table->skipped += table->line - table->field_line;
 	discard_line(table, piece, size);
 	csv_reset(table);
@@ -346,8 +348,9 @@ static bool row_is_good(struct table *table)
 {
 	if (table->column && table->n_fields != table->n_columns) {
 		char *list = table_column_list(table);
-		report_line(table, xasprintf("line %lld: %d field%s, %d were expected (%s)", (long long)table->row_line,
-		                             table->n_fields, table->n_fields == 1 ? "" : "s", table->n_columns, list));
+		report_line(table,
+			xasprintf("line %lld: %d field%s, %d were expected (%s)", (long long)table->row_line, table->n_fields,
+				table->n_fields == 1 ? "" : "s", table->n_columns, list));
 		free(list);
 		return false;
 	}
@@ -356,7 +359,7 @@ static bool row_is_good(struct table *table)
 	if (!table->problem)
 		return true;
 	report_field(table, table->row_line, table->problem_column, table->row.data + table->start[table->problem_column],
-	             table->problem);
+		table->problem);
 	return false;
 }
 

@@ -60,8 +60,8 @@ static void catalog_take_chunk(struct catalog *catalog, const struct piece *piec
 		return;
 	int64_t *indptr = piece_array(piece, "indptr", I8, &entries), tokens = indptr[rows], held = catalog->n_tokens;
 	catalog->input_ids = append(catalog->input_ids, held, take_ragged(piece, "input_ids", I4, tokens), tokens, 4);
-	catalog->token_type_ids =
-	    append(catalog->token_type_ids, held, take_ragged(piece, "token_type_ids", U1, tokens), tokens, 1);
+	catalog->token_type_ids = append(catalog->token_type_ids, held, take_ragged(piece, "token_type_ids", U1, tokens),
+		tokens, 1);
 	catalog->attribute = append(catalog->attribute, held, take_ragged(piece, "attribute", U1, tokens), tokens, 1);
 	catalog->indptr = append_indptr(catalog->indptr, have, indptr, entries);
 	catalog->n_tokens += tokens;
@@ -89,14 +89,9 @@ bool catalog_take(struct catalog *catalog, const struct piece *piece)
 			catalog->meta = json_incref(piece->json);
 		}
 		break;
-	case PIECE_CHUNK:
-		catalog_take_chunk(catalog, piece);
-		break;
-	case PIECE_END:
-		catalog_finish(catalog, piece->where);
-		break;
-	case PIECE_MEMBER:
-		break;
+	case PIECE_CHUNK: catalog_take_chunk(catalog, piece); break;
+	case PIECE_END: catalog_finish(catalog, piece->where); break;
+	case PIECE_MEMBER: break;
 	}
 	return true;
 }
@@ -131,8 +126,8 @@ static void sequences_take_chunk(struct sequences *sequences, const struct piece
 	int64_t events = indptr[rows];
 	sequences->item = append(sequences->item, held, take_ragged(piece, "item", I4, events), events, 4);
 	if (chunk_field(piece->chunk, "timestamp"))
-		sequences->timestamp =
-		    append(sequences->timestamp, held, take_ragged(piece, "timestamp", I8, events), events, 8);
+		sequences->timestamp = append(sequences->timestamp, held, take_ragged(piece, "timestamp", I8, events), events,
+			8);
 	sequences->indptr = append_indptr(sequences->indptr, have, indptr, entries);
 	sequences->n_users += rows;
 	sequences->n_events += events;
@@ -154,9 +149,7 @@ bool sequences_take(struct sequences *sequences, const struct piece *piece)
 				sequences->split_time = json_get_int(piece->json, "split_time", INT64_MIN, INT64_MAX, piece->where);
 		}
 		break;
-	case PIECE_CHUNK:
-		sequences_take_chunk(sequences, piece);
-		break;
+	case PIECE_CHUNK: sequences_take_chunk(sequences, piece); break;
 	case PIECE_END:
 		if (!sequences->indptr)
 			sequences->indptr = xcalloc(1, sizeof *sequences->indptr);
@@ -164,8 +157,7 @@ bool sequences_take(struct sequences *sequences, const struct piece *piece)
 			die("%s: split by time, but without timestamps", piece->where);
 		sequences->complete = true;
 		break;
-	case PIECE_MEMBER:
-		break;
+	case PIECE_MEMBER: break;
 	}
 	return true;
 }
@@ -181,8 +173,8 @@ void sequences_check(const struct sequences *sequences, const struct catalog *ca
 		for (int64_t i = sequences->indptr[user]; i < sequences->indptr[user + 1]; i++)
 			if (sequences->item[i] < 0 || sequences->item[i] >= catalog->n_items)
 				die("sequences: row %lld (user %s): item %d, a row of the catalog below %lld was expected",
-				    (long long)user, strings_at(&sequences->user_id, user), sequences->item[i],
-				    (long long)catalog->n_items);
+					(long long)user, strings_at(&sequences->user_id, user), sequences->item[i],
+					(long long)catalog->n_items);
 }
 
 void sequences_free(struct sequences *sequences)
@@ -205,7 +197,7 @@ static void embedding_take_chunk(struct embedding *embedding, const struct piece
 	char text[128];
 	if (tensor->n_dims != 2 || tensor->shape[0] != rows || tensor->shape[1] != embedding->width)
 		die("%s: vector: %s, (%lld, %lld) was expected", piece->where, tensor_describe(tensor, text), (long long)rows,
-		    (long long)embedding->width);
+			(long long)embedding->width);
 	embedding->vector = append(embedding->vector, have, vector, entries, sizeof *vector);
 	embedding->rows += rows;
 }
@@ -224,14 +216,9 @@ bool embedding_take(struct embedding *embedding, const struct piece *piece)
 			embedding->meta = json_incref(piece->json);
 		}
 		break;
-	case PIECE_CHUNK:
-		embedding_take_chunk(embedding, piece);
-		break;
-	case PIECE_END:
-		embedding->complete = true;
-		break;
-	case PIECE_MEMBER:
-		break;
+	case PIECE_CHUNK: embedding_take_chunk(embedding, piece); break;
+	case PIECE_END: embedding->complete = true; break;
+	case PIECE_MEMBER: break;
 	}
 	return true;
 }
@@ -245,7 +232,7 @@ void embedding_check(const struct embedding *embedding, const struct catalog *ca
 	catalog_require(catalog, embedding->catalog, "embedding");
 	if (embedding->rows != catalog->n_items)
 		die("embedding: %lld vectors, the catalog has %lld items", (long long)embedding->rows,
-		    (long long)catalog->n_items);
+			(long long)catalog->n_items);
 }
 
 void embedding_free(struct embedding *embedding)

@@ -12,14 +12,15 @@
 /* Items. Without text, indptr and what follows are NULL. */
 struct catalog {
 	bool complete;
-	char fingerprint[17];      /* of the item ids in order: what id-based models belong to */
-	json_t *meta;              /* its meta.json: with text, also "attributes" (names) and "tokenizer" (fingerprint) */
+	char fingerprint[17]; /* of the item ids in order: what id-based models belong to */
+	/* its meta.json: with text, also "attributes" (names) and "tokenizer" (fingerprint) */
+	json_t *meta;
 	struct strings item_id;
 	int64_t n_items;
-	int64_t *indptr;           /* n_items + 1: tokens of item i are [indptr[i], indptr[i + 1]) */
+	int64_t *indptr; /* n_items + 1: tokens of item i are [indptr[i], indptr[i + 1]) */
 	int32_t *input_ids;
-	uint8_t *token_type_ids;   /* 1 key, 2 value */
-	uint8_t *attribute;        /* which attribute a token belongs to, from 0 */
+	uint8_t *token_type_ids; /* 1 key, 2 value */
+	uint8_t *attribute;      /* which attribute a token belongs to, from 0 */
 	int64_t n_tokens;
 };
 /* Takes the piece if it is of the group "catalog". */
@@ -31,16 +32,16 @@ void catalog_free(struct catalog *catalog);
 /* Users and the items they met, oldest first. */
 struct sequences {
 	bool complete;
-	char catalog[17];          /* fingerprint of the catalog the rows belong to */
-	char id[17];               /* of this table */
-	json_t *meta;              /* its meta.json: how it was made (k-core, ties, split) */
+	char catalog[17]; /* fingerprint of the catalog the rows belong to */
+	char id[17];      /* of this table */
+	json_t *meta;     /* its meta.json: how it was made (k-core, ties, split) */
 	struct strings user_id;
 	int64_t n_users;
-	int64_t *indptr;           /* n_users + 1 */
-	int32_t *item;             /* rows of the catalog */
-	int64_t *timestamp;        /* or NULL */
+	int64_t *indptr;    /* n_users + 1 */
+	int32_t *item;      /* rows of the catalog */
+	int64_t *timestamp; /* or NULL */
 	int64_t n_events;
-	int64_t split_time;        /* of a global time split; INT64_MIN: leave-one-out */
+	int64_t split_time; /* of a global time split; INT64_MIN: leave-one-out */
 };
 /* Takes the piece if it is of the group "sequences". Item rows are checked by sequences_check(). */
 bool sequences_take(struct sequences *sequences, const struct piece *piece);
@@ -51,11 +52,11 @@ void sequences_free(struct sequences *sequences);
 /* A vector for each item of a catalog. */
 struct embedding {
 	bool complete;
-	char catalog[17];          /* fingerprint of the catalog whose rows these are */
-	char id[17];               /* of this table */
-	json_t *meta;              /* its meta.json: "source", and how it was made */
+	char catalog[17]; /* fingerprint of the catalog whose rows these are */
+	char id[17];      /* of this table */
+	json_t *meta;     /* its meta.json: "source", and how it was made */
 	int64_t rows, width;
-	float *vector;             /* rows x width, finite */
+	float *vector; /* rows x width, finite */
 };
 /* Takes the piece if it is of the group "embedding". */
 bool embedding_take(struct embedding *embedding, const struct piece *piece);

@@ -151,8 +151,8 @@ static void append_text(struct buffer *buffer, const char *text)
 	buffer_append(buffer, text, strlen(text));
 }
 
-static void replace(const struct normalizer *normalizer, struct matcher *matcher, struct buffer *out,
-                    const char *text, size_t length)
+static void replace(const struct normalizer *normalizer, struct matcher *matcher, struct buffer *out, const char *text,
+	size_t length)
 {
 	size_t kept = 0, from = 0, start, end;
 	while (from <= length && pattern_find(normalizer->pattern, matcher, text, length, from, &start, &end)) {
@@ -166,7 +166,7 @@ static void replace(const struct normalizer *normalizer, struct matcher *matcher
 }
 
 void tokenizer_normalize(const struct tokenizer *tokenizer, struct matcher *matcher, struct buffer work[2],
-                         const char **text, size_t *length)
+	const char **text, size_t *length)
 {
 	for (int i = 0; i < tokenizer->n_normalizers && *length; i++) {
 		const struct normalizer *normalizer = &tokenizer->normalizers[i];
@@ -225,7 +225,7 @@ static void let_go(struct cutting *cutting)
 	const struct step *step = &cutting->encoder->tokenizer->steps[cutting->step];
 	if (cutting->end > cutting->start && !(cutting->is_match && step->behavior == REMOVED))
 		pre_tokenize(cutting->encoder, cutting->step + 1, cutting->text + cutting->start, cutting->end - cutting->start,
-		             cutting->at_start && !cutting->start);
+			cutting->at_start && !cutting->start);
 }
 
 static void cut(struct cutting *cutting, size_t start, size_t end, bool is_match)
@@ -233,9 +233,9 @@ static void cut(struct cutting *cutting, size_t start, size_t end, bool is_match
 	const struct step *step = &cutting->encoder->tokenizer->steps[cutting->step];
 	is_match ^= step->invert;
 	bool joins = cutting->end > cutting->start &&
-	             ((step->behavior == CONTIGUOUS && is_match == cutting->is_match) ||
-	              (step->behavior == MERGED_WITH_PREVIOUS && is_match && !cutting->is_match) ||
-	              (step->behavior == MERGED_WITH_NEXT && !is_match && cutting->is_match));
+		((step->behavior == CONTIGUOUS && is_match == cutting->is_match) ||
+			(step->behavior == MERGED_WITH_PREVIOUS && is_match && !cutting->is_match) ||
+			(step->behavior == MERGED_WITH_NEXT && !is_match && cutting->is_match));
 	if (!joins) {
 		let_go(cutting);
 		cutting->start = start;
@@ -256,7 +256,7 @@ static void pre_tokenize(struct encoder *encoder, int number, const char *text, 
 	struct cutting cutting = {.encoder = encoder, .text = text, .step = number, .at_start = at_start};
 	size_t done = 0, from = 0, start, end;
 	while (from < length && step->pattern &&
-	       pattern_find(step->pattern, encoder->matcher, text, length, from, &start, &end)) {
+		pattern_find(step->pattern, encoder->matcher, text, length, from, &start, &end)) {
 		if (start > done)
 			cut(&cutting, done, start, false);
 		if (end > start)
@@ -300,7 +300,7 @@ static bool is_word_character(struct encoder *encoder, const char *text, size_t 
 static bool stands_alone(struct encoder *encoder, const char *text, size_t length, size_t start, size_t end)
 {
 	return !(start && is_word_character(encoder, text, previous_character(text, start), length)) &&
-	       !(end < length && is_word_character(encoder, text, end, length));
+		!(end < length && is_word_character(encoder, text, end, length));
 }
 
 /* Takes the white space along that the token wants. */
@@ -319,7 +319,7 @@ static void encode_plain(struct encoder *encoder, const char *text, size_t lengt
 
 /* Ids of the set's tokens in the text; what lies between them goes to `rest`. */
 static void encode_around(struct encoder *encoder, const struct added_set *set, const char *text, size_t length,
-                          bool at_start, void (*rest)(struct encoder *, const char *, size_t, bool))
+	bool at_start, void (*rest)(struct encoder *, const char *, size_t, bool))
 {
 	size_t done = 0, at = 0;
 	const struct added *token;

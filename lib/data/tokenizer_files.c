@@ -42,40 +42,40 @@ static void append(json_t *array, json_t *value)
 static json_t *added_token(const char *content, int64_t id, bool special, bool lstrip, const char *where)
 {
 	return pack(where, "{s:I,s:s,s:b,s:b,s:b,s:b,s:b}", "id", (json_int_t)id, "content", content, "single_word", 0,
-	            "lstrip", lstrip, "rstrip", 0, "normalized", 0, "special", special);
+		"lstrip", lstrip, "rstrip", 0, "normalized", 0, "special", special);
 }
 
 static json_t *byte_level(bool use_regex, const char *where)
 {
 	return pack(where, "{s:s,s:b,s:b,s:b}", "type", "ByteLevel", "add_prefix_space", 0, "trim_offsets", 1, "use_regex",
-	            use_regex);
+		use_regex);
 }
 
 static json_t *roberta_processing(int64_t cls, int64_t sep, const char *where)
 {
-	return pack(where, "{s:s,s:[s,I],s:[s,I],s:b,s:b}", "type", "RobertaProcessing", "sep", "</s>", (json_int_t)sep, "cls",
-	            "<s>", (json_int_t)cls, "trim_offsets", 1, "add_prefix_space", 0);
+	return pack(where, "{s:s,s:[s,I],s:[s,I],s:b,s:b}", "type", "RobertaProcessing", "sep", "</s>", (json_int_t)sep,
+		"cls", "<s>", (json_int_t)cls, "trim_offsets", 1, "add_prefix_space", 0);
 }
 
 /* All of these are stolen; model lacks only its vocabulary and merges. */
 static json_t *document(json_t *added, json_t *normalizer, json_t *pre_tokenizer, json_t *post_processor,
-                        json_t *decoder, json_t *model, json_t *vocab, json_t *merges, const char *where)
+	json_t *decoder, json_t *model, json_t *vocab, json_t *merges, const char *where)
 {
 	json_object_set_new(model, "vocab", vocab);
 	json_object_set_new(model, "merges", merges);
-	return pack(where, "{s:s,s:n,s:n,s:o,s:o,s:o,s:o,s:o,s:o}", "version", "1.0", "truncation", "padding", "added_tokens",
-	            added, "normalizer", normalizer, "pre_tokenizer", pre_tokenizer, "post_processor", post_processor,
-	            "decoder", decoder, "model", model);
+	return pack(where, "{s:s,s:n,s:n,s:o,s:o,s:o,s:o,s:o,s:o}", "version", "1.0", "truncation", "padding",
+		"added_tokens", added, "normalizer", normalizer, "pre_tokenizer", pre_tokenizer, "post_processor",
+		post_processor, "decoder", decoder, "model", model);
 }
 
 static json_t *byte_level_document(json_t *added, json_t *pre_tokenizer, json_t *post_processor, bool ignore_merges,
-                                   json_t *vocab, json_t *merges, const char *where)
+	json_t *vocab, json_t *merges, const char *where)
 {
 	json_t *model = pack(where, "{s:s,s:n,s:n,s:n,s:n,s:b,s:b,s:b}", "type", "BPE", "dropout", "unk_token",
-	                     "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk", 0, "byte_fallback", 0,
-	                     "ignore_merges", ignore_merges);
+		"continuing_subword_prefix", "end_of_word_suffix", "fuse_unk", 0, "byte_fallback", 0, "ignore_merges",
+		ignore_merges);
 	return document(added, json_null(), pre_tokenizer, post_processor, byte_level(true, where), model, vocab, merges,
-	                where);
+		where);
 }
 
 static struct tokenizer *build(json_t *finished, const char *where)
@@ -147,21 +147,22 @@ static struct tokenizer *load_pair(const char *vocab_path, const char *merges_pa
 		die("%s: not a vocabulary: an object of token: id was expected", vocab_path);
 	for (size_t i = 0; i < COUNT_OF(specials); i++)
 		if (id_in(vocab, specials[i]) >= 0)
-			append(added, added_token(specials[i], id_in(vocab, specials[i]), true, !strcmp(specials[i], "<mask>"),
-			                          vocab_path));
+			append(added,
+				added_token(specials[i], id_in(vocab, specials[i]), true, !strcmp(specials[i], "<mask>"), vocab_path));
 	json_int_t cls = id_in(vocab, "<s>"), sep = id_in(vocab, "</s>");
 	if (cls >= 0 && sep >= 0)
 		post_processor = roberta_processing(cls, sep, vocab_path);
 	return build(byte_level_document(added, byte_level(true, vocab_path), post_processor, false, vocab,
-	                                 read_merges(merges_path), vocab_path), vocab_path);
+					 read_merges(merges_path), vocab_path),
+		vocab_path);
 }
 
 /* --- GGUF --- */
 
 enum token_kind { TOKEN_NORMAL = 1, TOKEN_UNKNOWN, TOKEN_CONTROL, TOKEN_USER_DEFINED, TOKEN_UNUSED, TOKEN_BYTE };
 
-#define LLAMA3_WORDS(digits)                                                                                  \
-	"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}" digits                             \
+#define LLAMA3_WORDS(digits)                                                                                           \
+	"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}" digits                                         \
 	"| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
 
 /* What tokenizer.ggml.pre stands for. words NULL: GPT-2's. */
@@ -202,7 +203,8 @@ static void read_tokens(struct gguf_vocab *vocab, const struct gguf *gguf)
 	vocab->gguf = gguf;
 	vocab->kinds = gguf_get_array(gguf, "tokenizer.ggml.token_type", GGUF_I32, false);
 	vocab->scores = gguf_get_array(gguf, "tokenizer.ggml.scores", GGUF_F32, false);
-	if ((vocab->kinds && vocab->kinds->count != tokens->count) || (vocab->scores && vocab->scores->count != tokens->count))
+	if ((vocab->kinds && vocab->kinds->count != tokens->count) ||
+		(vocab->scores && vocab->scores->count != tokens->count))
 		die("%s: tokenizer.ggml.tokens, .token_type and .scores are not equally many", gguf->path);
 	const unsigned char *next = tokens->data;
 	for (uint64_t i = 0; i < tokens->count; i++) {
@@ -211,7 +213,7 @@ static void read_tokens(struct gguf_vocab *vocab, const struct gguf *gguf)
 			die("%s: tokenizer.ggml.tokens: token %llu is empty or not UTF-8", gguf->path, (unsigned long long)i);
 		if (strings_find(&vocab->tokens, token.text, token.length) >= 0)
 			die("%s: tokenizer.ggml.tokens: token %llu, \"%.*s\", occurs twice", gguf->path, (unsigned long long)i,
-			    (int)(token.length < 80 ? token.length : 80), token.text);
+				(int)(token.length < 80 ? token.length : 80), token.text);
 		strings_intern(&vocab->tokens, token.text, token.length);
 	}
 }
@@ -236,8 +238,8 @@ static json_t *special_tokens(const struct gguf_vocab *vocab)
 	for (int64_t id = 0; id < vocab->tokens.count; id++) {
 		int kind = kind_of(vocab, id);
 		if (kind == TOKEN_UNKNOWN || kind == TOKEN_CONTROL || kind == TOKEN_USER_DEFINED)
-			append(added, added_token(strings_at(&vocab->tokens, id), id, kind != TOKEN_USER_DEFINED, false,
-			                          vocab->gguf->path));
+			append(added,
+				added_token(strings_at(&vocab->tokens, id), id, kind != TOKEN_USER_DEFINED, false, vocab->gguf->path));
 	}
 	return added;
 }
@@ -259,14 +261,15 @@ static void add_to_template(const struct gguf_vocab *vocab, json_t *pieces, json
 {
 	const char *token = strings_at(&vocab->tokens, id), *where = vocab->gguf->path;
 	append(pieces, pack(where, "{s:{s:s,s:i}}", "SpecialToken", "id", token, "type_id", 0));
-	json_object_set_new(known, token, pack(where, "{s:s,s:[I],s:[s]}", "id", token, "ids", (json_int_t)id, "tokens",
-	                                       token));
+	json_object_set_new(known, token,
+		pack(where, "{s:s,s:[I],s:[s]}", "id", token, "ids", (json_int_t)id, "tokens", token));
 }
 
 static json_t *template_processing(const struct gguf_vocab *vocab, bool bos_by_default)
 {
 	const struct gguf *gguf = vocab->gguf;
-	int64_t bos = special_id(vocab, "tokenizer.ggml.bos_token_id"), eos = special_id(vocab, "tokenizer.ggml.eos_token_id");
+	int64_t bos = special_id(vocab, "tokenizer.ggml.bos_token_id"),
+			eos = special_id(vocab, "tokenizer.ggml.eos_token_id");
 	bool add_bos = gguf_get_bool(gguf, "tokenizer.ggml.add_bos_token", bos_by_default && bos >= 0);
 	bool add_eos = gguf_get_bool(gguf, "tokenizer.ggml.add_eos_token", false);
 	if (!add_bos && !add_eos)
@@ -282,7 +285,7 @@ static json_t *template_processing(const struct gguf_vocab *vocab, bool bos_by_d
 	json_t *pair = json_deep_copy(pieces);
 	append(pair, pack(gguf->path, "{s:{s:s,s:i}}", "Sequence", "id", "B", "type_id", 1));
 	return pack(gguf->path, "{s:s,s:o,s:o,s:o}", "type", "TemplateProcessing", "single", pieces, "pair", pair,
-	            "special_tokens", known);
+		"special_tokens", known);
 }
 
 /* The kind "gpt2": byte-level BPE with its merges. */
@@ -294,17 +297,18 @@ static json_t *byte_level_gguf(const struct gguf_vocab *vocab)
 	while (kind < COUNT_OF(PRE_TOKENIZERS) && strcmp(pre, PRE_TOKENIZERS[kind].name))
 		kind++;
 	if (kind == COUNT_OF(PRE_TOKENIZERS))
-		die("%s: tokenizer.ggml.pre: how \"%.80s\" cuts words is not known here; its tokenizer.json would say", where, pre);
+		die("%s: tokenizer.ggml.pre: how \"%.80s\" cuts words is not known here; its tokenizer.json would say", where,
+			pre);
 	free(pre);
 
 	const char *words = PRE_TOKENIZERS[kind].words;
 	json_t *pre_tokenizer = byte_level(!words, where);
 	if (words)
-		pre_tokenizer = pack(where, "{s:s,s:[{s:s,s:{s:s},s:s,s:b},o]}", "type", "Sequence", "pretokenizers", "type", "Split",
-		                     "pattern", "Regex", words, "behavior", "Isolated", "invert", 0, pre_tokenizer);
+		pre_tokenizer = pack(where, "{s:s,s:[{s:s,s:{s:s},s:s,s:b},o]}", "type", "Sequence", "pretokenizers", "type",
+			"Split", "pattern", "Regex", words, "behavior", "Isolated", "invert", 0, pre_tokenizer);
 	else if (PRE_TOKENIZERS[kind].digits)
 		pre_tokenizer = pack(where, "{s:s,s:[{s:s,s:b},o]}", "type", "Sequence", "pretokenizers", "type", "Digits",
-		                     "individual_digits", 1, pre_tokenizer);
+			"individual_digits", 1, pre_tokenizer);
 
 	const struct gguf_value *list = gguf_get_array(vocab->gguf, "tokenizer.ggml.merges", GGUF_STRING, true);
 	const unsigned char *next = list->data;
@@ -317,7 +321,7 @@ static json_t *byte_level_gguf(const struct gguf_vocab *vocab)
 		append(merges, text);
 	}
 	return byte_level_document(special_tokens(vocab), pre_tokenizer, template_processing(vocab, false),
-	                           PRE_TOKENIZERS[kind].ignore_merges, vocab_object(vocab), merges, where);
+		PRE_TOKENIZERS[kind].ignore_merges, vocab_object(vocab), merges, where);
 }
 
 /* A pair of tokens whose join is a token too. */
@@ -333,7 +337,8 @@ static int best_score_first(const void *a, const void *b)
 		return x->score > y->score ? -1 : 1;
 	if (x->join != y->join)
 		return x->join < y->join ? -1 : 1;
-	return x->left != y->left ? (x->left > y->left) - (x->left < y->left) : (x->right > y->right) - (x->right < y->right);
+	return x->left != y->left ? (x->left > y->left) - (x->left < y->left) :
+								(x->right > y->right) - (x->right < y->right);
 }
 
 /*
@@ -349,7 +354,8 @@ static json_t *merges_from_scores(struct gguf_vocab *vocab)
 		float score = gguf_f32_at(vocab->scores, (uint64_t)id);
 		if (!isfinite(score))
 			die("%s: tokenizer.ggml.scores: the score of token %lld is not finite", vocab->gguf->path, (long long)id);
-		for (size_t at = (size_t)utf8_next(token, length); at < length; at += (size_t)utf8_next(token + at, length - at)) {
+		for (size_t at = (size_t)utf8_next(token, length); at < length;
+			 at += (size_t)utf8_next(token + at, length - at)) {
 			int64_t left = strings_find(&vocab->tokens, token, at);
 			int64_t right = left < 0 ? -1 : strings_find(&vocab->tokens, token + at, length - at);
 			struct scored_pair pair = {score, (int32_t)id, (int32_t)left, (int32_t)right};
@@ -363,8 +369,9 @@ static json_t *merges_from_scores(struct gguf_vocab *vocab)
 		qsort(pairs, n, sizeof *pairs, best_score_first);
 	json_t *merges = json_array();
 	for (size_t i = 0; i < n; i++)
-		append(merges, pack(vocab->gguf->path, "[s,s]", strings_at(&vocab->tokens, pairs[i].left),
-		                    strings_at(&vocab->tokens, pairs[i].right)));
+		append(merges,
+			pack(vocab->gguf->path, "[s,s]", strings_at(&vocab->tokens, pairs[i].left),
+				strings_at(&vocab->tokens, pairs[i].right)));
 	buffer_free(&list);
 	return merges;
 }
@@ -384,21 +391,21 @@ static json_t *sentencepiece_gguf(struct gguf_vocab *vocab)
 	json_t *normalizers = json_array(), *decoders = json_array();
 	if (prefix)
 		append(normalizers, pack(where, "{s:s,s:s}", "type", "Prepend", "prepend", "\u2581"));
-	append(normalizers, pack(where, "{s:s,s:{s:s},s:s}", "type", "Replace", "pattern", "String", " ", "content",
-	                         "\u2581"));
-	append(decoders, pack(where, "{s:s,s:{s:s},s:s}", "type", "Replace", "pattern", "String", "\u2581", "content",
-	                      " "));
+	append(normalizers,
+		pack(where, "{s:s,s:{s:s},s:s}", "type", "Replace", "pattern", "String", " ", "content", "\u2581"));
+	append(decoders,
+		pack(where, "{s:s,s:{s:s},s:s}", "type", "Replace", "pattern", "String", "\u2581", "content", " "));
 	append(decoders, pack(where, "{s:s}", "type", "ByteFallback"));
 	append(decoders, pack(where, "{s:s}", "type", "Fuse"));
 	if (prefix)
 		append(decoders, pack(where, "{s:s,s:s,s:i,s:i}", "type", "Strip", "content", " ", "start", 1, "stop", 0));
 	json_t *model = pack(where, "{s:s,s:n,s:s?,s:n,s:n,s:b,s:b,s:b}", "type", "BPE", "dropout", "unk_token",
-	                     unk < 0 ? NULL : strings_at(&vocab->tokens, unk), "continuing_subword_prefix",
-	                     "end_of_word_suffix", "fuse_unk", 1, "byte_fallback", 1, "ignore_merges", 0);
+		unk < 0 ? NULL : strings_at(&vocab->tokens, unk), "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk",
+		1, "byte_fallback", 1, "ignore_merges", 0);
 	return document(special_tokens(vocab), pack(where, "{s:s,s:o}", "type", "Sequence", "normalizers", normalizers),
-	                json_null(), template_processing(vocab, true),
-	                pack(where, "{s:s,s:o}", "type", "Sequence", "decoders", decoders), model, vocab_object(vocab),
-	                merges_from_scores(vocab), where);
+		json_null(), template_processing(vocab, true),
+		pack(where, "{s:s,s:o}", "type", "Sequence", "decoders", decoders), model, vocab_object(vocab),
+		merges_from_scores(vocab), where);
 }
 
 struct tokenizer *tokenizer_from_gguf(const struct gguf *gguf)
@@ -439,7 +446,7 @@ static struct tokenizer *load_folder(const char *path)
 	}
 	if (!tokenizer)
 		die("%s: no tokenizer there: tokenizer.json, vocab.json with merges.txt, or encoder.json with vocab.bpe was expected",
-		    path);
+			path);
 	free(file);
 	return tokenizer;
 }
@@ -523,6 +530,7 @@ struct tokenizer *learner_finish(struct learner *learner, int64_t vocab_size)
 	pattern_free(learner->pattern);
 	matcher_free(learner->matcher);
 	free(learner);
-	return build(byte_level_document(added, byte_level(true, where), roberta_processing(0, 2, where), false, vocab, list,
-	                                 where), where);
+	return build(
+		byte_level_document(added, byte_level(true, where), roberta_processing(0, 2, where), false, vocab, list, where),
+		where);
 }

@@ -69,17 +69,17 @@ static void check_holes(struct token_list *list, const char *where)
 		die("%s: the vocabulary is empty", where);
 	if (list->size - list->count > MAX_HOLES)
 		die("%s: %lld ids up to %lld have no token: at most %d were expected", where,
-		    (long long)(list->size - list->count), (long long)list->size - 1, MAX_HOLES);
+			(long long)(list->size - list->count), (long long)list->size - 1, MAX_HOLES);
 }
 
 /* Tokens of the model alone, and with the added ones. */
 static void collect_tokens(const json_t *document, const json_t *vocab, struct strings *of_model, struct strings *all,
-                           const char *where)
+	const char *where)
 {
 	struct token_list list = {0};
 	const char *token;
 	json_t *value;
-	json_object_foreach((json_t *)vocab, token, value) {
+	json_object_foreach ((json_t *)vocab, token, value) {
 		if (!json_is_integer(value))
 			die("%s: model.vocab: the id of \"%.80s\" is not a whole number", where, token);
 		put_token(&list, token, json_integer_value(value), where);
@@ -87,7 +87,7 @@ static void collect_tokens(const json_t *document, const json_t *vocab, struct s
 	check_holes(&list, where);
 	list_to_strings(&list, of_model);
 	size_t i;
-	json_array_foreach(json_object_get(document, "added_tokens"), i, value) {
+	json_array_foreach (json_object_get(document, "added_tokens"), i, value) {
 		const char *content = json_get_string(value, "content", where);
 		int64_t id = json_get_int(value, "id", 0, MAX_ID - 1, where);
 		const json_t *known = json_object_get(vocab, content);
@@ -95,7 +95,7 @@ static void collect_tokens(const json_t *document, const json_t *vocab, struct s
 			put_token(&list, content, id, where);
 		else if (json_integer_value(known) != id)
 			die("%s: added token \"%.80s\" has id %lld, but the vocabulary says %lld", where, content, (long long)id,
-			    (long long)json_integer_value(known));
+				(long long)json_integer_value(known));
 	}
 	check_holes(&list, where);
 	list_to_strings(&list, all);
@@ -120,7 +120,7 @@ static void add_merge(struct bpe *bpe, const json_t *merge, size_t rank, const c
 	}
 	if (!bpe_add_merge(bpe, left, left_length, right, strlen(right)))
 		die("%s: merge %zu, \"%.*s %.80s\": its parts or their join are not in the vocabulary", where, rank,
-		    (int)(left_length < 80 ? left_length : 80), left, right);
+			(int)(left_length < 80 ? left_length : 80), left, right);
 }
 
 /* Settings that change the ids and that we do not have; null, false, 0 and "" mean they are not used. */
@@ -128,8 +128,8 @@ static void refuse(const json_t *object, const char *key, const char *where)
 {
 	const json_t *value = json_object_get(object, key);
 	bool unused = !value || json_is_null(value) || json_is_false(value) ||
-	              (json_is_number(value) && json_number_value(value) == 0) ||
-	              (json_is_string(value) && !json_string_length(value));
+		(json_is_number(value) && json_number_value(value) == 0) ||
+		(json_is_string(value) && !json_string_length(value));
 	if (!unused)
 		die("%s: \"%s\" is not supported", where, key);
 }
@@ -187,7 +187,7 @@ static void read_normalizer(struct tokenizer *tokenizer, const json_t *object, i
 	if (!strcmp(type, "Sequence") && depth < MAX_STEPS) {
 		size_t i;
 		json_t *part;
-		json_array_foreach(get_array(object, "normalizers", where), i, part)
+		json_array_foreach (get_array(object, "normalizers", where), i, part)
 			read_normalizer(tokenizer, part, depth + 1, where);
 		return;
 	}
@@ -206,9 +206,7 @@ static void read_normalizer(struct tokenizer *tokenizer, const json_t *object, i
 }
 
 /* In the order of enum behavior. */
-static const char *const BEHAVIORS[] = {
-	"Isolated", "Removed", "Contiguous", "MergedWithPrevious", "MergedWithNext",
-};
+static const char *const BEHAVIORS[] = {"Isolated", "Removed", "Contiguous", "MergedWithPrevious", "MergedWithNext"};
 
 static enum behavior read_behavior(const json_t *object, const char *where)
 {
@@ -217,14 +215,15 @@ static enum behavior read_behavior(const json_t *object, const char *where)
 		if (!strcmp(name, BEHAVIORS[i]))
 			return (enum behavior)i;
 	die("%s: \"behavior\" is \"%.80s\": Isolated, Removed, Contiguous, MergedWithPrevious or MergedWithNext was expected",
-	    where, name);
+		where, name);
 }
 
 static void read_metaspace(struct tokenizer *tokenizer, struct step *step, const json_t *object, const char *where)
 {
 	const json_t *scheme = json_object_get(object, "prepend_scheme");
-	const char *name = scheme ? json_get_string(object, "prepend_scheme", where)
-	                          : get_flag(object, "add_prefix_space", true, where) ? "always" : "never";
+	const char *name = scheme                             ? json_get_string(object, "prepend_scheme", where) :
+		get_flag(object, "add_prefix_space", true, where) ? "always" :
+															"never";
 	step->space = xstrdup(json_get_string(object, "replacement", where));
 	if (!*step->space)
 		die("%s: \"replacement\" is empty", where);
@@ -242,7 +241,7 @@ static void read_metaspace(struct tokenizer *tokenizer, struct step *step, const
 }
 
 static void read_pre_tokenizer(struct tokenizer *tokenizer, const json_t *object, int depth, bool *byte_level,
-                               const char *where)
+	const char *where)
 {
 	if (!object || json_is_null(object))
 		return;
@@ -250,7 +249,7 @@ static void read_pre_tokenizer(struct tokenizer *tokenizer, const json_t *object
 	if (!strcmp(type, "Sequence") && depth < MAX_STEPS) {
 		size_t i;
 		json_t *part;
-		json_array_foreach(get_array(object, "pretokenizers", where), i, part)
+		json_array_foreach (get_array(object, "pretokenizers", where), i, part)
 			read_pre_tokenizer(tokenizer, part, depth + 1, byte_level, where);
 		return;
 	}
@@ -278,7 +277,7 @@ static void read_pre_tokenizer(struct tokenizer *tokenizer, const json_t *object
 		read_metaspace(tokenizer, step, object, where);
 	} else {
 		die("%s: pre-tokenizer \"%.80s\" is not supported: ByteLevel, Split, Digits, Metaspace and Sequence are", where,
-		    type);
+			type);
 	}
 }
 
@@ -286,7 +285,7 @@ static void add_id(const struct tokenizer *tokenizer, struct buffer *ids, const 
 {
 	json_int_t value = json_integer_value(id);
 	if (!json_is_integer(id) || value < 0 || value >= tokenizer->tokens.count ||
-	    !*strings_at(&tokenizer->tokens, value))
+		!*strings_at(&tokenizer->tokens, value))
 		die("%s: post_processor: an id of the vocabulary was expected", where);
 	buffer_append(ids, &(int32_t){(int32_t)value}, sizeof(int32_t));
 }
@@ -298,7 +297,7 @@ static void read_template(struct tokenizer *tokenizer, const json_t *object, con
 	bool sequence_met = false;
 	size_t i, j;
 	json_t *part, *id;
-	json_array_foreach(get_array(object, "single", where), i, part) {
+	json_array_foreach (get_array(object, "single", where), i, part) {
 		if (json_object_get(part, "Sequence")) {
 			if (sequence_met)
 				die("%s: post_processor: the template holds the sequence twice", where);
@@ -308,8 +307,9 @@ static void read_template(struct tokenizer *tokenizer, const json_t *object, con
 		const char *name = json_string_value(json_object_get(json_object_get(part, "SpecialToken"), "id"));
 		const json_t *ids = name ? json_object_get(json_object_get(known, name), "ids") : NULL;
 		if (!json_is_array(ids))
-			die("%s: post_processor: part %zu of the template is neither the sequence nor a known special token", where, i);
-		json_array_foreach(ids, j, id)
+			die("%s: post_processor: part %zu of the template is neither the sequence nor a known special token", where,
+				i);
+		json_array_foreach (ids, j, id)
 			add_id(tokenizer, sequence_met ? &tokenizer->suffix : &tokenizer->prefix, id, where);
 	}
 	if (!sequence_met)
@@ -325,7 +325,7 @@ static void read_post_processor(struct tokenizer *tokenizer, const json_t *objec
 	if (!strcmp(type, "Sequence") && !nested) {
 		size_t i;
 		json_t *part;
-		json_array_foreach(get_array(object, "processors", where), i, part)
+		json_array_foreach (get_array(object, "processors", where), i, part)
 			read_post_processor(tokenizer, part, true, where);
 	} else if (!strcmp(type, "ByteLevel")) {
 		/* moves offsets only */
@@ -372,7 +372,7 @@ static void read_added_tokens(struct tokenizer *tokenizer, const json_t *documen
 	size_t i;
 	json_t *token;
 	tokenizer->is_special = xcalloc((size_t)tokenizer->tokens.count, sizeof *tokenizer->is_special);
-	json_array_foreach(list, i, token) {
+	json_array_foreach (list, i, token) {
 		const char *text = json_get_string(token, "content", where);
 		size_t length = strlen(text);
 		int32_t id = tokenizer_id(tokenizer, text);
@@ -406,7 +406,7 @@ static void keep_document(struct tokenizer *tokenizer, const json_t *document)
 {
 	json_t *kept = json_copy((json_t *)document);
 	if (!kept || json_object_set_new(kept, "truncation", json_null()) ||
-	    json_object_set_new(kept, "padding", json_null()))
+		json_object_set_new(kept, "padding", json_null()))
 		die("out of memory");
 	tokenizer->json = json_text(kept);
 	tokenizer->json_size = strlen(tokenizer->json);

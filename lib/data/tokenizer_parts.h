@@ -40,7 +40,7 @@ struct step {
 	char *space;             /* what spaces become; or NULL */
 	struct pattern *pattern; /* or NULL: no cut */
 	enum behavior behavior;
-	bool invert;             /* the pattern describes the pieces, not what is between them */
+	bool invert; /* the pattern describes the pieces, not what is between them */
 };
 
 struct tokenizer {
@@ -51,10 +51,10 @@ struct tokenizer {
 	int n_normalizers;
 	struct step steps[MAX_STEPS];
 	int n_steps;
-	struct buffer prefix, suffix;     /* int32_t: ids around a sequence */
+	struct buffer prefix, suffix; /* int32_t: ids around a sequence */
 	struct pattern *word_character;
-	bool *is_special;                 /* by id */
-	bool adds_space;                  /* a space is put before the text: decoding takes it away */
+	bool *is_special; /* by id */
+	bool adds_space;  /* a space is put before the text: decoding takes it away */
 	char *json;
 	size_t json_size;
 };
@@ -64,6 +64,6 @@ struct tokenizer {
  * to do.
  */
 void tokenizer_normalize(const struct tokenizer *tokenizer, struct matcher *matcher, struct buffer work[2],
-                         const char **text, size_t *length);
+	const char **text, size_t *length);
 
 #endif

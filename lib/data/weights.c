@@ -51,8 +51,7 @@ struct weights *weights_open(const char *path)
 	qsort(weights->list, (size_t)weights->count, sizeof *weights->list, by_name);
 	for (int64_t i = 1; i < weights->count; i++)
 		if (!by_name(&weights->list[i - 1], &weights->list[i]))
-			die("%s: %.80s: there are two tensors for this one", weights->list[i].path,
-			    weights->list[i].name);
+			die("%s: %.80s: there are two tensors for this one", weights->list[i].path, weights->list[i].name);
 	return weights;
 }
 

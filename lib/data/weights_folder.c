@@ -12,10 +12,8 @@ static const struct family {
 	const char *model_type;
 	const char *prefix; /* of all names but the head's; left out where the model was saved without its head */
 	enum { LLAMA, GPT2, LONGFORMER } kind;
-} FAMILIES[] = {
-	{"llama", "model.", LLAMA}, {"mistral", "model.", LLAMA}, {"qwen2", "model.", LLAMA},
-	{"gpt2", "transformer.", GPT2}, {"longformer", "longformer.", LONGFORMER},
-};
+} FAMILIES[] = {{"llama", "model.", LLAMA}, {"mistral", "model.", LLAMA}, {"qwen2", "model.", LLAMA},
+	{"gpt2", "transformer.", GPT2}, {"longformer", "longformer.", LONGFORMER}};
 
 static json_t *read_document(const char *path)
 {
@@ -204,7 +202,7 @@ static void open_indexed(struct weights *weights, const char *index)
 	json_t *document = read_document(index);
 	const char *name;
 	json_t *value;
-	json_object_foreach(json_get_object(document, "weight_map", index), name, value) {
+	json_object_foreach (json_get_object(document, "weight_map", index), name, value) {
 		const char *file = json_string_value(value);
 		if (!file || !*file || strchr(file, '/'))
 			die("%s: %.80s: the name of a file in this folder was expected", index, name);

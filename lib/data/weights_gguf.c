@@ -14,22 +14,17 @@ struct translation {
 	const char *gguf, *hugging_face;
 };
 
-static const struct translation LLAMA_BLOCK[] = {
-	{"attn_norm", "input_layernorm"}, {"attn_q", "self_attn.q_proj"}, {"attn_k", "self_attn.k_proj"},
-	{"attn_v", "self_attn.v_proj"}, {"attn_output", "self_attn.o_proj"}, {"ffn_norm", "post_attention_layernorm"},
-	{"ffn_gate", "mlp.gate_proj"}, {"ffn_up", "mlp.up_proj"}, {"ffn_down", "mlp.down_proj"}, {NULL, NULL},
-};
-static const struct translation LLAMA_WHOLE[] = {
-	{"token_embd", "model.embed_tokens"}, {"output_norm", "model.norm"}, {"output", "lm_head"}, {NULL, NULL},
-};
-static const struct translation GPT2_BLOCK[] = {
-	{"attn_norm", "ln_1"}, {"attn_qkv", "attn.c_attn"}, {"attn_output", "attn.c_proj"}, {"ffn_norm", "ln_2"},
-	{"ffn_up", "mlp.c_fc"}, {"ffn_down", "mlp.c_proj"}, {NULL, NULL},
-};
-static const struct translation GPT2_WHOLE[] = {
-	{"token_embd", "transformer.wte"}, {"position_embd", "transformer.wpe"}, {"output_norm", "transformer.ln_f"},
-	{"output", "lm_head"}, {NULL, NULL},
-};
+static const struct translation LLAMA_BLOCK[] = {{"attn_norm", "input_layernorm"}, {"attn_q", "self_attn.q_proj"},
+	{"attn_k", "self_attn.k_proj"}, {"attn_v", "self_attn.v_proj"}, {"attn_output", "self_attn.o_proj"},
+	{"ffn_norm", "post_attention_layernorm"}, {"ffn_gate", "mlp.gate_proj"}, {"ffn_up", "mlp.up_proj"},
+	{"ffn_down", "mlp.down_proj"}, {NULL, NULL}};
+static const struct translation LLAMA_WHOLE[] = {{"token_embd", "model.embed_tokens"}, {"output_norm", "model.norm"},
+	{"output", "lm_head"}, {NULL, NULL}};
+static const struct translation GPT2_BLOCK[] = {{"attn_norm", "ln_1"}, {"attn_qkv", "attn.c_attn"},
+	{"attn_output", "attn.c_proj"}, {"ffn_norm", "ln_2"}, {"ffn_up", "mlp.c_fc"}, {"ffn_down", "mlp.c_proj"},
+	{NULL, NULL}};
+static const struct translation GPT2_WHOLE[] = {{"token_embd", "transformer.wte"}, {"position_embd", "transformer.wpe"},
+	{"output_norm", "transformer.ln_f"}, {"output", "lm_head"}, {NULL, NULL}};
 
 /* --- metadata --- */
 
@@ -100,8 +95,7 @@ static json_t *rope_factors(const struct gguf *gguf, int64_t head_dim)
 	if (!tensor)
 		return NULL;
 	if (tensor->type != STORED_F32 || tensor->n_dims != 1 || tensor->shape[0] != head_dim / 2)
-		die("%s: rope_freqs.weight: %lld numbers of type F32 were expected", gguf->path,
-		    (long long)head_dim / 2);
+		die("%s: rope_freqs.weight: %lld numbers of type F32 were expected", gguf->path, (long long)head_dim / 2);
 	json_t *factors = json_array();
 	for (int64_t i = 0; i < tensor->shape[0]; i++) {
 		float factor;
@@ -127,7 +121,7 @@ static json_t *yarn(const struct metadata *metadata, double factor)
 	set(scaling, "beta_fast", json_real(positive(metadata, "rope.scaling.yarn_beta_fast", 32)));
 	set(scaling, "beta_slow", json_real(positive(metadata, "rope.scaling.yarn_beta_slow", 1)));
 	set(scaling, "original_max_position_embeddings",
-	    json_integer(required_int(metadata, "rope.scaling.original_context_length")));
+		json_integer(required_int(metadata, "rope.scaling.original_context_length")));
 	return scaling;
 }
 
@@ -165,7 +159,7 @@ static int64_t head_dim_of(const struct metadata *metadata, int64_t width, int64
 	int64_t rotated = int_of(metadata, "rope.dimension_count", head_dim);
 	if (value_dim != head_dim || rotated != head_dim)
 		die("%s: heads of %lld, values of %lld, %lld of them rotated: the same number was expected", gguf->path,
-		    (long long)head_dim, (long long)value_dim, (long long)rotated);
+			(long long)head_dim, (long long)value_dim, (long long)rotated);
 	if (gguf_get_int(gguf, key_of(metadata, "expert_count").text, 0, MOST, 0))
 		die("%s: a mixture of experts, which is not supported", gguf->path);
 	return head_dim;
@@ -247,14 +241,14 @@ static char *translate(const struct architecture *architecture, const char *name
 		size_t known = strlen(table->gguf);
 		if (strncmp(stem, table->gguf, known) || stem + known != ending)
 			continue;
-		return length ? xasprintf("%s.%u.%s%s", architecture->blocks, block, table->hugging_face, ending)
-		              : xasprintf("%s%s", table->hugging_face, ending);
+		return length ? xasprintf("%s.%u.%s%s", architecture->blocks, block, table->hugging_face, ending) :
+						xasprintf("%s%s", table->hugging_face, ending);
 	}
 	return NULL;
 }
 
 static void add_tensor(struct weights *weights, const struct architecture *architecture,
-                       const struct gguf_tensor *tensor)
+	const struct gguf_tensor *tensor)
 {
 	const char *path = weights->gguf.path;
 	char *name = xstrndup(tensor->name.text, tensor->name.length);

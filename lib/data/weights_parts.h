@@ -26,8 +26,8 @@ struct weights {
 	json_t *config;
 	struct weight *list; /* by name */
 	int64_t count, capacity;
-	struct gguf gguf;    /* path NULL: a folder */
-	char *folder;        /* NULL: GGUF */
+	struct gguf gguf; /* path NULL: a folder */
+	char *folder;     /* NULL: GGUF */
 	struct safetensors *shards;
 	char **shard_paths;
 	int n_shards;

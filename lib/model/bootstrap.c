@@ -94,7 +94,7 @@ static int64_t binomial_large(struct rng *rng, int64_t n, double p)
 		if (us >= 0.07 && v <= squeeze)
 			return k;
 		double bound = log_factorial(mode) + log_factorial(n - mode) - log_factorial(k) - log_factorial(n - k) +
-		               (double)(k - mode) * log(p / (1 - p));
+			(double)(k - mode) * log(p / (1 - p));
 		if (log(v * alpha / (a / (us * us) + b)) <= bound)
 			return k;
 	}
@@ -117,7 +117,7 @@ static double draw_values(const struct part *part, int64_t draws, struct rng *rn
 	for (; part->count == BLOCK && draws >= 5; draws -= 5) {
 		uint64_t bits = rng_next(rng);
 		sum += value[bits & mask] + value[bits >> BLOCK_BITS & mask] + value[bits >> 2 * BLOCK_BITS & mask] +
-		       (value[bits >> 3 * BLOCK_BITS & mask] + value[bits >> 4 * BLOCK_BITS & mask]);
+			(value[bits >> 3 * BLOCK_BITS & mask] + value[bits >> 4 * BLOCK_BITS & mask]);
 	}
 	for (; draws > 0; draws--)
 		sum += value[rng_below(rng, (uint64_t)part->count)];
@@ -167,7 +167,8 @@ struct comparison bootstrap_paired(const double difference[], int64_t n, int res
 	}
 	int64_t farther = 0;
 	for (int r = 0; r < resamples; r++)
-		farther += fabs(means[r] - result.mean) >= fabs(result.mean) - 1e-12; /* equal but for rounding counts */
+		/* equal but for rounding counts */
+		farther += fabs(means[r] - result.mean) >= fabs(result.mean) - 1e-12;
 	result.p = (1 + (double)farther) / (1 + (double)resamples);
 	qsort(means, (size_t)resamples, sizeof *means, by_value);
 	result.low = quantile(means, resamples, 0.025);

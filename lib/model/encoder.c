@@ -30,19 +30,20 @@ void encoder_items(const struct model *model, float *vectors)
 {
 	int64_t from, to;
 	ranks_share(model->catalog->n_items, ITEMS_AT_ONCE, &from, &to);
-	#pragma omp parallel
+#pragma omp parallel
 	{
 		struct tape tape = {0};
 		int64_t indptr[ITEMS_AT_ONCE + 1];
 		int32_t row[ITEMS_AT_ONCE];
-		#pragma omp for schedule(dynamic)
+#pragma omp for schedule(dynamic)
 		for (int64_t first = from; first < to; first += ITEMS_AT_ONCE) {
 			int64_t n = to - first < ITEMS_AT_ONCE ? to - first : ITEMS_AT_ONCE;
 			for (int64_t i = 0; i <= n; i++)
 				indptr[i] = i;
 			for (int64_t i = 0; i < n; i++)
 				row[i] = (int32_t)(first + i);
-			model->architecture->encode(&tape, model, &(struct histories){ n, indptr, row }, vectors + first * model->width);
+			model->architecture->encode(&tape, model, &(struct histories){n, indptr, row},
+				vectors + first * model->width);
 		}
 		tape_free(&tape);
 	}

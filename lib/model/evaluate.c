@@ -36,7 +36,7 @@ static void mean_by_slice(const struct ranking *ranking, const struct measure *m
 double (*evaluate(const struct ranking *ranking, const struct measures *measures, enum ties ties,
 	const struct slices *slices))[SLICES_MAX]
 {
-	double (*mean)[SLICES_MAX] = xcalloc((size_t)measures->count, sizeof *mean);
+	double(*mean)[SLICES_MAX] = xcalloc((size_t)measures->count, sizeof *mean);
 	for (int i = 0; i < measures->count; i++) {
 		const struct measure *measure = &measures->at[i];
 		if (measure->metric->value)

@@ -76,7 +76,8 @@ static void declare(struct model *model, const char *where)
 	g->last_norm.weight = params_add(&model->params, 0, g->d, false, "transformer.ln_f.weight");
 	g->last_norm.bias = params_add(&model->params, 0, g->d, false, "transformer.ln_f.bias");
 	bool tied = config_bool(model, "tie_word_embeddings", true, where);
-	model->item_vectors = tied ? g->llm.tokens : params_add(&model->params, model->n_items, g->d, false, "lm_head.weight");
+	model->item_vectors = tied ? g->llm.tokens :
+								 params_add(&model->params, model->n_items, g->d, false, "lm_head.weight");
 }
 
 /* Matrices at random, those that add to the residual stream the smaller the more there are; norms 1. */
@@ -127,8 +128,8 @@ static struct array *apply(struct tape *tape, const struct affine *affine, struc
 static struct array *norm(struct tape *tape, const struct gpt2 *g, const struct affine *norm, struct array **x,
 	struct array *update)
 {
-	struct array *sum, *normal = residual_norm(tape, *x, update, p(tape, norm->weight), p(tape, norm->bias), g->epsilon,
-		&sum);
+	struct array *sum,
+		*normal = residual_norm(tape, *x, update, p(tape, norm->weight), p(tape, norm->bias), g->epsilon, &sum);
 	tape_done(tape, *x);
 	tape_done(tape, update);
 	*x = sum;
@@ -167,7 +168,7 @@ static void to_integers(const struct model *model)
 	const struct gpt2 *g = model->state;
 	for (int i = 0; i < g->n_layers; i++) {
 		const struct layer *layer = &g->layers[i];
-		struct param *const matrices[] = { layer->qkv.weight, layer->out.weight, layer->up.weight, layer->down.weight };
+		struct param *const matrices[] = {layer->qkv.weight, layer->out.weight, layer->up.weight, layer->down.weight};
 		for (size_t j = 0; j < COUNT_OF(matrices); j++)
 			params_to_integers(matrices[j], matrices[j]);
 	}

@@ -11,7 +11,7 @@
 #include "model/items.h"
 #include "nn/ops.h"
 
-static const char *const initialisers[] = { "uniform", "normal", "xavier", NULL };
+static const char *const initialisers[] = {"uniform", "normal", "xavier", NULL};
 
 struct layer {
 	struct param *weight_ih, *weight_hh, *bias_ih, *bias_hh;
@@ -86,7 +86,8 @@ static struct array *hidden(struct tape *tape, const struct model *model, const 
 {
 	const struct gru *g = model->state;
 	int64_t n = histories->indptr[histories->rows] - histories->indptr[0];
-	struct array *x = embedding(tape, p(tape, g->items), histories->item + histories->indptr[0], n, 1, NULL, NULL, g->embedding_dropout);
+	struct array *x = embedding(tape, p(tape, g->items), histories->item + histories->indptr[0], n, 1, NULL, NULL,
+		g->embedding_dropout);
 	for (int i = 0; i < g->n_layers; i++) {
 		const struct layer *layer = &g->layers[i];
 		x = gru_layer(tape, x, p(tape, layer->weight_ih), p(tape, layer->weight_hh), p(tape, layer->bias_ih),

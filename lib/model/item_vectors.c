@@ -66,7 +66,8 @@ static void pool_batch(struct tape *tape, const struct model *model, const struc
 	for (int64_t item = from; item < to; item++) {
 		int64_t first = tokens->indptr[item], end = tokens->indptr[item + 1];
 		for (int64_t i = first; i < end; i++)
-			vec_axpy(1 / (float)(end - first), states->value + (i - base) * states->stride, vectors + item * width, width);
+			vec_axpy(1 / (float)(end - first), states->value + (i - base) * states->stride, vectors + item * width,
+				width);
 	}
 }
 

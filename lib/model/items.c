@@ -8,13 +8,13 @@
 #include "nn/rows.h"
 #include "nn/vec.h"
 
-static const char *const feature_names[] = { "none", "frozen", "trainable", NULL };
-static const char *const adaptor_names[] = { "linear", "two-layer", "mlp", NULL };
+static const char *const feature_names[] = {"none", "frozen", "trainable", NULL};
+static const char *const adaptor_names[] = {"linear", "two-layer", "mlp", NULL};
 /* As learned item vectors start: normal with this deviation. */
 #define START_DEVIATION .02
 #define REFRESH_ROWS 1024
 
-static const char *const score_names[] = { "dot", "cosine", NULL };
+static const char *const score_names[] = {"dot", "cosine", NULL};
 
 /* One worker's share of the catalog, on a tape of its own until its gradients come back. */
 struct share {
@@ -29,10 +29,10 @@ struct items {
 	int64_t feature_size;
 	bool cosine;
 	float temperature;
-	double feature_scale;         /* their root mean square; 0: as they come */
-	const float *frozen;          /* the features, borrowed */
-	struct param *trainable;      /* the features, learned */
-	struct param *own;            /* learned vectors that are added to what the adaptor gives */
+	double feature_scale;    /* their root mean square; 0: as they come */
+	const float *frozen;     /* the features, borrowed */
+	struct param *trainable; /* the features, learned */
+	struct param *own;       /* learned vectors that are added to what the adaptor gives */
 	struct param *first, *first_bias, *second, *second_bias;
 	struct param *z, *candidates; /* derived; NULL: is not */
 	struct param *scored;         /* what candidates are the unit vectors of: z, or a trained table */
@@ -153,8 +153,9 @@ static struct array *p(struct tape *tape, const struct param *param)
 
 static struct array *adapt(struct tape *tape, const struct items *items, int64_t from, int64_t to)
 {
-	struct array *x = items->trainable ? tape_param_rows(tape, items->trainable, from, to - from)
-		: tape_constant(tape, items->frozen + from * items->feature_size, to - from, items->feature_size);
+	struct array *x = items->trainable ?
+		tape_param_rows(tape, items->trainable, from, to - from) :
+		tape_constant(tape, items->frozen + from * items->feature_size, to - from, items->feature_size);
 	if (items->first)
 		x = linear(tape, x, p(tape, items->first), p(tape, items->first_bias),
 			items->adaptor == MLP ? ACT_GELU : ACT_NONE, 0);
@@ -181,8 +182,9 @@ static void derive(const struct items *items, struct share *share, float *gradie
 		store(share->z, items->z, from);
 	}
 	if (items->candidates) {
-		struct array *scored = share->z && items->scored == items->z ? share->z
-			: tape_param_rows(tape, items->scored, from, to - from);
+		struct array *scored = share->z && items->scored == items->z ?
+			share->z :
+			tape_param_rows(tape, items->scored, from, to - from);
 		share->unit = unit_rows(tape, scored, 1);
 		store(share->unit, items->candidates, from);
 	}
@@ -209,7 +211,7 @@ void items_derive(struct model *model, struct worker *worker, bool learn)
 
 void items_gather(struct model *model, const struct trainer *trainer)
 {
-	struct param *const derived[] = { model->items->z, model->items->candidates };
+	struct param *const derived[] = {model->items->z, model->items->candidates};
 	for (size_t i = 0; i < COUNT_OF(derived); i++)
 		if (derived[i])
 			trainer_gather_shares(trainer, derived[i]->value, model->n_items, derived[i]->columns);
@@ -241,9 +243,10 @@ void items_refresh(struct model *model)
 	struct items *items = model->items;
 	if (!items)
 		return;
-	#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static)
 	for (int64_t from = 0; from < model->n_items; from += REFRESH_ROWS) {
-		struct share share = { .from = from, .to = from + REFRESH_ROWS < model->n_items ? from + REFRESH_ROWS : model->n_items };
+		struct share share = {.from = from,
+			.to = from + REFRESH_ROWS < model->n_items ? from + REFRESH_ROWS : model->n_items};
 		derive(items, &share, NULL);
 		tape_free(&share.tape);
 	}

@@ -12,9 +12,9 @@
 #include "model/llm.h"
 #include "nn/ops.h"
 
-static const char *const families[] = { "llama", "qwen2", NULL };
-static const char *const pairings[] = { "half", "interleaved", NULL };
-static const char *const activations[] = { "silu", NULL };
+static const char *const families[] = {"llama", "qwen2", NULL};
+static const char *const pairings[] = {"half", "interleaved", NULL};
+static const char *const activations[] = {"silu", NULL};
 
 enum { QUERY, KEY, VALUE };
 enum { GATE, UP };
@@ -43,7 +43,8 @@ struct llama {
 /* LLaMA 3.1: long waves are slowed down by the factor, short ones kept, those between blended. */
 static double blend(double frequency, const json_t *scaling, double factor, const char *where)
 {
-	double low = json_get_number(scaling, "low_freq_factor", where), high = json_get_number(scaling, "high_freq_factor", where);
+	double low = json_get_number(scaling, "low_freq_factor", where),
+		   high = json_get_number(scaling, "high_freq_factor", where);
 	double length = json_get_number(scaling, "original_max_position_embeddings", where);
 	double turns = length * frequency / (2 * acos(-1)), share = (turns - low) / (high - low);
 	if (!(high > low))
@@ -62,13 +63,15 @@ static void scale_frequencies(float *frequency, int64_t pairs, const json_t *sca
 		die("%s: \"rope_type\" is \"%.40s\", linear, llama3, factors or dynamic was expected", where, type);
 	const json_t *list = json_object_get(scaling, "factors");
 	if (factors && json_array_size(list) != (size_t)pairs)
-		die("%s: rope_scaling: \"factors\" are %zu, %lld were expected", where, json_array_size(list), (long long)pairs);
+		die("%s: rope_scaling: \"factors\" are %zu, %lld were expected", where, json_array_size(list),
+			(long long)pairs);
 	double one = factors ? 1 : json_get_number(scaling, "factor", where);
 	for (int64_t m = 0; m < pairs; m++) {
 		double factor = factors ? json_number_value(json_array_get(list, (size_t)m)) : one;
 		if (!(factor > 0))
 			die("%s: rope_scaling: a factor of %g", where, factor);
-		frequency[m] = (float)(llama3 ? blend((double)frequency[m], scaling, factor, where) : (double)frequency[m] / factor);
+		frequency[m] = (float)(llama3 ? blend((double)frequency[m], scaling, factor, where) :
+										(double)frequency[m] / factor);
 	}
 }
 
@@ -80,7 +83,7 @@ static void declare_rope(struct model *model, struct llama *l, const char *where
 	l->frequency = xaligned((size_t)pairs, sizeof *l->frequency);
 	for (int64_t m = 0; m < pairs; m++)
 		l->frequency[m] = (float)pow(base, -2 * (double)m / (double)l->head_width);
-	l->rope = (struct rope){ l->head_width, (enum rope_pairing)pairing, l->frequency };
+	l->rope = (struct rope){l->head_width, (enum rope_pairing)pairing, l->frequency};
 	const json_t *scaling = json_object_get(model->config, "rope_scaling");
 	if (scaling && !json_is_null(scaling))
 		scale_frequencies(l->frequency, pairs, scaling, where);
@@ -104,8 +107,8 @@ struct biases {
 
 static void declare_layer(struct model *model, struct llama *l, int i, struct biases has)
 {
-	static const char *const qkv[] = { "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj" };
-	static const char *const gate_up[] = { "mlp.gate_proj", "mlp.up_proj" };
+	static const char *const qkv[] = {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"};
+	static const char *const gate_up[] = {"mlp.gate_proj", "mlp.up_proj"};
 	struct layer *layer = &l->layers[i];
 	int64_t width = l->heads * l->head_width, key_width = l->key_heads * l->head_width;
 	layer->attention_norm = matrix(model, 0, l->d, i, "input_layernorm");
@@ -149,7 +152,7 @@ static void declare(struct model *model, const char *where)
 	if (l->head_width % 2)
 		die("%s: \"head_dim\" is %lld, an even number was expected", where, (long long)l->head_width);
 	bool attention_bias = config_bool(model, "attention_bias", qwen2, where);
-	struct biases has = { attention_bias, attention_bias && !qwen2, config_bool(model, "mlp_bias", false, where) };
+	struct biases has = {attention_bias, attention_bias && !qwen2, config_bool(model, "mlp_bias", false, where)};
 	declare_rope(model, l, where);
 
 	l->llm.states = states;
@@ -160,7 +163,8 @@ static void declare(struct model *model, const char *where)
 		declare_layer(model, l, i, has);
 	l->last_norm = params_add(&model->params, 0, l->d, false, "model.norm.weight");
 	bool tied = config_bool(model, "tie_word_embeddings", true, where);
-	model->item_vectors = tied ? l->llm.tokens : params_add(&model->params, model->n_items, l->d, false, "lm_head.weight");
+	model->item_vectors = tied ? l->llm.tokens :
+								 params_add(&model->params, model->n_items, l->d, false, "lm_head.weight");
 }
 
 /* As GPT-2's: matrices at random, those that add to the residual stream the smaller the more there are; norms 1. */

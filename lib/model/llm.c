@@ -21,7 +21,7 @@ static void check_shape(const struct weights *weights, const struct param *param
 	int64_t shape[WEIGHTS_MAX_DIMS];
 	if (!weights_shape(weights, param->name, &n_dims, shape))
 		die("%s: tensor %s is missing", path, param->name);
-	struct tensor is = { .dtype = F4, .n_dims = n_dims }, should_be = param_tensor(param);
+	struct tensor is = {.dtype = F4, .n_dims = n_dims}, should_be = param_tensor(param);
 	if (n_dims > 0 && n_dims <= (int)COUNT_OF(is.shape))
 		memcpy(is.shape, shape, (size_t)n_dims * sizeof *shape);
 	if (n_dims != should_be.n_dims || memcmp(is.shape, should_be.shape, (size_t)n_dims * sizeof *shape) != 0) {
@@ -187,14 +187,18 @@ static void say(struct tape *tape, struct saying *saying, int32_t stop)
 void llm_say(const struct model *model, int32_t start, const float *vectors, int64_t n, int32_t stop,
 	int64_t max_tokens, int32_t *tokens, int64_t *length)
 {
-	#pragma omp parallel
+#pragma omp parallel
 	{
 		struct tape tape = {0};
-		#pragma omp for schedule(dynamic)
+#pragma omp for schedule(dynamic)
 		for (int64_t first = 0; first < n; first += AT_ONCE) {
-			struct saying saying = { .model = model, .start = start, .vectors = vectors + first * model->width,
-				.n = n - first < AT_ONCE ? n - first : AT_ONCE, .tokens = tokens + first * max_tokens,
-				.max_tokens = max_tokens, .length = length + first };
+			struct saying saying = {.model = model,
+				.start = start,
+				.vectors = vectors + first * model->width,
+				.n = n - first < AT_ONCE ? n - first : AT_ONCE,
+				.tokens = tokens + first * max_tokens,
+				.max_tokens = max_tokens,
+				.length = length + first};
 			say(&tape, &saying, stop);
 		}
 		tape_free(&tape);

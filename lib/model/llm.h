@@ -45,8 +45,8 @@ void llm_say(const struct model *model, int32_t start, const float *vectors, int
 
 /* What a family's state begins with. */
 struct llm {
-	const struct param *tokens;   /* vocabulary x width */
-	struct weights *weights;      /* what parameters are mapped from; NULL: they are all the model's own */
+	const struct param *tokens; /* vocabulary x width */
+	struct weights *weights;    /* what parameters are mapped from; NULL: they are all the model's own */
 	struct array *(*states)(struct tape *tape, const struct model *model, struct array *embeddings,
 		const int64_t *indptr, int64_t sequences);
 	void (*to_integers)(const struct model *model); /* its matrices, as linear() takes them */

@@ -114,7 +114,8 @@ static void *take_vector(const struct piece *member, enum dtype dtype, int64_t e
 	npy_parse(member->bytes, member->size, &tensor, member->where);
 	if (tensor.n_dims != 1 || (expected >= 0 && tensor.shape[0] != expected)) {
 		char text[128];
-		die("%s: %s, one axis of %lld was expected", member->where, tensor_describe(&tensor, text), (long long)expected);
+		die("%s: %s, one axis of %lld was expected", member->where, tensor_describe(&tensor, text),
+			(long long)expected);
 	}
 	return tensor_as(&tensor, dtype, member->where);
 }
@@ -136,7 +137,7 @@ static void take_items(struct model *model, const struct piece *member)
 	for (int64_t i = 0; i < transitions->count; i++)
 		if (transitions->item[i] < 0 || transitions->item[i] >= model->n_items)
 			die("%s: row %lld: item %d, less than %lld was expected", member->where, (long long)i, transitions->item[i],
-			    (long long)model->n_items);
+				(long long)model->n_items);
 }
 
 static bool take(struct model *model, const struct piece *member)

@@ -34,9 +34,9 @@ extern const struct metric metrics[]; /* ends with a NULL name */
 /* A metric with its cut-off. */
 struct measure {
 	const struct metric *metric;
-	int64_t cut;     /* 0: none */
-	char name[40];   /* "ndcg@10", "mrr" */
-	double *sum;     /* cut + 1 values: sum[r] of ranks 1 .. r; NULL without a cut-off */
+	int64_t cut;   /* 0: none */
+	char name[40]; /* "ndcg@10", "mrr" */
+	double *sum;   /* cut + 1 values: sum[r] of ranks 1 .. r; NULL without a cut-off */
 };
 
 struct measures {

@@ -8,11 +8,9 @@
 #include "model/encoder.h"
 #include "model/items.h"
 
-static const struct architecture *const architectures[] = {
-	&sasrec_architecture, &gru_architecture, &popular_architecture, &markov_architecture,
-	&recformer_architecture, &llama_architecture, &gpt2_architecture,
-};
-const char *const architecture_names[] = { "sasrec", "gru", "popular", "markov", "recformer", "llama", "gpt2", NULL };
+static const struct architecture *const architectures[] = {&sasrec_architecture, &gru_architecture,
+	&popular_architecture, &markov_architecture, &recformer_architecture, &llama_architecture, &gpt2_architecture};
+const char *const architecture_names[] = {"sasrec", "gru", "popular", "markov", "recformer", "llama", "gpt2", NULL};
 
 const struct architecture *architecture_named(const char *name)
 {
@@ -147,9 +145,9 @@ struct array *model_hidden(struct tape *tape, const struct model *model, const s
 static void query(struct tape *tape, const struct model *model, const struct histories *histories, int64_t row,
 	float *query)
 {
-	int64_t indptr[2] = { histories->indptr[row], histories->indptr[row + 1] }, longest = model_max_length(model);
+	int64_t indptr[2] = {histories->indptr[row], histories->indptr[row + 1]}, longest = model_max_length(model);
 	if (model->architecture->encode) {
-		model->architecture->encode(tape, model, &(struct histories){ 1, indptr, histories->item }, query);
+		model->architecture->encode(tape, model, &(struct histories){1, indptr, histories->item}, query);
 		unit_length(query, 1, model->width);
 		return;
 	}
@@ -159,7 +157,7 @@ static void query(struct tape *tape, const struct model *model, const struct his
 		memset(query, 0, (size_t)model->width * sizeof *query);
 		return;
 	}
-	struct histories one = { 1, indptr, histories->item };
+	struct histories one = {1, indptr, histories->item};
 	tape_begin(tape, NULL, 0, 0);
 	const struct array *hidden = model_hidden(tape, model, &one);
 	memcpy(query, hidden->value + (hidden->rows - 1) * hidden->stride, (size_t)model->width * sizeof *query);
@@ -167,11 +165,11 @@ static void query(struct tape *tape, const struct model *model, const struct his
 
 void model_queries(const struct model *model, const struct histories *histories, float *queries)
 {
-	/* for a few, waking a team takes longer than the work */
-	#pragma omp parallel if (histories->rows > 16)
+/* for a few, waking a team takes longer than the work */
+#pragma omp parallel if (histories->rows > 16)
 	{
 		struct tape tape = {0};
-		#pragma omp for schedule(dynamic, 16)
+#pragma omp for schedule(dynamic, 16)
 		for (int64_t row = 0; row < histories->rows; row++)
 			query(&tape, model, histories, row, queries + row * model->width);
 		tape_free(&tape);
@@ -214,7 +212,7 @@ static void take_meta(struct model_loader *loader, const struct piece *piece)
 	model_free(loader->model);
 	json_decref(loader->meta);
 	free(loader->loaded);
-	*loader = (struct model_loader){ .meta = json_incref(piece->json) };
+	*loader = (struct model_loader){.meta = json_incref(piece->json)};
 	strncpy(loader->id, json_get_string(piece->json, "id", piece->where), sizeof loader->id - 1);
 }
 
@@ -253,10 +251,11 @@ static void take_param(struct model_loader *loader, const struct piece *piece)
 		die("%s: not a parameter of %s", piece->where, loader->model->architecture->name);
 	struct tensor tensor, expected = param_tensor(param);
 	npy_parse(piece->bytes, piece->size, &tensor, piece->where);
-	if (tensor.n_dims != expected.n_dims || memcmp(tensor.shape, expected.shape,
-	    (size_t)tensor.n_dims * sizeof *tensor.shape) != 0) {
+	if (tensor.n_dims != expected.n_dims ||
+		memcmp(tensor.shape, expected.shape, (size_t)tensor.n_dims * sizeof *tensor.shape) != 0) {
 		char is[128], should_be[128];
-		die("%s: %s, %s was expected", piece->where, tensor_describe(&tensor, is), tensor_describe(&expected, should_be));
+		die("%s: %s, %s was expected", piece->where, tensor_describe(&tensor, is),
+			tensor_describe(&expected, should_be));
 	}
 	float *values = tensor_as(&tensor, F4, piece->where);
 	memcpy(param->value, values, tensor_bytes(&expected));

@@ -24,16 +24,19 @@ struct histories {
 
 struct model {
 	const struct architecture *architecture;
-	json_t *config;          /* config.json: "architecture", sizes, variants; complete, defaults included */
+	json_t *config; /* config.json: "architecture", sizes, variants; complete, defaults included */
 	int64_t n_items;
-	int64_t width;           /* of query and item vectors; 0 for models that give whole rows of scores */
-	char belongs_to[17];     /* fingerprint of its catalog, or of its tokenizer where the architecture reads tokens */
-	struct params params;    /* named tensors */
-	const struct param *item_vectors; /* whose rows are the item vectors, for dot-product models; set by declare */
-	struct items *items;     /* how item vectors are derived from features; NULL: they are not (items.h) */
-	const struct catalog *catalog; /* text encoders: whose rows histories are made of, and whose tokens are read (encoder.h) */
-	float *candidates;       /* text encoders: unit vectors of that catalog's items */
-	void *state;             /* the architecture's own */
+	int64_t width; /* of query and item vectors; 0 for models that give whole rows of scores */
+	/* fingerprint of its catalog, or of its tokenizer where the architecture reads tokens */
+	char belongs_to[17];
+	struct params params; /* named tensors */
+	/* whose rows are the item vectors, for dot-product models; set by declare */
+	const struct param *item_vectors;
+	struct items *items; /* how item vectors are derived from features; NULL: they are not (items.h) */
+	/* text encoders: whose rows histories are made of, and whose tokens are read (encoder.h) */
+	const struct catalog *catalog;
+	float *candidates; /* text encoders: unit vectors of that catalog's items */
+	void *state;       /* the architecture's own */
 };
 
 struct architecture {
@@ -62,19 +65,21 @@ struct architecture {
 	/* Models that give whole rows of scores: scores is rows x n_items. NULL otherwise. */
 	void (*score)(const struct model *model, const struct histories *histories, float *scores);
 	/* Models that keep tables of their own in `state`; each may be NULL. */
-	void (*write)(struct bag_out *out, const struct model *model);         /* members after the parameters */
-	bool (*take)(struct model *model, const struct piece *member);         /* whether the member was its own */
-	bool (*is_complete)(const struct model *model);                        /* whether all of them came */
-	void (*release)(struct model *model);                                  /* frees state */
+	void (*write)(struct bag_out *out, const struct model *model); /* members after the parameters */
+	bool (*take)(struct model *model, const struct piece *member); /* whether the member was its own */
+	bool (*is_complete)(const struct model *model);                /* whether all of them came */
+	void (*release)(struct model *model);                          /* frees state */
 };
 extern const struct architecture sasrec_architecture, gru_architecture, popular_architecture, markov_architecture;
 extern const struct architecture recformer_architecture, llama_architecture, gpt2_architecture;
 /* One of the list, or NULL. */
 const struct architecture *architecture_named(const char *name);
-extern const char *const architecture_names[]; /* "sasrec", "gru", "popular", "markov", "recformer", "llama", "gpt2", NULL */
+/* "sasrec", "gru", "popular", "markov", "recformer", "llama", "gpt2", NULL */
+extern const char *const architecture_names[];
 
 /* For declare: the value of a key of the config, where it is missing set to `fallback`; dies where it does not fit. */
-int64_t config_int(struct model *model, const char *key, int64_t fallback, int64_t low, int64_t high, const char *where);
+int64_t config_int(struct model *model, const char *key, int64_t fallback, int64_t low, int64_t high,
+	const char *where);
 double config_real(struct model *model, const char *key, double fallback, double low, double high, const char *where);
 bool config_bool(struct model *model, const char *key, bool fallback, const char *where);
 /* The index in the NULL-terminated list of names. */
@@ -110,7 +115,7 @@ struct model_loader {
 	char id[17];
 	/* private */
 	json_t *meta;
-	bool *loaded;            /* by parameter */
+	bool *loaded; /* by parameter */
 };
 bool model_take(struct model_loader *loader, const struct piece *piece);
 void model_free(struct model *model);

@@ -9,7 +9,7 @@
 #include "nn/rows.h"
 #include "nn/vec.h"
 
-const char *const projector_names[] = { "table", "mlp", NULL };
+const char *const projector_names[] = {"table", "mlp", NULL};
 
 #define VECTORS_AT_ONCE 64
 
@@ -18,8 +18,10 @@ const char *const projector_names[] = { "table", "mlp", NULL };
 static struct projector *new_projector(enum projector_kind kind, int64_t n_items, int64_t width)
 {
 	struct projector *projector = xcalloc(1, sizeof *projector);
-	*projector = (struct projector){ .kind = kind, .n_items = n_items, .width = width,
-		.config = json_pack("{s:s, s:I}", "projector", projector_names[kind], "width", (json_int_t)width) };
+	*projector = (struct projector){.kind = kind,
+		.n_items = n_items,
+		.width = width,
+		.config = json_pack("{s:s, s:I}", "projector", projector_names[kind], "width", (json_int_t)width)};
 	return projector;
 }
 
@@ -91,8 +93,9 @@ struct projector *projector_mlp(const struct catalog *catalog, const char *token
 	declare_network(projector, moments, hidden);
 	param_normal(projector->first, rng, 1 / sqrt((double)projector->first->columns));
 	projector->scale = (float)sqrt(vec_sum_of_squares(token_vectors, n_tokens * width) / (double)(n_tokens * width));
-	json_object_update_new(projector->config, json_pack("{s:I, s:I, s:f}", "moments", (json_int_t)moments, "hidden_size",
-		(json_int_t)hidden, "scale", (double)projector->scale));
+	json_object_update_new(projector->config,
+		json_pack("{s:I, s:I, s:f}", "moments", (json_int_t)moments, "hidden_size", (json_int_t)hidden, "scale",
+			(double)projector->scale));
 	return projector;
 }
 
@@ -132,7 +135,8 @@ static struct array *network(struct tape *tape, const struct projector *projecto
 	}
 	struct array *inner = linear(tape, tape_constant(tape, moments, n, wide), p(tape, projector->first),
 		p(tape, projector->first_bias), ACT_GELU, 0);
-	struct array *change = linear(tape, inner, p(tape, projector->second), p(tape, projector->second_bias), ACT_NONE, 0);
+	struct array *change = linear(tape, inner, p(tape, projector->second), p(tape, projector->second_bias), ACT_NONE,
+		0);
 	return add(tape, change, tape_constant(tape, mean, n, d));
 }
 
@@ -150,10 +154,10 @@ struct array *projector_forward(struct tape *tape, const struct projector *proje
 void projector_vectors(const struct projector *projector, float *vectors)
 {
 	int64_t d = projector->width;
-	#pragma omp parallel
+#pragma omp parallel
 	{
 		struct tape tape = {0};
-		#pragma omp for schedule(dynamic)
+#pragma omp for schedule(dynamic)
 		for (int64_t from = 0; from < projector->n_items; from += VECTORS_AT_ONCE) {
 			int64_t item[VECTORS_AT_ONCE], n = 0;
 			while (n < VECTORS_AT_ONCE && from + n < projector->n_items) {
@@ -210,9 +214,10 @@ static void write_item_ids(struct bag_out *out, const struct projector *projecto
 
 void projector_write(struct bag_out *out, const struct projector *projector, uint64_t id)
 {
-	bag_begin(out, "projector", id, 1, 1, json_pack("{s:s, s:s, s:s, s:I, s:I}", "projector",
-		projector_names[projector->kind], "catalog", projector->catalog, "tokenizer", projector->tokenizer, "items",
-		(json_int_t)projector->n_items, "width", (json_int_t)projector->width));
+	bag_begin(out, "projector", id, 1, 1,
+		json_pack("{s:s, s:s, s:s, s:I, s:I}", "projector", projector_names[projector->kind], "catalog",
+			projector->catalog, "tokenizer", projector->tokenizer, "items", (json_int_t)projector->n_items, "width",
+			(json_int_t)projector->width));
 	bag_add_json(out, "config.json", projector->config);
 	write_item_ids(out, projector);
 	if (projector->kind == PROJECTOR_TABLE) {
@@ -232,7 +237,7 @@ void projector_write(struct bag_out *out, const struct projector *projector, uin
 
 static void take_meta(struct projector_loader *loader, const struct piece *piece)
 {
-	static const char *const what[] = { "catalog", "tokenizer", "id" };
+	static const char *const what[] = {"catalog", "tokenizer", "id"};
 	projector_free(loader->projector);
 	const char *kind = json_get_string(piece->json, "projector", piece->where);
 	int64_t n_items = json_get_int(piece->json, "items", 1, INT32_MAX, piece->where);
@@ -240,10 +245,10 @@ static void take_meta(struct projector_loader *loader, const struct piece *piece
 	if (strcmp(kind, projector_names[PROJECTOR_TABLE]) && strcmp(kind, projector_names[PROJECTOR_MLP]))
 		die("%s: \"projector\" is \"%s\", table or mlp was expected", piece->where, kind);
 	struct projector *projector = new_projector(strcmp(kind, "mlp") ? PROJECTOR_TABLE : PROJECTOR_MLP, n_items, width);
-	char *const to[] = { projector->catalog, projector->tokenizer, projector->id };
+	char *const to[] = {projector->catalog, projector->tokenizer, projector->id};
 	for (size_t i = 0; i < COUNT_OF(what); i++)
 		snprintf(to[i], sizeof projector->id, "%s", json_get_string(piece->json, what[i], piece->where));
-	*loader = (struct projector_loader){ .projector = projector };
+	*loader = (struct projector_loader){.projector = projector};
 }
 
 static void take_config(struct projector *projector, const struct piece *piece)
@@ -277,7 +282,7 @@ static void *take_tensor(const struct piece *piece, enum dtype dtype, int n_dims
 	struct tensor tensor;
 	npy_parse(piece->bytes, piece->size, &tensor, piece->where);
 	if (tensor.n_dims != n_dims || (rows >= 0 && tensor.shape[0] != rows) ||
-	    (n_dims == 2 && columns >= 0 && tensor.shape[1] != columns)) {
+		(n_dims == 2 && columns >= 0 && tensor.shape[1] != columns)) {
 		char is[128];
 		die("%s: %s, of another shape than its meta.json says", piece->where, tensor_describe(&tensor, is));
 	}
@@ -349,8 +354,10 @@ static void take_end(struct projector_loader *loader, const struct piece *piece)
 {
 	struct projector *projector = loader->projector;
 	bool table = projector->kind == PROJECTOR_TABLE;
-	if (!projector->item_id.count || (table && !projector->vectors) || (!table && (!projector->first ||
-	    loader->params != (1u << projector->params.count) - 1 || !projector->texts.indptr || !projector->texts.ids || !projector->own_vectors)))
+	if (!projector->item_id.count || (table && !projector->vectors) ||
+		(!table &&
+			(!projector->first || loader->params != (1u << projector->params.count) - 1 || !projector->texts.indptr ||
+				!projector->texts.ids || !projector->own_vectors)))
 		die("%s: members of the projector are missing", piece->where);
 	if (!table)
 		check_texts(projector, piece->where);

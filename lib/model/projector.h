@@ -25,21 +25,21 @@ extern const char *const projector_names[]; /* "table", "mlp", NULL */
 
 struct projector {
 	enum projector_kind kind;
-	json_t *config;              /* config.json: kind, sizes, and what it was trained with */
+	json_t *config; /* config.json: kind, sizes, and what it was trained with */
 	char catalog[17], tokenizer[17], id[17];
 	int64_t n_items, width;
 	struct strings item_id;
 	/* table */
-	float *vectors;              /* n_items x width */
+	float *vectors; /* n_items x width */
 	/* mlp */
 	int64_t moments;
-	float scale;                 /* root mean square of token vectors: the unit of what the network reads */
-	struct params params;        /* the network */
+	float scale;          /* root mean square of token vectors: the unit of what the network reads */
+	struct params params; /* the network */
 	struct param *first, *first_bias, *second, *second_bias;
-	struct item_tokens texts;    /* rows of token_vectors */
-	const float *token_vectors;  /* borrowed from the LLM, or own_vectors */
+	struct item_tokens texts;   /* rows of token_vectors */
+	const float *token_vectors; /* borrowed from the LLM, or own_vectors */
 	float *own_vectors;
-	int64_t n_tokens;            /* rows */
+	int64_t n_tokens; /* rows */
 };
 
 /* All items start at the mean of their token vectors. Texts are copied; token_vectors (n_tokens x width) are borrowed. */

@@ -10,10 +10,10 @@
 #include "stream/util.h"
 
 #define MAX_WIDTH 16384
-#define BLOCK_BYTES (256 << 10)   /* of the 8-bit copy: stays in a core's cache while the queries pass over it */
-#define ALONE_BYTES (16 << 20)    /* of products one thread makes sooner than others could be woken */
-#define SLICE_ROWS 128            /* queries that pass over a block together */
-#define TINY 1e-18f               /* least scale: keeps bounds above what underflow could hide */
+#define BLOCK_BYTES (256 << 10) /* of the 8-bit copy: stays in a core's cache while the queries pass over it */
+#define ALONE_BYTES (16 << 20)  /* of products one thread makes sooner than others could be woken */
+#define SLICE_ROWS 128          /* queries that pass over a block together */
+#define TINY 1e-18f             /* least scale: keeps bounds above what underflow could hide */
 
 /* --- the best k so far, and the counts, of one query over a part of the catalog --- */
 
@@ -23,13 +23,14 @@ struct best {
 };
 
 struct selection {
-	struct best *heap;           /* the worst of the best on top */
+	struct best *heap; /* the worst of the best on top */
 	int32_t n, k;
-	float bar;                   /* a score below it changes nothing: -inf until there are k, +inf where k is 0 */
-	const int32_t *seen;         /* sorted, without repetitions and the target */
+	/* a score below it changes nothing: -inf until there are k, +inf where k is 0 */
+	float bar;
+	const int32_t *seen; /* sorted, without repetitions and the target */
 	int64_t n_seen;
-	int32_t target;              /* -1: none */
-	float target_score;          /* +inf where there is no target: nothing is counted */
+	int32_t target;     /* -1: none */
+	float target_score; /* +inf where there is no target: nothing is counted */
 	int32_t greater, equal;
 };
 
@@ -133,9 +134,11 @@ static struct selections selections_new(const struct ranks *ranks, int parts)
 	for (int64_t i = 0; i < n; i++) {
 		struct selection *selection = &all.selection[i];
 		int64_t row = i / parts;
-		*selection = (struct selection){.heap = all.heap + i * ranks->k, .k = ranks->k, .bar = ranks->k ? -INFINITY : INFINITY,
-		                                .target = ranks->target ? ranks->target[row] : -1,
-		                                .target_score = INFINITY};
+		*selection = (struct selection){.heap = all.heap + i * ranks->k,
+			.k = ranks->k,
+			.bar = ranks->k ? -INFINITY : INFINITY,
+			.target = ranks->target ? ranks->target[row] : -1,
+			.target_score = INFINITY};
 		if (n_seen) {
 			selection->seen = all.seen + ranks->seen_indptr[row] - base;
 			selection->n_seen = ranks->seen_indptr[row + 1] - ranks->seen_indptr[row];
@@ -179,11 +182,11 @@ static void answer(const struct ranks *ranks, int64_t row, struct selection *par
 struct ranker {
 	const struct scan *scan;
 	const float *vectors;
-	int64_t n_items, width, words;  /* words: of four dimensions */
+	int64_t n_items, width, words; /* words: of four dimensions */
 	int64_t n_tiles;
-	uint8_t *codes;                 /* by tile, then as SCAN_LANES says; round(vector / scale) + 128 */
-	float *scale;                   /* by item; NaN behind the last: it compares as false, whatever is asked */
-	double max_error, max_code;     /* over the items: |vector / scale - code| and |code| */
+	uint8_t *codes;             /* by tile, then as SCAN_LANES says; round(vector / scale) + 128 */
+	float *scale;               /* by item; NaN behind the last: it compares as false, whatever is asked */
+	double max_error, max_code; /* over the items: |vector / scale - code| and |code| */
 	double max_norm;
 };
 
@@ -233,8 +236,12 @@ struct ranker *ranker_new(const float *vectors, int64_t n_items, int64_t width, 
 	if (n_items < 1 || n_items > INT32_MAX - SCAN_TILE || width < 1 || width > MAX_WIDTH)
 		die("%s: cannot rank %lld items of width %lld", where, (long long)n_items, (long long)width);
 	struct ranker *ranker = xcalloc(1, sizeof *ranker);
-	*ranker = (struct ranker){.scan = scan_choose(), .vectors = vectors, .n_items = n_items, .width = width,
-	                          .words = (width + 3) / 4, .n_tiles = (n_items + SCAN_TILE - 1) / SCAN_TILE};
+	*ranker = (struct ranker){.scan = scan_choose(),
+		.vectors = vectors,
+		.n_items = n_items,
+		.width = width,
+		.words = (width + 3) / 4,
+		.n_tiles = (n_items + SCAN_TILE - 1) / SCAN_TILE};
 	ranker->codes = xaligned((size_t)(ranker->n_tiles * SCAN_TILE), (size_t)ranker->words * 4);
 	ranker->scale = xaligned((size_t)(ranker->n_tiles * SCAN_TILE), sizeof *ranker->scale);
 	double max_error = 0, max_code = 0, max_norm = 0;
@@ -293,11 +300,11 @@ static bool probe_ready(struct probe *probe, const struct ranker *ranker)
 }
 
 static void visit_hits(const struct ranker *ranker, const struct probe *probe, struct selection *selection,
-                       const int32_t *products, int64_t tile)
+	const int32_t *products, int64_t tile)
 {
 	uint8_t hits[SCAN_TILE];
 	int n = ranker->scan->filter(probe, selection->bar, selection->target_score, products,
-	                             ranker->scale + tile * SCAN_TILE, hits, &selection->greater);
+		ranker->scale + tile * SCAN_TILE, hits, &selection->greater);
 	for (int i = 0; i < n; i++) {
 		int32_t item = (int32_t)(tile * SCAN_TILE + hits[i]);
 		float score = ranker->scan->score(probe->query, ranker->vectors + item * ranker->width, ranker->width);
@@ -313,7 +320,7 @@ static int64_t least(int64_t a, int64_t b)
 
 /* One block of tiles, all queries: in groups, the last one filled up with copies of its last query. */
 static void scan_block(const struct ranker *ranker, const struct probe *probes, struct selection *selections, int parts,
-                       int64_t rows, int64_t tile, int64_t end)
+	int64_t rows, int64_t tile, int64_t end)
 {
 	int32_t products[SCAN_QUERIES * SCAN_TILE];
 	for (int64_t first = 0; first < rows; first += SCAN_QUERIES) {
@@ -323,10 +330,9 @@ static void scan_block(const struct ranker *ranker, const struct probe *probes, 
 			codes[q] = probes[first + (q < n ? q : n - 1)].codes;
 		for (int64_t t = tile; t < end; t++) {
 			ranker->scan->products(ranker->codes + t * SCAN_TILE * ranker->words * 4, ranker->words, codes,
-			                       n == 1 ? 1 : SCAN_QUERIES, products);
+				n == 1 ? 1 : SCAN_QUERIES, products);
 			for (int64_t q = 0; q < n; q++)
-				visit_hits(ranker, &probes[first + q], &selections[(first + q) * parts],
-				           products + q * SCAN_TILE, t);
+				visit_hits(ranker, &probes[first + q], &selections[(first + q) * parts], products + q * SCAN_TILE, t);
 		}
 	}
 }
@@ -356,7 +362,7 @@ static void prepare_selection(const struct ranker *ranker, const float *query, s
 struct cut {
 	int64_t tiles, n_pieces; /* of the catalog */
 	int64_t rows, n_slices;
-	int parts;               /* selections to a row: one for each thread where the catalog is in pieces */
+	int parts; /* selections to a row: one for each thread where the catalog is in pieces */
 };
 
 static struct cut cut_work(const struct ranker *ranker, int64_t rows)
@@ -400,7 +406,8 @@ int64_t rank_queries(const struct ranker *ranker, const float *queries, const st
 			int64_t row = task / cut.n_pieces * cut.rows, row_end = least(row + cut.rows, ranks->rows);
 			struct selection *selections = &all.selection[row * cut.parts + omp_get_thread_num() % cut.parts];
 			for (; tile < tile_end; tile += block)
-				scan_block(ranker, probes + row, selections, cut.parts, row_end - row, tile, least(tile + block, tile_end));
+				scan_block(ranker, probes + row, selections, cut.parts, row_end - row, tile,
+					least(tile + block, tile_end));
 		}
 #pragma omp parallel for if (ranks->rows > 8)
 		for (int64_t row = 0; row < ranks->rows; row++)

@@ -35,7 +35,7 @@ INLINE float score_body(const float *query, const float *item, int64_t width)
 }
 
 INLINE int filter_body(const struct probe *probe, float bar, float target, const int32_t *products, const float *scale,
-                       uint8_t hits[SCAN_TILE], int32_t *greater)
+	uint8_t hits[SCAN_TILE], int32_t *greater)
 {
 	const float factor = probe->factor, slack = probe->slack;
 	const int32_t offset = probe->offset;
@@ -56,8 +56,8 @@ INLINE int filter_body(const struct probe *probe, float bar, float target, const
 	return n;
 }
 
-static int filter_plain(const struct probe *probe, float bar, float target, const int32_t *products,
-                        const float *scale, uint8_t hits[SCAN_TILE], int32_t *greater)
+static int filter_plain(const struct probe *probe, float bar, float target, const int32_t *products, const float *scale,
+	uint8_t hits[SCAN_TILE], int32_t *greater)
 {
 	return filter_body(probe, bar, target, products, scale, hits, greater);
 }
@@ -68,7 +68,7 @@ static float score_plain(const float *query, const float *item, int64_t width)
 }
 
 static void products_plain(const uint8_t *items, int64_t words, const int8_t *const queries[], int n_queries,
-                           int32_t *products)
+	int32_t *products)
 {
 	for (int q = 0; q < n_queries; q++)
 		for (int first = 0; first < SCAN_TILE; first += SCAN_LANES) {
@@ -78,7 +78,7 @@ static void products_plain(const uint8_t *items, int64_t words, const int8_t *co
 			for (int64_t word = 0; word < words; word++, item += 4 * SCAN_LANES, query += 4)
 				for (int lane = 0; lane < SCAN_LANES; lane++)
 					sum[lane] += item[4 * lane] * query[0] + item[4 * lane + 1] * query[1] +
-					             item[4 * lane + 2] * query[2] + item[4 * lane + 3] * query[3];
+						item[4 * lane + 2] * query[2] + item[4 * lane + 3] * query[3];
 			memcpy(products + q * SCAN_TILE + first, sum, sizeof sum);
 		}
 }
@@ -97,7 +97,7 @@ INLINE int32_t word_at(const int8_t *query, int64_t word)
 /* vpmaddubsw adds two products in 16 bits and saturates: with queries of 63 levels 2 * 255 * 63 fits. */
 #define AVX2 __attribute__((target("avx2")))
 AVX2 INLINE void products_avx2_body(const uint8_t *items, int64_t words, const int8_t *const queries[],
-                                    const int n_queries, const int n_halves, int32_t *products)
+	const int n_queries, const int n_halves, int32_t *products)
 {
 	const __m256i ones = _mm256_set1_epi16(1);
 	for (int first = 0; first < SCAN_TILE; first += 8 * n_halves) {
@@ -124,7 +124,7 @@ AVX2 INLINE void products_avx2_body(const uint8_t *items, int64_t words, const i
 }
 
 AVX2 static void products_avx2(const uint8_t *items, int64_t words, const int8_t *const queries[], int n_queries,
-                               int32_t *products)
+	int32_t *products)
 {
 	if (n_queries == 1)
 		products_avx2_body(items, words, queries, 1, 2, products); /* in the order of memory */
@@ -133,7 +133,7 @@ AVX2 static void products_avx2(const uint8_t *items, int64_t words, const int8_t
 }
 
 AVX2 static int filter_avx2(const struct probe *probe, float bar, float target, const int32_t *products,
-                            const float *scale, uint8_t hits[SCAN_TILE], int32_t *greater)
+	const float *scale, uint8_t hits[SCAN_TILE], int32_t *greater)
 {
 	return filter_body(probe, bar, target, products, scale, hits, greater);
 }
@@ -147,7 +147,7 @@ static const struct scan avx2 = {"avx2", 63, products_avx2, filter_avx2, score_a
 
 #define VNNI __attribute__((target("avx512f,avx512bw,avx512vl,avx512vnni")))
 VNNI INLINE void products_vnni_body(const uint8_t *items, int64_t words, const int8_t *const queries[],
-                                    const int n_queries, const int n_blocks, int32_t *products)
+	const int n_queries, const int n_blocks, int32_t *products)
 {
 	const int64_t stride = 4 * SCAN_LANES * words;
 	for (int first = 0; first < SCAN_TILE; first += SCAN_LANES * n_blocks, items += stride * n_blocks) {
@@ -169,7 +169,7 @@ VNNI INLINE void products_vnni_body(const uint8_t *items, int64_t words, const i
 }
 
 VNNI static void products_vnni(const uint8_t *items, int64_t words, const int8_t *const queries[], int n_queries,
-                               int32_t *products)
+	int32_t *products)
 {
 	if (n_queries == 1)
 		products_vnni_body(items, words, queries, 1, 1, products); /* in the order of memory */
@@ -178,7 +178,7 @@ VNNI static void products_vnni(const uint8_t *items, int64_t words, const int8_t
 }
 
 VNNI static int filter_vnni(const struct probe *probe, float bar, float target, const int32_t *products,
-                            const float *scale, uint8_t hits[SCAN_TILE], int32_t *greater)
+	const float *scale, uint8_t hits[SCAN_TILE], int32_t *greater)
 {
 	return filter_body(probe, bar, target, products, scale, hits, greater);
 }
@@ -194,7 +194,7 @@ static bool processor_has(const struct scan *scan)
 {
 	if (scan == &vnni)
 		return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-		       __builtin_cpu_supports("avx512vnni");
+			__builtin_cpu_supports("avx512vnni");
 	return scan != &avx2 || __builtin_cpu_supports("avx2");
 }
 

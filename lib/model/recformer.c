@@ -60,9 +60,11 @@ static void declare_projections(struct model *model, struct layer *layer, int64_
 	int64_t d = ((struct recformer *)model->state)->d;
 	const char *prefix = "longformer.encoder.layer";
 	for (size_t j = 0; j < COUNT_OF(names); j++)
-		affines[j]->weight = params_add(&model->params, d, d, false, "%s.%lld.attention.self.%s.weight", prefix, (long long)i, names[j]);
+		affines[j]->weight = params_add(&model->params, d, d, false, "%s.%lld.attention.self.%s.weight", prefix,
+			(long long)i, names[j]);
 	for (size_t j = 0; j < COUNT_OF(names); j++)
-		affines[j]->bias = params_add(&model->params, 0, d, false, "%s.%lld.attention.self.%s.bias", prefix, (long long)i, names[j]);
+		affines[j]->bias = params_add(&model->params, 0, d, false, "%s.%lld.attention.self.%s.bias", prefix,
+			(long long)i, names[j]);
 }
 
 static void declare_layer(struct model *model, struct layer *layer, int64_t i, int64_t inner)
@@ -95,8 +97,8 @@ static void declare_head(struct model *model, struct recformer *r, bool tied)
 {
 	r->head = declare(model, r->d, r->d, "lm_head.dense");
 	r->head_norm = declare_norm(model, "lm_head.layer_norm");
-	r->word_vectors.weight = tied ? r->words
-		: params_add(&model->params, r->vocab, r->d, false, "lm_head.decoder.weight");
+	r->word_vectors.weight = tied ? r->words :
+									params_add(&model->params, r->vocab, r->d, false, "lm_head.decoder.weight");
 	r->word_vectors.bias = params_add(&model->params, 0, r->vocab, false, "lm_head.bias");
 }
 
@@ -106,11 +108,12 @@ static int64_t window_of(struct model *model, int64_t n_layers, const char *wher
 	json_t *list = json_object_get(model->config, "attention_window"), *one;
 	if (json_is_array(list)) {
 		size_t i;
-		json_array_foreach(list, i, one)
+		json_array_foreach (list, i, one)
 			if (!json_equal(one, json_array_get(list, 0)))
 				die("%s: \"attention_window\": windows that differ by layer are not supported", where);
 		if (json_array_size(list) != (size_t)n_layers)
-			die("%s: \"attention_window\" has %zu entries, %lld were expected", where, json_array_size(list), (long long)n_layers);
+			die("%s: \"attention_window\" has %zu entries, %lld were expected", where, json_array_size(list),
+				(long long)n_layers);
 		json_object_set(model->config, "attention_window", json_array_get(list, 0));
 	}
 	int64_t window = config_int(model, "attention_window", 64, 2, 1 << 20, where);
@@ -138,12 +141,14 @@ static void declare_recformer(struct model *model, const char *where)
 	struct recformer *r = model->state = xcalloc(1, sizeof *r);
 	r->vocab = config_int(model, "vocab_size", model->n_items, 5, INT32_MAX, where);
 	if (r->vocab != model->n_items)
-		die("%s: \"vocab_size\" is %lld, the tokenizer has %lld tokens", where, (long long)r->vocab, (long long)model->n_items);
+		die("%s: \"vocab_size\" is %lld, the tokenizer has %lld tokens", where, (long long)r->vocab,
+			(long long)model->n_items);
 	r->d = config_int(model, "hidden_size", 128, 1, 1 << 14, where);
 	r->n_layers = config_int(model, "num_hidden_layers", 4, 1, COUNT_OF(r->layers), where);
 	r->heads = (int)config_int(model, "num_attention_heads", 4, 1, 256, where);
 	if (r->d % r->heads)
-		die("%s: \"hidden_size\" %lld is not a multiple of \"num_attention_heads\" %d", where, (long long)r->d, r->heads);
+		die("%s: \"hidden_size\" %lld is not a multiple of \"num_attention_heads\" %d", where, (long long)r->d,
+			r->heads);
 	int64_t inner = config_int(model, "intermediate_size", 4 * r->d, 1, 1 << 16, where);
 	r->reach = window_of(model, r->n_layers, where) / 2;
 	r->epsilon = (float)config_real(model, "layer_norm_eps", 1e-5, 0, 1, where);
@@ -330,25 +335,28 @@ static struct array *encode_layer(struct tape *tape, const struct recformer *r, 
 static struct array *encode(struct tape *tape, const struct recformer *r, const struct sentences *text,
 	struct wanted wanted)
 {
-	const struct window window = { .heads = r->heads, .reach = r->reach, .indptr = text->indptr, .sequences = text->rows,
-		.dropout = r->attention_dropout };
+	const struct window window = {.heads = r->heads,
+		.reach = r->reach,
+		.indptr = text->indptr,
+		.sequences = text->rows,
+		.dropout = r->attention_dropout};
 	const int64_t *firsts = firsts_of(tape, text);
 	struct array *x = embed(tape, r, text);
 	for (int64_t i = 0; i < r->n_layers; i++)
 		x = encode_layer(tape, r, &r->layers[i], x, firsts, &window,
-			i == r->n_layers - 1 ? wanted : (struct wanted){ .rows = ALL_ROWS });
+			i == r->n_layers - 1 ? wanted : (struct wanted){.rows = ALL_ROWS});
 	return x;
 }
 
 struct array *recformer_pooled(struct tape *tape, const struct model *model, const struct sentences *sentences)
 {
-	return encode(tape, model->state, sentences, (struct wanted){ .rows = FIRST_ROWS });
+	return encode(tape, model->state, sentences, (struct wanted){.rows = FIRST_ROWS});
 }
 
 struct array *recformer_states(struct tape *tape, const struct model *model, const struct sentences *sentences,
 	const int64_t *chosen, int64_t n)
 {
-	return encode(tape, model->state, sentences, (struct wanted){ CHOSEN_ROWS, chosen, n });
+	return encode(tape, model->state, sentences, (struct wanted){CHOSEN_ROWS, chosen, n});
 }
 
 /* Equations 7 and 8 without the product with the word vectors. */
@@ -372,7 +380,7 @@ static void encode_histories(struct tape *tape, const struct model *model, const
 	float *vectors)
 {
 	const struct recformer *r = model->state;
-	struct sentences text = { 0 };
+	struct sentences text = {0};
 	for (int64_t row = 0; row < histories->rows; row++)
 		sentences_add(&text, model->catalog, &r->limits, r->bos, histories->item + histories->indptr[row],
 			histories->indptr[row + 1] - histories->indptr[row]);

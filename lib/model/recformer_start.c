@@ -85,11 +85,10 @@ struct model *recformer_from_model(const struct recformer_start *start, const st
 /* Keys of config.json that mean the same here. */
 static void take_config(json_t *config, const json_t *published)
 {
-	static const char *const keys[] = {
-		"vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "layer_norm_eps",
-		"hidden_dropout_prob", "attention_probs_dropout_prob", "max_position_embeddings", "bos_token_id", "pad_token_id",
-		"token_type_size", "max_item_embeddings", "max_attr_num", "max_attr_length", "max_token_num",
-	};
+	static const char *const keys[] = {"vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads",
+		"intermediate_size", "layer_norm_eps", "hidden_dropout_prob", "attention_probs_dropout_prob",
+		"max_position_embeddings", "bos_token_id", "pad_token_id", "token_type_size", "max_item_embeddings",
+		"max_attr_num", "max_attr_length", "max_token_num"};
 	for (size_t i = 0; i < COUNT_OF(keys); i++) {
 		json_t *value = json_object_get(published, keys[i]);
 		if (value && !json_is_null(value) && !json_object_get(config, keys[i]))

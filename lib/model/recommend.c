@@ -72,7 +72,7 @@ int64_t recommend(const struct recommender *recommender, const struct histories 
 }
 
 int64_t rank_targets(const struct model *model, const struct histories *histories, const int32_t *target,
-                     bool remove_seen, int32_t *greater, int32_t *equal)
+	bool remove_seen, int32_t *greater, int32_t *equal)
 {
 	struct recommender *recommender = recommender_new(model, "model");
 	struct ranks ranks = {.rows = histories->rows, .target = target, .greater = greater, .equal = equal};

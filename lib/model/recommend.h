@@ -21,6 +21,6 @@ void recommender_free(struct recommender *recommender);
  * remove_seen: items of the history (but not the target) are left out. Returns as recommend().
  */
 int64_t rank_targets(const struct model *model, const struct histories *histories, const int32_t *target,
-                     bool remove_seen, int32_t *greater, int32_t *equal);
+	bool remove_seen, int32_t *greater, int32_t *equal);
 
 #endif

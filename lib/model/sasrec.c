@@ -22,9 +22,9 @@
 #include "model/items.h"
 #include "nn/ops.h"
 
-static const char *const norm_names[] = { "original", "pre", "post", NULL };
-static const char *const position_names[] = { "start", "end", "none", NULL };
-static const char *const initialisers[] = { "normal", "xavier", NULL };
+static const char *const norm_names[] = {"original", "pre", "post", NULL};
+static const char *const position_names[] = {"start", "end", "none", NULL};
+static const char *const initialisers[] = {"normal", "xavier", NULL};
 
 struct norm {
 	struct param *weight, *bias;
@@ -101,7 +101,8 @@ static void declare(struct model *model, const char *where)
 	s->n_layers = (int)config_int(model, "num_hidden_layers", 2, 1, COUNT_OF(s->layers), where);
 	s->heads = (int)config_int(model, "num_attention_heads", 2, 1, 256, where);
 	if (s->d % s->heads)
-		die("%s: \"hidden_size\" %lld is not a multiple of \"num_attention_heads\" %d", where, (long long)s->d, s->heads);
+		die("%s: \"hidden_size\" %lld is not a multiple of \"num_attention_heads\" %d", where, (long long)s->d,
+			s->heads);
 	int64_t inner = config_int(model, "intermediate_size", s->d, 1, 1 << 16, where);
 	s->activation = (enum activation)config_choice(model, "hidden_act", activation_names, ACT_RELU, where);
 	s->norm = config_choice(model, "norm", norm_names, PRE, where);

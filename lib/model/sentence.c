@@ -71,8 +71,12 @@ void sentences_copy(struct sentences *s, const struct sentences *from, int64_t r
 
 struct sentences sentences_part(const struct sentences *s, int64_t first, int64_t end)
 {
-	return (struct sentences){ .rows = end - first, .tokens = s->indptr[end] - s->indptr[first],
-		.indptr = s->indptr + first, .token = s->token, .type = s->type, .item = s->item };
+	return (struct sentences){.rows = end - first,
+		.tokens = s->indptr[end] - s->indptr[first],
+		.indptr = s->indptr + first,
+		.token = s->token,
+		.type = s->type,
+		.item = s->item};
 }
 
 void sentences_free(struct sentences *s)
@@ -81,5 +85,5 @@ void sentences_free(struct sentences *s)
 	free(s->token);
 	free(s->type);
 	free(s->item);
-	*s = (struct sentences){ 0 };
+	*s = (struct sentences){0};
 }

@@ -20,7 +20,7 @@
 enum { SLICE_ALL, SLICE_COLD, SLICE_IN_SET, SLICE_TAIL, SLICE_HEAD, SLICE_HISTORY };
 
 struct slices {
-	int count;                       /* 1: without sequences there is only "all" */
+	int count; /* 1: without sequences there is only "all" */
 	char name[SLICES_MAX][48];
 	int64_t users[SLICES_MAX];       /* in each */
 	uint8_t *by_target, *by_history; /* of each row of the ranking: its slice, not SLICE_IN_SET */

@@ -153,11 +153,11 @@ void tfidf_free(struct tfidf *tfidf)
 
 /* --- truncated singular value decomposition --- */
 
-#define ROWS_AT_ONCE 256     /* of a panel, through the cache */
-#define PARTS 8              /* that a panel's products are summed up in */
+#define ROWS_AT_ONCE 256 /* of a panel, through the cache */
+#define PARTS 8          /* that a panel's products are summed up in */
 #define MAX_ITERATIONS 20
-#define ENOUGH 3e-4          /* relative growth of the captured squares that ends the iteration */
-#define NOTHING 1e-12        /* of the largest squared singular value: what rounding leaves */
+#define ENOUGH 3e-4   /* relative growth of the captured squares that ends the iteration */
+#define NOTHING 1e-12 /* of the largest squared singular value: what rounding leaves */
 
 /* A sparse matrix by rows, borrowed or its transpose. */
 struct sparse {
@@ -266,7 +266,8 @@ static void rotate(struct panel *panel, const float *map, int64_t columns, int t
 		for (int64_t from = 0; from < panel->rows; from += ROWS_AT_ONCE) {
 			int64_t rows = panel->rows - from < ROWS_AT_ONCE ? panel->rows - from : ROWS_AT_ONCE;
 			float *x = panel->x + from * panel->stride;
-			gemm(false, true, rows, columns, panel->columns, 1, x, panel->stride, map, panel->columns, 0, block, columns);
+			gemm(false, true, rows, columns, panel->columns, 1, x, panel->stride, map, panel->columns, 0, block,
+				columns);
 			for (int64_t row = 0; row < rows; row++)
 				memcpy(x + row * panel->stride, block + row * columns, (size_t)columns * sizeof *x);
 		}

@@ -15,7 +15,7 @@
 /* Rows of weights, sparse: those of item i are at [indptr[i], indptr[i + 1]), by rising word; none without words. */
 struct tfidf {
 	int64_t items, words;
-	int64_t *indptr;       /* items + 1 */
+	int64_t *indptr; /* items + 1 */
 	int32_t *word;
 	float *weight;
 	struct strings vocabulary;
@@ -31,9 +31,9 @@ void tfidf_free(struct tfidf *tfidf);
  */
 struct projection {
 	int64_t items, width;
-	float *vectors;        /* items x width */
-	double *singular;      /* width, falling */
-	double share;          /* of the matrix's sum of squares that they hold */
+	float *vectors;   /* items x width */
+	double *singular; /* width, falling */
+	double share;     /* of the matrix's sum of squares that they hold */
 	int iterations;
 };
 struct projection tfidf_project(const struct tfidf *tfidf, int64_t width, uint64_t seed, int threads);

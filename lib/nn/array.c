@@ -11,13 +11,13 @@ void *arena_take(struct arena *arena, int64_t rows, int64_t columns, size_t size
 {
 	size_t bytes;
 	if (rows < 0 || columns < 0 || __builtin_mul_overflow((size_t)rows, (size_t)columns, &bytes) ||
-	    __builtin_mul_overflow(bytes, size, &bytes) || bytes > SIZE_MAX / 4)
+		__builtin_mul_overflow(bytes, size, &bytes) || bytes > SIZE_MAX / 4)
 		die("out of memory: an array of %lld x %lld was asked for", (long long)rows, (long long)columns);
 	bytes = (bytes + 63) / 64 * 64;
 	if (bytes > arena->size - arena->used) {
 		if (arena->block) {
 			struct arena_old *old = xmalloc(sizeof *old);
-			*old = (struct arena_old){ arena->old, arena->block };
+			*old = (struct arena_old){arena->old, arena->block};
 			arena->old = old;
 		}
 		arena->size = bytes > (1u << 20) ? bytes : (1u << 20);

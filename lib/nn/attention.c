@@ -132,16 +132,16 @@ static void head_backward(struct attention *a, const struct head *h, float **pro
 		vec_softmax_backward(p, dp, n, to, h->scale);
 		gemm(false, false, n, h->width, to, 1, dp, to, key_at(a->k->value, a->k, h, 0), a->k->stride, g->q_beta,
 			(float *)at(g->q, a->q, h, from), a->q->stride);
-		gemm(true, false, to, h->width, n, 1, dp, to, at(a->q->value, a->q, h, from), a->q->stride,
-			set ? g->k_beta : 1, (float *)key_at(g->k, a->k, h, 0), a->k->stride);
+		gemm(true, false, to, h->width, n, 1, dp, to, at(a->q->value, a->q, h, from), a->q->stride, set ? g->k_beta : 1,
+			(float *)key_at(g->k, a->k, h, 0), a->k->stride);
 	}
 }
 
 static void attention_backward(struct tape *tape, struct operation *operation)
 {
 	struct attention *a = (struct attention *)operation;
-	struct attention_gradients g = { tape_gradient(tape, a->out), tape_gradient(tape, a->q), tape_gradient(tape, a->k),
-		tape_gradient(tape, a->v), gradient_beta(a->q), gradient_beta(a->k), gradient_beta(a->v) };
+	struct attention_gradients g = {tape_gradient(tape, a->out), tape_gradient(tape, a->q), tape_gradient(tape, a->k),
+		tape_gradient(tape, a->v), gradient_beta(a->q), gradient_beta(a->k), gradient_beta(a->v)};
 	float *scratch = tape_take(tape, 2 * BLOCK, a->longest);
 	float *probabilities = a->probabilities + probabilities_size(a);
 	for (int64_t s = a->sequences - 1; s >= 0; s--)
@@ -155,8 +155,15 @@ static void attention_backward(struct tape *tape, struct operation *operation)
 struct array *causal_attention(struct tape *tape, struct array *q, struct array *k, struct array *v, int heads,
 	const int64_t *indptr, int64_t sequences, float dropout)
 {
-	struct attention a = { .operation.backward = attention_backward, .q = q, .k = k, .v = v, .heads = heads,
-		.indptr = indptr, .sequences = sequences, .dropout = dropout, .mask = tape_mask(tape) };
+	struct attention a = {.operation.backward = attention_backward,
+		.q = q,
+		.k = k,
+		.v = v,
+		.heads = heads,
+		.indptr = indptr,
+		.sequences = sequences,
+		.dropout = dropout,
+		.mask = tape_mask(tape)};
 	bool gradient = q->wanted && k->wanted && v->wanted;
 	a.out = tape_array(tape, q->rows, q->columns, gradient);
 	for (int64_t s = 0; s < sequences; s++)

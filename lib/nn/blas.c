@@ -36,13 +36,13 @@ static bool is_one_of(const char *name, const char *const list[])
 /* The kernels this processor can run that the library did not choose, or NULL. */
 static const char *better_kernels(const char *name)
 {
-	static const char *const avx512[] = { "SkylakeX", "Cooperlake", "SapphireRapids", NULL };
-	static const char *const avx2[] = { "Haswell", "Zen", "Excavator", NULL };
+	static const char *const avx512[] = {"SkylakeX", "Cooperlake", "SapphireRapids", NULL};
+	static const char *const avx2[] = {"Haswell", "Zen", "Excavator", NULL};
 	__builtin_cpu_init();
 	if (is_one_of(name, avx512))
 		return NULL;
-	if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-	    __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))
+	if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
+		__builtin_cpu_supports("avx512vl"))
 		return "SkylakeX";
 	if (!is_one_of(name, avx2) && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
 		return "Haswell";
@@ -106,8 +106,8 @@ void gemm(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, f
 	if (m > INT_MAX || n > INT_MAX || k > INT_MAX || stride_a > INT_MAX || stride_b > INT_MAX || stride_c > INT_MAX)
 		die("a product of %lld x %lld x %lld is too large", (long long)m, (long long)n, (long long)k);
 	int before = set_threads((double)m * (double)n * (double)k < WORTH_THREADS ? 1 : of_large_products);
-	cblas_sgemm(CblasRowMajor, transpose_a ? CblasTrans : CblasNoTrans, transpose_b ? CblasTrans : CblasNoTrans,
-		(int)m, (int)n, (int)k, alpha, a, (int)stride_a, b, (int)stride_b, beta, c, (int)stride_c);
+	cblas_sgemm(CblasRowMajor, transpose_a ? CblasTrans : CblasNoTrans, transpose_b ? CblasTrans : CblasNoTrans, (int)m,
+		(int)n, (int)k, alpha, a, (int)stride_a, b, (int)stride_b, beta, c, (int)stride_c);
 	set_threads(before);
 }
 
@@ -161,7 +161,8 @@ void inverse_root(double *a, int64_t n, double ridge, double flat, float *root)
 	float *left = xaligned((size_t)(n * n), sizeof *left), *right = xaligned((size_t)(n * n), sizeof *right);
 	symmetric_eigen(a, n, values);
 	for (int64_t k = 0; k < n; k++) {
-		double value = fmax(values[k], 0) + ridge, factor = value > flat * (values[n - 1] + ridge) ? 1 / sqrt(value) : 0;
+		double value = fmax(values[k], 0) + ridge,
+			   factor = value > flat * (values[n - 1] + ridge) ? 1 / sqrt(value) : 0;
 		for (int64_t i = 0; i < n; i++) {
 			left[k * n + i] = (float)(factor * a[k * n + i]);
 			right[k * n + i] = (float)a[k * n + i];

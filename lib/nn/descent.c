@@ -9,19 +9,26 @@
 #include "stream/util.h"
 
 #define PAIRS DESCENT_PAIRS
-#define REFRESH 4         /* steps between two roots of C, once it changes slowly */
-#define GROWTH 1.5        /* of a radius that cut short a step that led down */
+#define REFRESH 4  /* steps between two roots of C, once it changes slowly */
+#define GROWTH 1.5 /* of a radius that cut short a step that led down */
 #define LARGEST_RADIUS .5
 #define SMALLEST_RADIUS 1e-4
-#define CURVED 1e-3       /* least cosine of s and y that says something of the curvature */
+#define CURVED 1e-3 /* least cosine of s and y that says something of the curvature */
 
 struct descent descent_new(int64_t problems, int64_t width, const struct descent_options *options)
 {
 	size_t n = (size_t)problems, d = (size_t)width;
-	struct descent descent = { .options = *options, .n = problems, .width = width, .gradient = xaligned(n * d, sizeof(float)),
-		.step = xaligned(n * d, sizeof(float)), .pairs = xcalloc(n * d, 2 * PAIRS * sizeof(float)),
-		.kept = xcalloc(n, sizeof(int32_t)), .value = xcalloc(n, sizeof(double)), .radius = xcalloc(n, sizeof(double)),
-		.moment = xcalloc(d * d, sizeof(double)), .root = xcalloc(d * d, sizeof(float)) };
+	struct descent descent = {.options = *options,
+		.n = problems,
+		.width = width,
+		.gradient = xaligned(n * d, sizeof(float)),
+		.step = xaligned(n * d, sizeof(float)),
+		.pairs = xcalloc(n * d, 2 * PAIRS * sizeof(float)),
+		.kept = xcalloc(n, sizeof(int32_t)),
+		.value = xcalloc(n, sizeof(double)),
+		.radius = xcalloc(n, sizeof(double)),
+		.moment = xcalloc(d * d, sizeof(double)),
+		.root = xcalloc(d * d, sizeof(float))};
 	for (int64_t i = 0; i < problems; i++) {
 		descent.value[i] = INFINITY;
 		descent.radius[i] = options->radius;
@@ -31,11 +38,11 @@ struct descent descent_new(int64_t problems, int64_t width, const struct descent
 
 void descent_free(struct descent *descent)
 {
-	void *const memory[] = { descent->gradient, descent->step, descent->pairs, descent->kept, descent->value,
-		descent->radius, descent->moment, descent->root };
+	void *const memory[] = {descent->gradient, descent->step, descent->pairs, descent->kept, descent->value,
+		descent->radius, descent->moment, descent->root};
 	for (size_t i = 0; i < COUNT_OF(memory); i++)
 		free(memory[i]);
-	*descent = (struct descent){ 0 };
+	*descent = (struct descent){0};
 }
 
 /* --- the matrix that all share --- */
@@ -89,7 +96,8 @@ static void apply_root(const struct descent *descent, const float *x, float *out
 
 static float *pair(const struct descent *descent, int64_t problem, int32_t back)
 {
-	uint32_t slot = ((uint32_t)descent->kept[problem] + PAIRS - (uint32_t)back) % PAIRS; /* whatever a checkpoint says */
+	/* whatever a checkpoint says */
+	uint32_t slot = ((uint32_t)descent->kept[problem] + PAIRS - (uint32_t)back) % PAIRS;
 	return descent->pairs + (problem * PAIRS + slot) * 2 * descent->width;
 }
 
@@ -164,7 +172,8 @@ static void judge(struct descent *descent, struct visit *visit)
 {
 	int64_t d = descent->width, problem = visit->problem;
 	float *step = descent->step + problem * d;
-	double *radius = &descent->radius[problem], reach = *radius * length_of(visit->vector, d), length = length_of(step, d);
+	double *radius = &descent->radius[problem], reach = *radius * length_of(visit->vector, d),
+		   length = length_of(step, d);
 	visit->taken = is_finite(visit, d) && visit->value < descent->value[problem];
 	if (!visit->taken) {
 		*radius *= length < reach ? length / reach / 2 : .5; /* half of the step, where that was shorter */

@@ -24,25 +24,28 @@
 #define DESCENT_PAIRS 10
 
 struct descent_options {
-	double radius;    /* of the first step, relative to the vector */
-	double memory;    /* decay of C */
-	double ridge;     /* of C, whose mean eigenvalue is 1 */
+	double radius; /* of the first step, relative to the vector */
+	double memory; /* decay of C */
+	double ridge;  /* of C, whose mean eigenvalue is 1 */
 };
-#define DESCENT_DEFAULTS { .radius = .1, .memory = .98, .ridge = .03 }
+#define DESCENT_DEFAULTS                                                                                               \
+	{                                                                                                                  \
+		.radius = .1, .memory = .98, .ridge = .03                                                                      \
+	}
 
 /* All arrays are the state of a training. By problem, but for the last three. */
 struct descent {
 	struct descent_options options;
 	int64_t n, width;
-	float *gradient;  /* width: at the vector */
-	float *step;      /* width: on trial; 0 at first */
-	float *pairs;     /* DESCENT_PAIRS x 2 x width: s and y, round and round */
-	int32_t *kept;    /* pairs; from DESCENT_PAIRS on, how far round modulo that many */
-	double *value;    /* at the vector; infinite before the first visit */
+	float *gradient; /* width: at the vector */
+	float *step;     /* width: on trial; 0 at first */
+	float *pairs;    /* DESCENT_PAIRS x 2 x width: s and y, round and round */
+	int32_t *kept;   /* pairs; from DESCENT_PAIRS on, how far round modulo that many */
+	double *value;   /* at the vector; infinite before the first visit */
 	double *radius;
-	double *moment;   /* width x width: C, not yet corrected for its start at 0 */
-	float *root;      /* width x width: P, as of a recent step */
-	int64_t taken;    /* steps that C has seen */
+	double *moment; /* width x width: C, not yet corrected for its start at 0 */
+	float *root;    /* width x width: P, as of a recent step */
+	int64_t taken;  /* steps that C has seen */
 };
 
 struct descent descent_new(int64_t problems, int64_t width, const struct descent_options *options);
@@ -54,7 +57,7 @@ struct visit {
 	double value;
 	const float *gradient;
 	float *vector;
-	bool taken;       /* out: the step led down, and vector has it now */
+	bool taken; /* out: the step led down, and vector has it now */
 };
 /* A visit to n different problems: their vectors and steps move on. A visit whose value or gradient is not finite is a step up. */
 void descent_step(struct descent *descent, struct visit visit[], int64_t n);

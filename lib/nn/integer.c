@@ -7,9 +7,9 @@
 #include "stream/util.h"
 
 #define GROUP INTEGER_GROUP
-#define UNIT 4           /* bytes: two numbers of 16 bits or four of 8, whose products the processor sums */
-#define PANEL 16         /* sums side by side */
-#define ROWS 4           /* of the left side at a time */
+#define UNIT 4   /* bytes: two numbers of 16 bits or four of 8, whose products the processor sums */
+#define PANEL 16 /* sums side by side */
+#define ROWS 4   /* of the left side at a time */
 #define LEFT_16 8191
 #define RIGHT_16 4095
 #define LEFT_8 63
@@ -32,8 +32,8 @@ struct integer_matrix {
 
 /* The left side, ROWS rows at a time: by group, and of that by row. */
 struct left {
-	uint8_t *number;       /* GROUP, of `bytes` each */
-	float *scale, *sum;    /* sum: of the numbers, scaled; of 8 bits */
+	uint8_t *number;    /* GROUP, of `bytes` each */
+	float *scale, *sum; /* sum: of the numbers, scaled; of 8 bits */
 };
 
 /* Of the bits of numbers without sign: greater ones are greater, those that are not finite greatest. */
@@ -105,27 +105,30 @@ static void group_in_8(const struct column *c)
 	*c->scale = range / RIGHT_8;
 	*c->least = finite ? low : NAN;
 	for (int64_t i = 0; i < c->n; i++)
-		c->number[i / UNIT * PANEL * UNIT + i % UNIT] = finite && *c->scale > 0
-			? (uint8_t)lrintf((c->from[i * c->step] - low) / range * RIGHT_8) : 0;
+		c->number[i / UNIT * PANEL * UNIT + i % UNIT] = finite && *c->scale > 0 ?
+			(uint8_t)lrintf((c->from[i * c->step] - low) / range * RIGHT_8) :
+			0;
 }
 
 /* Sums run over `depth` numbers, `step` apart, for each of the columns, that are `next` apart. */
-static struct right right_new(const float *matrix, int64_t depth, int64_t step, int64_t columns, int64_t next, int64_t bytes)
+static struct right right_new(const float *matrix, int64_t depth, int64_t step, int64_t columns, int64_t next,
+	int64_t bytes)
 {
 	int64_t groups = parts(depth, GROUP), count = parts(columns, PANEL) * groups * PANEL;
-	struct right right = { groups, bytes, NULL, NULL, NULL };
+	struct right right = {groups, bytes, NULL, NULL, NULL};
 	right.number = xaligned((size_t)(count * GROUP), (size_t)bytes);
 	right.scale = xaligned((size_t)count, sizeof *right.scale);
 	right.least = bytes == 1 ? xaligned((size_t)count, sizeof *right.least) : NULL;
-	#pragma omp parallel for
+#pragma omp parallel for
 	for (int64_t i = 0; i < columns * groups; i++) {
 		int64_t column = i / groups, group = i % groups, left = depth - group * GROUP;
 		int64_t at = (column / PANEL * groups + group) * PANEL;
-		const struct column c = {
-			.from = matrix + column * next + group * GROUP * step, .step = step, .n = left < GROUP ? left : GROUP,
-			.number = right.number + at * GROUP * bytes + column % PANEL * UNIT, .scale = right.scale + at + column % PANEL,
-			.least = right.least ? right.least + at + column % PANEL : NULL,
-		};
+		const struct column c = {.from = matrix + column * next + group * GROUP * step,
+			.step = step,
+			.n = left < GROUP ? left : GROUP,
+			.number = right.number + at * GROUP * bytes + column % PANEL * UNIT,
+			.scale = right.scale + at + column % PANEL,
+			.least = right.least ? right.least + at + column % PANEL : NULL};
 		if (bytes == 1)
 			group_in_8(&c);
 		else
@@ -144,8 +147,8 @@ static void right_free(struct right *right)
 struct integer_matrix *integer_new(const float *matrix, int64_t rows, int64_t columns)
 {
 	struct integer_matrix *made = xcalloc(1, sizeof *made);
-	*made = (struct integer_matrix){ rows, columns, right_new(matrix, rows, columns, columns, 1, 1),
-		right_new(matrix, columns, 1, rows, columns, 2) };
+	*made = (struct integer_matrix){rows, columns, right_new(matrix, rows, columns, columns, 1, 1),
+		right_new(matrix, columns, 1, rows, columns, 2)};
 	return made;
 }
 
@@ -199,7 +202,8 @@ static int32_t unit_product(const uint8_t *left, const uint8_t *right, int bytes
 {
 	int16_t l[2], r[2];
 	if (bytes == 1)
-		return (int8_t)left[0] * right[0] + (int8_t)left[1] * right[1] + (int8_t)left[2] * right[2] + (int8_t)left[3] * right[3];
+		return (int8_t)left[0] * right[0] + (int8_t)left[1] * right[1] + (int8_t)left[2] * right[2] +
+			(int8_t)left[3] * right[3];
 	memcpy(l, left, sizeof l);
 	memcpy(r, right, sizeof r);
 	return l[0] * r[0] + l[1] * r[1];
@@ -214,7 +218,8 @@ static void tile_plain(const struct left *left, const uint8_t *number, const flo
 				int64_t from = group * ROWS + row, at = group * PANEL + column;
 				int32_t sum = 0;
 				for (int byte = 0; byte < GROUP * bytes; byte += UNIT)
-					sum += unit_product(left->number + from * GROUP * bytes + byte, number + byte * PANEL + column * UNIT, bytes);
+					sum += unit_product(left->number + from * GROUP * bytes + byte,
+						number + byte * PANEL + column * UNIT, bytes);
 				float *to = &sums[row][column];
 				*to = fmaf(left->scale[from], (float)sum * scale[at], *to);
 				if (bytes == 1)
@@ -222,11 +227,11 @@ static void tile_plain(const struct left *left, const uint8_t *number, const flo
 			}
 }
 
-#define TILE_FUNCTION(name, body, bytes) \
-	static void name(const struct left *left, const uint8_t *number, const float *scale, const float *least, \
-		int64_t groups, float sums[ROWS][PANEL]) \
-	{ \
-		body(left, number, scale, least, groups, sums, bytes); \
+#define TILE_FUNCTION(name, body, bytes)                                                                               \
+	static void name(const struct left *left, const uint8_t *number, const float *scale, const float *least,           \
+		int64_t groups, float sums[ROWS][PANEL])                                                                       \
+	{                                                                                                                  \
+		body(left, number, scale, least, groups, sums, bytes);                                                         \
 	}
 
 TILE_FUNCTION(tile_plain_16, tile_plain, 2)
@@ -247,7 +252,8 @@ AVX2_INLINE float scale_avx2(const float values[GROUP], int most, __m256 *factor
 	__m256i largest = _mm256_setzero_si256();
 	float factor;
 	for (int i = 0; i < GROUP; i += 8)
-		largest = _mm256_max_epi32(largest, _mm256_and_si256(_mm256_castps_si256(_mm256_loadu_ps(values + i)), no_sign));
+		largest = _mm256_max_epi32(largest,
+			_mm256_and_si256(_mm256_castps_si256(_mm256_loadu_ps(values + i)), no_sign));
 	__m128i four = _mm_max_epi32(_mm256_castsi256_si128(largest), _mm256_extracti128_si256(largest, 1));
 	four = _mm_max_epi32(four, _mm_shuffle_epi32(four, 0x4E));
 	four = _mm_max_epi32(four, _mm_shuffle_epi32(four, 0xB1));
@@ -271,7 +277,8 @@ AVX2 static void left_avx2_16(const float values[GROUP], uint8_t *number, float 
 	(void)sum;
 	*scale = scale_avx2(values, LEFT_16, &factors);
 	for (int i = 0; i < GROUP; i += 16)
-		_mm256_storeu_si256((__m256i_u *)(number + i * 2), _mm256_permute4x64_epi64(sixteen(values + i, factors), 0xD8));
+		_mm256_storeu_si256((__m256i_u *)(number + i * 2),
+			_mm256_permute4x64_epi64(sixteen(values + i, factors), 0xD8));
 }
 
 AVX2 static void left_avx2_8(const float values[GROUP], uint8_t *number, float *scale, float *sum)
@@ -282,7 +289,8 @@ AVX2 static void left_avx2_8(const float values[GROUP], uint8_t *number, float *
 	*scale = scale_avx2(values, LEFT_8, &factors);
 	for (int i = 0; i < GROUP; i += 32) {
 		__m256i low = sixteen(values + i, factors), high = sixteen(values + i + 16, factors);
-		_mm256_storeu_si256((__m256i_u *)(number + i), _mm256_permutevar8x32_epi32(_mm256_packs_epi16(low, high), order));
+		_mm256_storeu_si256((__m256i_u *)(number + i),
+			_mm256_permutevar8x32_epi32(_mm256_packs_epi16(low, high), order));
 		total = _mm256_add_epi32(total, _mm256_madd_epi16(_mm256_add_epi16(low, high), ones));
 	}
 	__m128i four = _mm_add_epi32(_mm256_castsi256_si128(total), _mm256_extracti128_si256(total, 1));
@@ -298,7 +306,8 @@ AVX2_INLINE void add_units(__m256i *sum, const __m256i right[2], const __m256i l
 		__asm__("vpaddd %1, %0, %0" : "+x"(*sum) : "x"(_mm256_madd_epi16(right[0], left[0])));
 		__asm__("vpaddd %1, %0, %0" : "+x"(*sum) : "x"(_mm256_madd_epi16(right[1], left[1])));
 	} else {
-		__m256i both = _mm256_add_epi16(_mm256_maddubs_epi16(right[0], left[0]), _mm256_maddubs_epi16(right[1], left[1]));
+		__m256i both = _mm256_add_epi16(_mm256_maddubs_epi16(right[0], left[0]),
+			_mm256_maddubs_epi16(right[1], left[1]));
 		__asm__("vpaddd %1, %0, %0" : "+x"(*sum) : "x"(_mm256_madd_epi16(both, _mm256_set1_epi16(1))));
 	}
 }
@@ -317,24 +326,24 @@ AVX2_INLINE void tile_vectors(const struct left *left, const uint8_t *number, co
 	const float *row_scale = left->scale, *row_sum = left->sum;
 	for (int64_t group = 0; group < groups; group++, rows += ROWS * GROUP * bytes, row_scale += ROWS, scale += PANEL) {
 		__m256i sum[ROWS][2];
-		#pragma GCC unroll 4
+#pragma GCC unroll 4
 		for (int row = 0; row < ROWS; row++)
 			sum[row][0] = sum[row][1] = _mm256_setzero_si256();
-		#pragma GCC unroll 2
+#pragma GCC unroll 2
 		for (int byte = 0; byte < GROUP * bytes; byte += 2 * UNIT, number += 2 * PANEL * UNIT) {
 			const __m256i_u *from = (const __m256i_u *)number;
-			const __m256i right[2][2] = { { from[0], from[2] }, { from[1], from[3] } };
-			#pragma GCC unroll 4
+			const __m256i right[2][2] = {{from[0], from[2]}, {from[1], from[3]}};
+#pragma GCC unroll 4
 			for (int row = 0; row < ROWS; row++) {
 				const uint8_t *unit = rows + row * GROUP * bytes + byte;
-				const __m256i both[2] = { everywhere(unit), everywhere(unit + UNIT) };
+				const __m256i both[2] = {everywhere(unit), everywhere(unit + UNIT)};
 				add_units(&sum[row][0], right[0], both, bytes);
 				add_units(&sum[row][1], right[1], both, bytes);
 			}
 		}
-		#pragma GCC unroll 4
+#pragma GCC unroll 4
 		for (int row = 0; row < ROWS; row++) {
-			#pragma GCC unroll 2
+#pragma GCC unroll 2
 			for (int half = 0; half < PANEL; half += 8) {
 				float *to = sums[row] + half;
 				__m256 scaled = _mm256_mul_ps(_mm256_cvtepi32_ps(sum[row][half / 8]), _mm256_loadu_ps(scale + half));
@@ -360,7 +369,7 @@ AVX2 TILE_FUNCTION(tile_avx2_8, tile_vectors, 1)
 /* In assembly: the compiler would fetch the unit by an instruction of its own. */
 VNNI_INLINE __m512i plus_units(__m512i sum, __m512i right, const uint8_t *unit, int bytes)
 {
-	const uint8_t (*left)[UNIT] = (const uint8_t (*)[UNIT])unit;
+	const uint8_t(*left)[UNIT] = (const uint8_t(*)[UNIT])unit;
 	if (bytes == 2)
 		__asm__("vpdpwssd %2%{1to16%}, %1, %0" : "+v"(sum) : "v"(right), "m"(*left));
 	else
@@ -375,25 +384,25 @@ VNNI_INLINE void tile_wide(const struct left *left, const uint8_t *number, const
 	const uint8_t *rows = left->number;
 	const float *row_scale = left->scale, *row_sum = left->sum;
 	__m512 total[ROWS];
-	#pragma GCC unroll 4
+#pragma GCC unroll 4
 	for (int row = 0; row < ROWS; row++)
 		total[row] = _mm512_loadu_ps(sums[row]);
 	for (int64_t group = 0; group < groups; group++, rows += ROWS * GROUP * bytes, row_scale += ROWS, scale += PANEL) {
 		__m512i sum[ROWS][2];
-		#pragma GCC unroll 4
+#pragma GCC unroll 4
 		for (int row = 0; row < ROWS; row++)
 			sum[row][0] = sum[row][1] = _mm512_setzero_si512();
-		#pragma GCC unroll 4
+#pragma GCC unroll 4
 		for (int byte = 0; byte < GROUP * bytes; byte += 2 * UNIT, number += 2 * PANEL * UNIT) {
-			__m512i right[2] = { _mm512_loadu_si512(number), _mm512_loadu_si512(number + PANEL * UNIT) };
-			#pragma GCC unroll 4
+			__m512i right[2] = {_mm512_loadu_si512(number), _mm512_loadu_si512(number + PANEL * UNIT)};
+#pragma GCC unroll 4
 			for (int row = 0; row < ROWS; row++) {
 				const uint8_t *unit = rows + row * GROUP * bytes + byte;
 				sum[row][0] = plus_units(sum[row][0], right[0], unit, bytes);
 				sum[row][1] = plus_units(sum[row][1], right[1], unit + UNIT, bytes);
 			}
 		}
-		#pragma GCC unroll 4
+#pragma GCC unroll 4
 		for (int row = 0; row < ROWS; row++) {
 			__m512i both = _mm512_add_epi32(sum[row][0], sum[row][1]);
 			__m512 scaled = _mm512_mul_ps(_mm512_cvtepi32_ps(both), _mm512_loadu_ps(scale));
@@ -406,7 +415,7 @@ VNNI_INLINE void tile_wide(const struct left *left, const uint8_t *number, const
 			least += PANEL;
 		}
 	}
-	#pragma GCC unroll 4
+#pragma GCC unroll 4
 	for (int row = 0; row < ROWS; row++)
 		_mm512_storeu_ps(sums[row], total[row]);
 }
@@ -440,10 +449,10 @@ static const struct instructions {
 	tile_function *tile_16, *tile_8;
 } instructions[] = {
 #ifdef __x86_64__
-	{ "vnni", has_vnni, left_avx2_16, left_avx2_8, tile_vnni_16, tile_vnni_8 },
-	{ "avx2", has_avx2, left_avx2_16, left_avx2_8, tile_avx2_16, tile_avx2_8 },
+	{"vnni", has_vnni, left_avx2_16, left_avx2_8, tile_vnni_16, tile_vnni_8},
+	{"avx2", has_avx2, left_avx2_16, left_avx2_8, tile_avx2_16, tile_avx2_8},
 #endif
-	{ "none", has_all, left_plain_16, left_plain_8, tile_plain_16, tile_plain_8 },
+	{"none", has_all, left_plain_16, left_plain_8, tile_plain_16, tile_plain_8},
 };
 
 static const struct instructions *choose(const char *name)
@@ -479,7 +488,7 @@ static struct left left_of(left_function *in_integers, int64_t n, const float *x
 	int64_t groups, int64_t bytes, float *scratch)
 {
 	int64_t rows = parts(n, ROWS) * ROWS;
-	struct left left = { (uint8_t *)(scratch + 2 * rows * groups), scratch, scratch + rows * groups };
+	struct left left = {(uint8_t *)(scratch + 2 * rows * groups), scratch, scratch + rows * groups};
 	for (int64_t row = 0; row < rows; row++)
 		for (int64_t group = 0; group < groups; group++) {
 			int64_t at = (row / ROWS * groups + group) * ROWS + row % ROWS, from = group * GROUP;
@@ -493,7 +502,8 @@ static struct left left_of(left_function *in_integers, int64_t n, const float *x
 	return left;
 }
 
-static void copy_rows(float *to, int64_t stride_to, const float *from, int64_t stride_from, int64_t rows, int64_t columns)
+static void copy_rows(float *to, int64_t stride_to, const float *from, int64_t stride_from, int64_t rows,
+	int64_t columns)
 {
 	for (int64_t row = 0; row < rows; row++, to += stride_to, from += stride_from)
 		if (columns == PANEL) /* told, it copies them without a call */
@@ -510,15 +520,15 @@ void integer_product(const struct integer_matrix *matrix, int64_t first, int64_t
 	tile_function *tile = transposed ? use->tile_16 : use->tile_8;
 	int64_t depth = transposed ? matrix->columns : count, width = transposed ? count : matrix->columns;
 	int64_t groups = parts(depth, GROUP), from = transposed ? first / PANEL * right->groups : first / GROUP;
-	const struct left left = left_of(transposed ? use->left_16 : use->left_8, n, x, stride_x, depth, groups, right->bytes,
-		scratch);
+	const struct left left = left_of(transposed ? use->left_16 : use->left_8, n, x, stride_x, depth, groups,
+		right->bytes, scratch);
 	for (int64_t column = 0; column < width; column += PANEL, from += right->groups)
 		for (int64_t row = 0; row < n; row += ROWS) {
 			float sums[ROWS][PANEL] = {{0}}, *to = y + row * stride_y + column;
 			int64_t at = from * PANEL, left_at = row * groups;
 			int64_t rows = n - row < ROWS ? n - row : ROWS, columns = width - column < PANEL ? width - column : PANEL;
-			const struct left some = { left.number + left_at * GROUP * right->bytes, left.scale + left_at,
-				left.sum + left_at };
+			const struct left some = {left.number + left_at * GROUP * right->bytes, left.scale + left_at,
+				left.sum + left_at};
 			if (add)
 				copy_rows(sums[0], PANEL, to, stride_y, rows, columns);
 			tile(&some, right->number + at * GROUP * right->bytes, right->scale + at,

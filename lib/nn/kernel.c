@@ -25,29 +25,29 @@ struct operands {
 AVX512 static inline __attribute__((always_inline)) void tile_avx512(const struct operands *o, int rows, int lanes)
 {
 	__m512 sum[6][4];
-	#pragma GCC unroll 6
+#pragma GCC unroll 6
 	for (int i = 0; i < rows; i++)
-		#pragma GCC unroll 4
+#pragma GCC unroll 4
 		for (int j = 0; j < lanes; j++)
 			sum[i][j] = o->add ? _mm512_loadu_ps(o->c + i * o->stride_c + j * KERNEL_LANE) : _mm512_setzero_ps();
 	const float *a = o->a, *b = o->b;
 	const int64_t step_i = o->step_i, step_k = o->step_k, stride_b = o->stride_b;
 	for (int64_t k = o->k; k > 0; k--, a += step_k, b += stride_b) {
 		__m512 right[4];
-		#pragma GCC unroll 4
+#pragma GCC unroll 4
 		for (int j = 0; j < lanes; j++)
 			right[j] = _mm512_loadu_ps(b + j * KERNEL_LANE);
-		#pragma GCC unroll 6
+#pragma GCC unroll 6
 		for (int i = 0; i < rows; i++) {
 			__m512 left = _mm512_set1_ps(a[i * step_i]);
-			#pragma GCC unroll 4
+#pragma GCC unroll 4
 			for (int j = 0; j < lanes; j++)
 				sum[i][j] = _mm512_fmadd_ps(left, right[j], sum[i][j]);
 		}
 	}
-	#pragma GCC unroll 6
+#pragma GCC unroll 6
 	for (int i = 0; i < rows; i++)
-		#pragma GCC unroll 4
+#pragma GCC unroll 4
 		for (int j = 0; j < lanes; j++)
 			_mm512_storeu_ps(o->c + i * o->stride_c + j * KERNEL_LANE, sum[i][j]);
 }
@@ -83,25 +83,25 @@ AVX512 static void product_avx512(struct operands o, int64_t m, int64_t n)
 AVX2 static inline __attribute__((always_inline)) void tile_avx2(const struct operands *o, int rows)
 {
 	__m256 sum[6][2];
-	#pragma GCC unroll 6
+#pragma GCC unroll 6
 	for (int i = 0; i < rows; i++)
-		#pragma GCC unroll 2
+#pragma GCC unroll 2
 		for (int j = 0; j < 2; j++)
 			sum[i][j] = o->add ? _mm256_loadu_ps(o->c + i * o->stride_c + j * 8) : _mm256_setzero_ps();
 	const float *a = o->a, *b = o->b;
 	const int64_t step_i = o->step_i, step_k = o->step_k, stride_b = o->stride_b;
 	for (int64_t k = o->k; k > 0; k--, a += step_k, b += stride_b) {
-		const __m256 right[2] = { _mm256_loadu_ps(b), _mm256_loadu_ps(b + 8) };
-		#pragma GCC unroll 6
+		const __m256 right[2] = {_mm256_loadu_ps(b), _mm256_loadu_ps(b + 8)};
+#pragma GCC unroll 6
 		for (int i = 0; i < rows; i++) {
 			__m256 left = _mm256_broadcast_ss(a + i * step_i);
 			sum[i][0] = _mm256_fmadd_ps(left, right[0], sum[i][0]);
 			sum[i][1] = _mm256_fmadd_ps(left, right[1], sum[i][1]);
 		}
 	}
-	#pragma GCC unroll 6
+#pragma GCC unroll 6
 	for (int i = 0; i < rows; i++)
-		#pragma GCC unroll 2
+#pragma GCC unroll 2
 		for (int j = 0; j < 2; j++)
 			_mm256_storeu_ps(o->c + i * o->stride_c + j * 8, sum[i][j]);
 }
@@ -140,7 +140,7 @@ struct kernel {
 	void (*product)(struct operands o, int64_t m, int64_t n);
 };
 
-static const struct kernel kernels[] = { { "avx512", product_avx512 }, { "avx2", product_avx2 } };
+static const struct kernel kernels[] = {{"avx512", product_avx512}, {"avx2", product_avx2}};
 
 static bool processor_has(const struct kernel *kernel)
 {
@@ -168,7 +168,7 @@ bool kernel_available(void)
 void kernel_product(int64_t m, int64_t n, int64_t k, const float *a, int64_t step_i, int64_t step_k, const float *b,
 	int64_t stride_b, float *c, int64_t stride_c, bool add)
 {
-	struct operands o = { a, step_i, step_k, b, stride_b, c, stride_c, k, add };
+	struct operands o = {a, step_i, step_k, b, stride_b, c, stride_c, k, add};
 	choose()->product(o, m, n);
 }
 

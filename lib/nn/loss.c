@@ -14,8 +14,7 @@ static float *gather(struct tape *tape, const struct array *array, const int32_t
 {
 	float *rows = arena_take(&tape->arena, n, array->columns, sizeof *rows);
 	for (int64_t i = 0; i < n; i++)
-		memcpy(rows + i * array->columns, array->value + row[i] * array->stride,
-			(size_t)array->columns * sizeof *rows);
+		memcpy(rows + i * array->columns, array->value + row[i] * array->stride, (size_t)array->columns * sizeof *rows);
 	return rows;
 }
 
@@ -27,7 +26,7 @@ struct positions {
 
 static struct positions positions_of(struct tape *tape, const int32_t *target, int64_t n)
 {
-	struct positions positions = { 0 };
+	struct positions positions = {0};
 	positions.row = arena_take(&tape->arena, n, 1, sizeof *positions.row);
 	positions.target = arena_take(&tape->arena, n, 1, sizeof *positions.target);
 	for (int64_t t = 0; t < n; t++)
@@ -55,18 +54,19 @@ static void scale_rows(float *rows, const float *factor, int64_t n, int64_t d)
  */
 struct block {
 	struct array *hidden, *items, *bias;
-	float *dhidden, *ditems, *dbias;   /* their gradients; NULL where not wanted */
+	float *dhidden, *ditems, *dbias; /* their gradients; NULL where not wanted */
 	float scale;
-	int64_t n;                 /* positions */
+	int64_t n; /* positions */
 	const int32_t *row, *target;
-	float *h;                  /* n x d: their hidden states */
-	bool keep;                 /* p is of all tiles, end to end; else each takes the place of the one before */
-	float *p;                  /* by tile: n x items, or transposed */
-	float *scratch;            /* where items are in integers */
-	float *dh, *factor;        /* n x d, n; scratch */
-	float *max, *sum, *rescale, *of_target; /* n each: largest score, sum of P, for earlier tiles; the target's score */
-	float *shift;              /* by tile, n each */
-	float *nll;                /* of all positions, by row; may be NULL */
+	float *h;           /* n x d: their hidden states */
+	bool keep;          /* p is of all tiles, end to end; else each takes the place of the one before */
+	float *p;           /* by tile: n x items, or transposed */
+	float *scratch;     /* where items are in integers */
+	float *dh, *factor; /* n x d, n; scratch */
+	/* n each: largest score, sum of P, for earlier tiles; the target's score */
+	float *max, *sum, *rescale, *of_target;
+	float *shift; /* by tile, n each */
+	float *nll;   /* of all positions, by row; may be NULL */
 	bool *said;
 };
 
@@ -185,13 +185,13 @@ static double block_by_gemm(const struct block *b)
 #define MAX_LANES 64
 
 struct lanes {
-	int64_t count;             /* positions, up to the next multiple of KERNEL_LANE: the rest are zeros */
-	float *ht, *dht;           /* d x lanes */
+	int64_t count;   /* positions, up to the next multiple of KERNEL_LANE: the rest are zeros */
+	float *ht, *dht; /* d x lanes */
 };
 
 static struct lanes lanes_of(struct tape *tape, const struct block *b)
 {
-	struct lanes l = { .count = (b->n + KERNEL_LANE - 1) / KERNEL_LANE * KERNEL_LANE };
+	struct lanes l = {.count = (b->n + KERNEL_LANE - 1) / KERNEL_LANE * KERNEL_LANE};
 	int64_t d = b->items->columns;
 	l.ht = tape_take(tape, d, l.count);
 	l.dht = tape_take(tape, d, l.count);
@@ -233,8 +233,8 @@ static void lanes_backward(const struct block *b, const struct lanes *l)
 	for (int64_t from = 0; b->ditems && from < n_items; from += TILE) {
 		int64_t n = n_items - from < TILE ? n_items - from : TILE;
 		vec_reweigh(b->h, b->dh, b->n, d, b->factor, b->shift + from / TILE * l->count, b->max);
-		kernel_product(n, d, b->n, b->p + from * l->count, l->count, 1, b->dh, d, b->ditems + from * stride,
-			stride, true);
+		kernel_product(n, d, b->n, b->p + from * l->count, l->count, 1, b->dh, d, b->ditems + from * stride, stride,
+			true);
 	}
 }
 
@@ -260,9 +260,15 @@ static double cross_entropy(struct tape *tape, struct array *hidden, struct arra
 {
 	int64_t d = items->columns;
 	struct positions positions = positions_of(tape, target, hidden->rows);
-	struct block block = { .hidden = hidden, .items = items, .bias = bias, .scale = scale, .nll = nll, .said = said,
-		.dhidden = started_gradient(tape, hidden), .ditems = started_gradient(tape, items),
-		.dbias = bias ? started_gradient(tape, bias) : NULL };
+	struct block block = {.hidden = hidden,
+		.items = items,
+		.bias = bias,
+		.scale = scale,
+		.nll = nll,
+		.said = said,
+		.dhidden = started_gradient(tape, hidden),
+		.ditems = started_gradient(tape, items),
+		.dbias = bias ? started_gradient(tape, bias) : NULL};
 	block.keep = block.ditems || block.dbias;
 	bool by_kernel = !bias && !items->integers && d <= NARROW && d % KERNEL_LANE == 0 && kernel_available();
 	int64_t size = by_kernel ? MAX_LANES : GEMM_ROWS, tile = by_kernel ? TILE : GEMM_TILE;
@@ -270,10 +276,12 @@ static double cross_entropy(struct tape *tape, struct array *hidden, struct arra
 		size /= 2;
 	float *h = gather(tape, hidden, positions.row, positions.n);
 	block.p = arena_take(&tape->arena, size, block.keep ? items->rows : tile, sizeof *block.p);
-	block.scratch = items->integers ? arena_take(&tape->arena, integer_scratch(items->integers, size), 1, sizeof(float)) : NULL;
+	block.scratch = items->integers ?
+		arena_take(&tape->arena, integer_scratch(items->integers, size), 1, sizeof(float)) :
+		NULL;
 	block.dh = arena_take(&tape->arena, size, d, sizeof *block.dh);
 	block.shift = arena_take(&tape->arena, size, items->rows / tile + 1, sizeof *block.shift);
-	float **const each[] = { &block.factor, &block.max, &block.sum, &block.rescale, &block.of_target };
+	float **const each[] = {&block.factor, &block.max, &block.sum, &block.rescale, &block.of_target};
 	for (size_t i = 0; i < COUNT_OF(each); i++)
 		*each[i] = arena_take(&tape->arena, size, 1, sizeof(float));
 	double loss = 0;

@@ -7,10 +7,11 @@
 #include "nn/integer.h"
 #include "nn/vec.h"
 
-const char *const activation_names[] = { "none", "relu", "gelu", "gelu_new", NULL };
+const char *const activation_names[] = {"none", "relu", "gelu", "gelu_new", NULL};
 
 /* tokens: what the rows are; NULL: the tape's, one after another. */
-static void drop(struct tape *tape, float *values, const struct array *array, const int64_t *tokens, float p, uint64_t key)
+static void drop(struct tape *tape, float *values, const struct array *array, const int64_t *tokens, float p,
+	uint64_t key)
 {
 	const int64_t columns = array->columns;
 	if (p <= 0 || !tape->training)
@@ -62,8 +63,8 @@ struct array *embedding(struct tape *tape, struct array *table, const int32_t *i
 	uint64_t mask = tape_mask(tape);
 	drop(tape, out->value, out, NULL, dropout, mask);
 	if (out->wanted)
-		RECORD(tape, struct embedding, embedding_backward, .table = table, .positions = positions, .out = out,
-			.id = id, .position = position, .scale = scale, .dropout = dropout, .mask = mask);
+		RECORD(tape, struct embedding, embedding_backward, .table = table, .positions = positions, .out = out, .id = id,
+			.position = position, .scale = scale, .dropout = dropout, .mask = mask);
 	return out;
 }
 
@@ -74,7 +75,7 @@ struct linear {
 	struct array *x, *weight, *bias, *out;
 	float *before; /* the activation, where it is needed: both gelus */
 	enum activation activation;
-	bool of_gelu;  /* of x */
+	bool of_gelu; /* of x */
 	const int64_t *tokens;
 	float dropout;
 	uint64_t mask;
@@ -176,7 +177,8 @@ struct array *linear(struct tape *tape, struct array *x, struct array *weight, s
 	return product(tape, x, false, weight, bias, activation, dropout);
 }
 
-struct array *linear_of_gelu(struct tape *tape, struct array *x, struct array *weight, struct array *bias, float dropout)
+struct array *linear_of_gelu(struct tape *tape, struct array *x, struct array *weight, struct array *bias,
+	float dropout)
 {
 	return product(tape, x, true, weight, bias, ACT_NONE, dropout);
 }
@@ -241,8 +243,8 @@ static struct array *norm(struct tape *tape, struct array *x, struct array *upda
 	if (out->wanted)
 		tape_keep(added);
 	if (out->wanted)
-		RECORD(tape, struct norm, norm_backward, .x = x, .update = update, .weight = weight, .bias = bias,
-			.sum = added, .out = out, .moments = moments);
+		RECORD(tape, struct norm, norm_backward, .x = x, .update = update, .weight = weight, .bias = bias, .sum = added,
+			.out = out, .moments = moments);
 	if (sum)
 		*sum = added;
 	return out;

@@ -24,7 +24,8 @@ struct array *linear(struct tape *tape, struct array *x, struct array *weight, s
  * dropout(gelu(x) weight^T + bias), where nothing else reads x, which is no view: gelu(x) is computed again by the backward
  * pass, and not kept.
  */
-struct array *linear_of_gelu(struct tape *tape, struct array *x, struct array *weight, struct array *bias, float dropout);
+struct array *linear_of_gelu(struct tape *tape, struct array *x, struct array *weight, struct array *bias,
+	float dropout);
 
 /*
  * sum = x + update; result = weight * normalised(sum) + bias, with the biased variance as in PyTorch. update NULL: the

@@ -4,12 +4,11 @@
 
 #include "nn/vec.h"
 
-const char *const schedule_names[] = { "constant", "linear", "cosine", NULL };
+const char *const schedule_names[] = {"constant", "linear", "cosine", NULL};
 
 static struct adam_factors factors_of(const struct adamw *adamw, double rate, int64_t step, float gradient_scale)
 {
-	return (struct adam_factors){
-		.gradient_scale = gradient_scale,
+	return (struct adam_factors){.gradient_scale = gradient_scale,
 		.beta1 = (float)adamw->beta1,
 		.one_minus_beta1 = (float)(1 - adamw->beta1),
 		.beta2 = (float)adamw->beta2,
@@ -17,8 +16,7 @@ static struct adam_factors factors_of(const struct adamw *adamw, double rate, in
 		.rate = (float)(rate / (1 - pow(adamw->beta1, (double)step))),
 		.root = (float)(1 / sqrt(1 - pow(adamw->beta2, (double)step))),
 		.epsilon = (float)adamw->epsilon,
-		.decay = (float)(rate * adamw->weight_decay),
-	};
+		.decay = (float)(rate * adamw->weight_decay)};
 }
 
 bool adamw_update(const struct adamw *adamw, double rate, int64_t step, struct params *params, const float *gradient,

@@ -12,7 +12,10 @@ struct adamw {
 	double rate, beta1, beta2, epsilon; /* defaults as PyTorch's: 1e-3, .9, .999, 1e-8 */
 	double weight_decay;                /* decoupled; 0: plain Adam */
 };
-#define ADAMW_DEFAULTS { .rate = 1e-3, .beta1 = .9, .beta2 = .999, .epsilon = 1e-8 }
+#define ADAMW_DEFAULTS                                                                                                 \
+	{                                                                                                                  \
+		.rate = 1e-3, .beta1 = .9, .beta2 = .999, .epsilon = 1e-8                                                      \
+	}
 
 /*
  * Step number `step`, from 1, with gradient x gradient_scale. As torch.optim.AdamW. False where a parameter is not finite

@@ -99,8 +99,8 @@ int64_t param_count(const struct param *param)
 
 struct tensor param_tensor(const struct param *param)
 {
-	return param->n_dims == 1 ? tensor_1d(F4, param->columns, param->value)
-	                          : tensor_2d(F4, param->rows, param->columns, param->value);
+	return param->n_dims == 1 ? tensor_1d(F4, param->columns, param->value) :
+								tensor_2d(F4, param->rows, param->columns, param->value);
 }
 
 void params_free(struct params *params)

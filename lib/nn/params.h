@@ -15,25 +15,26 @@
 #include "stream/npy.h"
 
 struct param {
-	char name[80];          /* Hugging Face style: "layers.0.attention.query.weight" */
-	int n_dims;             /* 1 or 2 */
-	int64_t rows, columns;  /* one row where n_dims is 1 */
+	char name[80];         /* Hugging Face style: "layers.0.attention.query.weight" */
+	int n_dims;            /* 1 or 2 */
+	int64_t rows, columns; /* one row where n_dims is 1 */
 	bool frozen;
-	bool borrowed;          /* value is someone else's memory: it has no place in the block */
-	bool derived;           /* set between params_add and params_allocate */
-	int64_t offset;         /* in floats, in every block */
-	float *value;           /* rows x columns */
-	struct integer_matrix *integers; /* what products go by instead (nn/integer.h), of it and those up to some other; or NULL */
+	bool borrowed;  /* value is someone else's memory: it has no place in the block */
+	bool derived;   /* set between params_add and params_allocate */
+	int64_t offset; /* in floats, in every block */
+	float *value;   /* rows x columns */
+	/* what products go by instead (nn/integer.h), of it and those up to some other; or NULL */
+	struct integer_matrix *integers;
 };
 
 struct params {
 	struct param **list;
 	int count, capacity;
-	int64_t size;       /* floats of all */
-	int64_t trainable;  /* floats of those the optimiser changes: [0, trainable) of every block */
-	int64_t gradients;  /* floats of those with a gradient: with the derived */
-	float *value;       /* [size], 64-byte aligned */
-	float *first;       /* Adam's moments, [trainable] each; NULL until params_train() */
+	int64_t size;      /* floats of all */
+	int64_t trainable; /* floats of those the optimiser changes: [0, trainable) of every block */
+	int64_t gradients; /* floats of those with a gradient: with the derived */
+	float *value;      /* [size], 64-byte aligned */
+	float *first;      /* Adam's moments, [trainable] each; NULL until params_train() */
 	float *second;
 };
 

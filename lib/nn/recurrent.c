@@ -11,19 +11,19 @@
  * and its previous states are the first running[t] rows of the block before.
  */
 struct steps {
-	int64_t n, count;  /* steps; tokens of all */
+	int64_t n, count; /* steps; tokens of all */
 	int64_t *running;
-	int64_t *token;    /* [count]: the packed row of each */
+	int64_t *token; /* [count]: the packed row of each */
 };
 
 struct gru {
 	struct operation operation;
 	struct array *x, *weight_ih, *weight_hh, *bias_ih, *bias_hh, *out;
 	struct steps steps;
-	float *input;      /* x by step */
-	float *gates;      /* r, z, n by step */
-	float *recurrent;  /* products with the previous state, by step */
-	float *state;      /* by step */
+	float *input;     /* x by step */
+	float *gates;     /* r, z, n by step */
+	float *recurrent; /* products with the previous state, by step */
+	float *state;     /* by step */
 };
 
 struct ordered {
@@ -42,9 +42,9 @@ static struct steps steps_of(struct tape *tape, const int64_t *indptr, int64_t s
 {
 	struct ordered *order = arena_take(&tape->arena, sequences, 1, sizeof *order);
 	for (int64_t s = 0; s < sequences; s++)
-		order[s] = (struct ordered){ indptr[s] - indptr[0], indptr[s + 1] - indptr[s] };
+		order[s] = (struct ordered){indptr[s] - indptr[0], indptr[s + 1] - indptr[s]};
 	qsort(order, (size_t)sequences, sizeof *order, longer_first);
-	struct steps steps = { .n = sequences ? order[0].length : 0 };
+	struct steps steps = {.n = sequences ? order[0].length : 0};
 	steps.running = arena_take(&tape->arena, steps.n, 1, sizeof *steps.running);
 	steps.token = arena_take(&tape->arena, indptr[sequences] - indptr[0], 1, sizeof *steps.token);
 	int64_t running = sequences;
@@ -158,8 +158,13 @@ struct array *gru_layer(struct tape *tape, struct array *x, struct array *weight
 	struct array *bias_ih, struct array *bias_hh, const int64_t *indptr, int64_t sequences)
 {
 	int64_t n = x->rows, in = x->columns, h = weight_hh->columns;
-	struct gru g = { .operation.backward = gru_backward, .x = x, .weight_ih = weight_ih, .weight_hh = weight_hh,
-		.bias_ih = bias_ih, .bias_hh = bias_hh, .steps = steps_of(tape, indptr, sequences) };
+	struct gru g = {.operation.backward = gru_backward,
+		.x = x,
+		.weight_ih = weight_ih,
+		.weight_hh = weight_hh,
+		.bias_ih = bias_ih,
+		.bias_hh = bias_hh,
+		.steps = steps_of(tape, indptr, sequences)};
 	g.out = tape_array(tape, n, h, x->wanted || weight_ih->wanted || weight_hh->wanted);
 	g.input = arena_take(&tape->arena, n, in, sizeof *g.input);
 	g.gates = arena_take(&tape->arena, n, 3 * h, sizeof *g.gates);

@@ -26,8 +26,9 @@ const struct rope_angles *rope_angles(struct tape *tape, const struct rope *rope
 		if (indptr[s + 1] - indptr[s] > longest)
 			longest = indptr[s + 1] - indptr[s];
 	struct rope_angles *angles = arena_take(&tape->arena, 1, 1, sizeof *angles);
-	*angles = (struct rope_angles){ rope->width, rope->pairing, indptr, sequences,
-		arena_take(&tape->arena, longest, pairs, sizeof(float)), arena_take(&tape->arena, longest, pairs, sizeof(float)) };
+	*angles = (struct rope_angles){rope->width, rope->pairing, indptr, sequences,
+		arena_take(&tape->arena, longest, pairs, sizeof(float)),
+		arena_take(&tape->arena, longest, pairs, sizeof(float))};
 	for (int64_t t = 0; t < longest; t++)
 		for (int64_t m = 0; m < pairs; m++) {
 			float angle = (float)t * rope->frequency[m]; /* in floats, as models were trained */

@@ -35,7 +35,7 @@ static void sum_backward(struct tape *tape, struct operation *operation)
 struct array *embedding_sum(struct tape *tape, const struct lookup lookups[], int count, int64_t n)
 {
 	int64_t d = lookups[0].table->columns;
-	struct sum s = { .operation.backward = sum_backward, .count = count };
+	struct sum s = {.operation.backward = sum_backward, .count = count};
 	bool wanted = false;
 	for (int i = 0; i < count; i++) {
 		s.lookups[i] = lookups[i];
@@ -112,7 +112,7 @@ struct array *dropped(struct tape *tape, struct array *x, float dropout)
 	uint64_t mask = tape_mask(tape);
 	if (!tape->training || dropout <= 0)
 		return x;
-	struct drop d = { .operation.backward = drop_backward, .x = x, .dropout = dropout, .mask = mask };
+	struct drop d = {.operation.backward = drop_backward, .x = x, .dropout = dropout, .mask = mask};
 	d.out = tape_array(tape, x->rows, x->columns, x->wanted);
 	drop_rows(tape, &d, x->value, x->stride, d.out->value, x->columns);
 	if (d.out->wanted)
@@ -175,7 +175,7 @@ static void add_backward(struct tape *tape, struct operation *operation)
 {
 	struct add *a = (struct add *)operation;
 	const float *gradient = tape_gradient(tape, a->out);
-	struct array *terms[] = { a->x, a->y };
+	struct array *terms[] = {a->x, a->y};
 	for (int i = 0; i < 2; i++) {
 		if (!terms[i]->wanted)
 			continue;
@@ -224,7 +224,8 @@ struct array *with_vectors(struct tape *tape, struct array *vectors, int64_t pla
 	struct array *out = tape_array(tape, indptr[vectors->rows] - base, d, vectors->wanted);
 	for (int64_t s = 0; s < vectors->rows; s++)
 		for (int64_t t = indptr[s]; t < indptr[s + 1]; t++)
-			memcpy(out->value + (t - base) * d, t == indptr[s] + place ? vectors->value + s * vectors->stride : table + id[t] * d,
+			memcpy(out->value + (t - base) * d,
+				t == indptr[s] + place ? vectors->value + s * vectors->stride : table + id[t] * d,
 				(size_t)d * sizeof *table);
 	if (out->wanted)
 		RECORD(tape, struct with_vectors, with_vectors_backward, .vectors = vectors, .out = out, .place = place,

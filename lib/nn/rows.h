@@ -10,7 +10,7 @@
 struct lookup {
 	struct array *table;
 	const int32_t *id;
-	int32_t padding;   /* the row that gets no gradient; -1: all do */
+	int32_t padding; /* the row that gets no gradient; -1: all do */
 };
 /* The sum of what is looked up: (n, d). Tables have the same number of columns. */
 struct array *embedding_sum(struct tape *tape, const struct lookup lookups[], int count, int64_t n);

@@ -41,7 +41,7 @@ void tape_give(struct tape *tape, float *memory, int64_t rows, int64_t columns)
 	if (!rows || !columns)
 		return;
 	struct spare *spare = (struct spare *)(void *)memory; /* the arena's pieces are of 64 bytes at least */
-	*spare = (struct spare){ tape->spare, rows * columns };
+	*spare = (struct spare){tape->spare, rows * columns};
 	tape->spare = spare;
 }
 
@@ -79,7 +79,7 @@ void tape_free(struct tape *tape)
 static struct array *new_array(struct tape *tape, int64_t rows, int64_t columns, int64_t stride)
 {
 	struct array *array = arena_take(&tape->arena, 1, 1, sizeof *array);
-	*array = (struct array){ .rows = rows, .columns = columns, .stride = stride };
+	*array = (struct array){.rows = rows, .columns = columns, .stride = stride};
 	return array;
 }
 

@@ -19,12 +19,15 @@ struct tape {
 	struct array *made;     /* since the last operation was recorded */
 	struct operation *last; /* of those recorded */
 	bool training;          /* record, keep gradients, drop out */
-	bool in_floats;         /* frozen matrices as they are, where they are in integers as well; set after tape_begin */
-	uint64_t key;           /* of this batch's dropout masks */
-	uint64_t drawn;         /* masks so far */
-	int64_t first_row;      /* the batch's tokens before this tape's: masks do not depend on who computes what */
-	const int64_t *tokens;  /* of this tape, that rows are from here on, where not all are; NULL; borrowed until backward */
-	float *gradients;       /* of the parameters, [params->trainable], added to by backward; borrowed */
+	/* frozen matrices as they are, where they are in integers as well; set after tape_begin */
+	bool in_floats;
+	uint64_t key;   /* of this batch's dropout masks */
+	uint64_t drawn; /* masks so far */
+	/* the batch's tokens before this tape's: masks do not depend on who computes what */
+	int64_t first_row;
+	/* of this tape, that rows are from here on, where not all are; NULL; borrowed until backward */
+	const int64_t *tokens;
+	float *gradients; /* of the parameters, [params->trainable], added to by backward; borrowed */
 };
 
 /* Forgets what was recorded. gradients NULL: nothing is recorded and nothing dropped out. */
@@ -61,8 +64,8 @@ struct operation {
 	struct array *made; /* its outputs; without a gradient in any of them its backward pass is left out */
 };
 void tape_record(struct tape *tape, const void *operation, size_t size);
-#define RECORD(tape, type, function, ...) \
-	tape_record(tape, &(type){ .operation = { .backward = (function) }, __VA_ARGS__ }, sizeof(type))
+#define RECORD(tape, type, function, ...)                                                                              \
+	tape_record(tape, &(type){.operation = {.backward = (function)}, __VA_ARGS__}, sizeof(type))
 /* The key of the next dropout mask. */
 uint64_t tape_mask(struct tape *tape);
 /* For operations: their backward pass reads the array's value. */

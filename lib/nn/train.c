@@ -14,16 +14,20 @@ struct trainer *trainer_new(struct params *params, const struct optimisation *op
 	struct trainer *trainer = xcalloc(1, sizeof *trainer);
 	threads = threads < 1 ? 1 : threads;
 	bool is_large = params->gradients > FLOATS_OF_A_WORKER;
-	*trainer = (struct trainer){ .params = params, .options = *options, .n_workers = is_large ? 1 : threads,
-		.n_parts = threads };
+	*trainer = (struct trainer){.params = params,
+		.options = *options,
+		.n_workers = is_large ? 1 : threads,
+		.n_parts = threads};
 	blas_set_threads(threads / trainer->n_workers);
 	params_train(params);
 	trainer->squares = xcalloc((size_t)threads, sizeof *trainer->squares);
 	trainer->workers = xcalloc((size_t)trainer->n_workers, sizeof *trainer->workers);
 	for (int i = 0; i < trainer->n_workers; i++) {
 		struct worker *worker = &trainer->workers[i];
-		*worker = (struct worker){ .trainer = trainer, .index = ranks_index() * trainer->n_workers + i,
-			.count = ranks_count() * trainer->n_workers, .slot = i };
+		*worker = (struct worker){.trainer = trainer,
+			.index = ranks_index() * trainer->n_workers + i,
+			.count = ranks_count() * trainer->n_workers,
+			.slot = i};
 		worker->gradient = xaligned((size_t)params->gradients, sizeof *worker->gradient);
 	}
 	return trainer;
@@ -87,7 +91,8 @@ void trainer_gather_shares(const struct trainer *trainer, float *floats, int64_t
 	ranks_gather(floats, width, from, to);
 }
 
-void trainer_gather_rows(const struct trainer *trainer, float *floats, const int64_t *indptr, int64_t rows, int64_t width)
+void trainer_gather_rows(const struct trainer *trainer, float *floats, const int64_t *indptr, int64_t rows,
+	int64_t width)
 {
 	int64_t from, to, between;
 	worker_rows(&trainer->workers[0], indptr, rows, &from, &between);
@@ -98,7 +103,7 @@ void trainer_gather_rows(const struct trainer *trainer, float *floats, const int
 /* Every worker, whatever the number of threads. */
 static void each_worker(struct trainer *trainer, phase_function *phase, void *task)
 {
-	#pragma omp parallel for schedule(static, 1) num_threads(trainer->n_workers)
+#pragma omp parallel for schedule(static, 1) num_threads(trainer->n_workers)
 	for (int i = 0; i < trainer->n_workers; i++)
 		phase(task, &trainer->workers[i]);
 }
@@ -113,7 +118,7 @@ void trainer_begin(struct trainer *trainer)
 {
 	for (int i = 0; i < trainer->n_workers; i++)
 		trainer->workers[i].loss = 0;
-	#pragma omp parallel for schedule(static, 1) num_threads(trainer->n_parts)
+#pragma omp parallel for schedule(static, 1) num_threads(trainer->n_parts)
 	for (int part = 0; part < trainer->n_parts; part++) {
 		int64_t from, to;
 		part_of(trainer, trainer->params->gradients, part, &from, &to);
@@ -156,7 +161,7 @@ void trainer_sum_ranks_derived(struct trainer *trainer)
 static double measure_gradients(struct trainer *trainer, bool add)
 {
 	double squares = 0;
-	#pragma omp parallel for schedule(static, 1) num_threads(trainer->n_parts)
+#pragma omp parallel for schedule(static, 1) num_threads(trainer->n_parts)
 	for (int part = 0; part < trainer->n_parts; part++) {
 		int64_t from, to;
 		part_of(trainer, trainer->params->trainable, part, &from, &to);
@@ -173,12 +178,13 @@ static double measure_gradients(struct trainer *trainer, bool add)
 static bool update_parameters(struct trainer *trainer, double rate, float clip)
 {
 	bool finite = true;
-	#pragma omp parallel for schedule(static, 1) num_threads(trainer->n_parts) reduction(&& : finite)
+#pragma omp parallel for schedule(static, 1) num_threads(trainer->n_parts) reduction(&& : finite)
 	for (int part = 0; part < trainer->n_parts; part++) {
 		int64_t from, to;
 		part_of(trainer, trainer->params->trainable, part, &from, &to);
-		finite = adamw_update(&trainer->options.adamw, rate, trainer->step, trainer->params,
-			trainer_gradient(trainer), clip, from, to) && finite;
+		finite = adamw_update(&trainer->options.adamw, rate, trainer->step, trainer->params, trainer_gradient(trainer),
+					 clip, from, to) &&
+			finite;
 	}
 	return finite;
 }
@@ -213,8 +219,8 @@ void trainer_update(struct trainer *trainer, struct step_result *result)
 	if (!isfinite(result->loss) || !isfinite(result->gradient_norm))
 		die_not_finite(trainer, trainer->step + 1);
 	trainer->step++;
-	result->rate = options->adamw.rate * schedule_factor(options->schedule, trainer->step, options->warmup,
-		options->total);
+	result->rate = options->adamw.rate *
+		schedule_factor(options->schedule, trainer->step, options->warmup, options->total);
 	if (!update_parameters(trainer, result->rate, clip_scale(result->gradient_norm, options->clip)))
 		die_not_finite(trainer, trainer->step);
 }

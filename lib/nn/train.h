@@ -29,7 +29,7 @@
 
 struct optimisation {
 	struct adamw adamw;
-	double clip;           /* largest global norm of the gradient; 0: none */
+	double clip; /* largest global norm of the gradient; 0: none */
 	enum schedule schedule;
 	int64_t warmup, total; /* steps, for the schedule */
 };
@@ -37,22 +37,22 @@ struct optimisation {
 /* What one thread has of its own. */
 struct worker {
 	struct trainer *trainer;
-	int index, count;      /* this one, of so many on all ranks */
-	int slot;              /* its place among those of this rank */
+	int index, count; /* this one, of so many on all ranks */
+	int slot;         /* its place among those of this rank */
 	struct tape tape;
-	float *gradient;       /* of the parameters, [gradients], added to */
-	double loss;           /* added to */
+	float *gradient; /* of the parameters, [gradients], added to */
+	double loss;     /* added to */
 };
 typedef void phase_function(void *task, struct worker *worker);
 
 struct trainer {
 	struct params *params;
 	struct optimisation options;
-	int64_t step;          /* updates made; set it when resuming */
-	int n_workers;         /* of this rank */
+	int64_t step;  /* updates made; set it when resuming */
+	int n_workers; /* of this rank */
 	struct worker *workers;
-	int n_parts;           /* of the parameters, one a thread */
-	double *squares;       /* by part, of the summed gradient */
+	int n_parts;     /* of the parameters, one a thread */
+	double *squares; /* by part, of the summed gradient */
 };
 
 /* Allocates the moments where missing. threads: of each rank, at least 1. */
@@ -69,10 +69,10 @@ phase_function trainer_sum_derived;
 void trainer_sum_ranks_derived(struct trainer *trainer);
 
 struct step_result {
-	double loss;           /* sum of the workers' */
-	int64_t positions;     /* the caller's: what the loss is a sum over */
-	double gradient_norm;  /* before clipping */
-	double rate;           /* of this step */
+	double loss;          /* sum of the workers' */
+	int64_t positions;    /* the caller's: what the loss is a sum over */
+	double gradient_norm; /* before clipping */
+	double rate;          /* of this step */
 };
 /* The update. Dies naming tensor and step where loss, gradient or parameter is not finite. */
 void trainer_update(struct trainer *trainer, struct step_result *result);
@@ -90,6 +90,7 @@ void worker_rows(const struct worker *worker, const int64_t *indptr, int64_t row
 void worker_share(const struct worker *worker, int64_t n, int64_t *from, int64_t *to);
 /* Between phases: rows x width floats, of which each worker made those of its share, or of its rows: all of them. */
 void trainer_gather_shares(const struct trainer *trainer, float *floats, int64_t rows, int64_t width);
-void trainer_gather_rows(const struct trainer *trainer, float *floats, const int64_t *indptr, int64_t rows, int64_t width);
+void trainer_gather_rows(const struct trainer *trainer, float *floats, const int64_t *indptr, int64_t rows,
+	int64_t width);
 
 #endif

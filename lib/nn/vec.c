@@ -32,7 +32,7 @@ static inline __attribute__((always_inline)) float exp_fast(float x)
 	union {
 		int32_t bits;
 		float value;
-	} power = { .bits = (n + 127) << 23 };
+	} power = {.bits = (n + 127) << 23};
 	return y * power.value;
 }
 

@@ -24,7 +24,8 @@ float vec_exp_sum(float *x, int64_t n, float *max);
 void vec_exp_lanes(float *x, int64_t n, int64_t lanes, float *max, float *sum, float *rescale);
 /* The same along rows (n x columns, as they lie in memory), with max, sum and rescale of each row. */
 void vec_exp_rows(float *x, int64_t n, int64_t columns, float *max, float *sum, float *rescale);
-void vec_scale_rows(float *x, int64_t n, int64_t lanes, const float *factor); /* every row x factor, element by element */
+/* every row x factor, element by element */
+void vec_scale_rows(float *x, int64_t n, int64_t lanes, const float *factor);
 /* y[r] = x[r] x factor[r] x exp(shift[r] - max[r]) for rows of n */
 void vec_reweigh(const float *x, float *y, int64_t rows, int64_t n, const float *factor, const float *shift,
 	const float *max);

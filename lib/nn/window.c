@@ -48,10 +48,10 @@ struct local {
 };
 
 struct block {
-	int64_t sequence;     /* its first token */
+	int64_t sequence; /* its first token */
 	int head;
-	int64_t from, n;      /* queries, from 1 */
-	int64_t low, keys;    /* token 0 and [low, low + keys - 1) */
+	int64_t from, n;   /* queries, from 1 */
+	int64_t low, keys; /* token 0 and [low, low + keys - 1) */
 };
 
 static struct block block_at(const struct local *a, int64_t sequence, int head, int64_t from)
@@ -59,7 +59,7 @@ static struct block block_at(const struct local *a, int64_t sequence, int head, 
 	int64_t length = length_of(&a->window, sequence), reach = a->window.reach;
 	int64_t to = from + BLOCK < length ? from + BLOCK : length;
 	int64_t low = from - reach > 1 ? from - reach : 1, high = to + reach < length ? to + reach : length;
-	return (struct block){ first_of(&a->window, sequence), head, from, to - from, low, 1 + high - low };
+	return (struct block){first_of(&a->window, sequence), head, from, to - from, low, 1 + high - low};
 }
 
 static int64_t probabilities_of(const struct local *a)
@@ -126,7 +126,7 @@ struct scratch {
 
 static struct scratch scratch_take(struct tape *tape, const struct local *a)
 {
-	struct scratch s = { .most_keys = BLOCK + 2 * a->window.reach + 1 };
+	struct scratch s = {.most_keys = BLOCK + 2 * a->window.reach + 1};
 	int64_t longest = longest_of(&a->window);
 	s.most_keys = s.most_keys < longest ? s.most_keys : longest;
 	s.scores = tape_take(tape, BLOCK, s.most_keys);
@@ -206,7 +206,7 @@ static void first_backward(struct tape *tape, const struct local *a, const struc
 static void window_backward(struct tape *tape, struct operation *operation)
 {
 	struct local *a = (struct local *)operation;
-	struct local_gradients g = { .q_beta = gradient_beta(a->q) };
+	struct local_gradients g = {.q_beta = gradient_beta(a->q)};
 	g.out = tape_gradient(tape, a->out);
 	g.q = tape_gradient(tape, a->q);
 	g.k = started_gradient(tape, a->k);
@@ -227,8 +227,14 @@ static void window_backward(struct tape *tape, struct operation *operation)
 struct array *window_attention(struct tape *tape, struct array *q, struct array *k, struct array *v,
 	struct array *first, const struct window *window)
 {
-	struct local a = { .operation.backward = window_backward, .q = q, .k = k, .v = v, .first = first,
-		.window = *window, .width = q->columns / window->heads, .mask = tape_mask(tape) };
+	struct local a = {.operation.backward = window_backward,
+		.q = q,
+		.k = k,
+		.v = v,
+		.first = first,
+		.window = *window,
+		.width = q->columns / window->heads,
+		.mask = tape_mask(tape)};
 	a.out = tape_array(tape, q->rows, q->columns, q->wanted && k->wanted && v->wanted);
 	bool keep = a.out->wanted;
 	struct scratch scratch = scratch_take(tape, &a);
@@ -331,8 +337,8 @@ static void bias_backward(struct tape *tape, const struct global *g, const float
 	float *dbias = tape_gradient(tape, g->value_bias);
 	for (int64_t s = 0; s < g->window.sequences; s++)
 		for (int head = 0; head < g->window.heads; head++)
-			vec_axpy(g->mass[s * g->window.heads + head], dout + s * g->d + head * g->width,
-				dbias + head * g->width, g->width);
+			vec_axpy(g->mass[s * g->window.heads + head], dout + s * g->d + head * g->width, dbias + head * g->width,
+				g->width);
 }
 
 /*
@@ -391,7 +397,8 @@ static void weight_backward(struct tape *tape, const struct global *g, struct ar
 	float beta = gradient_beta(weight), *gradient = tape_gradient(tape, weight);
 	for (int head = 0; head < g->window.heads; head++)
 		gemm(true, false, g->width, g->d, g->window.sequences, scale, narrow + head * g->width, narrow_stride,
-			wide + head * g->d, g->window.heads * g->d, beta, gradient + head * g->width * weight->stride, weight->stride);
+			wide + head * g->d, g->window.heads * g->d, beta, gradient + head * g->width * weight->stride,
+			weight->stride);
 }
 
 static void global_backward(struct tape *tape, struct operation *operation)
@@ -424,9 +431,16 @@ static void global_backward(struct tape *tape, struct operation *operation)
 struct array *global_attention(struct tape *tape, struct array *x, struct array *q, struct array *key_weight,
 	struct array *value_weight, struct array *value_bias, const struct window *window)
 {
-	struct global g = { .operation.backward = global_backward, .x = x, .q = q, .key_weight = key_weight,
-		.value_weight = value_weight, .value_bias = value_bias, .window = *window,
-		.width = q->columns / window->heads, .d = q->columns, .mask = tape_mask(tape) };
+	struct global g = {.operation.backward = global_backward,
+		.x = x,
+		.q = q,
+		.key_weight = key_weight,
+		.value_weight = value_weight,
+		.value_bias = value_bias,
+		.window = *window,
+		.width = q->columns / window->heads,
+		.d = q->columns,
+		.mask = tape_mask(tape)};
 	int64_t all = window->sequences * window->heads;
 	g.out = tape_array(tape, window->sequences, g.d, x->wanted || q->wanted || value_weight->wanted);
 	g.u = tape_take(tape, all, g.d);

@@ -9,11 +9,12 @@
 #include "nn/tape.h"
 
 struct window {
-	int heads;             /* divides the width */
-	int64_t reach;         /* to each side */
-	const int64_t *indptr; /* sequence s is tokens [indptr[s] - indptr[0], indptr[s + 1] - indptr[0]), at least one */
+	int heads;     /* divides the width */
+	int64_t reach; /* to each side */
+	/* sequence s is tokens [indptr[s] - indptr[0], indptr[s + 1] - indptr[0]), at least one */
+	const int64_t *indptr;
 	int64_t sequences;
-	float dropout;         /* of the probabilities */
+	float dropout; /* of the probabilities */
 };
 
 /*

@@ -13,12 +13,12 @@
 struct group {
 	char *name, *id;
 	bool wanted, dropped;
-	bool open;          /* between its meta.json and its end.json */
-	bool skipped;       /* this shard was complete before: what comes is a copy */
-	int shard, shards;  /* the one being read, 1-based */
-	bool *complete;     /* by shard */
+	bool open;                           /* between its meta.json and its end.json */
+	bool skipped;                        /* this shard was complete before: what comes is a copy */
+	int shard, shards;                   /* the one being read, 1-based */
+	bool *complete;                      /* by shard */
 	int64_t first_chunk, n_chunks, rows; /* of this shard */
-	char *fields;       /* names and types of the first chunk's fields: all chunks agree */
+	char *fields;                        /* names and types of the first chunk's fields: all chunks agree */
 };
 
 struct bag {
@@ -26,9 +26,9 @@ struct bag {
 	struct bag_out *out;
 	struct group groups[MAX_GROUPS];
 	int n_groups;
-	const char *pending;   /* a member whose header was read and whose data were not */
+	const char *pending; /* a member whose header was read and whose data were not */
 	uint64_t pending_size;
-	uint64_t *logs;        /* fingerprints of the history so far */
+	uint64_t *logs; /* fingerprints of the history so far */
 	int n_logs;
 	/* of the current piece */
 	struct chunk chunk;
@@ -193,8 +193,8 @@ static void begin_group(struct bag *bag, struct group *group, const json_t *json
 static void check_count(const json_t *json, const char *key, int64_t seen, const char *where)
 {
 	if (json_object_get(json, key) && json_get_int(json, key, 0, INT64_MAX, where) != seen)
-		die("%s: %lld %s were announced, %lld came", where,
-		    (long long)json_get_int(json, key, 0, INT64_MAX, where), key, (long long)seen);
+		die("%s: %lld %s were announced, %lld came", where, (long long)json_get_int(json, key, 0, INT64_MAX, where),
+			key, (long long)seen);
 }
 
 static void end_group(struct bag *bag, struct group *group, const json_t *json)
@@ -318,7 +318,7 @@ static int64_t check_indptr(const struct field *indptr, const char *where)
 	for (int64_t row = 0; row < rows; row++)
 		if (at[row + 1] < at[row])
 			die("%s: indptr, row %lld: falls from %lld to %lld", where, (long long)row, (long long)at[row],
-			    (long long)at[row + 1]);
+				(long long)at[row + 1]);
 	return at[rows];
 }
 
@@ -332,7 +332,7 @@ static void check_rows(struct chunk *chunk, const char *where)
 		int64_t length = field->tensor.shape[0];
 		if (field != indptr && length != chunk->rows && length != ragged)
 			die("%s: %s has %lld rows, %lld%s were expected", where, field->name, (long long)length,
-			    (long long)chunk->rows, indptr ? " (or as indptr says)" : "");
+				(long long)chunk->rows, indptr ? " (or as indptr says)" : "");
 	}
 }
 
@@ -345,7 +345,8 @@ static void check_fields(struct group *group, const struct chunk *chunk, const c
 		char text[128];
 		struct tensor row = field->tensor;
 		row.shape[0] = 0;
-		char *entry = xasprintf("%s%s %s", i ? ", " : "", field->name, field->is_text ? "text" : tensor_describe(&row, text));
+		char *entry = xasprintf("%s%s %s", i ? ", " : "", field->name,
+			field->is_text ? "text" : tensor_describe(&row, text));
 		buffer_append(&list, entry, strlen(entry));
 		free(entry);
 	}
@@ -365,7 +366,7 @@ static void finish_chunk(struct bag *bag, struct group *group)
 	check_fields(group, chunk, bag->where);
 	if (chunk->number != group->first_chunk + group->n_chunks)
 		die("%s: chunk %06lld came where %06lld was expected", bag->where, (long long)chunk->number,
-		    (long long)(group->first_chunk + group->n_chunks));
+			(long long)(group->first_chunk + group->n_chunks));
 	group->n_chunks++;
 	group->rows += chunk->rows;
 }
@@ -433,7 +434,9 @@ static bool take_member(struct bag *bag, struct piece *piece)
 	}
 	const char *name = slash ? slash + 1 : bag->pending;
 	bool is_meta = slash && !strcmp(name, "meta.json");
-	struct group *group = !slash ? NULL : is_meta ? add_group(bag, bag->pending, length) : find_group(bag, bag->pending, length);
+	struct group *group = !slash ? NULL :
+		is_meta                  ? add_group(bag, bag->pending, length) :
+								   find_group(bag, bag->pending, length);
 	if (group)
 		*piece = (struct piece){.group = group->name};
 	set_where(bag);
@@ -479,7 +482,7 @@ static bool continues_chunk(const struct bag *bag, const struct group *group)
 	char field[64];
 	bool is_text;
 	return bag->pending && !strncmp(bag->pending, group->name, length) && bag->pending[length] == '/' &&
-	       parse_chunk_name(bag->pending + length + 1, &number, field, &is_text) && number == bag->chunk.number;
+		parse_chunk_name(bag->pending + length + 1, &number, field, &is_text) && number == bag->chunk.number;
 }
 
 bool bag_next(struct bag *bag, struct piece *piece)
@@ -491,7 +494,10 @@ bool bag_next(struct bag *bag, struct piece *piece)
 			bag->pending = frame_next(bag->in, &bag->pending_size);
 		if (chunk_group && !continues_chunk(bag, chunk_group)) {
 			finish_chunk(bag, chunk_group);
-			*piece = (struct piece){.kind = PIECE_CHUNK, .group = chunk_group->name, .chunk = &bag->chunk, .where = bag->where};
+			*piece = (struct piece){.kind = PIECE_CHUNK,
+				.group = chunk_group->name,
+				.chunk = &bag->chunk,
+				.where = bag->where};
 			return true;
 		}
 		if (!bag->pending) {
@@ -656,7 +662,7 @@ static void write_chunk(struct bag_out *out)
 		struct buffer *data = &out->data[i];
 		char name[96];
 		snprintf(name, sizeof name, "%06lld.%s.%s", (long long)(out->first_chunk + out->n_chunks), column->name,
-		         column->is_text ? "txt" : "npy");
+			column->is_text ? "txt" : "npy");
 		if (column->is_text) {
 			bag_add_bytes(out, name, data->data, data->size);
 		} else {
@@ -673,7 +679,8 @@ static void write_chunk(struct bag_out *out)
 }
 
 /* Rows [from, to) of a column are added to the chunk's buffer; text moves on behind them. */
-static void add_column(struct bag_out *out, int i, struct column *column, const int64_t *indptr, int64_t from, int64_t to)
+static void add_column(struct bag_out *out, int i, struct column *column, const int64_t *indptr, int64_t from,
+	int64_t to)
 {
 	struct buffer *data = &out->data[i];
 	if (column->is_text) {

@@ -31,7 +31,7 @@
 
 /* One field of a chunk, as read: a tensor, or `rows` strings. Borrowed from the piece. */
 struct field {
-	char name[64];        /* "item", "user_id" */
+	char name[64]; /* "item", "user_id" */
 	bool is_text;
 	struct tensor tensor; /* .npy; data 64-byte aligned */
 	char *text;           /* .txt: rows NUL-terminated strings one after another */
@@ -54,14 +54,15 @@ enum piece_kind {
 /* Everything is borrowed and valid until the next bag_next(). */
 struct piece {
 	enum piece_kind kind;
-	const char *group;    /* "catalog" */
-	bool continues;       /* META: the next shard of what was already delivered; else forget what came before */
-	json_t *json;         /* META, END */
+	const char *group; /* "catalog" */
+	bool continues;    /* META: the next shard of what was already delivered; else forget what came before */
+	json_t *json;      /* META, END */
 	struct chunk *chunk;
-	const char *name;     /* MEMBER: without the group, "config.json", "item_embeddings.weight.npy" */
-	char *bytes;          /* MEMBER: whole, NUL-terminated after size; 64-byte aligned data for 128-byte npy headers */
+	const char *name; /* MEMBER: without the group, "config.json", "item_embeddings.weight.npy" */
+	/* MEMBER: whole, NUL-terminated after size; 64-byte aligned data for 128-byte npy headers */
+	char *bytes;
 	size_t size;
-	const char *where;    /* "file: group/member" for messages */
+	const char *where; /* "file: group/member" for messages */
 };
 
 struct bag;

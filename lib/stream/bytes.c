@@ -20,7 +20,7 @@
 struct source {
 	int fd;
 	const char *name, *context;
-	ZSTD_DCtx *zstd;      /* NULL: not compressed */
+	ZSTD_DCtx *zstd; /* NULL: not compressed */
 	bool started, in_frame, at_end;
 	long long consumed, total;
 	ZSTD_inBuffer input;
@@ -228,8 +228,8 @@ void file_unmap(const void *bytes, size_t size)
 
 struct output {
 	int fd;
-	const char *path;   /* NULL: stdout */
-	char *temporary;    /* NULL: written in place (stdout, devices, pipes) */
+	const char *path; /* NULL: stdout */
+	char *temporary;  /* NULL: written in place (stdout, devices, pipes) */
 };
 
 static void remove_and_die(int signal_number)
@@ -320,7 +320,7 @@ struct sink *sink_open(struct output *output, int level)
 	sink->capacity = ZSTD_CStreamOutSize();
 	sink->buffer = xmalloc(sink->capacity);
 	if (!sink->zstd || ZSTD_isError(ZSTD_CCtx_setParameter(sink->zstd, ZSTD_c_compressionLevel, level)) ||
-	    ZSTD_isError(ZSTD_CCtx_setParameter(sink->zstd, ZSTD_c_checksumFlag, 1)))
+		ZSTD_isError(ZSTD_CCtx_setParameter(sink->zstd, ZSTD_c_checksumFlag, 1)))
 		die("out of memory");
 	return sink;
 }

@@ -13,22 +13,19 @@
 
 enum { KEY_SEED = 0x1000, KEY_NO_HISTORY, KEY_VERSION };
 
-static const struct argp_option shared_options[] = {
-	{NULL, 0, NULL, 0, "Options of every tool:", 100},
+static const struct argp_option shared_options[] = {{NULL, 0, NULL, 0, "Options of every tool:", 100},
 	{"output", 'o', "FILE", 0, "Write to FILE, which appears only when it is complete", 100},
 	{"threads", 'j', "N", 0, "Use N threads (default: the processors there are)", 100},
 	{"seed", KEY_SEED, "N", 0, "Seed of everything random (default 1)", 100},
 	{"level", '#', NULL, 0, "Compression level, -1 (default) to -19", 100},
 	{"no-history", KEY_NO_HISTORY, NULL, 0, "Leave no log/NN-tool.json in the stream", 100},
 	{"quiet", 'q', NULL, 0, "No progress and no notices", 100},
-	{"version", KEY_VERSION, NULL, 0, "Print the version", 100},
-	{"0", '0', NULL, OPTION_HIDDEN, NULL, 100}, {"1", '1', NULL, OPTION_HIDDEN, NULL, 100},
-	{"2", '2', NULL, OPTION_HIDDEN, NULL, 100}, {"3", '3', NULL, OPTION_HIDDEN, NULL, 100},
-	{"4", '4', NULL, OPTION_HIDDEN, NULL, 100}, {"5", '5', NULL, OPTION_HIDDEN, NULL, 100},
-	{"6", '6', NULL, OPTION_HIDDEN, NULL, 100}, {"7", '7', NULL, OPTION_HIDDEN, NULL, 100},
-	{"8", '8', NULL, OPTION_HIDDEN, NULL, 100}, {"9", '9', NULL, OPTION_HIDDEN, NULL, 100},
-	{0},
-};
+	{"version", KEY_VERSION, NULL, 0, "Print the version", 100}, {"0", '0', NULL, OPTION_HIDDEN, NULL, 100},
+	{"1", '1', NULL, OPTION_HIDDEN, NULL, 100}, {"2", '2', NULL, OPTION_HIDDEN, NULL, 100},
+	{"3", '3', NULL, OPTION_HIDDEN, NULL, 100}, {"4", '4', NULL, OPTION_HIDDEN, NULL, 100},
+	{"5", '5', NULL, OPTION_HIDDEN, NULL, 100}, {"6", '6', NULL, OPTION_HIDDEN, NULL, 100},
+	{"7", '7', NULL, OPTION_HIDDEN, NULL, 100}, {"8", '8', NULL, OPTION_HIDDEN, NULL, 100},
+	{"9", '9', NULL, OPTION_HIDDEN, NULL, 100}, {0}};
 
 /* What the parsers need to know of each other. */
 struct parse {
@@ -60,34 +57,25 @@ static error_t parse_shared(int key, char *value, struct argp_state *state)
 		state->child_inputs[0] = parse->settings;
 		state->err_stream = NULL; /* getopt's complaint is one line, argp would add another */
 		return 0;
-	case 'o':
-		cli->output = strcmp(value, "-") ? value : NULL;
-		return 0;
-	case 'j':
-		cli->threads = (int)option_int("-j", value, 1, 4096);
-		return 0;
-	case 'q':
-		cli->quiet = true;
-		return 0;
-	case KEY_SEED:
-		cli->seed = (uint64_t)option_int("--seed", value, 0, INT64_MAX);
-		return 0;
-	case KEY_NO_HISTORY:
-		cli->history = false;
-		return 0;
-	case KEY_VERSION:
-		printf("%s (recpipe) %s\n", parse->tool->name, RECPIPE_VERSION);
-		exit(fflush(stdout) ? 1 : 0);
-	case '0': case '1': case '2': case '3': case '4': case '5': case '6': case '7': case '8': case '9':
-		cli->level = (parse->digits++ ? cli->level * 10 : 0) + (key - '0');
-		return 0;
-	case '#':
-		die_usage("the level is given as a number, -1 to -19");
-	case ARGP_KEY_ARG:
-		add_input(cli, value);
-		return 0;
-	default:
-		return ARGP_ERR_UNKNOWN;
+	case 'o': cli->output = strcmp(value, "-") ? value : NULL; return 0;
+	case 'j': cli->threads = (int)option_int("-j", value, 1, 4096); return 0;
+	case 'q': cli->quiet = true; return 0;
+	case KEY_SEED: cli->seed = (uint64_t)option_int("--seed", value, 0, INT64_MAX); return 0;
+	case KEY_NO_HISTORY: cli->history = false; return 0;
+	case KEY_VERSION: printf("%s (recpipe) %s\n", parse->tool->name, RECPIPE_VERSION); exit(fflush(stdout) ? 1 : 0);
+	case '0':
+	case '1':
+	case '2':
+	case '3':
+	case '4':
+	case '5':
+	case '6':
+	case '7':
+	case '8':
+	case '9': cli->level = (parse->digits++ ? cli->level * 10 : 0) + (key - '0'); return 0;
+	case '#': die_usage("the level is given as a number, -1 to -19");
+	case ARGP_KEY_ARG: add_input(cli, value); return 0;
+	default: return ARGP_ERR_UNKNOWN;
 	}
 }
 
@@ -97,7 +85,8 @@ static char *quoted_command(int argc, char **argv)
 	for (int i = 0; i < argc; i++) {
 		const char *word = i ? argv[i] : program_name;
 		buffer_append(&text, " ", i ? 1 : 0);
-		bool plain = *word && strspn(word, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._/=:,+@%-") == strlen(word);
+		bool plain = *word &&
+			strspn(word, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._/=:,+@%-") == strlen(word);
 		if (plain) {
 			buffer_append(&text, word, strlen(word));
 			continue;
@@ -126,7 +115,8 @@ void cli_parse(const struct cli_tool *tool, int argc, char **argv, struct cli *c
 	if (argc > 0)
 		argv[0] = (char *)(uintptr_t)tool->name;
 
-	char *doc = xasprintf("%s\v%s%s", tool->summary, tool->examples ? "Examples:\n" : "", tool->examples ? tool->examples : "");
+	char *doc = xasprintf("%s\v%s%s", tool->summary, tool->examples ? "Examples:\n" : "",
+		tool->examples ? tool->examples : "");
 	const struct argp own = {tool->options, tool->option, NULL, NULL, NULL, NULL, NULL};
 	const struct argp_child children[] = {{&own, 0, NULL, 0}, {0}};
 	const struct argp all = {shared_options, parse_shared, tool->arguments, doc, children, NULL, NULL};
@@ -165,7 +155,8 @@ int64_t option_int(const char *option, const char *value, int64_t low, int64_t h
 {
 	int64_t number;
 	if (!parse_int(value, low, high, &number))
-		die_usage("%s %s: a whole number from %lld to %lld was expected", option, value, (long long)low, (long long)high);
+		die_usage("%s %s: a whole number from %lld to %lld was expected", option, value, (long long)low,
+			(long long)high);
 	return number;
 }
 
@@ -194,8 +185,8 @@ int option_choice(const char *option, const char *value, const char *const names
 json_t *cli_history(const struct cli *cli)
 {
 	json_t *history = json_pack("{s:s, s:s, s:s, s:I, s:i, s:f, s:f}", "tool", program_name, "version", RECPIPE_VERSION,
-	                            "command", cli->command, "seed", (json_int_t)cli->seed, "threads", cli->threads, "seconds",
-	                            seconds_now() - cli->started, "peak_memory_mib", peak_memory_mib());
+		"command", cli->command, "seed", (json_int_t)cli->seed, "threads", cli->threads, "seconds",
+		seconds_now() - cli->started, "peak_memory_mib", peak_memory_mib());
 	if (ranks_count() > 1)
 		json_object_set_new(history, "ranks", json_integer(ranks_count()));
 	return history;
@@ -232,7 +223,7 @@ void progress_at(struct progress *progress, int64_t done, const char *note)
 		snprintf(left, sizeof left, ", %.0f s left", (double)(progress->total - done) / rate);
 	}
 	fprintf(stderr, "%s%s: %lld%s %s, %.*f/s%s%s%s%s", terminal ? "\r\033[K" : "", program_name, (long long)done, total,
-	        progress->what, rate < 10 ? 1 : 0, rate, left, note ? ", " : "", note ? note : "", terminal ? "" : "\n");
+		progress->what, rate < 10 ? 1 : 0, rate, left, note ? ", " : "", note ? note : "", terminal ? "" : "\n");
 	progress->drawn = terminal;
 }
 

@@ -17,16 +17,16 @@
 #define RECPIPE_VERSION "0.1.0"
 
 struct cli {
-	const char *output;    /* -o FILE, or NULL for stdout */
-	char **inputs;         /* the remaining arguments, NULL-terminated; empty means stdin */
+	const char *output; /* -o FILE, or NULL for stdout */
+	char **inputs;      /* the remaining arguments, NULL-terminated; empty means stdin */
 	int n_inputs;
-	int threads;           /* -j N, of each rank; default: the processors (rank 0) may run on */
-	uint64_t seed;         /* --seed N; default 1 */
-	int level;             /* -#; default 1 */
-	bool quiet;            /* -q */
-	bool history;          /* unless --no-history */
-	char *command;         /* the command line, shell-quoted, for the history */
-	double started;        /* seconds_now() */
+	int threads;    /* -j N, of each rank; default: the processors (rank 0) may run on */
+	uint64_t seed;  /* --seed N; default 1 */
+	int level;      /* -#; default 1 */
+	bool quiet;     /* -q */
+	bool history;   /* unless --no-history */
+	char *command;  /* the command line, shell-quoted, for the history */
+	double started; /* seconds_now() */
 };
 
 /* What a tool says about itself; all strings are static. */
@@ -36,9 +36,10 @@ struct cli_tool {
 	const char *summary;               /* one paragraph shown before the options */
 	const char *examples;              /* shown after the options: worked examples, one a line */
 	const struct argp_option *options; /* ends with {0} */
-	argp_parser_t option;              /* called for each of the tool's own options; state->input is `settings` */
-	bool usage_without_input;          /* no arguments and a terminal as stdin mean usage (all filters) */
-	bool binary_output;                /* refuse to write a stream to a terminal */
+	/* called for each of the tool's own options; state->input is `settings` */
+	argp_parser_t option;
+	bool usage_without_input; /* no arguments and a terminal as stdin mean usage (all filters) */
+	bool binary_output;       /* refuse to write a stream to a terminal */
 };
 
 /*

@@ -43,13 +43,13 @@ static bool name_is_valid(const char *name)
 /* --- reading --- */
 
 struct frame_in {
-	char *const *paths;         /* the inputs still to come */
-	struct source *source;      /* the current one, or NULL */
+	char *const *paths;    /* the inputs still to come */
+	struct source *source; /* the current one, or NULL */
 	char name[MEMBER_NAME_MAX + 160];
 	char *where;
-	char *context;              /* what a truncation is reported against */
-	bool any_member;            /* in this input */
-	uint64_t left, padding;     /* of the current member */
+	char *context;          /* what a truncation is reported against */
+	bool any_member;        /* in this input */
+	uint64_t left, padding; /* of the current member */
 };
 
 static char *const only_stdin[] = {"-", NULL};
@@ -105,7 +105,7 @@ static void take_name(struct frame_in *in, const struct tar_header *header)
 	bool is_posix = !memcmp(header->magic, "ustar", 6);
 	int prefix = is_posix ? (int)strnlen(header->prefix, sizeof header->prefix) : 0;
 	snprintf(in->name, sizeof in->name, "%.*s%s%.*s", prefix, header->prefix, prefix ? "/" : "",
-	         (int)sizeof header->name, header->name);
+		(int)sizeof header->name, header->name);
 	size_t skip = 0;
 	while (!strncmp(in->name + skip, "./", 2))
 		skip += 2;
@@ -119,9 +119,9 @@ static void check_header(struct frame_in *in, const struct tar_header *header)
 	bool has_magic = !memcmp(header->magic, "ustar", 5);
 	if (!in->any_member && !has_magic)
 		die("%s: not a tensor stream: %s", source,
-		    source_is_compressed(in->source) ? "no tar inside the zstd frame" : "neither zstd nor tar");
+			source_is_compressed(in->source) ? "no tar inside the zstd frame" : "neither zstd nor tar");
 	if (!has_magic || !parse_octal(header->checksum, sizeof header->checksum, &checksum) ||
-	    checksum != checksum_of(header))
+		checksum != checksum_of(header))
 		die("%s: after %s: damaged tar header", source, in->name[0] ? in->name : "the start");
 	take_name(in, header);
 	if (header->type == 'x' || header->type == 'g' || header->type == 'L')
@@ -132,7 +132,7 @@ static void check_header(struct frame_in *in, const struct tar_header *header)
 		die("%s: %s: bad member size, less than 8 GiB in octal was expected", source, in->name);
 	if (header->type != '5' && !name_is_valid(in->name))
 		die("%s: \"%s\": bad member name, at most %d of [A-Za-z0-9._/-] without .. were expected", source, in->name,
-		    MEMBER_NAME_MAX);
+			MEMBER_NAME_MAX);
 }
 
 /* The next non-zero header of the current input; false at its end. */
@@ -273,8 +273,12 @@ void frame_begin(struct frame_out *out, const char *name, uint64_t size)
 		die("\"%s\": bad member name, at most %d of [A-Za-z0-9._/-] without .. were expected", name, MEMBER_NAME_MAX);
 	if (size > MEMBER_BYTES_MAX)
 		die("%s: %llu bytes, a member must stay below 8 GiB", name, (unsigned long long)size);
-	struct tar_header header = {.mode = "0000644", .uid = "0000000", .gid = "0000000", .mtime = "00000000000",
-	                            .type = '0', .version = {'0', '0'}};
+	struct tar_header header = {.mode = "0000644",
+		.uid = "0000000",
+		.gid = "0000000",
+		.mtime = "00000000000",
+		.type = '0',
+		.version = {'0', '0'}};
 	memcpy(header.name, name, strlen(name));
 	memcpy(header.magic, "ustar", 6);
 	for (int digit = 10; digit >= 0; digit--)

@@ -9,11 +9,17 @@ static const struct {
 	const char *name;
 	size_t size;
 	char kind; /* float, integer */
-} types[N_DTYPES] = {
-	[F2] = {"<f2", 2, 'f'}, [F4] = {"<f4", 4, 'f'}, [F8] = {"<f8", 8, 'f'},
-	[I1] = {"|i1", 1, 'i'}, [I2] = {"<i2", 2, 'i'}, [I4] = {"<i4", 4, 'i'}, [I8] = {"<i8", 8, 'i'},
-	[U1] = {"|u1", 1, 'i'}, [U2] = {"<u2", 2, 'i'}, [U4] = {"<u4", 4, 'i'}, [BOOL1] = {"|b1", 1, 'i'},
-};
+} types[N_DTYPES] = {[F2] = {"<f2", 2, 'f'},
+	[F4] = {"<f4", 4, 'f'},
+	[F8] = {"<f8", 8, 'f'},
+	[I1] = {"|i1", 1, 'i'},
+	[I2] = {"<i2", 2, 'i'},
+	[I4] = {"<i4", 4, 'i'},
+	[I8] = {"<i8", 8, 'i'},
+	[U1] = {"|u1", 1, 'i'},
+	[U2] = {"<u2", 2, 'i'},
+	[U4] = {"<u4", 4, 'i'},
+	[BOOL1] = {"|b1", 1, 'i'}};
 
 size_t dtype_size(enum dtype dtype)
 {
@@ -73,7 +79,7 @@ void npy_header(const struct tensor *tensor, char header[NPY_HEADER])
 	memcpy(header, start, sizeof start);
 	char text[NPY_HEADER];
 	int length = snprintf(text, sizeof text, "{'descr': '%s', 'fortran_order': False, 'shape': %s, }",
-	                      dtype_name(tensor->dtype), shape);
+		dtype_name(tensor->dtype), shape);
 	memcpy(header + sizeof start, text, (size_t)length);
 	header[NPY_HEADER - 1] = '\n';
 }
@@ -130,7 +136,8 @@ static void parse_descr(struct cursor *cursor, struct tensor *tensor)
 	char text[16];
 	parse_quoted(cursor, text, sizeof text);
 	for (int i = 0; i < N_DTYPES; i++)
-		if (!strcmp(text, types[i].name) || (types[i].size == 1 && text[0] == '<' && !strcmp(text + 1, types[i].name + 1))) {
+		if (!strcmp(text, types[i].name) ||
+			(types[i].size == 1 && text[0] == '<' && !strcmp(text + 1, types[i].name + 1))) {
 			tensor->dtype = (enum dtype)i;
 			return;
 		}
@@ -218,9 +225,9 @@ void npy_parse(const char *bytes, size_t size, struct tensor *tensor, const char
 static double half_to_double(uint16_t half)
 {
 	int exponent = half >> 10 & 31, fraction = half & 1023;
-	double value = exponent == 31 ? (fraction ? (double)NAN : (double)INFINITY)
-	               : exponent     ? ldexp(1024 + fraction, exponent - 25)
-	                              : ldexp(fraction, -24);
+	double value = exponent == 31 ? (fraction ? (double)NAN : (double)INFINITY) :
+		exponent                  ? ldexp(1024 + fraction, exponent - 25) :
+									ldexp(fraction, -24);
 	return half & 0x8000 ? -value : value;
 }
 

@@ -17,15 +17,15 @@ enum dtype { F2, F4, F8, I1, I2, I4, I8, U1, U2, U4, BOOL1, N_DTYPES };
 
 struct tensor {
 	enum dtype dtype;
-	int n_dims;                  /* 0 is a scalar */
+	int n_dims; /* 0 is a scalar */
 	int64_t shape[NPY_MAX_DIMS];
-	void *data;                  /* who owns it is said where a tensor is handed over */
+	void *data; /* who owns it is said where a tensor is handed over */
 };
 
 size_t dtype_size(enum dtype dtype);
-const char *dtype_name(enum dtype dtype); /* as NumPy writes it: "<f4" */
-int64_t tensor_count(const struct tensor *tensor);  /* elements */
-size_t tensor_bytes(const struct tensor *tensor);   /* of data */
+const char *dtype_name(enum dtype dtype);          /* as NumPy writes it: "<f4" */
+int64_t tensor_count(const struct tensor *tensor); /* elements */
+size_t tensor_bytes(const struct tensor *tensor);  /* of data */
 /* Convenience: a view on data. */
 struct tensor tensor_1d(enum dtype dtype, int64_t n, const void *data);
 struct tensor tensor_2d(enum dtype dtype, int64_t rows, int64_t columns, const void *data);

@@ -103,7 +103,8 @@ void ranks_sum(double *number, int n)
 void ranks_sum_floats(float *number, int64_t n)
 {
 	for (int64_t at = 0; all > 1 && at < n; at += PIECE)
-		MPI_Allreduce(MPI_IN_PLACE, number + at, (int)(n - at < PIECE ? n - at : PIECE), MPI_FLOAT, MPI_SUM, MPI_COMM_WORLD);
+		MPI_Allreduce(MPI_IN_PLACE, number + at, (int)(n - at < PIECE ? n - at : PIECE), MPI_FLOAT, MPI_SUM,
+			MPI_COMM_WORLD);
 }
 
 void ranks_gather(float *rows, int64_t width, int64_t from, int64_t to)

@@ -15,7 +15,7 @@
 struct spool {
 	struct buffer memory;
 	FILE *file;
-	size_t read;  /* from memory */
+	size_t read; /* from memory */
 };
 void spool_write(struct spool *spool, const void *data, size_t size);
 /* Reading starts at the first byte; nothing is written afterwards. */

@@ -65,8 +65,8 @@ uint64_t fingerprint(uint64_t hash, const void *data, size_t size);
 /* As 16 lower-case hexadecimal digits and a NUL. */
 void fingerprint_text(uint64_t hash, char text[17]);
 
-double seconds_now(void);            /* monotonic */
-double peak_memory_mib(void);        /* of this process so far; 0 where there is no /proc */
+double seconds_now(void);     /* monotonic */
+double peak_memory_mib(void); /* of this process so far; 0 where there is no /proc */
 
 /* Whole-string number parsing: false on junk, overflow or out of [low, high]. */
 bool parse_int(const char *text, int64_t low, int64_t high, int64_t *value) MUST_USE;

@@ -19,8 +19,8 @@ struct batch {
 	int32_t *token, *target; /* token[indptr[r]] is not read: there stands the vector */
 	float *nll;              /* by position */
 	bool *said;
-	struct visit *visit;     /* by row, of a table's vectors */
-	int64_t *moved;          /* items */
+	struct visit *visit; /* by row, of a table's vectors */
+	int64_t *moved;      /* items */
 	float *gradient;
 	float scale;
 	bool learn;
@@ -37,12 +37,12 @@ struct align {
 	int64_t n_learned, n_held_out;
 	struct batch batch;
 	/* by item, as of its latest visit; of a table: with its vector, without the step on trial */
-	float *nll;             /* sum */
-	int32_t *said;          /* tokens */
+	float *nll;    /* sum */
+	int32_t *said; /* tokens */
 	/* of a table */
 	struct descent descent;
-	int32_t *done;          /* the epoch, from 1, in which the text was said; 0: not yet */
-	int64_t epoch;          /* from 0 */
+	int32_t *done;                /* the epoch, from 1, in which the text was said; 0: not yet */
+	int64_t epoch;                /* from 0 */
 	struct task_state states[14]; /* ends with one without a name */
 };
 
@@ -182,7 +182,7 @@ static void compute_share(void *base, struct worker *worker)
 	}
 }
 
-static phase_function *const phases[] = { compute_share, NULL };
+static phase_function *const phases[] = {compute_share, NULL};
 
 /* Vectors whose step led down have it now; all get a next one to try. */
 static void move_rows(struct align *task)
@@ -190,8 +190,10 @@ static void move_rows(struct align *task)
 	struct batch *batch = &task->batch;
 	int64_t d = task->projector->width;
 	for (int64_t row = 0; row < batch->rows; row++)
-		batch->visit[row] = (struct visit){ .problem = batch->item[row], .value = row_nll(batch, row),
-			.gradient = batch->gradient + row * d, .vector = task->projector->vectors + batch->item[row] * d };
+		batch->visit[row] = (struct visit){.problem = batch->item[row],
+			.value = row_nll(batch, row),
+			.gradient = batch->gradient + row * d,
+			.vector = task->projector->vectors + batch->item[row] * d};
 	descent_step(&task->descent, batch->visit, batch->rows);
 	for (int64_t row = 0; row < batch->rows; row++) {
 		int64_t item = batch->item[row];
@@ -250,7 +252,7 @@ static void step(struct task *base, struct trainer *trainer, const int64_t examp
 {
 	struct align *task = (struct align *)base;
 	(void)seed;
-	*result = (struct step_result){ .positions = fill_batch(task, example, n, true) };
+	*result = (struct step_result){.positions = fill_batch(task, example, n, true)};
 	trainer_begin(trainer);
 	trainer_compute(trainer, phases, task);
 	if (is_table(task))
@@ -264,7 +266,7 @@ static void step(struct task *base, struct trainer *trainer, const int64_t examp
 
 static struct align_result sum_up(const struct align *task, const int64_t items[], int64_t n)
 {
-	struct align_result result = { .items = n };
+	struct align_result result = {.items = n};
 	for (int64_t i = 0; i < n; i++) {
 		result.tokens += text_length(task, items[i]) + 1;
 		result.nll += (double)task->nll[items[i]];
@@ -303,7 +305,8 @@ static bool validate_mlp(struct task *base, struct trainer *trainer, int64_t epo
 	return task->n_held_out > 0;
 }
 
-void align_measure(struct task *base, struct trainer *trainer, struct align_result *learned, struct align_result *held_out)
+void align_measure(struct task *base, struct trainer *trainer, struct align_result *learned,
+	struct align_result *held_out)
 {
 	struct align *task = (struct align *)base;
 	measure(task, trainer, task->learned, task->n_learned);
@@ -316,8 +319,8 @@ static void free_task(struct task *base)
 {
 	struct align *task = (struct align *)base;
 	struct batch *batch = &task->batch;
-	void *const memory[] = { batch->indptr, batch->token, batch->target, batch->nll, batch->said, task->learned,
-		task->held_out, task->nll, task->said, task->done, batch->gradient, batch->visit, batch->moved };
+	void *const memory[] = {batch->indptr, batch->token, batch->target, batch->nll, batch->said, task->learned,
+		task->held_out, task->nll, task->said, task->done, batch->gradient, batch->visit, batch->moved};
 	for (size_t i = 0; i < COUNT_OF(memory); i++)
 		free(memory[i]);
 	descent_free(&task->descent);
@@ -353,20 +356,20 @@ static void list_states(struct align *task)
 	const struct descent *descent = &task->descent;
 	int64_t n = task->projector->n_items, d = task->projector->width, floats = n * d;
 	int count = 0;
-	task->states[count++] = (struct task_state){ "item_nll.npy", F4, n, task->nll };
-	task->states[count++] = (struct task_state){ "item_said.npy", I4, n, task->said };
+	task->states[count++] = (struct task_state){"item_nll.npy", F4, n, task->nll};
+	task->states[count++] = (struct task_state){"item_said.npy", I4, n, task->said};
 	if (is_table(task)) {
-		task->states[count++] = (struct task_state){ "vectors.npy", F4, floats, task->projector->vectors };
-		task->states[count++] = (struct task_state){ "done.npy", I4, n, task->done };
-		task->states[count++] = (struct task_state){ "item_gradient.npy", F4, floats, descent->gradient };
-		task->states[count++] = (struct task_state){ "item_step.npy", F4, floats, descent->step };
-		task->states[count++] = (struct task_state){ "item_pairs.npy", F4, floats * 2 * DESCENT_PAIRS, descent->pairs };
-		task->states[count++] = (struct task_state){ "item_kept.npy", I4, n, descent->kept };
-		task->states[count++] = (struct task_state){ "item_objective.npy", F8, n, descent->value };
-		task->states[count++] = (struct task_state){ "item_radius.npy", F8, n, descent->radius };
-		task->states[count++] = (struct task_state){ "descent_moment.npy", F8, d * d, descent->moment };
-		task->states[count++] = (struct task_state){ "descent_root.npy", F4, d * d, descent->root };
-		task->states[count++] = (struct task_state){ "descent_taken.npy", I8, 1, &task->descent.taken };
+		task->states[count++] = (struct task_state){"vectors.npy", F4, floats, task->projector->vectors};
+		task->states[count++] = (struct task_state){"done.npy", I4, n, task->done};
+		task->states[count++] = (struct task_state){"item_gradient.npy", F4, floats, descent->gradient};
+		task->states[count++] = (struct task_state){"item_step.npy", F4, floats, descent->step};
+		task->states[count++] = (struct task_state){"item_pairs.npy", F4, floats * 2 * DESCENT_PAIRS, descent->pairs};
+		task->states[count++] = (struct task_state){"item_kept.npy", I4, n, descent->kept};
+		task->states[count++] = (struct task_state){"item_objective.npy", F8, n, descent->value};
+		task->states[count++] = (struct task_state){"item_radius.npy", F8, n, descent->radius};
+		task->states[count++] = (struct task_state){"descent_moment.npy", F8, d * d, descent->moment};
+		task->states[count++] = (struct task_state){"descent_root.npy", F4, d * d, descent->root};
+		task->states[count++] = (struct task_state){"descent_taken.npy", I8, 1, &task->descent.taken};
 	}
 	task->task.states = task->states;
 }
@@ -376,21 +379,22 @@ struct task *align_task(struct projector *projector, const struct model *llm, co
 {
 	struct align *task = xcalloc(1, sizeof *task);
 	size_t n = (size_t)projector->n_items;
-	*task = (struct align){ .options = *options, .projector = projector, .llm = llm, .texts = texts, .ends = ends };
-	task->task = (struct task){ .step = step, .begin_epoch = begin_epoch, .free = free_task };
+	*task = (struct align){.options = *options, .projector = projector, .llm = llm, .texts = texts, .ends = ends};
+	task->task = (struct task){.step = step, .begin_epoch = begin_epoch, .free = free_task};
 	task->nll = xcalloc(n, sizeof *task->nll);
 	task->said = xcalloc(n, sizeof *task->said);
 	if (is_table(task)) {
 		task->task.validate = validate_table;
-		memcpy(task->task.measures, (const char *[]){ "NLL", "accuracy", "exact" }, 3 * sizeof(char *));
-		memcpy(task->task.keys, (const char *[]){ "nll", "accuracy", "exact" }, 3 * sizeof(char *));
+		memcpy(task->task.measures, (const char *[]){"NLL", "accuracy", "exact"}, 3 * sizeof(char *));
+		memcpy(task->task.keys, (const char *[]){"nll", "accuracy", "exact"}, 3 * sizeof(char *));
 		task->descent = descent_new(projector->n_items, projector->width, &options->descent);
 		task->done = xcalloc(n, sizeof *task->done);
 	} else {
 		task->task.validate = validate_mlp;
 		task->task.lower_is_better = true;
-		memcpy(task->task.measures, (const char *[]){ "held-out NLL", "accuracy", "learned accuracy" }, 3 * sizeof(char *));
-		memcpy(task->task.keys, (const char *[]){ "held_out_nll", "held_out_accuracy", "accuracy" }, 3 * sizeof(char *));
+		memcpy(task->task.measures, (const char *[]){"held-out NLL", "accuracy", "learned accuracy"},
+			3 * sizeof(char *));
+		memcpy(task->task.keys, (const char *[]){"held_out_nll", "held_out_accuracy", "accuracy"}, 3 * sizeof(char *));
 	}
 	list_items(task);
 	list_states(task);

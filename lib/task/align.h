@@ -23,9 +23,9 @@
 
 struct align_options {
 	struct descent_options descent; /* of a table's rows */
-	int lead;                  /* start tokens before the vector */
-	const bool *only;          /* by item: those to learn; NULL: all */
-	int64_t sample;            /* so many of them, from all over the catalog; 0: all */
+	int lead;                       /* start tokens before the vector */
+	const bool *only;               /* by item: those to learn; NULL: all */
+	int64_t sample;                 /* so many of them, from all over the catalog; 0: all */
 };
 
 /* Texts are the LLM's tokens; items without any are left out. All is borrowed. Dies where there is no text at all. */
@@ -35,9 +35,9 @@ struct task *align_task(struct projector *projector, const struct model *llm, co
 /* How well the vectors, as they are now, make the LLM say the texts. */
 struct align_result {
 	int64_t items, tokens;
-	double nll;                /* mean over tokens */
-	double accuracy;           /* share of tokens that are the most probable, given the right ones before */
-	double exact;              /* share of items said to the letter */
+	double nll;      /* mean over tokens */
+	double accuracy; /* share of tokens that are the most probable, given the right ones before */
+	double exact;    /* share of items said to the letter */
 };
 /* Of all items that are learned and, of an mlp, of those held out. */
 void align_measure(struct task *task, struct trainer *trainer, struct align_result *learned,

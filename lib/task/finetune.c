@@ -31,7 +31,7 @@ struct finetune {
 	struct trainer *trainer;
 	const struct sequences *sequences;
 	const struct cli *cli;
-	int64_t *users;        /* examples */
+	int64_t *users; /* examples */
 	struct progress_state now;
 	float *items, *best_items; /* n_items x width: this epoch's, of unit length, and the best model's */
 	double zero_shot[2];
@@ -81,7 +81,7 @@ static void softmax_phase(void *base, struct worker *worker)
 static void step(struct task *base, struct trainer *trainer, const int64_t example[], int64_t n, uint64_t seed,
 	struct step_result *result)
 {
-	static phase_function *const phases[] = { softmax_phase, NULL };
+	static phase_function *const phases[] = {softmax_phase, NULL};
 	struct finetune *task = (struct finetune *)base;
 	struct rng rng;
 	rng_seed(&rng, seed);
@@ -92,11 +92,11 @@ static void step(struct task *base, struct trainer *trainer, const int64_t examp
 		int64_t user = task->users[example[i]];
 		const int32_t *item = task->sequences->item + task->sequences->indptr[user];
 		int64_t before = (int64_t)rng_below(&rng, (uint64_t)train_length(task->sequences, user));
-		sentences_add(&task->batch, task->model->catalog, recformer_limits(task->model), recformer_bos(task->model), item,
-			before);
+		sentences_add(&task->batch, task->model->catalog, recformer_limits(task->model), recformer_bos(task->model),
+			item, before);
 		task->target[i] = item[before];
 	}
-	*result = (struct step_result){ .positions = n };
+	*result = (struct step_result){.positions = n};
 	trainer_begin(trainer);
 	trainer_compute(trainer, phases, task);
 	trainer_update(trainer, result);
@@ -178,8 +178,8 @@ static bool validate(struct task *base, struct trainer *trainer, int64_t epoch, 
 static void describe(struct task *base, json_t *history)
 {
 	struct finetune *task = (struct finetune *)base;
-	json_object_set_new(history, "zero_shot", json_pack("{s:f, s:f}", "ndcg@10", task->zero_shot[0], "recall@10",
-		task->zero_shot[1]));
+	json_object_set_new(history, "zero_shot",
+		json_pack("{s:f, s:f}", "ndcg@10", task->zero_shot[0], "recall@10", task->zero_shot[1]));
 }
 
 /* --- all of it --- */
@@ -214,18 +214,25 @@ struct task *finetune_task(struct model *model, struct trainer *trainer, const s
 	const struct finetune_options *options, const struct cli *cli)
 {
 	struct finetune *task = xcalloc(1, sizeof *task);
-	*task = (struct finetune){
-		.task = { .measures = { "valid NDCG@10", "Recall@10" }, .keys = { "ndcg@10", "recall@10" },
-			.begin_epoch = begin_epoch, .step = step, .validate = validate, .describe = describe, .free = free_task,
-			.stages = 2 },
-		.options = *options, .model = model, .trainer = trainer, .sequences = sequences, .cli = cli,
-	};
+	*task = (struct finetune){.task = {.measures = {"valid NDCG@10", "Recall@10"},
+								  .keys = {"ndcg@10", "recall@10"},
+								  .begin_epoch = begin_epoch,
+								  .step = step,
+								  .validate = validate,
+								  .describe = describe,
+								  .free = free_task,
+								  .stages = 2},
+		.options = *options,
+		.model = model,
+		.trainer = trainer,
+		.sequences = sequences,
+		.cli = cli};
 	task->items = xaligned((size_t)n_floats(task), sizeof *task->items);
 	task->best_items = xaligned((size_t)n_floats(task), sizeof *task->best_items);
-	task->states[0] = (struct task_state){ "stage.npy", I8, COUNT_OF(task->now.at), task->now.at };
-	task->states[1] = (struct task_state){ "best_measure.npy", F8, 1, &task->now.best };
-	task->states[2] = (struct task_state){ "items.npy", F4, n_floats(task), task->items };
-	task->states[3] = (struct task_state){ "best_items.npy", F4, n_floats(task), task->best_items };
+	task->states[0] = (struct task_state){"stage.npy", I8, COUNT_OF(task->now.at), task->now.at};
+	task->states[1] = (struct task_state){"best_measure.npy", F8, 1, &task->now.best};
+	task->states[2] = (struct task_state){"items.npy", F4, n_floats(task), task->items};
+	task->states[3] = (struct task_state){"best_items.npy", F4, n_floats(task), task->best_items};
 	task->task.states = task->states;
 	list_users(task);
 	task->valid = validation_new(sequences, options->valid_users);

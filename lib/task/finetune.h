@@ -12,15 +12,15 @@
 #include "task/run.h"
 
 struct finetune_options {
-	int64_t epochs;        /* of a stage, at most */
-	int64_t patience[2];   /* of each stage: measurements without a better one */
+	int64_t epochs;      /* of a stage, at most */
+	int64_t patience[2]; /* of each stage: measurements without a better one */
 	/*
 	 * Where the public code differs from the paper: it measures every third epoch, and goes into the second stage with the
 	 * first's moments and schedule.
 	 */
 	bool as_code;
-	int64_t valid_users;   /* measured on the first so many */
-	bool keep_seen;        /* items of the history compete there too */
+	int64_t valid_users; /* measured on the first so many */
+	bool keep_seen;      /* items of the history compete there too */
 };
 
 /*

@@ -13,7 +13,7 @@ struct language {
 	int32_t *input, *target;  /* target[t] follows input[t] */
 	int64_t *learned, *valid; /* texts */
 	int64_t n_valid;
-	struct histories batch;   /* of packed copies */
+	struct histories batch; /* of packed copies */
 	int64_t *batch_indptr;
 	int32_t *batch_input, *batch_target;
 };
@@ -23,7 +23,7 @@ struct text_ends text_ends_of(const struct tokenizer *tokenizer, const char *whe
 	int32_t start = tokenizer_special(tokenizer, SPECIAL_BOS), end = tokenizer_special(tokenizer, SPECIAL_EOS);
 	if (start < 0 && end < 0)
 		die("%s: no token that begins or ends a text is known by name", where);
-	return (struct text_ends){ start < 0 ? end : start, end < 0 ? start : end };
+	return (struct text_ends){start < 0 ? end : start, end < 0 ? start : end};
 }
 
 static void add_text(struct language *task, const int32_t *token, int64_t n, struct text_ends ends, int64_t text)
@@ -74,7 +74,7 @@ static void fill_batch(struct language *task, const int64_t texts[], const int64
 		memcpy(task->batch_target + to, task->target + from, (size_t)length * sizeof *task->target);
 		task->batch_indptr[row + 1] = to + length;
 	}
-	task->batch = (struct histories){ n, task->batch_indptr, task->batch_input };
+	task->batch = (struct histories){n, task->batch_indptr, task->batch_input};
 }
 
 static void step(struct task *base, struct trainer *trainer, const int64_t example[], int64_t n, uint64_t seed,
@@ -117,9 +117,13 @@ static void free_task(struct task *base)
 struct task *language_task(struct model *model, const struct item_tokens *texts, struct text_ends ends, int workers)
 {
 	struct language *task = xcalloc(1, sizeof *task);
-	task->task = (struct task){ .measures = { "valid NLL", "perplexity" }, .keys = { "nll", "perplexity" },
-		.lower_is_better = true, .step = step, .validate = validate, .free = free_task };
+	task->task = (struct task){.measures = {"valid NLL", "perplexity"},
+		.keys = {"nll", "perplexity"},
+		.lower_is_better = true,
+		.step = step,
+		.validate = validate,
+		.free = free_task};
 	list_texts(task, texts, ends);
-	task->next = next_new(model, &(struct loss_options){ .loss = LOSS_CE }, workers);
+	task->next = next_new(model, &(struct loss_options){.loss = LOSS_CE}, workers);
 	return &task->task;
 }

@@ -10,8 +10,8 @@ struct masker {
 	int64_t vocab;
 	int32_t mask;
 	double rate;
-	bool *continues;      /* by token: belongs to the word before it */
-	int64_t *start;       /* scratch: words by their first token, and one more */
+	bool *continues; /* by token: belongs to the word before it */
+	int64_t *start;  /* scratch: words by their first token, and one more */
 	int64_t capacity;
 };
 

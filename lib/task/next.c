@@ -5,11 +5,11 @@
 #include "model/items.h"
 #include "nn/loss.h"
 
-const char *const loss_names[] = { "ce", "sampled", "bce", "gbce", NULL };
+const char *const loss_names[] = {"ce", "sampled", "bce", "gbce", NULL};
 
 /* Draws negatives; one for each worker. */
 struct sampler {
-	uint32_t *mark;        /* by item: the last draw that met it */
+	uint32_t *mark; /* by item: the last draw that met it */
 	uint32_t draw;
 	int32_t *negative;
 	int64_t negative_capacity;
@@ -19,8 +19,8 @@ struct batch {
 	const struct histories *histories;
 	const int32_t *targets;
 	uint64_t seed;
-	float scale;           /* 1 / positions */
-	bool learn;            /* with dropout and gradients */
+	float scale; /* 1 / positions */
+	bool learn;  /* with dropout and gradients */
 };
 
 struct next {
@@ -38,7 +38,7 @@ struct next *next_new(struct model *model, const struct loss_options *options, i
 	if (options->loss != LOSS_CE && options->negatives < 1)
 		die("%s needs negatives", loss_names[options->loss]);
 	struct next *next = xcalloc(1, sizeof *next);
-	*next = (struct next){ .model = model, .options = *options, .n_samplers = workers };
+	*next = (struct next){.model = model, .options = *options, .n_samplers = workers};
 	items_prepare(model, workers);
 	next->samplers = xcalloc((size_t)workers, sizeof *next->samplers);
 	for (int i = 0; i < workers && options->loss != LOSS_CE; i++)
@@ -144,8 +144,8 @@ static double binary_loss(const struct next *next, struct worker *worker, const 
 		struct rng rng = rng_of(next->batch.seed, first_row + row);
 		int64_t inside = any ? 0 : mark_sequence(sampler, part->item + from, targets + from, to - from);
 		for (int64_t i = (from - base) * k; i < (to - base) * k; i++)
-			negative[i] = any || inside == n_items ? (int32_t)rng_below(&rng, (uint64_t)n_items)
-			                                       : draw_unmarked(sampler, &rng, n_items);
+			negative[i] = any || inside == n_items ? (int32_t)rng_below(&rng, (uint64_t)n_items) :
+													 draw_unmarked(sampler, &rng, n_items);
 	}
 	double beta = any ? gbce_beta(k, n_items, options->gbce_t) : 1;
 	return binary_cross_entropy(&worker->tape, hidden, items, targets + base, negative, k, beta,
@@ -159,7 +159,7 @@ static void compute_part(const struct next *next, struct worker *worker, int64_t
 	const struct batch *batch = &next->batch;
 	const struct histories *all = batch->histories;
 	struct tape *tape = &worker->tape;
-	struct histories part = { end - first, all->indptr + first, all->item };
+	struct histories part = {end - first, all->indptr + first, all->item};
 	tape_begin(tape, batch->learn ? worker->gradient : NULL, batch->seed, part.indptr[0] - all->indptr[0]);
 	struct array *hidden = model_hidden(tape, model, &part);
 	struct array *items = tape_param(tape, model->item_vectors, model->item_vectors);
@@ -195,7 +195,7 @@ static void derive_items(void *task, struct worker *worker)
 /* z of the whole catalog, by all workers. */
 static void derive_all_items(struct next *next, struct trainer *trainer)
 {
-	static phase_function *const derive[] = { derive_items, NULL };
+	static phase_function *const derive[] = {derive_items, NULL};
 	if (!next->model->items)
 		return;
 	trainer_compute(trainer, derive, next);
@@ -219,14 +219,14 @@ static int64_t has_target(const struct histories *histories, const int32_t *targ
 void next_step(struct next *next, struct trainer *trainer, const struct histories *histories, const int32_t *targets,
 	uint64_t seed, struct step_result *result)
 {
-	static phase_function *const plain[] = { compute_share, NULL };
-	static phase_function *const with_features[] = { compute_share, trainer_sum_derived, NULL };
-	static phase_function *const derive_backward[] = { derive_items_backward, NULL };
+	static phase_function *const plain[] = {compute_share, NULL};
+	static phase_function *const with_features[] = {compute_share, trainer_sum_derived, NULL};
+	static phase_function *const derive_backward[] = {derive_items_backward, NULL};
 	const bool derives = next->model->items;
-	*result = (struct step_result){ .positions = has_target(histories, targets) };
+	*result = (struct step_result){.positions = has_target(histories, targets)};
 	if (!result->positions)
 		return;
-	next->batch = (struct batch){ histories, targets, seed, 1 / (float)result->positions, true };
+	next->batch = (struct batch){histories, targets, seed, 1 / (float)result->positions, true};
 	trainer_begin(trainer);
 	derive_all_items(next, trainer);
 	trainer_compute(trainer, derives ? with_features : plain, next);
@@ -240,9 +240,9 @@ void next_step(struct next *next, struct trainer *trainer, const struct historie
 void next_loss(struct next *next, struct trainer *trainer, const struct histories *histories, const int32_t *targets,
 	uint64_t seed, struct step_result *result)
 {
-	static phase_function *const phases[] = { compute_share, NULL };
-	*result = (struct step_result){ .positions = has_target(histories, targets) };
-	next->batch = (struct batch){ histories, targets, seed, 1, false };
+	static phase_function *const phases[] = {compute_share, NULL};
+	*result = (struct step_result){.positions = has_target(histories, targets)};
+	next->batch = (struct batch){histories, targets, seed, 1, false};
 	trainer_begin(trainer);
 	derive_all_items(next, trainer);
 	trainer_compute(trainer, phases, next);

@@ -16,8 +16,9 @@ extern const char *const loss_names[]; /* "ce", "sampled", "bce", "gbce", NULL *
 
 struct loss_options {
 	enum loss loss;
-	int64_t negatives;     /* sampled: shared by a sequence, outside it, distinct; bce: outside it; gbce: any, a position's own */
-	double gbce_t;         /* 0 (BCE) to 1; .75 recommended */
+	/* sampled: shared by a sequence, outside it, distinct; bce: outside it; gbce: any, a position's own */
+	int64_t negatives;
+	double gbce_t; /* 0 (BCE) to 1; .75 recommended */
 };
 
 struct next;

@@ -40,7 +40,7 @@ static void packed_free(struct packed *packed)
 
 static struct histories packed_histories(const struct packed *packed)
 {
-	return (struct histories){ packed->rows, packed->indptr, packed->item };
+	return (struct histories){packed->rows, packed->indptr, packed->item};
 }
 
 static void list_examples(struct next_item *task, const struct sequences *sequences, int64_t max_length)
@@ -54,7 +54,7 @@ static void list_examples(struct next_item *task, const struct sequences *sequen
 			first += length - max_length;
 			length = max_length;
 		}
-		task->examples[task->task.examples++] = (struct example){ first, length };
+		task->examples[task->task.examples++] = (struct example){first, length};
 		task->positions += length;
 	}
 	if (!task->task.examples)
@@ -129,11 +129,14 @@ struct task *next_item_task(struct model *model, const struct sequences *sequenc
 	const struct next_item_options *options, int workers)
 {
 	struct next_item *task = xcalloc(1, sizeof *task);
-	*task = (struct next_item){
-		.task = { .measures = { "valid NDCG@10", "Recall@10" }, .keys = { "ndcg@10", "recall@10" }, .step = step,
-			.validate = validate, .free = free_task },
-		.options = *options, .model = model, .events = sequences->item,
-	};
+	*task = (struct next_item){.task = {.measures = {"valid NDCG@10", "Recall@10"},
+								   .keys = {"ndcg@10", "recall@10"},
+								   .step = step,
+								   .validate = validate,
+								   .free = free_task},
+		.options = *options,
+		.model = model,
+		.events = sequences->item};
 	list_examples(task, sequences, model_max_length(model));
 	task->valid = validation_new(sequences, options->valid_users);
 	task->next = next_new(model, &options->loss, workers);
@@ -152,7 +155,7 @@ void next_item_counts(const struct task *base, int64_t *users, int64_t *position
 
 int64_t next_item_count(struct model *model, const struct sequences *sequences)
 {
-	struct packed packed = { .rows = sequences->n_users };
+	struct packed packed = {.rows = sequences->n_users};
 	packed.indptr = xcalloc((size_t)packed.rows + 1, sizeof *packed.indptr);
 	packed.item = xreallocarray(NULL, (size_t)sequences->n_events, sizeof *packed.item);
 	for (int64_t user = 0; user < packed.rows; user++) {

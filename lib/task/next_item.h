@@ -12,8 +12,8 @@
 
 struct next_item_options {
 	struct loss_options loss;
-	int64_t valid_users;   /* validate on the first so many */
-	bool keep_seen;        /* items of the history compete in validation too */
+	int64_t valid_users; /* validate on the first so many */
+	bool keep_seen;      /* items of the history compete in validation too */
 };
 
 /* Dies where nobody has two training events. Everything is borrowed. */

@@ -22,21 +22,21 @@ struct pretrain {
 	struct model *model;
 	const struct sequences *sequences;
 	struct masker *masker;
-	int64_t *users;            /* examples, as users of the sequences */
+	int64_t *users; /* examples, as users of the sequences */
 	struct validation valid;
-	int64_t *target_indptr;    /* its targets as histories of one item */
+	int64_t *target_indptr; /* its targets as histories of one item */
 	/* of the part of a step that is compared: pair r is sequences 2r, the history, and 2r + 1, the item that followed */
 	struct sentences plain, masked;
-	int32_t *label;            /* by token of masked; -1: not to be guessed */
+	int32_t *label; /* by token of masked; -1: not to be guessed */
 	int64_t label_capacity;
-	int64_t *pair_indptr;      /* tokens of pairs, for shares of about the same size */
+	int64_t *pair_indptr; /* tokens of pairs, for shares of about the same size */
 	int64_t pairs, pair_capacity;
-	int64_t guessed[2];        /* words of histories, of items */
-	float *pooled, *gradient;  /* 2 pairs x width, of plain */
+	int64_t guessed[2];       /* words of histories, of items */
+	float *pooled, *gradient; /* 2 pairs x width, of plain */
 	struct tape contrast;
-	struct kept *kept;         /* by slot of worker */
+	struct kept *kept; /* by slot of worker */
 	uint64_t seed;
-	double share;              /* of the step's users */
+	double share; /* of the step's users */
 };
 
 /* --- examples --- */
@@ -144,8 +144,9 @@ static void guess_words(struct pretrain *task, struct worker *worker, int64_t fi
 	for (int side = 0; side < 2; side++) {
 		double weight = task->options.words_weight / (double)(task->guessed[side] ? task->guessed[side] : 1);
 		const int32_t *target = targets_of(tape, task, &part, chosen, n, side);
-		worker->loss += weight * (double)task->pairs * biased_cross_entropy(tape, words,
-			recformer_word_vectors(tape, model), recformer_word_bias(tape, model), target, (float)(weight * task->share));
+		worker->loss += weight * (double)task->pairs *
+			biased_cross_entropy(tape, words, recformer_word_vectors(tape, model), recformer_word_bias(tape, model),
+				target, (float)(weight * task->share));
 	}
 	tape_backward(tape);
 }
@@ -177,7 +178,7 @@ static void encode_phase(void *base, struct worker *worker)
 	worker_rows(worker, task->pair_indptr, task->pairs, &from, &to);
 	for (int64_t first = from, end; first < to; first = end) {
 		end = chunk_end(task, first, to);
-		*kept = (struct kept){ first, end, encode_pairs(task, worker, first, end) };
+		*kept = (struct kept){first, end, encode_pairs(task, worker, first, end)};
 		memcpy(task->pooled + 2 * first * width, kept->pooled->value,
 			(size_t)(2 * (end - first) * width) * sizeof *task->pooled);
 	}
@@ -249,11 +250,11 @@ static void backward_phase(void *base, struct worker *worker)
 static void step(struct task *base, struct trainer *trainer, const int64_t example[], int64_t n, uint64_t seed,
 	struct step_result *result)
 {
-	static phase_function *const with_words[] = { words_phase, encode_phase, NULL };
-	static phase_function *const compare[] = { contrast_phase, backward_phase, NULL };
+	static phase_function *const with_words[] = {words_phase, encode_phase, NULL};
+	static phase_function *const compare[] = {contrast_phase, backward_phase, NULL};
 	struct pretrain *task = (struct pretrain *)base;
 	phase_function *const *encode = task->options.words_weight > 0 ? with_words : with_words + 1;
-	*result = (struct step_result){ .positions = n };
+	*result = (struct step_result){.positions = n};
 	trainer_begin(trainer);
 	for (int64_t from = 0; from < n; from += task->options.contrast) {
 		int64_t pairs = n - from < task->options.contrast ? n - from : task->options.contrast;
@@ -290,9 +291,10 @@ static bool validate(struct task *base, struct trainer *trainer, int64_t epoch, 
 	int64_t all = task->valid.rows, width = task->model->width, from, to;
 	ranks_share(all, COMPARED, &from, &to);
 	const int64_t rows = to - from;
-	float *history = xaligned((size_t)(rows * width), sizeof *history), *item = xaligned((size_t)(rows * width), sizeof *item);
+	float *history = xaligned((size_t)(rows * width), sizeof *history),
+		  *item = xaligned((size_t)(rows * width), sizeof *item);
 	const struct histories histories = validation_part(&task->valid, from, to);
-	const struct histories targets = { rows, task->target_indptr + from, task->valid.target };
+	const struct histories targets = {rows, task->target_indptr + from, task->valid.target};
 	model_queries(task->model, &histories, history);
 	model_queries(task->model, &targets, item);
 	double found = 0;
@@ -331,11 +333,14 @@ struct task *pretrain_task(struct model *model, const struct sequences *sequence
 	const struct pretrain_options *options, int workers)
 {
 	struct pretrain *task = xcalloc(1, sizeof *task);
-	*task = (struct pretrain){
-		.task = { .measures = { "in-batch accuracy" }, .keys = { "accuracy" }, .step = step, .validate = validate,
-			.free = free_task },
-		.options = *options, .model = model, .sequences = sequences,
-	};
+	*task = (struct pretrain){.task = {.measures = {"in-batch accuracy"},
+								  .keys = {"accuracy"},
+								  .step = step,
+								  .validate = validate,
+								  .free = free_task},
+		.options = *options,
+		.model = model,
+		.sequences = sequences};
 	if (options->words_weight > 0)
 		task->masker = masker_new(tokenizer, options->mask_rate);
 	task->kept = xcalloc((size_t)workers, sizeof *task->kept);

@@ -15,10 +15,12 @@
 #include "task/run.h"
 
 struct pretrain_options {
-	int64_t contrast;      /* users compared with one another; a step of more adds up the gradients of several such parts */
-	double words_weight;   /* .1; 0: none are masked */
-	double mask_rate;      /* .15 */
-	int64_t valid_users;   /* of the first so many it is measured whether history and validation item find each other */
+	/* users compared with one another; a step of more adds up the gradients of several such parts */
+	int64_t contrast;
+	double words_weight; /* .1; 0: none are masked */
+	double mask_rate;    /* .15 */
+	/* of the first so many it is measured whether history and validation item find each other */
+	int64_t valid_users;
 };
 
 /* The model reads the catalog already (model_read). Everything is borrowed. Dies where no user has two training events. */

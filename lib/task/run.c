@@ -17,15 +17,15 @@ struct run {
 	const struct cli *cli;
 	int64_t n_examples, n_batches; /* of this epoch */
 	/* what changes */
-	int64_t epoch, batch;    /* done */
+	int64_t epoch, batch;      /* done */
 	struct rng rng, epoch_rng; /* now, and when this epoch's order was drawn */
 	int64_t *order;
 	double loss;
-	int64_t positions;       /* of this epoch so far */
+	int64_t positions; /* of this epoch so far */
 	int64_t best_epoch;
-	double *curve;           /* epochs done x CURVE_WIDTH */
-	float *best;             /* parameter values of the best epoch */
-	double saved;            /* when the last checkpoint was written */
+	double *curve; /* epochs done x CURVE_WIDTH */
+	float *best;   /* parameter values of the best epoch */
+	double saved;  /* when the last checkpoint was written */
 };
 
 /* The epoch's examples, in the order that run->rng draws. */
@@ -50,8 +50,16 @@ static void begin_epoch(struct run *run)
 
 /* --- checkpoint --- */
 
-enum { STATE_EPOCH, STATE_BATCH, STATE_STEP, STATE_POSITIONS, STATE_BEST, STATE_RNG, STATE_EPOCH_RNG = STATE_RNG + 4,
-       STATE_WIDTH = STATE_EPOCH_RNG + 4 };
+enum {
+	STATE_EPOCH,
+	STATE_BATCH,
+	STATE_STEP,
+	STATE_POSITIONS,
+	STATE_BEST,
+	STATE_RNG,
+	STATE_EPOCH_RNG = STATE_RNG + 4,
+	STATE_WIDTH = STATE_EPOCH_RNG + 4
+};
 
 #define MEMBERS 7 /* beside the task's own */
 
@@ -67,15 +75,15 @@ struct members {
 static void list_members(struct run *run, struct members *members)
 {
 	const struct params *params = run->trainer->params;
-	*members = (struct members){ .own = {
-		{ "state.npy", tensor_1d(I8, STATE_WIDTH, members->state) },
-		{ "loss.npy", tensor_1d(F8, 1, &run->loss) },
-		{ "curve.npy", tensor_2d(F8, run->epoch, CURVE_WIDTH, run->curve) },
-		{ "value.npy", tensor_1d(F4, params->size, params->value) },
-		{ "first.npy", tensor_1d(F4, params->trainable, params->first) },
-		{ "second.npy", tensor_1d(F4, params->trainable, params->second) },
-		{ "best.npy", tensor_1d(F4, params->size, run->best) },
-	} };
+	*members = (struct members){.own = {
+									{"state.npy", tensor_1d(I8, STATE_WIDTH, members->state)},
+									{"loss.npy", tensor_1d(F8, 1, &run->loss)},
+									{"curve.npy", tensor_2d(F8, run->epoch, CURVE_WIDTH, run->curve)},
+									{"value.npy", tensor_1d(F4, params->size, params->value)},
+									{"first.npy", tensor_1d(F4, params->trainable, params->first)},
+									{"second.npy", tensor_1d(F4, params->trainable, params->second)},
+									{"best.npy", tensor_1d(F4, params->size, run->best)},
+								}};
 }
 
 static void save(struct run *run)
@@ -84,11 +92,11 @@ static void save(struct run *run)
 	if (ranks_index())
 		return; /* what rank 0 has, all have */
 	list_members(run, &members);
-	const int64_t numbers[] = { run->epoch, run->batch, run->trainer->step, run->positions, run->best_epoch };
+	const int64_t numbers[] = {run->epoch, run->batch, run->trainer->step, run->positions, run->best_epoch};
 	memcpy(members.state, numbers, sizeof numbers);
 	memcpy(members.state + STATE_RNG, run->rng.word, sizeof run->rng.word);
 	memcpy(members.state + STATE_EPOCH_RNG, run->epoch_rng.word, sizeof run->epoch_rng.word);
-	struct cli to_file = { .output = run->options->checkpoint, .level = 1 };
+	struct cli to_file = {.output = run->options->checkpoint, .level = 1};
 	struct bag_out *out = bag_create(&to_file);
 	bag_begin(out, "checkpoint", run->options->id, 1, 1, NULL);
 	for (int i = 0; i < MEMBERS; i++)
@@ -109,7 +117,8 @@ static void load_tensor(const struct piece *piece, const struct tensor *expected
 	npy_parse(piece->bytes, piece->size, &tensor, piece->where);
 	if (tensor.dtype != expected->dtype || tensor_bytes(&tensor) != tensor_bytes(expected)) {
 		char is[128], should_be[128];
-		die("%s: %s, %s was expected", piece->where, tensor_describe(&tensor, is), tensor_describe(expected, should_be));
+		die("%s: %s, %s was expected", piece->where, tensor_describe(&tensor, is),
+			tensor_describe(expected, should_be));
 	}
 	if (tensor_bytes(&tensor))
 		memcpy((void *)(uintptr_t)expected->data, tensor.data, tensor_bytes(&tensor));
@@ -123,7 +132,7 @@ static void take_state(struct run *run, const int64_t state[], const char *where
 	run->positions = state[STATE_POSITIONS];
 	run->best_epoch = state[STATE_BEST];
 	if (run->epoch < 0 || run->epoch > run->options->epochs || run->batch < 0 || run->batch > run->task->examples ||
-	    run->best_epoch < 0 || run->best_epoch > run->epoch)
+		run->best_epoch < 0 || run->best_epoch > run->epoch)
 		die("%s: epoch %lld, batch %lld: not a state of this training", where, (long long)run->epoch,
 			(long long)run->batch);
 	memcpy(run->epoch_rng.word, state + STATE_EPOCH_RNG, sizeof run->epoch_rng.word);
@@ -177,7 +186,7 @@ static void load(struct run *run)
 		notice(run->cli, "%s: no checkpoint yet, starting from the beginning", run->options->checkpoint);
 		return;
 	}
-	char *paths[] = { (char *)(uintptr_t)run->options->checkpoint, NULL };
+	char *paths[] = {(char *)(uintptr_t)run->options->checkpoint, NULL};
 	struct bag *bag = bag_open_paths(run->cli, paths);
 	bag_want(bag, "checkpoint");
 	load_members(run, bag);
@@ -200,13 +209,15 @@ static void train_epoch(struct run *run)
 	progress_start(&progress, run->cli, "batches", run->n_batches);
 	while (run->batch < run->n_batches) {
 		int64_t from = run->batch * run->options->batch_size;
-		int64_t n = from + run->options->batch_size < run->n_examples ? run->options->batch_size : run->n_examples - from;
+		int64_t n = from + run->options->batch_size < run->n_examples ? run->options->batch_size :
+																		run->n_examples - from;
 		struct step_result result;
 		run->task->step(run->task, run->trainer, run->order + from, n, rng_next(&run->rng), &result);
 		run->loss += result.loss;
 		run->positions += result.positions;
 		run->batch++;
-		snprintf(note, sizeof note, "epoch %lld, loss %.4f", (long long)run->epoch + 1, run->loss / (double)run->positions);
+		snprintf(note, sizeof note, "epoch %lld, loss %.4f", (long long)run->epoch + 1,
+			run->loss / (double)run->positions);
 		progress_at(&progress, run->batch, note);
 		if (run->options->checkpoint && seconds_now() - run->saved >= run->options->every)
 			save(run);
@@ -225,7 +236,8 @@ static void tell_epoch(const struct run *run, const double point[], bool better,
 	char text[256];
 	int length = 0;
 	for (int i = 0; run->task->measures[i]; i++)
-		length += snprintf(text + length, sizeof text - (size_t)length, "  %s %.4f", run->task->measures[i], point[1 + i]);
+		length += snprintf(text + length, sizeof text - (size_t)length, "  %s %.4f", run->task->measures[i],
+			point[1 + i]);
 	notice(run->cli, "epoch %3lld  loss %.4f%s  %s  %.1f s", (long long)run->epoch, point[0], length ? text : "",
 		better ? "best" : "    ", seconds);
 }
@@ -271,7 +283,7 @@ static void train(struct run *run)
 /* The deciding measure as a row of blocks, for people. */
 static void show_curve(const struct run *run)
 {
-	static const char *const blocks[] = { "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█" };
+	static const char *const blocks[] = {"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
 	double best = run->curve[(run->best_epoch - 1) * CURVE_WIDTH + 1], high = best;
 	int64_t columns = run->epoch < 60 ? run->epoch : 60;
 	struct buffer line = {0};
@@ -324,7 +336,7 @@ error_t run_option(int key, const char *value, struct run_options *options)
 json_t *run(struct task *task, struct trainer *trainer, const struct run_options *options, const struct rng *rng,
 	const struct cli *cli)
 {
-	struct run run = { .task = task, .trainer = trainer, .options = options, .cli = cli, .rng = *rng };
+	struct run run = {.task = task, .trainer = trainer, .options = options, .cli = cli, .rng = *rng};
 	int64_t batches = (task->examples + options->batch_size - 1) / options->batch_size;
 	trainer->options.total = options->epochs / (task->stages > 1 ? task->stages : 1) * batches;
 	run.order = xreallocarray(NULL, (size_t)task->examples, sizeof *run.order);

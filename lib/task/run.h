@@ -15,7 +15,7 @@
 
 /* Memory that changes in training and is no parameter: a part of the checkpoint. */
 struct task_state {
-	const char *name;    /* the member's: "done.npy" */
+	const char *name; /* the member's: "done.npy" */
 	enum dtype dtype;
 	int64_t count;
 	void *data;
@@ -24,13 +24,15 @@ struct task_state {
 #define RUN_MEASURES 4
 /* A task's struct begins with this one. */
 struct task {
-	int64_t examples;             /* at most, in an epoch */
-	const char *measures[RUN_MEASURES + 1]; /* what validate() measures, for people: "NDCG@10", ..., NULL; the first decides */
-	const char *keys[RUN_MEASURES + 1];     /* the same for the history: "ndcg@10" */
+	int64_t examples; /* at most, in an epoch */
+	/* what validate() measures, for people: "NDCG@10", ..., NULL; the first decides */
+	const char *measures[RUN_MEASURES + 1];
+	const char *keys[RUN_MEASURES + 1]; /* the same for the history: "ndcg@10" */
 	bool lower_is_better;
-	int64_t stages;               /* that epochs are divided into, for the schedule of the learning rate; 0 and 1: one */
-	const float *best;            /* set by run(): parameters of the best epoch so far */
-	const struct task_state *states;        /* ends with a NULL name; may be NULL */
+	/* that epochs are divided into, for the schedule of the learning rate; 0 and 1: one */
+	int64_t stages;
+	const float *best;               /* set by run(): parameters of the best epoch so far */
+	const struct task_state *states; /* ends with a NULL name; may be NULL */
 	/*
 	 * Which examples epoch `epoch` (from 0) has, in a fixed order that depends on the state alone; returns their number, 0: the
 	 * training is over. Called again where it resumes within the epoch. NULL: all of them, in every epoch.
@@ -48,10 +50,10 @@ struct task {
 
 struct run_options {
 	int64_t epochs, batch_size, patience;
-	const char *checkpoint;  /* file; NULL: none */
-	double every;            /* seconds between checkpoints within an epoch */
+	const char *checkpoint; /* file; NULL: none */
+	double every;           /* seconds between checkpoints within an epoch */
 	bool resume;
-	uint64_t id;             /* of everything that decides the result: a checkpoint of another is refused */
+	uint64_t id; /* of everything that decides the result: a checkpoint of another is refused */
 };
 
 /*
@@ -60,10 +62,12 @@ struct run_options {
  * that --resume has its --checkpoint.
  */
 enum { RUN_EPOCHS = 0x2800, RUN_BATCH_SIZE, RUN_PATIENCE, RUN_CHECKPOINT, RUN_EVERY, RUN_RESUME };
-#define RUN_OPTIONS(group) \
-	{"checkpoint", RUN_CHECKPOINT, "FILE", 0, "Keep the state of training in FILE", group}, \
-	{"checkpoint-every", RUN_EVERY, "SECONDS", 0, "How often within an epoch (default 60)", group}, \
-	{"resume", RUN_RESUME, NULL, 0, "Go on from the checkpoint, if there is one, to the same result", group}
+#define RUN_OPTIONS(group)                                                                                             \
+	{"checkpoint", RUN_CHECKPOINT, "FILE", 0, "Keep the state of training in FILE", group},                            \
+		{"checkpoint-every", RUN_EVERY, "SECONDS", 0, "How often within an epoch (default 60)", group},                \
+	{                                                                                                                  \
+		"resume", RUN_RESUME, NULL, 0, "Go on from the checkpoint, if there is one, to the same result", group         \
+	}
 error_t run_option(int key, const char *value, struct run_options *options);
 
 /*

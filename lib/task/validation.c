@@ -10,11 +10,9 @@
 struct validation validation_new(const struct sequences *sequences, int64_t users)
 {
 	const size_t n = (size_t)sequences->n_users;
-	struct validation validation = {
-		.indptr = xcalloc(n + 1, sizeof(int64_t)),
+	struct validation validation = {.indptr = xcalloc(n + 1, sizeof(int64_t)),
 		.item = xreallocarray(NULL, (size_t)sequences->n_events, sizeof(int32_t)),
-		.target = xreallocarray(NULL, n, sizeof(int32_t)),
-	};
+		.target = xreallocarray(NULL, n, sizeof(int32_t))};
 	int64_t rows = 0;
 	for (int64_t user = 0; user < sequences->n_users && rows < users; user++) {
 		int64_t length = target_index(sequences, user, PART_VALID), to = validation.indptr[rows];
@@ -42,7 +40,7 @@ void validation_free(struct validation *validation)
 
 struct histories validation_part(const struct validation *validation, int64_t from, int64_t to)
 {
-	return (struct histories){ to - from, validation->indptr + from, validation->item };
+	return (struct histories){to - from, validation->indptr + from, validation->item};
 }
 
 bool validation_measure(const struct validation *validation, const struct model *model, bool keep_seen,
@@ -52,13 +50,14 @@ bool validation_measure(const struct validation *validation, const struct model 
 	ranks_share(validation->rows, 1, &from, &to);
 	const struct histories part = validation_part(validation, from, to);
 	if (rank_targets(model, &part, validation->target + from, !keep_seen, validation->greater + from,
-		    validation->equal + from) >= 0)
+			validation->equal + from) >= 0)
 		return false;
 	struct measures measures = measures_parse("ndcg@10,recall@10", NULL, 0);
 	for (int i = 0; i < measures.count; i++) {
 		measured[i] = 0;
 		for (int64_t row = from; row < to; row++)
-			measured[i] += measure_value(&measures.at[i], validation->greater[row], validation->equal[row], TIES_AVERAGE) /
+			measured[i] += measure_value(&measures.at[i], validation->greater[row], validation->equal[row],
+							   TIES_AVERAGE) /
 				(double)validation->rows;
 	}
 	ranks_sum(measured, measures.count);

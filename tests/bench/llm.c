@@ -43,7 +43,8 @@ struct batch {
 	float *inputs;
 };
 
-static double compute(struct tape *tape, const struct model *model, const struct batch *batch, int64_t first, int64_t end)
+static double compute(struct tape *tape, const struct model *model, const struct batch *batch, int64_t first,
+	int64_t end)
 {
 	int64_t n = (end - first) * batch->tokens, d = model->width, from = first * batch->tokens;
 	int64_t *indptr = xcalloc((size_t)(end - first) + 1, sizeof *indptr);
@@ -61,17 +62,20 @@ static double compute(struct tape *tape, const struct model *model, const struct
 	return loss;
 }
 
-static void step(const struct model *model, struct tape *tapes, int threads, int64_t at_once, int64_t items, int64_t tokens)
+static void step(const struct model *model, struct tape *tapes, int threads, int64_t at_once, int64_t items,
+	int64_t tokens)
 {
 	int64_t n = items * tokens, d = model->width;
-	struct batch batch = { items, tokens, xcalloc((size_t)n, sizeof *batch.target), xaligned((size_t)(n * d), sizeof(float)) };
+	struct batch batch = {items, tokens, xcalloc((size_t)n, sizeof *batch.target),
+		xaligned((size_t)(n * d), sizeof(float))};
 	for (int64_t t = 0; t < n; t++) {
 		batch.target[t] = (int32_t)(t * 7919 % model->n_items);
-		memcpy(batch.inputs + t * d, llm_token_vectors(model) + (t * 104729 % model->n_items) * d, (size_t)d * sizeof(float));
+		memcpy(batch.inputs + t * d, llm_token_vectors(model) + (t * 104729 % model->n_items) * d,
+			(size_t)d * sizeof(float));
 	}
 	double started = seconds_now(), loss = 0;
 	clock_t clock_started = clock();
-	#pragma omp parallel for num_threads(threads) schedule(static, 1) reduction(+:loss)
+#pragma omp parallel for num_threads(threads) schedule(static, 1) reduction(+ : loss)
 	for (int i = 0; i < threads; i++) {
 		int64_t last = items * (i + 1) / threads, many = at_once / tokens ? at_once / tokens : 1;
 		for (int64_t first = items * i / threads; first < last; first += many)
@@ -90,18 +94,20 @@ static void score(const struct model *model, struct tape *tape, char *line)
 	int64_t n = 0, vocabulary = model->n_items, d = model->width;
 	for (char *word; n < (int64_t)COUNT_OF(ids) && (word = strtok_r(NULL, " \n", &save)); n++)
 		ids[n] = (int32_t)atoi(word);
-	int64_t indptr[] = { 0, n };
+	int64_t indptr[] = {0, n};
 	for (int64_t t = 0; t < n; t++)
 		target[t] = t + 1 < n ? ids[t + 1] : -1;
-	const struct histories histories = { 1, indptr, ids };
+	const struct histories histories = {1, indptr, ids};
 	tape_begin(tape, NULL, 0, 0);
 	struct array *hidden = model->architecture->hidden(tape, model, &histories);
-	double nll = full_cross_entropy(tape, hidden, tape_param(tape, model->item_vectors, model->item_vectors), target, 1);
+	double nll = full_cross_entropy(tape, hidden, tape_param(tape, model->item_vectors, model->item_vectors), target,
+		1);
 	float *logits = tape_take(tape, n, vocabulary);
 	gemm(false, true, n, vocabulary, d, 1, hidden->value, d, model->item_vectors->value, d, 0, logits, vocabulary);
 	FILE *file = fopen(path, "ab");
-	if (!file || fwrite(logits + (n - 1) * vocabulary, sizeof *logits, (size_t)vocabulary, file) != (size_t)vocabulary ||
-	    fclose(file))
+	if (!file ||
+		fwrite(logits + (n - 1) * vocabulary, sizeof *logits, (size_t)vocabulary, file) != (size_t)vocabulary ||
+		fclose(file))
 		die("%s: cannot be written", path);
 	printf("%.9g", nll);
 	for (int64_t t = 0; t < n; t++) {
@@ -144,8 +150,7 @@ int main(int argc, char **argv)
 		else if (!strncmp(line, "integers", 8) || !strncmp(line, "f32", 3)) {
 			llm_in_integers(model, *line == 'i');
 			printf("\n");
-		}
-		else if (!strncmp(line, "score ", 6))
+		} else if (!strncmp(line, "score ", 6))
 			score(model, tapes, line + 6);
 		else if (sscanf(line, "say %lld %lld", &a, &b) == 2)
 			say(model, a, b);

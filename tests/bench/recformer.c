@@ -146,7 +146,10 @@ static void answer(const struct stopwatch *watch, double value)
 
 static void prepare_training(struct bench *b)
 {
-	const struct pretrain_options pretraining = {.contrast = MOST_USERS, .words_weight = .1, .mask_rate = .15, .valid_users = 1};
+	const struct pretrain_options pretraining = {.contrast = MOST_USERS,
+		.words_weight = .1,
+		.mask_rate = .15,
+		.valid_users = 1};
 	struct optimisation optimisation = {.adamw = ADAMW_DEFAULTS, .clip = 1};
 	optimisation.adamw.rate = 5e-5;
 	b->trainer = trainer_new(&b->model->params, &optimisation, b->threads);

@@ -12,17 +12,17 @@ static double sgemm_rate(int threads)
 {
 	const int64_t n = 1024, times = 10;
 	double started = 0;
-	#pragma omp parallel num_threads(threads)
+#pragma omp parallel num_threads(threads)
 	{
 		float *matrix[3];
 		for (int i = 0; i < 3; i++)
 			matrix[i] = xaligned((size_t)(n * n), sizeof(float));
-		#pragma omp barrier
-		#pragma omp master
+#pragma omp barrier
+#pragma omp master
 		started = seconds_now();
 		for (int i = 0; i < times; i++)
 			gemm(false, false, n, n, n, 1, matrix[0], n, matrix[1], n, 0, matrix[2], n);
-		#pragma omp barrier
+#pragma omp barrier
 		for (int i = 0; i < 3; i++)
 			free(matrix[i]);
 	}

@@ -102,8 +102,8 @@ int main(int argc, char **argv)
 			free(batch.target);
 		}
 		printf("%.6f %.6f %lld %.6f %.1f\n", seconds_now() - started,
-		       (double)(clock() - clock_started) / CLOCKS_PER_SEC, (long long)positions, loss / (double)positions,
-		       peak_memory_mib());
+			(double)(clock() - clock_started) / CLOCKS_PER_SEC, (long long)positions, loss / (double)positions,
+			peak_memory_mib());
 		fflush(stdout);
 	}
 	return 0;

@@ -24,8 +24,8 @@
 
 static bool fuzz_running;
 static jmp_buf fuzz_end;
-static const volatile void *fuzz_live[FUZZ_LIVE]; /* open addressing */
-static uintptr_t fuzz_used[FUZZ_LIVE], fuzz_n_used;  /* its slots in use */
+static const volatile void *fuzz_live[FUZZ_LIVE];   /* open addressing */
+static uintptr_t fuzz_used[FUZZ_LIVE], fuzz_n_used; /* its slots in use */
 static struct {
 	void *memory;
 	size_t size;

@@ -43,7 +43,7 @@ static void fuzz_one(const char *path, const uint8_t *data, size_t size)
 	struct tokenizer *copy = parse(written, length);
 	encode(copy, text, rest, &again);
 	if (tokenizer_fingerprint(copy) != tokenizer_fingerprint(tokenizer) || ids.size != again.size ||
-	    (ids.size && memcmp(ids.data, again.data, ids.size)))
+		(ids.size && memcmp(ids.data, again.data, ids.size)))
 		__builtin_trap();
 	tokenizer_free(copy);
 	tokenizer_free(tokenizer);

@@ -8,8 +8,8 @@
 #include "data/item_text.h"
 #include "stream/bytes.h"
 
-static inline void encode_part(struct catalog *catalog, struct encoder *encoder, struct buffer *ids, const char *text, int type,
-	int attribute)
+static inline void encode_part(struct catalog *catalog, struct encoder *encoder, struct buffer *ids, const char *text,
+	int type, int attribute)
 {
 	encoder_encode(encoder, text, strlen(text), false, ids);
 	int64_t n = (int64_t)(ids->size / sizeof(int32_t));

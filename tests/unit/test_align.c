@@ -18,16 +18,16 @@
 #define VOCABULARY 23
 #define WIDTH 16
 
-static int64_t text_indptr[ITEMS + 1] = { 0, 3, 3, 10, 12 }; /* item 1 has no text */
-static int32_t text_ids[] = { 5, 9, 2, 7, 7, 1, 3, 20, 11, 4, 22, 6 };
-static const struct text_ends ends = { 0, 1 };
+static int64_t text_indptr[ITEMS + 1] = {0, 3, 3, 10, 12}; /* item 1 has no text */
+static int32_t text_ids[] = {5, 9, 2, 7, 7, 1, 3, 20, 11, 4, 22, 6};
+static const struct text_ends ends = {0, 1};
 
-static const struct item_tokens texts = { .rows = ITEMS, .indptr = text_indptr, .ids = text_ids };
+static const struct item_tokens texts = {.rows = ITEMS, .indptr = text_indptr, .ids = text_ids};
 
 static struct model *small_llm(void)
 {
 	const char *config = "{\"architecture\": \"llama\", \"hidden_size\": 16, \"num_hidden_layers\": 2, "
-		"\"num_attention_heads\": 4, \"num_key_value_heads\": 2, \"intermediate_size\": 24}";
+						 "\"num_attention_heads\": 4, \"num_key_value_heads\": 2, \"intermediate_size\": 24}";
 	struct model *llm = model_new(json_parse(config, strlen(config), "test"), VOCABULARY, "0123456789abcdef", "test");
 	struct rng rng;
 	rng_seed(&rng, 3);
@@ -50,19 +50,19 @@ struct setting {
 
 static struct setting set_up(enum projector_kind kind, int lead, double radius, double ridge, int threads)
 {
-	struct setting s = { .llm = small_llm() };
+	struct setting s = {.llm = small_llm()};
 	struct rng rng;
 	rng_seed(&rng, 5);
-	s.catalog = (struct catalog){ .n_items = ITEMS, .fingerprint = "fedcba9876543210" };
+	s.catalog = (struct catalog){.n_items = ITEMS, .fingerprint = "fedcba9876543210"};
 	strings_add_all(&s.catalog.item_id, "a\0b\0c\0d", ITEMS);
 	const float *words = llm_token_vectors(s.llm);
-	s.projector = kind == PROJECTOR_TABLE
-		? projector_table(&s.catalog, s.llm->belongs_to, &texts, words, VOCABULARY, WIDTH)
-		: projector_mlp(&s.catalog, s.llm->belongs_to, &texts, words, VOCABULARY, WIDTH, 3, 10, &rng);
+	s.projector = kind == PROJECTOR_TABLE ?
+		projector_table(&s.catalog, s.llm->belongs_to, &texts, words, VOCABULARY, WIDTH) :
+		projector_mlp(&s.catalog, s.llm->belongs_to, &texts, words, VOCABULARY, WIDTH, 3, 10, &rng);
 	if (kind == PROJECTOR_MLP)
 		param_normal(s.projector->second, &rng, .3);
-	const struct align_options options = { .descent = { .radius = radius, .memory = .98, .ridge = ridge }, .lead = lead };
-	struct optimisation optimisation = { .adamw = ADAMW_DEFAULTS };
+	const struct align_options options = {.descent = {.radius = radius, .memory = .98, .ridge = ridge}, .lead = lead};
+	struct optimisation optimisation = {.adamw = ADAMW_DEFAULTS};
 	optimisation.adamw.rate = radius;
 	s.task = align_task(s.projector, s.llm, &texts, ends, &options);
 	s.trainer = trainer_new(&s.projector->params, &optimisation, threads);
@@ -78,7 +78,7 @@ static void tear_down(struct setting *s)
 	strings_free(&s->catalog.item_id);
 }
 
-static const int64_t all[] = { 0, 2, 3 };
+static const int64_t all[] = {0, 2, 3};
 
 static double mean_nll(struct setting *s)
 {
@@ -103,7 +103,7 @@ static double difference(struct setting *s, float *value)
 static void step(struct setting *s)
 {
 	struct step_result result;
-	s->task->begin_epoch(s->task, 0, (int64_t[ITEMS]){ 0 });
+	s->task->begin_epoch(s->task, 0, (int64_t[ITEMS]){0});
 	s->task->step(s->task, s->trainer, all, COUNT_OF(all), 1, &result);
 	assert_int_equal(result.positions, 15);
 }
@@ -135,7 +135,7 @@ static void test_rows_go_down(void **state)
 	(void)state;
 	for (int lead = 0; lead <= 1; lead++) {
 		struct setting s = set_up(PROJECTOR_TABLE, lead, .02, 1e12, 2);
-		double slope[ITEMS * WIDTH], size[ITEMS] = { 0 }, length[ITEMS] = { 0 };
+		double slope[ITEMS * WIDTH], size[ITEMS] = {0}, length[ITEMS] = {0};
 		float before[ITEMS * WIDTH];
 		int checked = 0;
 		for (int i = 0; i < ITEMS * WIDTH; i++) {

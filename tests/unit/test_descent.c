@@ -66,8 +66,10 @@ static void test_ends_at_the_minimum(void **state)
 			for (int i = 0; i < WIDTH; i++)
 				at[i] = vector[p * WIDTH + i] + descent.step[p * WIDTH + i];
 			double value = quadratic(at, centre + p * WIDTH, gradient + p * WIDTH);
-			visit[p] = (struct visit){ .problem = p, .value = value, .gradient = gradient + p * WIDTH,
-				.vector = vector + p * WIDTH };
+			visit[p] = (struct visit){.problem = p,
+				.value = value,
+				.gradient = gradient + p * WIDTH,
+				.vector = vector + p * WIDTH};
 			first[p] = round ? first[p] : value;
 			before[p] = descent.value[p];
 		}
@@ -79,14 +81,15 @@ static void test_ends_at_the_minimum(void **state)
 	}
 	for (int p = 0; p < PROBLEMS; p++) {
 		assert_true(descent.value[p] < 1e-7 * first[p]);
-		assert_true(fabs(quadratic(vector + p * WIDTH, centre + p * WIDTH, gradient) - descent.value[p]) < 1e-6 * first[p]);
+		assert_true(
+			fabs(quadratic(vector + p * WIDTH, centre + p * WIDTH, gradient) - descent.value[p]) < 1e-6 * first[p]);
 	}
 	descent_free(&descent);
 }
 
 static void visit_once(struct descent *descent, double value, const float *gradient, float *vector, bool taken)
 {
-	struct visit visit = { .problem = 1, .value = value, .gradient = gradient, .vector = vector };
+	struct visit visit = {.problem = 1, .value = value, .gradient = gradient, .vector = vector};
 	descent_step(descent, &visit, 1);
 	assert_int_equal(visit.taken, taken);
 }
@@ -103,9 +106,9 @@ static double step_length(const struct descent *descent)
 static void test_takes_back(void **state)
 {
 	(void)state;
-	const struct descent_options options = { .radius = .25, .memory = .98, .ridge = .03 };
+	const struct descent_options options = {.radius = .25, .memory = .98, .ridge = .03};
 	struct descent descent = descent_new(2, WIDTH, &options);
-	float vector[WIDTH] = { 0, 4, 0, 0, 0, 0 }, downhill[WIDTH] = { 1, 1, 0, 0, 0, 0 }, unknown[WIDTH] = { NAN };
+	float vector[WIDTH] = {0, 4, 0, 0, 0, 0}, downhill[WIDTH] = {1, 1, 0, 0, 0, 0}, unknown[WIDTH] = {NAN};
 	visit_once(&descent, 1, downhill, vector, true);
 	assert_float_equal(step_length(&descent), 1, 1e-5);
 	assert_float_equal(vector[1], 4, 0);
@@ -141,7 +144,7 @@ static void test_begins_with_no_number(void **state)
 	(void)state;
 	const struct descent_options options = DESCENT_DEFAULTS;
 	struct descent descent = descent_new(2, WIDTH, &options);
-	float vector[WIDTH] = { 0, 4, 0, 0, 0, 0 }, downhill[WIDTH] = { 1, 1, 0, 0, 0, 0 }, unknown[WIDTH] = { NAN };
+	float vector[WIDTH] = {0, 4, 0, 0, 0, 0}, downhill[WIDTH] = {1, 1, 0, 0, 0, 0}, unknown[WIDTH] = {NAN};
 	visit_once(&descent, 1, unknown, vector, false);
 	assert_float_equal(step_length(&descent), 0, 0);
 	visit_once(&descent, 1, downhill, vector, true);

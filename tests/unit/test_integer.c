@@ -31,11 +31,16 @@ static int64_t width_of(const struct product *p)
 }
 
 /* in_grid: numbers that integers tell apart without loss. */
-static struct product new_product(int64_t n, int64_t rows, int64_t columns, int64_t first, int64_t count, bool transposed,
-	bool add, bool in_grid)
+static struct product new_product(int64_t n, int64_t rows, int64_t columns, int64_t first, int64_t count,
+	bool transposed, bool add, bool in_grid)
 {
-	struct product p = { .n = n, .rows = rows, .columns = columns, .first = first, .count = count,
-		.transposed = transposed, .add = add };
+	struct product p = {.n = n,
+		.rows = rows,
+		.columns = columns,
+		.first = first,
+		.count = count,
+		.transposed = transposed,
+		.add = add};
 	struct rng rng;
 	rng_seed(&rng, (uint64_t)(n * 1000003 + rows * 1009 + columns));
 	int64_t depth = depth_of(&p), width = width_of(&p);
@@ -51,18 +56,21 @@ static struct product new_product(int64_t n, int64_t rows, int64_t columns, int6
 		p.x[i] = (float)rng_normal(&rng);
 	for (int64_t r = 0; in_grid && r < rows; r++) /* every group has both ends of its range */
 		for (int64_t c = 0; c < columns; c++)
-			p.matrix[r * columns + c] = (float)(transposed ? (r + c) % 2 ? 4095 : (r * 3100 + c * 1700) % 8191 - 4095
-			                                            : (r + c) % 2 ? 77 : (r + c) % 4 ? -50 : (r * 31 + c * 17) % 128 - 50);
+			p.matrix[r * columns + c] = (float)(transposed ? (r + c) % 2 ? 4095 : (r * 3100 + c * 1700) % 8191 - 4095 :
+					(r + c) % 2                            ? 77 :
+					(r + c) % 4                            ? -50 :
+															 (r * 31 + c * 17) % 128 - 50);
 	for (int64_t i = 0; in_grid && i < n * p.stride_x; i++)
-		p.x[i] = (float)(transposed ? i % p.stride_x % 8 == 1 ? -8191 : i * 3700 % 16383 - 8191
-		                             : i % p.stride_x % 8 == 1 ? -63 : i * 37 % 127 - 63);
+		p.x[i] = (float)(transposed     ? i % p.stride_x % 8 == 1 ? -8191 : i * 3700 % 16383 - 8191 :
+				i % p.stride_x % 8 == 1 ? -63 :
+										  i * 37 % 127 - 63);
 	for (int64_t i = 0; i < n; i++)
 		for (int64_t j = 0; j < p.stride_y; j++) {
 			p.y[i * p.stride_y + j] = (float)(j % 7);
 			double sum = add || j >= width ? (double)(j % 7) : 0;
 			for (int64_t k = 0; k < depth && j < width; k++)
-				sum += (double)p.x[i * p.stride_x + k] * (double)(transposed ? p.matrix[(first + j) * columns + k]
-				                                                             : p.matrix[(first + k) * columns + j]);
+				sum += (double)p.x[i * p.stride_x + k] *
+					(double)(transposed ? p.matrix[(first + j) * columns + k] : p.matrix[(first + k) * columns + j]);
 			p.expected[i * p.stride_y + j] = sum;
 		}
 	return p;
@@ -81,7 +89,8 @@ static void compute(const struct product *p)
 	struct integer_matrix *matrix = integer_new(p->matrix, p->rows, p->columns);
 	assert_int_equal(integer_rows(matrix), p->rows);
 	float *scratch = xaligned((size_t)integer_scratch(matrix, p->n) + 1, sizeof *scratch);
-	integer_product(matrix, p->first, p->count, p->transposed, p->n, p->x, p->stride_x, p->y, p->stride_y, p->add, scratch);
+	integer_product(matrix, p->first, p->count, p->transposed, p->n, p->x, p->stride_x, p->y, p->stride_y, p->add,
+		scratch);
 	free(scratch);
 	integer_free(matrix);
 }
@@ -101,18 +110,18 @@ static double error_of(const struct product *p)
 	return sqrt(error / size);
 }
 
-static const struct { int64_t n, rows, columns, first, count; } shapes[] = {
-	{ 1, 1, 1, 0, 1 }, { 1, 16, 64, 0, 16 }, { 4, 64, 64, 0, 64 }, { 5, 70, 130, 0, 70 }, { 13, 48, 200, 0, 48 },
-	{ 3, 300, 65, 64, 128 }, { 9, 300, 65, 256, 44 }, { 2, 7, 576, 0, 7 }, { 33, 192, 96, 0, 192 },
-};
+static const struct {
+	int64_t n, rows, columns, first, count;
+} shapes[] = {{1, 1, 1, 0, 1}, {1, 16, 64, 0, 16}, {4, 64, 64, 0, 64}, {5, 70, 130, 0, 70}, {13, 48, 200, 0, 48},
+	{3, 300, 65, 64, 128}, {9, 300, 65, 256, 44}, {2, 7, 576, 0, 7}, {33, 192, 96, 0, 192}};
 
 /* at_most: of 16 bits, and of 8 */
 static void expect_errors(bool in_grid, double at_most, double at_most_in_8)
 {
 	for (size_t s = 0; s < COUNT_OF(shapes); s++)
 		for (int flags = 0; flags < 4; flags++) {
-			struct product p = new_product(shapes[s].n, shapes[s].rows, shapes[s].columns, shapes[s].first, shapes[s].count,
-				flags & 1, flags & 2, in_grid);
+			struct product p = new_product(shapes[s].n, shapes[s].rows, shapes[s].columns, shapes[s].first,
+				shapes[s].count, flags & 1, flags & 2, in_grid);
 			compute(&p);
 			double error = error_of(&p);
 			if (!(error <= (p.transposed ? at_most : at_most_in_8)))
@@ -140,8 +149,8 @@ static void same_bytes(const char *name)
 		skip();
 	for (size_t s = 0; s < COUNT_OF(shapes); s++)
 		for (int flags = 0; flags < 4; flags++) {
-			struct product p = new_product(shapes[s].n, shapes[s].rows, shapes[s].columns, shapes[s].first, shapes[s].count,
-				flags & 1, flags & 2, false);
+			struct product p = new_product(shapes[s].n, shapes[s].rows, shapes[s].columns, shapes[s].first,
+				shapes[s].count, flags & 1, flags & 2, false);
 			size_t bytes = (size_t)(p.n * p.stride_y) * sizeof *p.y;
 			float *before = xaligned(bytes, 1), *plain = xaligned(bytes, 1);
 			memcpy(before, p.y, bytes);
@@ -194,7 +203,7 @@ static void expect_not_finite(float bad, const char *name)
 static void test_not_finite(void **state)
 {
 	(void)state;
-	static const char *const names[] = { "none", NULL };
+	static const char *const names[] = {"none", NULL};
 	for (size_t i = 0; i < COUNT_OF(names); i++) {
 		expect_not_finite(NAN, names[i]);
 		expect_not_finite(INFINITY, names[i]);
@@ -222,10 +231,10 @@ static void test_constant(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_teardown(test_exact, best_instructions), cmocka_unit_test_teardown(test_near, best_instructions),
-		cmocka_unit_test_teardown(test_avx2, best_instructions), cmocka_unit_test_teardown(test_vnni, best_instructions),
-		cmocka_unit_test_teardown(test_not_finite, best_instructions), cmocka_unit_test(test_constant),
-	};
+	const struct CMUnitTest tests[] = {cmocka_unit_test_teardown(test_exact, best_instructions),
+		cmocka_unit_test_teardown(test_near, best_instructions),
+		cmocka_unit_test_teardown(test_avx2, best_instructions),
+		cmocka_unit_test_teardown(test_vnni, best_instructions),
+		cmocka_unit_test_teardown(test_not_finite, best_instructions), cmocka_unit_test(test_constant)};
 	return cmocka_run_group_tests_name("integer", tests, NULL, NULL);
 }

@@ -30,14 +30,10 @@ static void expect_text(const struct item_texts *texts, int64_t item, const char
 
 /* --- texts --- */
 
-static const char *const pens[] = {
-	"title", "brand", "main_category",
-	"Red pen, 2\xc2\xbd mm", "Bic", "Pens",
-	"Ink \xe2\x80\x9c" "blue\xe2\x80\x9d {x} \xf0\x9f\x96\x8b", "", "",
-	"", "Bic", "",
-	"", "", "",
-	NULL,
-};
+static const char *const pens[] = {"title", "brand", "main_category", "Red pen, 2\xc2\xbd mm", "Bic", "Pens",
+	"Ink \xe2\x80\x9c"
+	"blue\xe2\x80\x9d {x} \xf0\x9f\x96\x8b",
+	"", "", "", "Bic", "", "", "", "", NULL};
 
 static void with_pens(const char *template, const char *const expected[4])
 {
@@ -62,21 +58,26 @@ static void with_pens(const char *template, const char *const expected[4])
 static void default_template_has_the_title_last(void **state)
 {
 	(void)state;
-	with_pens(NULL, (const char *const[]){
-		"Brand Bic Main_category Pens Title Red pen, 2\xc2\xbd mm",
-		"Title Ink \xe2\x80\x9c" "blue\xe2\x80\x9d {x} \xf0\x9f\x96\x8b", "Brand Bic", "",
-	});
+	with_pens(NULL,
+		(const char *const[]){"Brand Bic Main_category Pens Title Red pen, 2\xc2\xbd mm",
+			"Title Ink \xe2\x80\x9c"
+			"blue\xe2\x80\x9d {x} \xf0\x9f\x96\x8b",
+			"Brand Bic", ""});
 }
 
 static void templates_leave_out_what_is_empty(void **state)
 {
 	(void)state;
-	with_pens("{title} by {brand}.", (const char *const[]){
-		"Red pen, 2\xc2\xbd mm by Bic.", "Ink \xe2\x80\x9c" "blue\xe2\x80\x9d {x} \xf0\x9f\x96\x8b.", "by Bic.", "",
-	});
-	with_pens("{title}", (const char *const[]){
-		"Red pen, 2\xc2\xbd mm", "Ink \xe2\x80\x9c" "blue\xe2\x80\x9d {x} \xf0\x9f\x96\x8b", "", "",
-	});
+	with_pens("{title} by {brand}.",
+		(const char *const[]){"Red pen, 2\xc2\xbd mm by Bic.",
+			"Ink \xe2\x80\x9c"
+			"blue\xe2\x80\x9d {x} \xf0\x9f\x96\x8b.",
+			"by Bic.", ""});
+	with_pens("{title}",
+		(const char *const[]){"Red pen, 2\xc2\xbd mm",
+			"Ink \xe2\x80\x9c"
+			"blue\xe2\x80\x9d {x} \xf0\x9f\x96\x8b",
+			"", ""});
 	with_pens("{brand}/{brand} ", (const char *const[]){"Bic/Bic", "", "Bic/Bic", ""});
 }
 
@@ -154,7 +155,7 @@ static void product_titles_come_back_to_the_letter(void **state)
 {
 	(void)state;
 	char *vocabulary = shared("tokenizers/gpt2"), *scientific = shared("scientific/items.csv"),
-	     *beauty = shared("beauty/items.csv");
+		 *beauty = shared("beauty/items.csv");
 	struct tokenizer *tokenizer = tokenizer_load(vocabulary);
 	round_trip(scientific, tokenizer);
 	round_trip(beauty, tokenizer);
@@ -247,7 +248,7 @@ static void make_texts(const void *context)
 static void refuse(const struct catalog *catalog, const struct tokenizer *tokenizer, const char *template,
 	const char *says)
 {
-	expect_death(make_texts, &(struct making){ catalog, tokenizer, template }, says);
+	expect_death(make_texts, &(struct making){catalog, tokenizer, template}, says);
 }
 
 static void wrong_catalogs_and_templates_are_errors(void **state)

@@ -42,8 +42,8 @@ static void means_of_hidden_states(void **state)
 		for (int64_t i = indptr[item]; i < indptr[item + 1]; i++)
 			ids[i] = (int32_t)rng_below(&rng, VOCABULARY);
 	}
-	json_t *config = json_pack("{s:s, s:i, s:i, s:i}", "architecture", "sasrec", "hidden_size", 16, "num_hidden_layers", 2,
-	                           "max_length", 40);
+	json_t *config = json_pack("{s:s, s:i, s:i, s:i}", "architecture", "sasrec", "hidden_size", 16, "num_hidden_layers",
+		2, "max_length", 40);
 	struct model *model = model_new(config, VOCABULARY, "0123456789abcdef", "test");
 	model_initialise(model, &rng);
 	assert_true(indptr[ITEMS] > model->architecture->tokens_at_once);

@@ -19,7 +19,7 @@
 
 #define GOLDEN "tests/golden/llm.tar.zst"
 
-static const char *const cases[] = { "grouped", "biased", "qwen2", "gpt2" };
+static const char *const cases[] = {"grouped", "biased", "qwen2", "gpt2"};
 
 static int load_golden(void **state)
 {
@@ -50,7 +50,8 @@ static char *make_folder(const char *name)
 {
 	char *folder = xstrdup("/tmp/recpipe-llm-XXXXXX");
 	assert_non_null(mkdtemp(folder));
-	const struct golden_member *config = golden_find(name, "config.json"), *tensors = golden_find(name, "model.safetensors");
+	const struct golden_member *config = golden_find(name, "config.json"),
+							   *tensors = golden_find(name, "model.safetensors");
 	write_file(folder, "config.json", config->bytes, config->size);
 	write_file(folder, "model.safetensors", tensors->bytes, tensors->size);
 	return folder;
@@ -58,7 +59,7 @@ static char *make_folder(const char *name)
 
 static void remove_folder(char *folder)
 {
-	static const char *const names[] = { "config.json", "model.safetensors" };
+	static const char *const names[] = {"config.json", "model.safetensors"};
 	for (size_t i = 0; i < COUNT_OF(names); i++) {
 		char *path = xasprintf("%s/%s", folder, names[i]);
 		unlink(path);
@@ -79,7 +80,7 @@ struct golden_case {
 
 static struct golden_case read_case(const char *name)
 {
-	struct golden_case c = { .name = name };
+	struct golden_case c = {.name = name};
 	c.indptr = golden_array(name, "indptr.npy", I8);
 	c.sequences = golden_find(name, "indptr.npy")->tensor.shape[0] - 1;
 	c.n = c.indptr[c.sequences];
@@ -186,7 +187,8 @@ static struct model *trainable_copy(const struct model *frozen)
 	struct model *model = model_new(json_deep_copy(frozen->config), frozen->n_items, "", "copy");
 	for (int i = 0; i < model->params.count; i++) {
 		struct param *param = model->params.list[i];
-		memcpy(param->value, params_find(&frozen->params, param->name)->value, (size_t)param_count(param) * sizeof(float));
+		memcpy(param->value, params_find(&frozen->params, param->name)->value,
+			(size_t)param_count(param) * sizeof(float));
 	}
 	return model;
 }
@@ -227,8 +229,8 @@ static void test_gradients_equal_hugging_face(void **state)
 static void test_tokens_are_their_vectors(void **state)
 {
 	(void)state;
-	static const int32_t tokens[] = { 0, 0, 3, 1, 4, 1, 5, 9, 2, 6 };
-	static const int64_t indptr[] = { 2, 5, 5, 10 };
+	static const int32_t tokens[] = {0, 0, 3, 1, 4, 1, 5, 9, 2, 6};
+	static const int64_t indptr[] = {2, 5, 5, 10};
 	for (size_t i = 0; i < COUNT_OF(cases); i++) {
 		char *folder = make_folder(cases[i]);
 		struct model *model = llm_open(folder);
@@ -236,7 +238,7 @@ static void test_tokens_are_their_vectors(void **state)
 		float none = 0;
 		struct tape one = {0}, other = {0};
 		tape_begin(&one, NULL, 0, 0);
-		const struct histories histories = { 3, indptr, tokens };
+		const struct histories histories = {3, indptr, tokens};
 		const struct array *a = model->architecture->hidden(&one, model, &histories);
 		tape_begin(&other, &none, 0, 0);
 		struct array *inputs = tape_input(&other, 5, d);
@@ -283,13 +285,13 @@ static void test_bad_weights(void **state)
 		json_int_t value;
 		const char *message;
 	} bad[] = {
-		{ "grouped", "num_hidden_layers", 3, "tensor model.layers.2.input_layernorm.weight is missing" },
-		{ "grouped", "vocab_size", 40, "tensor model.embed_tokens.weight is (37, 16) <f4, (40, 16) <f4 was expected" },
-		{ "grouped", "num_key_value_heads", 3, "not a multiple of \"num_key_value_heads\" 3" },
-		{ "grouped", "head_dim", 5, "\"head_dim\" is 5, an even number was expected" },
-		{ "grouped", "tie_word_embeddings", 0, "\"tie_word_embeddings\"" },
-		{ "gpt2", "n_head", 3, "not a multiple of \"n_head\" 3" },
-		{ "gpt2", "n_positions", 65, "tensor transformer.wpe.weight is (64, 16) <f4, (65, 16) <f4 was expected" },
+		{"grouped", "num_hidden_layers", 3, "tensor model.layers.2.input_layernorm.weight is missing"},
+		{"grouped", "vocab_size", 40, "tensor model.embed_tokens.weight is (37, 16) <f4, (40, 16) <f4 was expected"},
+		{"grouped", "num_key_value_heads", 3, "not a multiple of \"num_key_value_heads\" 3"},
+		{"grouped", "head_dim", 5, "\"head_dim\" is 5, an even number was expected"},
+		{"grouped", "tie_word_embeddings", 0, "\"tie_word_embeddings\""},
+		{"gpt2", "n_head", 3, "not a multiple of \"n_head\" 3"},
+		{"gpt2", "n_positions", 65, "tensor transformer.wpe.weight is (64, 16) <f4, (65, 16) <f4 was expected"},
 	};
 	for (size_t i = 0; i < COUNT_OF(bad); i++) {
 		char *folder = make_folder(bad[i].name);
@@ -335,8 +337,8 @@ static void read_layers(FILE *file, struct model *model, int layers, const char 
 
 static struct model *open_stories(void)
 {
-	static const char *const parts[] = { "input_layernorm", "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj",
-		"self_attn.o_proj", "post_attention_layernorm", "mlp.gate_proj", "mlp.down_proj", "mlp.up_proj" };
+	static const char *const parts[] = {"input_layernorm", "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj",
+		"self_attn.o_proj", "post_attention_layernorm", "mlp.gate_proj", "mlp.down_proj", "mlp.up_proj"};
 	FILE *file = open_story("stories260K.bin");
 	int32_t h[7]; /* width, inner, layers, heads, heads of keys, vocabulary, longest */
 	assert_int_equal(fread(h, sizeof *h, COUNT_OF(h), file), COUNT_OF(h));
@@ -355,8 +357,8 @@ static struct model *open_stories(void)
 
 static const struct array *states_of(struct tape *tape, const struct model *model, const int32_t *ids, int64_t n)
 {
-	const int64_t indptr[] = { 0, n };
-	const struct histories histories = { 1, indptr, ids };
+	const int64_t indptr[] = {0, n};
+	const struct histories histories = {1, indptr, ids};
 	tape_begin(tape, NULL, 0, 0);
 	return model->architecture->hidden(tape, model, &histories);
 }
@@ -393,8 +395,8 @@ static void test_stories_forward(void **state)
 				expected[i] = strtof(at, &at);
 			memcpy(is, hidden->value + position * d, (size_t)d * sizeof *is);
 			if (is_logits)
-				gemm(false, true, 1, columns, d, 1, hidden->value + position * d, d, model->item_vectors->value, d, 0, is,
-					columns);
+				gemm(false, true, 1, columns, d, 1, hidden->value + position * d, d, model->item_vectors->value, d, 0,
+					is, columns);
 			assert_near(is, expected, columns, 1e-5, line); /* printed with six digits */
 			compared++;
 		}

@@ -40,14 +40,10 @@ static double defined(const char *name, int64_t rank, int64_t cut)
 	if (cut && rank > cut)
 		return 0;
 	switch (name[0]) {
-	case 'n':
-		return log(2) / log((double)rank + 1);
-	case 'm':
-		return 1.0 / (double)rank;
-	case 'p':
-		return 1.0 / (double)cut;
-	default:
-		return 1;
+	case 'n': return log(2) / log((double)rank + 1);
+	case 'm': return 1.0 / (double)rank;
+	case 'p': return 1.0 / (double)cut;
+	default: return 1;
 	}
 }
 

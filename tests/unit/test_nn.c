@@ -53,7 +53,7 @@ struct golden_case {
 
 static struct golden_case open_case(const char *name)
 {
-	struct golden_case c = { .name = name };
+	struct golden_case c = {.name = name};
 	const struct golden_member *manifest = golden_find(name, "case.json");
 	c.document = json_parse(manifest->bytes, manifest->size, name);
 	json_t *config = json_deep_copy(json_object_get(c.document, "config"));
@@ -62,14 +62,14 @@ static struct golden_case open_case(const char *name)
 	c.item = golden_array(name, "item.npy", I4);
 	c.target = golden_array(name, "target.npy", I4);
 	c.negative = golden_array(name, "negative.npy", I4);
-	c.histories = (struct histories){ golden_find(name, "indptr.npy")->tensor.shape[0] - 1, c.indptr, c.item };
+	c.histories = (struct histories){golden_find(name, "indptr.npy")->tensor.shape[0] - 1, c.indptr, c.item};
 	c.tokens = c.indptr[c.histories.rows];
 
 	float *values = golden_array(name, "value.npy", F4);
 	const char *key;
 	json_t *count;
 	int64_t from = 0;
-	json_object_foreach(json_object_get(c.document, "params"), key, count) {
+	json_object_foreach (json_object_get(c.document, "params"), key, count) {
 		struct param *param = params_find(&c.model->params, key);
 		if (!param || param_count(param) != json_integer_value(count))
 			fail_msg("%s: parameter %s is not as PyTorch's", name, key);
@@ -99,7 +99,7 @@ static void compare_gradients(const struct golden_case *c, const float *gradient
 	const char *key;
 	json_t *count;
 	int64_t from = 0;
-	json_object_foreach(json_object_get(c->document, "params"), key, count) {
+	json_object_foreach (json_object_get(c->document, "params"), key, count) {
 		const struct param *param = params_find(&c->model->params, key);
 		char what[160];
 		snprintf(what, sizeof what, "%s, %s: gradient of %s", c->name, loss, key);
@@ -133,7 +133,7 @@ static double loss_of(struct tape *tape, const struct golden_case *c, enum loss 
 	return 0;
 }
 
-static const char *const cases[] = { "original", "pre", "post", "recbole", "gru", "gru4rec" };
+static const char *const cases[] = {"original", "pre", "post", "recbole", "gru", "gru4rec"};
 
 static void test_equals_pytorch(void **state)
 {
@@ -173,9 +173,9 @@ static void test_workers_add_up(void **state)
 	for (size_t i = 0; i < COUNT_OF(cases); i++)
 		for (int threads = 1; threads <= 4; threads++) {
 			struct golden_case c = open_case(cases[i]);
-			struct optimisation options = { .adamw = ADAMW_DEFAULTS };
+			struct optimisation options = {.adamw = ADAMW_DEFAULTS};
 			struct trainer *trainer = trainer_new(&c.model->params, &options, threads);
-			struct next *next = next_new(c.model, &(struct loss_options){ .loss = LOSS_CE }, threads);
+			struct next *next = next_new(c.model, &(struct loss_options){.loss = LOSS_CE}, threads);
 			struct step_result result;
 			next_step(next, trainer, &c.histories, c.target, 1, &result);
 			compare_gradients(&c, trainer_gradient(trainer), "ce");
@@ -188,12 +188,13 @@ static void test_workers_add_up(void **state)
 /* Items from features through an adaptor, cosine scores: through derived tables, by several workers. */
 static void test_features_equal_pytorch(void **state)
 {
-	static const char *const feature_cases[] = { "frozen", "cosine", "mlp", "unit" };
+	static const char *const feature_cases[] = {"frozen", "cosine", "mlp", "unit"};
 	(void)state;
 	for (size_t i = 0; i < COUNT_OF(feature_cases); i++)
 		for (int threads = 1; threads <= 3; threads++) {
 			struct golden_case c = open_case(feature_cases[i]);
-			float *feature = golden_array(c.name, "feature.npy", F4), *expected = golden_array(c.name, "hidden.npy", F4);
+			float *feature = golden_array(c.name, "feature.npy", F4),
+				  *expected = golden_array(c.name, "hidden.npy", F4);
 			if (items_feature_size(c.model))
 				items_set_features(c.model, feature);
 			items_refresh(c.model);
@@ -203,8 +204,9 @@ static void test_features_equal_pytorch(void **state)
 			assert_near(hidden->value, expected, hidden->rows * hidden->columns, 1e-5, c.name);
 			tape_free(&tape);
 
-			struct trainer *trainer = trainer_new(&c.model->params, &(struct optimisation){ .adamw = ADAMW_DEFAULTS }, threads);
-			struct next *next = next_new(c.model, &(struct loss_options){ .loss = LOSS_CE }, threads);
+			struct trainer *trainer = trainer_new(&c.model->params, &(struct optimisation){.adamw = ADAMW_DEFAULTS},
+				threads);
+			struct next *next = next_new(c.model, &(struct loss_options){.loss = LOSS_CE}, threads);
 			struct step_result result;
 			next_step(next, trainer, &c.histories, c.target, 1, &result);
 			double should_be = *(const double *)(const void *)golden_find(c.name, "ce/loss.npy")->tensor.data;
@@ -224,8 +226,10 @@ static void test_feature_scale(void **state)
 	enum { ITEMS = 7, SIZE = 5, N = ITEMS * SIZE };
 	(void)state;
 	for (int size = 1; size <= 1024; size *= 32) {
-		struct model *model = model_new(json_pack("{s:s, s:s, s:i, s:f, s:i, s:i}", "architecture", "sasrec", "features",
-			"frozen", "feature_size", (int)SIZE, "feature_scale", .5, "hidden_size", 8, "heads", 1), ITEMS, "", "options");
+		struct model *model = model_new(json_pack("{s:s, s:s, s:i, s:f, s:i, s:i}", "architecture", "sasrec",
+											"features", "frozen", "feature_size", (int)SIZE, "feature_scale", .5,
+											"hidden_size", 8, "heads", 1),
+			ITEMS, "", "options");
 		float feature[N], zero[N] = {0};
 		double squares = 0;
 		for (int i = 0; i < N; i++)
@@ -271,7 +275,8 @@ static void optimiser_case(const char *name, const struct adamw *adamw, double c
 	float *value = golden_array(name, "value.npy", F4), *gradients = golden_array(name, "gradient.npy", F4);
 	float *after = golden_array(name, "after.npy", F4);
 	const double *norms = golden_find(name, "norm.npy")->tensor.data;
-	int64_t n = golden_find(name, "value.npy")->tensor.shape[0], steps = golden_find(name, "gradient.npy")->tensor.shape[0];
+	int64_t n = golden_find(name, "value.npy")->tensor.shape[0],
+			steps = golden_find(name, "gradient.npy")->tensor.shape[0];
 	struct params params = {0};
 	struct param *param = params_add(&params, 0, n, false, "p");
 	params_allocate(&params);
@@ -299,8 +304,8 @@ static void test_optimiser_equals_pytorch(void **state)
 {
 	(void)state;
 	optimiser_case("adam", &(struct adamw)ADAMW_DEFAULTS, 0);
-	optimiser_case("adamw", &(struct adamw){ .rate = 1e-2, .beta1 = .8, .beta2 = .98, .epsilon = 1e-6,
-		.weight_decay = .1 }, 1.5);
+	optimiser_case("adamw",
+		&(struct adamw){.rate = 1e-2, .beta1 = .8, .beta2 = .98, .epsilon = 1e-6, .weight_decay = .1}, 1.5);
 }
 
 /* Their squares are numbers too small to be normal. */
@@ -339,8 +344,8 @@ static void test_schedules(void **state)
 #define N 11
 #define D 6
 
-static const int64_t indptr[] = { 100, 101, 106, 106, 100 + N };
-static const int32_t ids[N] = { 0, 3, 3, 1, 2, 4, 0, 1, 1, 2, 3 }, places[N] = { 0, 0, 1, 2, 3, 4, 0, 1, 2, 3, 4 };
+static const int64_t indptr[] = {100, 101, 106, 106, 100 + N};
+static const int32_t ids[N] = {0, 3, 3, 1, 2, 4, 0, 1, 1, 2, 3}, places[N] = {0, 0, 1, 2, 3, 4, 0, 1, 2, 3, 4};
 
 static struct array *build_embedding(struct tape *tape, struct array *const p[])
 {
@@ -373,8 +378,8 @@ static struct array *build_attention(struct tape *tape, struct array *const p[])
 
 static struct array *build_of_gelu(struct tape *tape, struct array *const p[])
 {
-	return linear_of_gelu(tape, linear(tape, embedding(tape, p[0], ids, N, 1, NULL, NULL, 0), p[2], p[3], ACT_NONE, 0), p[2],
-		p[3], .3f);
+	return linear_of_gelu(tape, linear(tape, embedding(tape, p[0], ids, N, 1, NULL, NULL, 0), p[2], p[3], ACT_NONE, 0),
+		p[2], p[3], .3f);
 }
 
 static struct array *build_gelu_new(struct tape *tape, struct array *const p[])
@@ -392,15 +397,16 @@ static struct array *build_rms_norm(struct tape *tape, struct array *const p[])
 static struct array *build_swiglu(struct tape *tape, struct array *const p[])
 {
 	struct array *x = embedding(tape, p[0], ids, N, 1, p[1], places, 0);
-	struct array *two = linear(tape, swiglu(tape, linear(tape, x, p[2], p[3], ACT_NONE, 0), x), p[10], NULL, ACT_NONE, 0);
+	struct array *two = linear(tape, swiglu(tape, linear(tape, x, p[2], p[3], ACT_NONE, 0), x), p[10], NULL, ACT_NONE,
+		0);
 	return swiglu(tape, tape_columns(tape, two, 0, 2), tape_columns(tape, two, 2, 2));
 }
 
 /* Three heads of queries that share one of keys and values, turned. */
 static struct array *build_grouped(struct tape *tape, struct array *const p[])
 {
-	static const float frequency[] = { .7f };
-	struct rope rope = { 2, ROPE_HALF, frequency };
+	static const float frequency[] = {.7f};
+	struct rope rope = {2, ROPE_HALF, frequency};
 	struct array *x = embedding(tape, p[0], ids, N, 1, p[1], places, 0);
 	struct array *q = linear(tape, x, p[2], p[3], ACT_NONE, 0), *kv = linear(tape, x, p[10], NULL, ACT_NONE, 0);
 	struct array *k = tape_columns(tape, kv, 0, 2), *v = tape_columns(tape, kv, 2, 2);
@@ -412,8 +418,8 @@ static struct array *build_grouped(struct tape *tape, struct array *const p[])
 
 static struct array *build_interleaved(struct tape *tape, struct array *const p[])
 {
-	static const float frequency[] = { 1, .5f, .25f };
-	struct rope rope = { D, ROPE_INTERLEAVED, frequency };
+	static const float frequency[] = {1, .5f, .25f};
+	struct rope rope = {D, ROPE_INTERLEAVED, frequency};
 	struct array *x = embedding(tape, p[0], ids, N, 1, p[1], places, 0);
 	struct array *q = linear(tape, x, p[2], p[3], ACT_NONE, 0), *v = linear(tape, x, p[2], NULL, ACT_NONE, 0);
 	rotate(tape, q, rope_angles(tape, &rope, indptr, 4));
@@ -425,13 +431,13 @@ static struct array *build_gru(struct tape *tape, struct array *const p[])
 	return gru_layer(tape, embedding(tape, p[0], ids, N, 1, NULL, NULL, 0), p[6], p[7], p[8], p[9], indptr, 4);
 }
 
-static const struct shape shapes[] = { { 5, D }, { 5, D }, { D, D }, { 0, D }, { 0, D }, { 0, D }, { 3 * D, D }, { 3 * D, D },
-	{ 0, 3 * D }, { 0, 3 * D }, { 4, D } };
+static const struct shape shapes[] = {{5, D}, {5, D}, {D, D}, {0, D}, {0, D}, {0, D}, {3 * D, D}, {3 * D, D},
+	{0, 3 * D}, {0, 3 * D}, {4, D}};
 
 static void test_finite_differences(void **state)
 {
 	(void)state;
-	const struct differences all = { .shapes = shapes, .count = COUNT_OF(shapes), .tolerance = 2e-3 };
+	const struct differences all = {.shapes = shapes, .count = COUNT_OF(shapes), .tolerance = 2e-3};
 	differences_of(&all, build_embedding, "embedding");
 	differences_of(&all, build_relu, "linear, relu");
 	differences_of(&all, build_gelu, "linear, gelu");
@@ -509,8 +515,8 @@ static void frozen_case(const struct param *h, struct param *e, const int32_t *t
 	struct tape tape = {0};
 	e->frozen = true;
 	tape_begin(&tape, gradient, 1, 0);
-	double again = full_cross_entropy_each(&tape, tape_param(&tape, h, h), tape_param(&tape, e, e), target, 1 / (float)n,
-		nll, said);
+	double again = full_cross_entropy_each(&tape, tape_param(&tape, h, h), tape_param(&tape, e, e), target,
+		1 / (float)n, nll, said);
 	assert_true(fabs(again - loss) <= 1e-6 * (1 + loss));
 	assert_near(gradient, expected, n * d, 1e-5, "full cross-entropy: hidden, items frozen");
 	for (int64_t t = 0; t < n; t++) {
@@ -536,10 +542,12 @@ static void definition_case(int64_t n, int64_t items, int64_t d)
 	for (int64_t i = 0; i < n * d; i++)
 		h->value[i] = (float)rng_normal(&rng);
 	for (int64_t i = 0; i < items * d; i++)
-		e->value[i] = (float)(rng_normal(&rng) * (double)(i + 1) / (double)(items * d)); /* later ones score higher */
+		/* later ones score higher */
+		e->value[i] = (float)(rng_normal(&rng) * (double)(i + 1) / (double)(items * d));
 	for (int64_t t = 0; t < n; t++)
 		target[t] = t % 7 == 3 ? -1 : t % 3 ? (int32_t)rng_below(&rng, (uint64_t)items) : most_alike(h, t, e);
-	float *gradient = xaligned((size_t)params.size, sizeof *gradient), *expected = xaligned((size_t)params.size, sizeof *expected);
+	float *gradient = xaligned((size_t)params.size, sizeof *gradient),
+		  *expected = xaligned((size_t)params.size, sizeof *expected);
 	struct tape tape = {0};
 	tape_begin(&tape, gradient, 1, 0);
 	double loss = full_cross_entropy(&tape, tape_param(&tape, h, h), tape_param(&tape, e, e), target, 1 / (float)n);
@@ -651,7 +659,7 @@ static struct histories random_batch(void)
 		batch_item[t] = (int32_t)rng_below(&rng, ITEMS);
 		batch_target[t] = rng_below(&rng, 10) ? (batch_item[t] * 7 + 1) % ITEMS : -1; /* something to learn */
 	}
-	return (struct histories){ USERS, batch_indptr, batch_item };
+	return (struct histories){USERS, batch_indptr, batch_item};
 }
 
 static struct model *train(const char *config, enum loss loss, int threads, int steps, float **gradient)
@@ -661,10 +669,10 @@ static struct model *train(const char *config, enum loss loss, int threads, int 
 	struct rng rng;
 	rng_seed(&rng, 1);
 	model_initialise(model, &rng);
-	struct optimisation options = { .adamw = ADAMW_DEFAULTS, .clip = 1 };
+	struct optimisation options = {.adamw = ADAMW_DEFAULTS, .clip = 1};
 	options.adamw.rate = 1e-2;
 	struct trainer *trainer = trainer_new(&model->params, &options, threads);
-	struct next *next = next_new(model, &(struct loss_options){ loss, .negatives = 5, .gbce_t = .75 }, threads);
+	struct next *next = next_new(model, &(struct loss_options){loss, .negatives = 5, .gbce_t = .75}, threads);
 	struct step_result result;
 	for (int i = 0; i < steps; i++)
 		next_step(next, trainer, &batch, batch_target, 100 + (uint64_t)i, &result);
@@ -688,7 +696,8 @@ static void test_same_seed_same_bytes(void **state)
 	for (size_t c = 0; c < COUNT_OF(configs); c++)
 		for (enum loss loss = LOSS_CE; loss <= LOSS_GBCE; loss++)
 			for (int threads = 1; threads <= 3; threads++) {
-				struct model *a = train(configs[c], loss, threads, 3, NULL), *b = train(configs[c], loss, threads, 3, NULL);
+				struct model *a = train(configs[c], loss, threads, 3, NULL),
+							 *b = train(configs[c], loss, threads, 3, NULL);
 				assert_memory_equal(a->params.value, b->params.value, (size_t)a->params.size * sizeof(float));
 				assert_memory_equal(a->params.second, b->params.second, (size_t)a->params.size * sizeof(float));
 				model_free(a);
@@ -718,8 +727,8 @@ static void test_learns(void **state)
 	for (size_t c = 0; c < COUNT_OF(configs); c++) {
 		struct model *model = train(configs[c], LOSS_CE, 2, 300, NULL);
 		struct histories batch = random_batch();
-		struct trainer *trainer = trainer_new(&model->params, &(struct optimisation){ .adamw = ADAMW_DEFAULTS }, 2);
-		struct next *next = next_new(model, &(struct loss_options){ .loss = LOSS_CE }, 2);
+		struct trainer *trainer = trainer_new(&model->params, &(struct optimisation){.adamw = ADAMW_DEFAULTS}, 2);
+		struct next *next = next_new(model, &(struct loss_options){.loss = LOSS_CE}, 2);
 		struct step_result result;
 		next_loss(next, trainer, &batch, batch_target, 1, &result);
 		assert_true(result.loss / (double)result.positions < .5 * log(ITEMS));
@@ -738,15 +747,16 @@ static void dies_with(const char *name, float value, float rate, char *line, siz
 	if (child == 0) {
 		dup2(ends[1], STDERR_FILENO);
 		struct histories batch = random_batch();
-		struct model *model = model_new(json_parse(configs[0], strlen(configs[0]), "test"), ITEMS, "0123456789abcdef", "test");
+		struct model *model = model_new(json_parse(configs[0], strlen(configs[0]), "test"), ITEMS, "0123456789abcdef",
+			"test");
 		struct rng rng;
 		rng_seed(&rng, 1);
 		model_initialise(model, &rng);
 		params_find(&model->params, name)->value[3] = value;
-		struct optimisation options = { .adamw = ADAMW_DEFAULTS };
+		struct optimisation options = {.adamw = ADAMW_DEFAULTS};
 		options.adamw.rate = (double)rate;
 		struct trainer *trainer = trainer_new(&model->params, &options, 1);
-		struct next *next = next_new(model, &(struct loss_options){ .loss = LOSS_CE }, 1);
+		struct next *next = next_new(model, &(struct loss_options){.loss = LOSS_CE}, 1);
 		struct step_result result;
 		next_step(next, trainer, &batch, batch_target, 1, &result);
 		_exit(0);
@@ -844,7 +854,7 @@ static void test_dropout_share(void **state)
 		pairs += i && out->value[i] == 0 && out->value[i - 1] == 0;
 		assert_true(out->value[i] == 0 || fabsf(out->value[i] - 1.25f) < 1e-6f);
 	}
-	assert_true(abs(dropped - MANY / 5) < 900);  /* five deviations */
+	assert_true(abs(dropped - MANY / 5) < 900); /* five deviations */
 	assert_true(abs(pairs - MANY / 25) < 600);
 	tape_free(&tape);
 	params_free(&params);

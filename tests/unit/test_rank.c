@@ -57,22 +57,17 @@ static float value_of(struct rng *rng, enum kind kind)
 {
 	float normal = (float)rng_normal(rng);
 	switch (kind) {
-	case TIES:
-		return (float)(int)rng_below(rng, 3) - 1;
-	case OUTLIERS:
-		return rng_below(rng, 20) ? normal : 1000 * normal;
-	case TINY:
-		return normal * 1e-24f;
-	case HUGE_VALUES:
-		return normal * 1e16f;
-	case ZEROS:
-		return 0;
-	default:
-		return normal;
+	case TIES: return (float)(int)rng_below(rng, 3) - 1;
+	case OUTLIERS: return rng_below(rng, 20) ? normal : 1000 * normal;
+	case TINY: return normal * 1e-24f;
+	case HUGE_VALUES: return normal * 1e16f;
+	case ZEROS: return 0;
+	default: return normal;
 	}
 }
 
-static struct problem problem_new(struct rng *rng, enum kind kind, int64_t n_items, int64_t width, int64_t rows, int32_t k)
+static struct problem problem_new(struct rng *rng, enum kind kind, int64_t n_items, int64_t width, int64_t rows,
+	int32_t k)
 {
 	struct problem problem = {.n_items = n_items, .width = width, .rows = rows, .k = k};
 	problem.items = xcalloc((size_t)(n_items * width), sizeof(float));
@@ -140,10 +135,15 @@ static void assert_same(const struct problem *problem, const struct answers *a, 
 
 static struct ranks part_of(const struct problem *problem, const struct answers *answers, int64_t row, int64_t rows)
 {
-	return (struct ranks){.rows = rows, .seen_indptr = problem->seen_indptr + row, .seen_item = problem->seen_item,
-	                      .target = problem->target + row, .k = problem->k, .greater = answers->greater + row,
-	                      .equal = answers->equal + row, .top_item = answers->top_item + row * problem->k,
-	                      .top_score = answers->top_score + row * problem->k};
+	return (struct ranks){.rows = rows,
+		.seen_indptr = problem->seen_indptr + row,
+		.seen_item = problem->seen_item,
+		.target = problem->target + row,
+		.k = problem->k,
+		.greater = answers->greater + row,
+		.equal = answers->equal + row,
+		.top_item = answers->top_item + row * problem->k,
+		.top_score = answers->top_score + row * problem->k};
 }
 
 static void check(struct problem *problem)
@@ -152,9 +152,8 @@ static void check(struct problem *problem)
 	float *scores = xcalloc((size_t)(problem->rows * problem->n_items), sizeof *scores);
 	for (int64_t row = 0; row < problem->rows; row++)
 		for (int64_t item = 0; item < problem->n_items; item++)
-			scores[row * problem->n_items + item] =
-			    scan_choose()->score(problem->queries + row * problem->width, problem->items + item * problem->width,
-			                         problem->width);
+			scores[row * problem->n_items + item] = scan_choose()->score(problem->queries + row * problem->width,
+				problem->items + item * problem->width, problem->width);
 	rank_plainly(problem, scores, &expected);
 	struct ranker *ranker = ranker_new(problem->items, problem->n_items, problem->width, "test");
 	const int64_t batches[] = {1, 7, problem->rows};
@@ -183,9 +182,11 @@ static void check(struct problem *problem)
 static void ranking_equals_sorting_all_scores(void **state)
 {
 	(void)state;
-	static const struct { int64_t n_items, width, rows; int32_t k; } shapes[] = {
-		{1, 1, 3, 4}, {5, 3, 40, 2}, {128, 4, 9, 128}, {129, 17, 50, 10}, {2000, 64, 70, 10}, {700, 100, 60, 100}, {9000, 256, 8, 10},
-	};
+	static const struct {
+		int64_t n_items, width, rows;
+		int32_t k;
+	} shapes[] = {{1, 1, 3, 4}, {5, 3, 40, 2}, {128, 4, 9, 128}, {129, 17, 50, 10}, {2000, 64, 70, 10},
+		{700, 100, 60, 100}, {9000, 256, 8, 10}};
 	static const char *const names[] = {"plain", "avx2", "vnni"};
 	struct rng rng;
 	rng_seed(&rng, 1);
@@ -196,7 +197,7 @@ static void ranking_equals_sorting_all_scores(void **state)
 		for (size_t shape = 0; shape < COUNT_OF(shapes); shape++)
 			for (int kind = 0; kind < N_KINDS; kind++) {
 				struct problem problem = problem_new(&rng, (enum kind)kind, shapes[shape].n_items, shapes[shape].width,
-				                                     shapes[shape].rows, shapes[shape].k);
+					shapes[shape].rows, shapes[shape].k);
 				check(&problem);
 				problem_free(&problem);
 			}
@@ -234,7 +235,9 @@ static void without_targets_and_seen_items(void **state)
 	int32_t top_item[4];
 	float top_score[4];
 	struct ranker *ranker = ranker_new(items, 4, 1, "test");
-	assert_int_equal(rank_queries(ranker, &query, &(struct ranks){.rows = 1, .k = 4, .top_item = top_item, .top_score = top_score}), -1);
+	assert_int_equal(
+		rank_queries(ranker, &query, &(struct ranks){.rows = 1, .k = 4, .top_item = top_item, .top_score = top_score}),
+		-1);
 	const int32_t order[] = {1, 3, 2, 0};
 	assert_memory_equal(top_item, order, sizeof order);
 	ranker_free(ranker);

@@ -60,7 +60,7 @@ static struct golden_case open_case(const char *name)
 	const char *key;
 	json_t *count;
 	int64_t from = 0;
-	json_object_foreach(json_object_get(c.document, "params"), key, count) {
+	json_object_foreach (json_object_get(c.document, "params"), key, count) {
 		struct param *param = params_find(&c.model->params, key);
 		if (!param || param_count(param) != json_integer_value(count))
 			fail_msg("%s: parameter %s is not as the public code's", name, key);
@@ -83,8 +83,9 @@ static struct sentences golden_sentences(const char *name, const char *side)
 {
 	char group[64];
 	snprintf(group, sizeof group, "%s/%s", name, side);
-	struct sentences s = {.indptr = golden_array(group, "indptr.npy", I8), .token = golden_array(group, "token.npy", I4),
-	                      .item = golden_array(group, "item.npy", I4)};
+	struct sentences s = {.indptr = golden_array(group, "indptr.npy", I8),
+		.token = golden_array(group, "token.npy", I4),
+		.item = golden_array(group, "item.npy", I4)};
 	s.rows = golden_find(group, "indptr.npy")->tensor.shape[0] - 1;
 	s.tokens = s.indptr[s.rows];
 	s.type = xcalloc((size_t)s.tokens, sizeof *s.type);
@@ -102,7 +103,7 @@ static void compare_gradients(const struct golden_case *c, const float *gradient
 	const char *key;
 	json_t *count;
 	int64_t from = 0;
-	json_object_foreach(json_object_get(c->document, "params"), key, count) {
+	json_object_foreach (json_object_get(c->document, "params"), key, count) {
 		const struct param *param = params_find(&c->model->params, key);
 		char what[160];
 		snprintf(what, sizeof what, "%s, %s: gradient of %s", c->name, loss, key);
@@ -311,8 +312,8 @@ static void is_sentence(const struct sentences *s, int64_t row, const char *expe
 	char text[512] = "";
 	size_t used = 0;
 	for (int64_t t = s->indptr[row]; t < s->indptr[row + 1]; t++)
-		used += (size_t)snprintf(text + used, sizeof text - used, "%s%d/%d/%d", t > s->indptr[row] ? " " : "", s->token[t],
-			s->type[t], s->item[t]);
+		used += (size_t)snprintf(text + used, sizeof text - used, "%s%d/%d/%d", t > s->indptr[row] ? " " : "",
+			s->token[t], s->type[t], s->item[t]);
 	assert_string_equal(text, expected);
 }
 
@@ -320,7 +321,8 @@ static void test_sentences(void **state)
 {
 	(void)state;
 	/* item 0: three attributes and a fourth; item 1: one of five tokens; item 2: no text */
-	struct catalog c = catalog_of((const int[]){10, 11, -1, 20, 21, 22, -1, 30, 31, -1, 40, 41, -2, 50, 51, 52, 53, 54, -2, -2, -3});
+	struct catalog c = catalog_of(
+		(const int[]){10, 11, -1, 20, 21, 22, -1, 30, 31, -1, 40, 41, -2, 50, 51, 52, 53, 54, -2, -2, -3});
 	struct sentence_limits limits = {.attributes = 3, .attribute_tokens = 3, .items = 2, .tokens = 100};
 	struct sentences s = {0};
 	sentences_add(&s, &c, &limits, 7, (const int32_t[]){0, 1}, 2);
@@ -406,8 +408,9 @@ static void test_counts(void **state)
 {
 	(void)state;
 	/* the paper's size but for the layers, of which there is one of 8,859,648 parameters */
-	const char *text = "{\"architecture\": \"recformer\", \"hidden_size\": 768, \"num_attention_heads\": 12, \"num_hidden_layers\": 1, "
-	                   "\"max_position_embeddings\": 4098, \"word_head\": false}";
+	const char *text =
+		"{\"architecture\": \"recformer\", \"hidden_size\": 768, \"num_attention_heads\": 12, \"num_hidden_layers\": 1, "
+		"\"max_position_embeddings\": 4098, \"word_head\": false}";
 	struct model *model = model_new(json_parse(text, strlen(text), "test"), 50265, "0123456789abcdef", "test");
 	assert_int_equal(model->params.size, 148110336 - 11 * 8859648);
 	model_free(model);
@@ -425,13 +428,15 @@ static void write_file(const char *path, const struct golden_member *member)
 static struct tokenizer *tokenizer_of_size(int64_t size)
 {
 	struct buffer text = {0};
-	const char *head = "{\"version\": \"1.0\", \"added_tokens\": [], \"normalizer\": null, \"pre_tokenizer\": {\"type\": \"ByteLevel\", "
-	                   "\"add_prefix_space\": false, \"trim_offsets\": true, \"use_regex\": true}, \"decoder\": {\"type\": \"ByteLevel\"}, "
-	                   "\"model\": {\"type\": \"BPE\", \"vocab\": {\"<s>\": 0, \"<pad>\": 1, \"</s>\": 2, \"<unk>\": 3, \"<mask>\": 4";
+	const char *head =
+		"{\"version\": \"1.0\", \"added_tokens\": [], \"normalizer\": null, \"pre_tokenizer\": {\"type\": \"ByteLevel\", "
+		"\"add_prefix_space\": false, \"trim_offsets\": true, \"use_regex\": true}, \"decoder\": {\"type\": \"ByteLevel\"}, "
+		"\"model\": {\"type\": \"BPE\", \"vocab\": {\"<s>\": 0, \"<pad>\": 1, \"</s>\": 2, \"<unk>\": 3, \"<mask>\": 4";
 	buffer_append(&text, head, strlen(head));
 	for (int64_t i = 5; i < size; i++) {
 		char entry[32];
-		int length = snprintf(entry, sizeof entry, ", \"%c%c\": %lld", 'a' + (char)(i % 26), 'a' + (char)(i / 26), (long long)i);
+		int length = snprintf(entry, sizeof entry, ", \"%c%c\": %lld", 'a' + (char)(i % 26), 'a' + (char)(i / 26),
+			(long long)i);
 		buffer_append(&text, entry, (size_t)length);
 	}
 	buffer_append(&text, "}, \"merges\": []}}", 18);
@@ -530,10 +535,12 @@ static void free_world(struct small_world *w)
 }
 
 /* Steps over all users; contrast of 16 adds gradients up. The gradient of the last step, which the caller frees. */
-static struct model *pretrain(struct small_world *w, int threads, int steps, double dropout, float **gradient, double *loss)
+static struct model *pretrain(struct small_world *w, int threads, int steps, double dropout, float **gradient,
+	double *loss)
 {
 	json_t *config = json_pack("{s:i, s:i, s:i, s:f, s:f, s:i}", "hidden_size", 16, "num_hidden_layers", 2,
-		"num_attention_heads", 2, "hidden_dropout_prob", dropout, "attention_probs_dropout_prob", dropout, "attention_window", 8);
+		"num_attention_heads", 2, "hidden_dropout_prob", dropout, "attention_probs_dropout_prob", dropout,
+		"attention_window", 8);
 	struct rng rng;
 	rng_seed(&rng, 1);
 	struct recformer_start start = {.config = config, .tokenizer = w->tokenizer, .rng = &rng};
@@ -542,7 +549,10 @@ static struct model *pretrain(struct small_world *w, int threads, int steps, dou
 	struct optimisation options = {.adamw = ADAMW_DEFAULTS, .clip = 1};
 	options.adamw.rate = 3e-3;
 	struct trainer *trainer = trainer_new(&model->params, &options, threads);
-	const struct pretrain_options pretraining = {.contrast = 16, .words_weight = .1, .mask_rate = .15, .valid_users = USERS};
+	const struct pretrain_options pretraining = {.contrast = 16,
+		.words_weight = .1,
+		.mask_rate = .15,
+		.valid_users = USERS};
 	struct task *task = pretrain_task(model, &w->sequences, w->tokenizer, &pretraining, trainer->n_workers);
 	int64_t example[USERS];
 	for (int i = 0; i < USERS; i++)
@@ -594,7 +604,8 @@ static void test_pretraining_learns(void **state)
 	struct model *model = pretrain(&w, 1, 170, 0, NULL, &last);
 	assert_true(last < .5 * first); /* the contrast is learned by heart, the words are not */
 	/* an item alone is the only one of a history */
-	float *items = xaligned((size_t)(ITEMS * model->width), sizeof *items), *query = xaligned((size_t)model->width, sizeof *query);
+	float *items = xaligned((size_t)(ITEMS * model->width), sizeof *items),
+		  *query = xaligned((size_t)model->width, sizeof *query);
 	encoder_items(model, items);
 	unit_length(items, ITEMS, model->width);
 	for (int32_t item = 0; item < ITEMS; item += 7) {
@@ -655,8 +666,8 @@ static void test_start_from_words(void **state)
 	struct small_world w = make_world();
 	struct rng rng;
 	rng_seed(&rng, 1);
-	json_t *config = json_pack("{s:i, s:i, s:i, s:s}", "hidden_size", WIDE, "num_hidden_layers", 1, "num_attention_heads", 2,
-		"initialiser", "words");
+	json_t *config = json_pack("{s:i, s:i, s:i, s:s}", "hidden_size", WIDE, "num_hidden_layers", 1,
+		"num_attention_heads", 2, "initialiser", "words");
 	struct recformer_start start = {.config = config, .tokenizer = w.tokenizer, .rng = &rng, .catalog = &w.catalog};
 	struct model *model = recformer_anew(&start);
 	encoder_read(model, &w.catalog);

@@ -69,6 +69,7 @@ static void nothing(void **state)
 int main(void)
 {
 	program_name = "test_spool";
-	const struct CMUnitTest tests[] = {cmocka_unit_test(in_memory), cmocka_unit_test(in_a_file), cmocka_unit_test(nothing)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(in_memory), cmocka_unit_test(in_a_file),
+		cmocka_unit_test(nothing)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -353,11 +353,11 @@ static void good_table_is_read(void **state)
 }
 
 /* The good table with one part replaced is an error. */
-#define REJECT(part, value, naming)        \
-	do {                                   \
-		struct table variant = good;       \
-		variant.part = value;              \
-		reject_table(variant, naming);     \
+#define REJECT(part, value, naming)                                                                                    \
+	do {                                                                                                               \
+		struct table variant = good;                                                                                   \
+		variant.part = value;                                                                                          \
+		reject_table(variant, naming);                                                                                 \
 	} while (0)
 
 static void bad_arrays_are_errors(void **state)
@@ -389,11 +389,9 @@ static void bad_npy_headers_are_errors(void **state)
 	static const struct {
 		const char *bytes;
 		size_t size;
-	} cases[] = {
-		{"", 0}, {"\x93NUMPY", 6}, {"\x93NUMPY\x01\x00\xff\xff{", 11}, {"\x93NUMPY\x02\x00\x00\x00\x00\x00", 12},
-		{"\x93NUMPY\x01\x00\x00\x00", 10}, {"\x93NUMPY\x01\x00\x02\x00{}", 12},
-		{"\x93NUMPY\x01\x00\x08\x00{'descr'", 18}, {"PK\x03\x04 not NumPy's", 16},
-	};
+	} cases[] = {{"", 0}, {"\x93NUMPY", 6}, {"\x93NUMPY\x01\x00\xff\xff{", 11},
+		{"\x93NUMPY\x02\x00\x00\x00\x00\x00", 12}, {"\x93NUMPY\x01\x00\x00\x00", 10},
+		{"\x93NUMPY\x01\x00\x02\x00{}", 12}, {"\x93NUMPY\x01\x00\x08\x00{'descr'", 18}, {"PK\x03\x04 not NumPy's", 16}};
 	for (size_t i = 0; i < COUNT_OF(cases); i++) {
 		struct buffer tar = {0};
 		add_text(&tar, "sequences/meta.json", META);
@@ -504,7 +502,8 @@ static void bad_tar_headers_are_errors(void **state)
 static void what_is_no_stream_is_an_error(void **state)
 {
 	(void)state;
-	static const char *const inputs[] = {"", "x", "\x28\xb5\x2f", "user,item,time\n1,2,3\n", "\x28\xb5\x2f\xfdnot a frame"};
+	static const char *const inputs[] = {"", "x", "\x28\xb5\x2f", "user,item,time\n1,2,3\n",
+		"\x28\xb5\x2f\xfdnot a frame"};
 	for (size_t i = 0; i < COUNT_OF(inputs); i++) {
 		struct buffer tar = {0};
 		buffer_append(&tar, inputs[i], strlen(inputs[i]));

@@ -61,7 +61,9 @@ static void test_csv(void **state)
 	(void)state;
 	expect_rows("a,b\n1,2\n3,4\n", "1|2/3|4/");
 	expect_rows("a,b\n1,2\n3,4", "1|2/3|4/");
-	expect_rows("\xef\xbb\xbf" "a,b\r\n1,2\r\n\r\n3,4\r\n", "1|2/3|4/");
+	expect_rows("\xef\xbb\xbf"
+				"a,b\r\n1,2\r\n\r\n3,4\r\n",
+		"1|2/3|4/");
 	expect_rows("a,b\r1,2\r\r3,4\r", "1|2/3|4/");
 	expect_rows("\n\r\n  \na,b\n\n 1 , 2 \n\n", "1|2/");
 	expect_rows("a,b\n\"1,\"\"2\"\"\",\"x\ny\r\nz\"\n,\n", "1,\"2\"|x\ny\r\nz/|/");
@@ -114,7 +116,7 @@ static void test_skip_bad(void **state)
 	EXPECT_SKIPPED("a,b\n1,5\" nail\n3,4\n", "3|4/", 1, "line 2, column b: '1,5\" nail': a quote");
 	EXPECT_SKIPPED("a,b\r\n\"1\"x,2\r\n3,4\r\n", "3|4/", 1, "line 2, column a");
 	EXPECT_SKIPPED("a,b\n\xed\xa0\x80,2\n\xc0\x80,2\n\xf4\x90\x80\x80,2\n\xe2\x82,2\n\xf0\x9f\x98\x80,4\n",
-	               "\xf0\x9f\x98\x80|4/", 4, "column a");
+		"\xf0\x9f\x98\x80|4/", 4, "column a");
 	EXPECT_SKIPPED("a\tb\n1\n1\t2\0\n3\t4\n", "3|4/", 2, "line 2: 1 field");
 }
 
@@ -173,13 +175,11 @@ static void test_time(void **state)
 		const char *text;
 		int64_t seconds;
 		uint32_t nanoseconds;
-	} good[] = {
-		{"0", 0, 0}, {"-5", -5, 0}, {"978300019", 978300019, 0}, {"1.5", 1, 500000000}, {"-0.5", -1, 500000000},
+	} good[] = {{"0", 0, 0}, {"-5", -5, 0}, {"978300019", 978300019, 0}, {"1.5", 1, 500000000}, {"-0.5", -1, 500000000},
 		{"9.783e8", 978300000, 0}, {"1970-01-01", 0, 0}, {"2011-11-21", 1321833600, 0},
 		{"2011-11-21T08:26", 1321863960, 0}, {"2011-11-21 08:26:07", 1321863967, 0},
 		{"2011-11-21T08:26:07.25Z", 1321863967, 250000000}, {"2011-11-21T08:26:07+01:00", 1321860367, 0},
-		{"2011-11-21T08:26:07-0130", 1321869367, 0}, {"2012-02-29", 1330473600, 0}, {"1969-12-31T23:59:59Z", -1, 0},
-	};
+		{"2011-11-21T08:26:07-0130", 1321869367, 0}, {"2012-02-29", 1330473600, 0}, {"1969-12-31T23:59:59Z", -1, 0}};
 	int64_t seconds;
 	uint32_t nanoseconds;
 	for (size_t i = 0; i < COUNT_OF(good); i++) {
@@ -187,9 +187,9 @@ static void test_time(void **state)
 		assert_int_equal(seconds, good[i].seconds);
 		assert_int_equal(nanoseconds, good[i].nanoseconds);
 	}
-	const char *bad[] = {"", " 1", "1 ", "x", "nan", "inf", "1e300", "0x10", "2011-02-30", "2011-13-01", "12/1/2010 8:26",
-	                     "2011-11-21T", "2011-11-21T08", "2011-11-21T25:00", "2011-11-21T08:26:07.", "2011-11-21T08:26+1",
-	                     "2011-11-21T08:26Q", "99999999999999999999", "2011-11-21+24:00", "2011-11", "1,5"};
+	const char *bad[] = {"", " 1", "1 ", "x", "nan", "inf", "1e300", "0x10", "2011-02-30", "2011-13-01",
+		"12/1/2010 8:26", "2011-11-21T", "2011-11-21T08", "2011-11-21T25:00", "2011-11-21T08:26:07.",
+		"2011-11-21T08:26+1", "2011-11-21T08:26Q", "99999999999999999999", "2011-11-21+24:00", "2011-11", "1,5"};
 	for (size_t i = 0; i < COUNT_OF(bad); i++)
 		if (parse_time(bad[i], &seconds, &nanoseconds))
 			fail_msg("'%s' was taken for a time", bad[i]);
@@ -198,8 +198,10 @@ static void test_time(void **state)
 static void test_text(void **state)
 {
 	(void)state;
-	static const char *const pairs[][2] = {
-		{"", ""}, {" \t\n", ""}, {"  a \r\n\t b\xc2\xa0 c  ", "a b c"}, {"a\x01\x7f" "b", "a b"},
+	static const char *const pairs[][2] = {{"", ""}, {" \t\n", ""}, {"  a \r\n\t b\xc2\xa0 c  ", "a b c"},
+		{"a\x01\x7f"
+		 "b",
+			"a b"},
 		{"Q&amp;A &lt;b&gt; &quot;x&quot; &#39;y&apos;", "Q&A <b> \"x\" 'y'"}, {"&amp;amp;", "&amp;"},
 		{"caf&eacute;&nbsp;&nbsp;&Ouml;l&yuml;", "caf\xc3\xa9 \xc3\x96l\xc3\xbf"}, {"&nbsp;x&#160;", "x"},
 		{"&#x2019;&#8217;&#146;", "\xe2\x80\x99\xe2\x80\x99\xe2\x80\x99"}, {"&#128512;", "\xf0\x9f\x98\x80"},
@@ -207,8 +209,7 @@ static void test_text(void **state)
 		{"&omegA;&Sigmaf;", "&omegA;&Sigmaf;"},
 		{"AT&T; &; &#; &#x; &#xg; &#-1; &bogus; & &amp", "AT&T; &; &#; &#x; &#xg; &#-1; &bogus; & &amp"},
 		{"&#0;&#xd800;&#1114112;&#99999999999999999999;", "&#0;&#xd800;&#1114112;&#99999999999999999999;"},
-		{"&thisisnoentityatall;", "&thisisnoentityatall;"}, {"&#10;a&#9;b", "a b"},
-	};
+		{"&thisisnoentityatall;", "&thisisnoentityatall;"}, {"&#10;a&#9;b", "a b"}};
 	for (size_t i = 0; i < COUNT_OF(pairs); i++) {
 		struct buffer text = {0};
 		size_t length = text_clean(&text, pairs[i][0], strlen(pairs[i][0]), true);
@@ -226,11 +227,9 @@ static void test_text(void **state)
 int main(void)
 {
 	close(mkstemp(path));
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_csv), cmocka_unit_test(test_tsv), cmocka_unit_test(test_header),
-		cmocka_unit_test(test_skip_bad), cmocka_unit_test(test_long), cmocka_unit_test(test_endless_field),
-		cmocka_unit_test(test_time), cmocka_unit_test(test_text),
-	};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_csv), cmocka_unit_test(test_tsv),
+		cmocka_unit_test(test_header), cmocka_unit_test(test_skip_bad), cmocka_unit_test(test_long),
+		cmocka_unit_test(test_endless_field), cmocka_unit_test(test_time), cmocka_unit_test(test_text)};
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);
 	unlink(path);
 	return failed;

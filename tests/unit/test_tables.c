@@ -20,7 +20,7 @@ static const char *const ids = "a\0b\0c";
 struct case_of {
 	const char *catalog; /* NULL: theirs */
 	int64_t rows, width, said_width;
-	float value;         /* of the last entry */
+	float value; /* of the last entry */
 	int shards;
 	bool no_catalog, no_embedding;
 };
@@ -31,8 +31,8 @@ static void write_embedding(struct bag_out *out, const struct case_of *c, const 
 	int64_t from = c->rows * (shard - 1) / c->shards, rows = c->rows * shard / c->shards - from;
 	const struct column column = {.name = "vector", .tensor = tensor_2d(F4, rows, c->width, vector[from])};
 	bag_begin(out, "embedding", 7, shard, c->shards,
-	          json_pack("{s:s, s:I, s:s}", "catalog", c->catalog ? c->catalog : catalog, "width",
-	                    (json_int_t)c->said_width, "source", "tfidf"));
+		json_pack("{s:s, s:I, s:s}", "catalog", c->catalog ? c->catalog : catalog, "width", (json_int_t)c->said_width,
+			"source", "tfidf"));
 	bag_add_rows(out, rows, &column, 1);
 	bag_end(out);
 }

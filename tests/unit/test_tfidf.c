@@ -46,7 +46,7 @@ static void fixture_make(struct fixture *fixture, const char *group)
 	const json_t *texts = json_object_get(fixture->document, "texts"), *text;
 	size_t i;
 	strings_add(&strings, "title", strlen("title"));
-	json_array_foreach(texts, i, text)
+	json_array_foreach (texts, i, text)
 		strings_add(&strings, json_string_value(text), json_string_length(text));
 	fixture->catalog = make_catalog(fixture->tokenizer, &strings, 1);
 	fixture->texts = item_texts_new(&fixture->catalog, fixture->tokenizer, "{title}");
@@ -88,7 +88,7 @@ static void expect_weights(const char *group)
 			float ours = weight_of(&tfidf, item, json_string_value(json_array_get(fixture.words, (size_t)word[i])));
 			if (fabsf(ours - weight[i]) > 1e-6f)
 				fail_msg("%s, item %lld, word %d: %.8g, %.8g was expected", group, (long long)item, word[i],
-				         (double)ours, (double)weight[i]);
+					(double)ours, (double)weight[i]);
 		}
 		for (int64_t i = indptr[item] + 1; i < indptr[item + 1]; i++)
 			assert_true(tfidf.word[i] > tfidf.word[i - 1]);
@@ -125,14 +125,15 @@ static void vectors_are_the_exact_ones(void **state)
 	for (int64_t i = 0; i < width; i++) {
 		held += (double)singular[i] * (double)singular[i] / (double)squares[0];
 		if (!(fabs(ours.singular[i] / (double)singular[i] - 1) < (i < width / 2 ? 1e-5 : 1e-3)))
-			fail_msg("singular value %lld: %.9g, %.9g was expected", (long long)i, ours.singular[i], (double)singular[i]);
+			fail_msg("singular value %lld: %.9g, %.9g was expected", (long long)i, ours.singular[i],
+				(double)singular[i]);
 	}
 	assert_true(fabs(ours.share / held - 1) < 1e-4);
 	for (int64_t item = 0; item < shown->shape[0]; item++)
 		for (int64_t i = 0; i < shown->shape[1]; i++)
 			if (!(fabsf(ours.vectors[item * width + i] - vectors[item * shown->shape[1] + i]) < 1e-3f))
 				fail_msg("item %lld, dimension %lld: %.6g, %.6g was expected", (long long)item, (long long)i,
-				         (double)ours.vectors[item * width + i], (double)vectors[item * shown->shape[1] + i]);
+					(double)ours.vectors[item * width + i], (double)vectors[item * shown->shape[1] + i]);
 	free(singular);
 	free(squares);
 	free(vectors);
@@ -173,7 +174,8 @@ static void threads_leave_no_trace(void **state)
 	assert_int_equal(one.words, three.words);
 	assert_memory_equal(one.word, three.word, (size_t)count * sizeof *one.word);
 	assert_memory_equal(one.weight, three.weight, (size_t)count * sizeof *one.weight);
-	struct projection a = tfidf_project(&one, 20, 5, 1), b = tfidf_project(&one, 20, 5, 3), c = tfidf_project(&one, 20, 6, 3);
+	struct projection a = tfidf_project(&one, 20, 5, 1), b = tfidf_project(&one, 20, 5, 3),
+					  c = tfidf_project(&one, 20, 6, 3);
 	assert_memory_equal(a.vectors, b.vectors, (size_t)(a.items * a.width) * sizeof *a.vectors);
 	assert_true(memcmp(a.vectors, c.vectors, (size_t)(a.items * a.width) * sizeof *a.vectors) != 0);
 	projection_free(&a);

@@ -49,7 +49,7 @@ static char *shared(const char *name)
 }
 
 static bool same_ids(const struct tokenizer *tokenizer, const char *text, size_t length, bool special,
-                     const json_t *expected)
+	const json_t *expected)
 {
 	struct encoder *encoder = encoder_new(tokenizer);
 	struct buffer ids = {0};
@@ -78,14 +78,14 @@ static void variants_give_the_reference_ids(void **state)
 	(void)state;
 	json_t *document = golden(), *texts = json_object_get(document, "texts"), *variant, *text;
 	size_t i, j;
-	json_array_foreach(json_object_get(document, "variants"), i, variant) {
+	json_array_foreach (json_object_get(document, "variants"), i, variant) {
 		json_t *base = json_object_get(json_object_get(document, "bases"), json_get_string(variant, "base", "golden"));
 		json_t *patched = json_copy(base);
 		json_object_update(patched, json_object_get(variant, "patch"));
 		struct tokenizer *tokenizer = tokenizer_from_json(patched, "golden");
-		json_array_foreach(texts, j, text)
+		json_array_foreach (texts, j, text)
 			if (!same_ids(tokenizer, json_string_value(text), json_string_length(text), true,
-			              json_array_get(json_object_get(variant, "ids"), j)))
+					json_array_get(json_object_get(variant, "ids"), j)))
 				fail_msg("variant %zu, text %zu: \"%s\"", i, j, json_string_value(text));
 		tokenizer_free(tokenizer);
 		json_decref(patched);
@@ -123,9 +123,9 @@ static void learns_what_the_reference_learns(void **state)
 	json_t *learned = written(tokenizer);
 	json_t *learned_model = json_object_get(learned, "model"), *merges = json_object_get(learned_model, "merges");
 	assert_true(json_equal(json_object_get(model, "vocab"), json_object_get(learned_model, "vocab")));
-	json_array_foreach(json_object_get(model, "merges"), i, merge) {
+	json_array_foreach (json_object_get(model, "merges"), i, merge) {
 		char *pair = xasprintf("%s %s", json_string_value(json_array_get(merge, 0)),
-		                       json_string_value(json_array_get(merge, 1)));
+			json_string_value(json_array_get(merge, 1)));
 		assert_string_equal(pair, json_string_value(json_array_get(merges, i)));
 		free(pair);
 	}
@@ -154,7 +154,7 @@ static void golden_titles(void **state)
 		json_t *row = json_parse(line, (size_t)(end - line), path);
 		const char *text = json_get_string(row, "text", path);
 		if (!same_ids(gpt2, text, strlen(text), false, json_object_get(row, "gpt2")) ||
-		    !same_ids(roberta, text, strlen(text), true, json_object_get(row, "roberta")))
+			!same_ids(roberta, text, strlen(text), true, json_object_get(row, "roberta")))
 			fail_msg("line %d: \"%s\"", n + 1, text);
 		json_decref(row);
 	}
@@ -226,9 +226,9 @@ static void merges_of_scores(void **state)
 	size_t i;
 	json_t *left = written(made), *right = written(original), *merge;
 	json_t *merges = json_object_get(json_object_get(left, "model"), "merges");
-	json_array_foreach(json_object_get(json_object_get(right, "model"), "merges"), i, merge) {
+	json_array_foreach (json_object_get(json_object_get(right, "model"), "merges"), i, merge) {
 		char *pair = xasprintf("%s %s", json_string_value(json_array_get(json_array_get(merges, i), 0)),
-		                       json_string_value(json_array_get(json_array_get(merges, i), 1)));
+			json_string_value(json_array_get(json_array_get(merges, i), 1)));
 		assert_string_equal(pair, json_string_value(merge));
 		free(pair);
 	}
@@ -287,9 +287,14 @@ static void ill_formed_text(void **state)
 {
 	(void)state;
 	static const char *const cases[][2] = {
-		{"a\xff" "b", "a\xef\xbf\xbd" "b"},
+		{"a\xff"
+		 "b",
+			"a\xef\xbf\xbd"
+			"b"},
 		{"\xe2\x82", "\xef\xbf\xbd"},
-		{"\xe2\x82" "x\xc3", "\xef\xbf\xbdx\xef\xbf\xbd"},
+		{"\xe2\x82"
+		 "x\xc3",
+			"\xef\xbf\xbdx\xef\xbf\xbd"},
 		{"\xed\xa0\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"},
 		{"\xf0\x9f\x91 \xf5\x80", "\xef\xbf\xbd \xef\xbf\xbd\xef\xbf\xbd"},
 		{"\xc0\xaf\xe0\x80\xaf", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"},
@@ -346,15 +351,16 @@ static void malformed_documents(void **state)
 		{"{" MODEL ",\"normalizer\":{\"type\":\"NFKC\"}}", "normalizer \"NFKC\" is not supported"},
 		{"{" MODEL ",\"pre_tokenizer\":{\"type\":\"Punctuation\"}}", "pre-tokenizer \"Punctuation\" is not supported"},
 		{"{" MODEL ",\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"Regex\":\"(\"},\"behavior\":\"Isolated\"}}",
-		 "not a pattern"},
+			"not a pattern"},
 		{"{" MODEL ",\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"Regex\":\"a\"},\"behavior\":\"x\"}}",
-		 "\"behavior\""},
+			"\"behavior\""},
 		{"{" MODEL ",\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{},\"behavior\":\"Isolated\"}}",
-		 "\"pattern\" is neither"},
-		{"{" MODEL ",\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"Regex\":\"[a&&b]\"},\"behavior\":\"Isolated\"}}",
-		 "&& within a class"},
+			"\"pattern\" is neither"},
+		{"{" MODEL
+		 ",\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"Regex\":\"[a&&b]\"},\"behavior\":\"Isolated\"}}",
+			"&& within a class"},
 		{"{" MODEL ",\"post_processor\":{\"type\":\"RobertaProcessing\",\"sep\":[\"a\",7],\"cls\":[\"a\",0]}}",
-		 "an id of the vocabulary"},
+			"an id of the vocabulary"},
 		{"{" MODEL ",\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[]}}", "has no sequence"},
 		{"{" MODEL ",\"added_tokens\":[{\"id\":2,\"content\":\"x\"}]}", "id 2 belongs to both"},
 		{"{" MODEL ",\"added_tokens\":[{\"id\":5,\"content\":\"a\"}]}", "but the vocabulary says 0"},
@@ -419,7 +425,7 @@ static void put_strings(struct buffer *file, const char *key, int n, const char 
 }
 
 static void put_tensor(struct buffer *file, const char *name, uint64_t rows, uint64_t columns, uint32_t type,
-                       uint64_t offset)
+	uint64_t offset)
 {
 	put_text(file, name);
 	put(file, 2, 4);
@@ -551,7 +557,7 @@ static void gguf_malformed(void **state)
 }
 
 static void put_vocabulary(struct buffer *file, const char *model, const char *pre, const char *const tokens[],
-                           int n_scores)
+	int n_scores)
 {
 	put_head(file, 0, 5);
 	put_value(file, "tokenizer.ggml.model", GGUF_STRING);

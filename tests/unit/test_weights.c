@@ -77,7 +77,7 @@ static void compare_config(const json_t *expected, const json_t *config, const c
 {
 	const char *key;
 	json_t *value;
-	json_object_foreach((json_t *)(uintptr_t)expected, key, value) {
+	json_object_foreach ((json_t *)(uintptr_t)expected, key, value) {
 		const json_t *is = json_object_get(config, key);
 		bool same = json_is_null(value) ? !is : json_equal(value, is);
 		if (json_is_number(value) && json_is_number(is))
@@ -88,7 +88,7 @@ static void compare_config(const json_t *expected, const json_t *config, const c
 }
 
 static void compare_tensor(const struct weights *weights, const char *name, const json_t *shape, const float *expected,
-                           int64_t count)
+	int64_t count)
 {
 	int n_dims;
 	int64_t is[WEIGHTS_MAX_DIMS];
@@ -122,10 +122,10 @@ static int compare_case(const char *name)
 	int64_t done = 0, mapped = 0;
 	size_t i, j;
 	json_t *entry, *extent;
-	json_array_foreach(json_object_get(document, "tensors"), i, entry) {
+	json_array_foreach (json_object_get(document, "tensors"), i, entry) {
 		const char *tensor_name = json_string_value(json_array_get(entry, 0));
 		int64_t count = 1;
-		json_array_foreach(json_array_get(entry, 1), j, extent)
+		json_array_foreach (json_array_get(entry, 1), j, extent)
 			count *= json_integer_value(extent);
 		compare_tensor(weights, tensor_name, json_array_get(entry, 1), (const float *)tensor->data + done, count);
 		mapped += weights_map(weights, tensor_name) != NULL;
@@ -134,7 +134,7 @@ static int compare_case(const char *name)
 	assert_int_equal(done, tensor_count(tensor));
 	struct tokenizer *tokenizer = weights_tokenizer(weights);
 	assert_int_equal(tokenizer ? tokenizer_vocab_size(tokenizer) : 0,
-	                 json_integer_value(json_object_get(document, "tokens")));
+		json_integer_value(json_object_get(document, "tokens")));
 	if (tokenizer)
 		tokenizer_free(tokenizer);
 	int n_dims;
@@ -176,22 +176,22 @@ static void config_spellings(void **state)
 	(void)state;
 	static const char *const cases[][2] = {
 		{"{\"model_type\":\"llama\"," LLAMA "}",
-		 "{\"num_key_value_heads\":2,\"head_dim\":4,\"max_position_embeddings\":2048,\"rms_norm_eps\":1e-6,"
-		 "\"rope_theta\":10000,\"rope_scaling\":null,\"attention_bias\":false,\"mlp_bias\":false,"
-		 "\"tie_word_embeddings\":false,\"rope_pairing\":\"half\"}"},
+			"{\"num_key_value_heads\":2,\"head_dim\":4,\"max_position_embeddings\":2048,\"rms_norm_eps\":1e-6,"
+			"\"rope_theta\":10000,\"rope_scaling\":null,\"attention_bias\":false,\"mlp_bias\":false,"
+			"\"tie_word_embeddings\":false,\"rope_pairing\":\"half\"}"},
 		{"{\"model_type\":\"llama\"," LLAMA ",\"rope_theta\":5,\"rope_scaling\":{\"type\":\"linear\",\"factor\":2.5}}",
-		 "{\"rope_theta\":5,\"rope_scaling\":{\"rope_type\":\"linear\",\"factor\":2.5}}"},
+			"{\"rope_theta\":5,\"rope_scaling\":{\"rope_type\":\"linear\",\"factor\":2.5}}"},
 		{"{\"model_type\":\"llama\"," LLAMA ",\"rope_theta\":5,\"rope_scaling\":null,\"head_dim\":null}",
-		 "{\"rope_theta\":5,\"rope_scaling\":null,\"head_dim\":4}"},
+			"{\"rope_theta\":5,\"rope_scaling\":null,\"head_dim\":4}"},
 		{"{\"model_type\":\"qwen2\"," LLAMA ",\"rope_parameters\":{\"rope_type\":\"default\",\"rope_theta\":7}}",
-		 "{\"rope_theta\":7,\"rope_scaling\":null,\"attention_bias\":true,\"max_position_embeddings\":32768}"},
+			"{\"rope_theta\":7,\"rope_scaling\":null,\"attention_bias\":true,\"max_position_embeddings\":32768}"},
 		{"{\"model_type\":\"qwen2\"," LLAMA ",\"sliding_window\":4}", "{\"max_position_embeddings\":32768}"},
 		{"{\"model_type\":\"qwen2\"," LLAMA ",\"sliding_window\":4,\"use_sliding_window\":true}",
-		 "{\"max_position_embeddings\":4}"},
+			"{\"max_position_embeddings\":4}"},
 		{"{\"model_type\":\"mistral\"," LLAMA "}", "{\"model_type\":\"llama\",\"max_position_embeddings\":4096}"},
 		{"{\"model_type\":\"mistral\"," LLAMA ",\"sliding_window\":null}", "{\"max_position_embeddings\":131072}"},
 		{"{\"model_type\":\"gpt2\",\"n_embd\":4,\"n_inner\":null}",
-		 "{\"n_inner\":16,\"n_positions\":1024,\"layer_norm_epsilon\":1e-5,\"tie_word_embeddings\":true}"},
+			"{\"n_inner\":16,\"n_positions\":1024,\"layer_norm_epsilon\":1e-5,\"tie_word_embeddings\":true}"},
 	};
 	static const char one[] = "\x38\0\0\0\0\0\0\0{\"a\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]}}     ";
 	write_file("spelling/model.safetensors", one, 8 + 0x38);
@@ -244,10 +244,9 @@ static void large_tensors(void **state)
 static void truncation(void **state)
 {
 	(void)state;
-	static const char *const names[] = {
-		"llama3.gguf", "gpt2.gguf", "gpt2/model.safetensors", "bare/weights.safetensors",
-		"sharded/model-00002-of-00003.safetensors", "sharded/model.safetensors.index.json", "mistral/config.json",
-	};
+	static const char *const names[] = {"llama3.gguf", "gpt2.gguf", "gpt2/model.safetensors",
+		"bare/weights.safetensors", "sharded/model-00002-of-00003.safetensors", "sharded/model.safetensors.index.json",
+		"mistral/config.json"};
 	for (size_t i = 0; i < COUNT_OF(names); i++) {
 		const struct golden_member *whole = golden_file(names[i]);
 		const char *slash = strchr(names[i], '/');
@@ -283,8 +282,8 @@ static void parse_header(const void *text)
 static void safetensors_headers(void **state)
 {
 	(void)state;
-	parse_header("{\"__metadata__\":{\"format\":\"pt\"}," TENSOR("b", "F32", "[]", "[60,64]") ","
-	             TENSOR("e", "U8", "[7,0]", "[60,60]") "," TENSOR("a", "BF16", "[3,10,1,1]", "[0,60]") "}   ");
+	parse_header("{\"__metadata__\":{\"format\":\"pt\"}," TENSOR("b", "F32", "[]", "[60,64]") "," TENSOR("e", "U8",
+		"[7,0]", "[60,60]") "," TENSOR("a", "BF16", "[3,10,1,1]", "[0,60]") "}   ");
 	static const char *const cases[][2] = {
 		{"", "f.safetensors: not a safetensors file"},
 		{"[]", "its header does not begin with {"},
@@ -304,12 +303,13 @@ static void safetensors_headers(void **state)
 		{"{" TENSOR("a", "F32", "[16]", "[64,0]") "}", "a: bytes 64 to 0"},
 		{"{" TENSOR("a", "F32", "[17]", "[0,68]") "}", "a: bytes 0 to 68 were expected, the file has 64"},
 		{"{" TENSOR("a", "F32", "[15]", "[0,64]") "}", "a: its shape takes 60 bytes, its offsets are 64 apart"},
-		{"{" TENSOR("a", "F32", "[12]", "[16,64]") "}", "a: its data begin at offset 16, the tensors before it end at 0"},
+		{"{" TENSOR("a", "F32", "[12]", "[16,64]") "}",
+			"a: its data begin at offset 16, the tensors before it end at 0"},
 		{"{" TENSOR("a", "F32", "[15]", "[0,60]") "}", "4 bytes after the last tensor"},
 		{"{" TENSOR("a", "F32", "[8]", "[0,32]") "," TENSOR("b", "F32", "[9]", "[28,64]") "}",
-		 "b: its data begin at offset 28, the tensors before it end at 32"},
+			"b: its data begin at offset 28, the tensors before it end at 32"},
 		{"{" TENSOR("a", "F32", "[8]", "[0,32]") "," TENSOR("b", "F32", "[7]", "[36,64]") "}",
-		 "b: its data begin at offset 36, the tensors before it end at 32"},
+			"b: its data begin at offset 36, the tensors before it end at 32"},
 		{"{" TENSOR("a", "F32", "[8]", "[0,32]") "," TENSOR("a", "F32", "[8]", "[32,64]") "}", "duplicate"},
 	};
 	for (size_t i = 0; i < COUNT_OF(cases); i++)
@@ -328,7 +328,8 @@ static void foreign_files(void **state)
 	expect_death(open_path, "tests", "tests: neither model.safetensors nor model.safetensors.index.json there");
 	/* whatever it is called */
 	static const char neither[] = ": neither a GGUF nor a safetensors file, nor a Hugging Face folder";
-	static const char *const starts[][2] = {{"m.gguf", "GGML and more"}, {"m.safetensors", "PK\3\4 and more"}, {"empty", ""}};
+	static const char *const starts[][2] = {{"m.gguf", "GGML and more"}, {"m.safetensors", "PK\3\4 and more"},
+		{"empty", ""}};
 	expect_death(open_path, "Makefile", neither);
 	expect_death(open_path, "/dev/null", neither);
 	for (size_t i = 0; i < COUNT_OF(starts); i++) {
@@ -365,41 +366,50 @@ static void expect_damage_noticed(const struct damage *damage)
 
 /* Text over text of the same length; bytes behind a metadata key (its kind, 4 bytes, then the value) or a tensor's
  * name (dimensions, 4 bytes and 8 for each; type, 4; offset, 8). */
-#define TEXT(file, opened, old, new, says) {file, opened, old, 0, new, sizeof(new) - 1, says}
-#define BYTES(file, old, behind, put, says) {file, NULL, old, sizeof(old) - 1 + (behind), put, sizeof(put) - 1, says}
+#define TEXT(file, opened, old, new, says)                                                                             \
+	{                                                                                                                  \
+		file, opened, old, 0, new, sizeof(new) - 1, says                                                               \
+	}
+#define BYTES(file, old, behind, put, says)                                                                            \
+	{                                                                                                                  \
+		file, NULL, old, sizeof(old) - 1 + (behind), put, sizeof(put) - 1, says                                        \
+	}
 
 static void damaged_gguf(void **state)
 {
 	(void)state;
-	static const struct damage cases[] = {
-		TEXT("llama3.gguf", NULL, "llama", "llamb", "llama3.gguf: general.architecture is \"llamb\": llama, qwen2 or gpt2"),
+	static const struct damage cases[] = {TEXT("llama3.gguf", NULL, "llama", "llamb",
+											  "llama3.gguf: general.architecture is \"llamb\": llama, qwen2 or gpt2"),
 		TEXT("llama3.gguf", NULL, "general.arch", "general.arcx", "general.architecture is \"\": llama, qwen2 or gpt2"),
 		TEXT("llama3.gguf", NULL, "token_embd", "token_embe", "no token_embd.weight"),
-		TEXT("llama3.gguf", NULL, "blk.0.ffn_up.", "blk.0.ffn_uq.", "blk.0.ffn_uq.weight: a tensor that architecture llama"),
+		TEXT("llama3.gguf", NULL, "blk.0.ffn_up.", "blk.0.ffn_uq.",
+			"blk.0.ffn_uq.weight: a tensor that architecture llama"),
 		TEXT("llama3.gguf", NULL, "blk.0.ffn_up.weight", "blk.0.ffn_up.scales", "blk.0.ffn_up.scales: a tensor that"),
 		TEXT("llama3.gguf", NULL, "blk.0.ffn_up.weight", "blk_0_ffn_up_weight", "blk_0_ffn_up_weight: a tensor that"),
 		TEXT("llama3.gguf", NULL, "blk.1.ffn_up.", "blk.0.ffn_up.",
-		     "blk.0.ffn_up.weight: a tensor of this name occurs twice"),
+			"blk.0.ffn_up.weight: a tensor of this name occurs twice"),
 		TEXT("llama3.gguf", NULL, "blk.1.attn_norm.weight", "blk.0000.ffn_up.weight",
-		     "model.layers.0.mlp.up_proj.weight: there are two tensors for this one"),
-		BYTES("llama3.gguf", "blk.0.ffn_up.weight", 20, "\x14", "blk.0.ffn_up.weight: of type IQ4_NL: F32, F16, BF16, Q4_0"),
+			"model.layers.0.mlp.up_proj.weight: there are two tensors for this one"),
+		BYTES("llama3.gguf", "blk.0.ffn_up.weight", 20, "\x14",
+			"blk.0.ffn_up.weight: of type IQ4_NL: F32, F16, BF16, Q4_0"),
 		BYTES("llama3.gguf", "blk.0.ffn_up.weight", 20, "\x63", "blk.0.ffn_up.weight: tensor type 99 is not known"),
 		BYTES("llama3.gguf", "blk.0.ffn_up.weight", 24, "\0\0", "its data overlap another tensor's"),
 		BYTES("llama3.gguf", "blk.0.ffn_up.weight", 24, "\0\0\1", "blk.0.ffn_up.weight: 528 bytes at offset 65536"),
 		BYTES("llama3.gguf", "rope_freqs.weight", 12, "\1", "rope_freqs.weight: 2 numbers of type F32 were expected"),
-		TEXT("llama3.gguf", NULL, "llama.context_length", "llama.context_lengti", "no llama.context_length, a whole number"),
+		TEXT("llama3.gguf", NULL, "llama.context_length", "llama.context_lengti",
+			"no llama.context_length, a whole number"),
 		BYTES("llama3.gguf", "llama.attention.head_count", 4, "\0", "llama.attention.head_count: a number from 1"),
 		BYTES("llama3.gguf", "llama.attention.value_length", 4, "\5", "heads of 4, values of 5, 4 of them rotated"),
 		BYTES("llama3.gguf", "llama.rope.dimension_count", 4, "\2", "heads of 4, values of 4, 2 of them rotated"),
 		BYTES("llama3.gguf", "llama.rope.freq_base", 7, "\xc8", "llama.rope.freq_base: a number above 0 was expected"),
 		BYTES("llama3.gguf", "llama.attention.layer_norm_rms_epsilon", 6, "\x80\x7f",
-		      "llama.attention.layer_norm_rms_epsilon: a number above 0"),
+			"llama.attention.layer_norm_rms_epsilon: a number above 0"),
 		BYTES("llama3.gguf", "llama.attention.layer_norm_rms_epsilon", 0, "\4",
-		      "layer_norm_rms_epsilon: the value is of type uint32"),
-		TEXT("linear.gguf", NULL, "linear", "longer", "rope.scaling.type is \"longer\": none, linear or yarn was expected"),
+			"layer_norm_rms_epsilon: the value is of type uint32"),
+		TEXT("linear.gguf", NULL, "linear", "longer",
+			"rope.scaling.type is \"longer\": none, linear or yarn was expected"),
 		TEXT("yarn.gguf", NULL, "rope.scaling.original", "rope.scaling.originam",
-		     "no qwen2.rope.scaling.original_context_length"),
-	};
+			"no qwen2.rope.scaling.original_context_length")};
 	for (size_t i = 0; i < COUNT_OF(cases); i++)
 		expect_damage_noticed(&cases[i]);
 }
@@ -410,16 +420,15 @@ static void damaged_folders(void **state)
 	static const char index[] = "sharded/model.safetensors.index.json";
 	static const struct damage cases[] = {
 		TEXT("mistral/config.json", "mistral", "\"mistral\"", "\"mixtral\"",
-		     "mistral/config.json: model_type is \"mixtral\": llama, mistral, qwen2, gpt2 or longformer was expected"),
+			"mistral/config.json: model_type is \"mixtral\": llama, mistral, qwen2, gpt2 or longformer was expected"),
 		TEXT("mistral/config.json", "mistral", "model_type", "model_typo", "mistral/config.json: no \"model_type\""),
 		TEXT("mistral/config.json", "mistral", "hidden_size\": 8", "hidden_size\": 0",
-		     "\"hidden_size\" is not a whole number"),
+			"\"hidden_size\" is not a whole number"),
 		TEXT("mistral/model.safetensors", "mistral", "\"F16\"", "\"F13\"", "dtype \"F13\" is not known"),
 		TEXT(index, "sharded", "weight_map", "weight_mop", "index.json: no \"weight_map\""),
 		TEXT(index, "sharded", "model-00001", "/model-0001", "the name of a file in this folder was expected"),
 		TEXT(index, "sharded", "model-00001", "model-00009", "model-00009-of-00003.safetensors: No such file"),
-		TEXT(index, "sharded", "model-00001", "model-00003", "which the index says is here"),
-	};
+		TEXT(index, "sharded", "model-00001", "model-00003", "which the index says is here")};
 	for (size_t i = 0; i < COUNT_OF(cases); i++)
 		expect_damage_noticed(&cases[i]);
 }
@@ -434,10 +443,11 @@ static void read_bare(const void *name)
 static void unreadable_tensors(void **state)
 {
 	(void)state;
-	expect_death(read_bare, "transformer.h.0.attn.bias", "transformer.h.0.attn.bias: of type BOOL: F32, F16, BF16, Q4_0");
+	expect_death(read_bare, "transformer.h.0.attn.bias",
+		"transformer.h.0.attn.bias: of type BOOL: F32, F16, BF16, Q4_0");
 	expect_death(read_bare, "transformer.h.9.attn.bias", "there is no tensor transformer.h.9.attn.bias");
-	static const char header[] = "{" TENSOR("wte.weight", "F32", "[0]", "[0,0]") ","
-	                             TENSOR("transformer.wte.weight", "F32", "[0]", "[0,0]") "}";
+	static const char header[] = "{" TENSOR("wte.weight", "F32", "[0]", "[0,0]") "," TENSOR("transformer.wte.weight",
+		"F32", "[0]", "[0,0]") "}";
 	struct buffer file = {0};
 	buffer_append(&file, &(uint64_t){sizeof header - 1}, 8);
 	buffer_append(&file, header, sizeof header - 1);
@@ -450,11 +460,9 @@ static void unreadable_tensors(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(gguf_files), cmocka_unit_test(folders), cmocka_unit_test(config_spellings),
-		cmocka_unit_test(large_tensors),
-		cmocka_unit_test(truncation), cmocka_unit_test(safetensors_headers), cmocka_unit_test(foreign_files),
-		cmocka_unit_test(damaged_gguf), cmocka_unit_test(damaged_folders), cmocka_unit_test(unreadable_tensors),
-	};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(gguf_files), cmocka_unit_test(folders),
+		cmocka_unit_test(config_spellings), cmocka_unit_test(large_tensors), cmocka_unit_test(truncation),
+		cmocka_unit_test(safetensors_headers), cmocka_unit_test(foreign_files), cmocka_unit_test(damaged_gguf),
+		cmocka_unit_test(damaged_folders), cmocka_unit_test(unreadable_tensors)};
 	return cmocka_run_group_tests(tests, unpack, clean);
 }
