@@ -31,7 +31,7 @@ override CFLAGS += -std=c11 -fopenmp -fno-math-errno -fno-trapping-math -MMD -MP
 LDLIBS := -lzstd -ljansson -lpcre2-8 -lcsv $(BLAS_LIBS) -lmvec -lm
 
 TOOLS := $(patsubst tools/%.c,%,$(wildcard tools/*.c))
-FLOORS := stream data nn model task
+FLOORS := stream data nn model rank task
 LIB_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard $(FLOORS:%=lib/%/*.c)))
 UNITS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c))
 BENCHES := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c))

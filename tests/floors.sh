@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Prints every include that looks up the stairs of lib/ (stream; data and nn on it; model on these; task on all), and every
+# Prints every include that looks up the stairs of lib/ (stream; data and nn on it; model on these; rank on model; task on all), and every
 # library header outside the one file that may know it. Exit 1 if there is any.
 cd "$(dirname "$0")/.." || exit
 shopt -s nullglob
@@ -25,10 +25,12 @@ only stream stream
 only data 'stream|data'
 only nn 'stream|nn'
 only model 'stream|data|nn|model'
-only task 'stream|data|nn|model|task'
+only rank 'stream|data|nn|model|rank'
+only task 'stream|data|nn|model|rank|task'
 home 'zstd\.h' lib/stream/bytes.c
 home 'csv\.h' lib/data/table.c
 home 'pcre2\.h' lib/data/bpe.c
+home 'cblas\.h' lib/nn/blas.c
 home 'mpi\.h' lib/stream/ranks.c
 grep -nE '^#include <(zstd|csv|pcre2|cblas|immintrin)' tools/*.c && bad=1
 exit $bad

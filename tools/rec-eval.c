@@ -4,7 +4,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "model/evaluate.h"
+#include "rank/evaluate.h"
 #include "stream/bytes.h"
 
 enum format { FORMAT_TABLE, FORMAT_LINES, FORMAT_JSON };

@@ -9,7 +9,7 @@
 
 #include "data/tables.h"
 #include "model/encoder.h"
-#include "model/recommend.h"
+#include "rank/recommend.h"
 #include "nn/blas.h"
 #include "stream/bytes.h"
 #include "stream/cli.h"

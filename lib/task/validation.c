@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model/metric.h"
-#include "model/recommend.h"
+#include "rank/metric.h"
+#include "rank/recommend.h"
 #include "stream/ranks.h"
 
 struct validation validation_new(const struct sequences *sequences, int64_t users)

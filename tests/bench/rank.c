@@ -1,5 +1,5 @@
 /*
- * Times the exact ranking of lib/model/rank.h, on command, so that a peer can be timed in turns with it.
+ * Times the exact ranking of lib/rank/rank.h, on command, so that a peer can be timed in turns with it.
  *
  *     rank ITEMS QUERIES WIDTH K      raw little-endian f32 files
  *
@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model/rank.h"
+#include "rank/rank.h"
 #include "stream/util.h"
 
 static float *read_floats(const char *path, int64_t width, int64_t *rows)

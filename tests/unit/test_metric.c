@@ -1,4 +1,4 @@
-/* lib/model/metric and bootstrap: every measure against its definition, the tie rules, the resampling. */
+/* lib/rank/metric and bootstrap: every measure against its definition, the tie rules, the resampling. */
 #include <math.h>
 #include <omp.h>
 #include <setjmp.h>
@@ -9,8 +9,8 @@
 
 #include <cmocka.h>
 
-#include "model/bootstrap.h"
-#include "model/metric.h"
+#include "rank/bootstrap.h"
+#include "rank/metric.h"
 #include "stream/util.h"
 
 static void assert_near(double actual, double expected, double tolerance)

@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model/rank.h"
-#include "model/rank_scan.h"
+#include "rank/rank.h"
+#include "rank/rank_scan.h"
 #include "stream/util.h"
 
 struct problem {

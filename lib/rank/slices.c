@@ -1,4 +1,4 @@
-#include "model/slices.h"
+#include "rank/slices.h"
 
 #include <math.h>
 #include <stdio.h>

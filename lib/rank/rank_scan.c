@@ -1,4 +1,4 @@
-#include "model/rank_scan.h"
+#include "rank/rank_scan.h"
 
 #include <stdbool.h>
 #include <string.h>

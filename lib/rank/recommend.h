@@ -7,7 +7,7 @@
 #define RECPIPE_RECOMMEND_H
 
 #include "model/model.h"
-#include "model/rank.h"
+#include "rank/rank.h"
 
 struct recommender;
 /* The model is borrowed; its parameters must not change until recommender_free(). Dies with `where` as ranker_new(). */

@@ -1,4 +1,4 @@
-#include "model/rank.h"
+#include "rank/rank.h"
 
 #include <float.h>
 #include <math.h>
@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model/rank_scan.h"
+#include "rank/rank_scan.h"
 #include "stream/util.h"
 
 #define MAX_WIDTH 16384

@@ -1,4 +1,4 @@
-#include "model/bootstrap.h"
+#include "rank/bootstrap.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-#include "model/metric.h"
+#include "rank/metric.h"
 
 #include <math.h>
 #include <stdio.h>

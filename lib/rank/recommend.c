@@ -1,4 +1,4 @@
-#include "model/recommend.h"
+#include "rank/recommend.h"
 
 #include <stdlib.h>
 

@@ -1,4 +1,4 @@
-#include "model/evaluate.h"
+#include "rank/evaluate.h"
 
 #include <stdlib.h>
 #include <string.h>

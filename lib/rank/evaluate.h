@@ -6,9 +6,9 @@
 #define RECPIPE_EVALUATE_H
 
 #include "data/ranking.h"
-#include "model/bootstrap.h"
-#include "model/metric.h"
-#include "model/slices.h"
+#include "rank/bootstrap.h"
+#include "rank/metric.h"
+#include "rank/slices.h"
 
 /* A user's value; the user must have a target. Not for measures of lists. */
 double evaluate_user(const struct ranking *ranking, int64_t row, const struct measure *measure, enum ties ties);
