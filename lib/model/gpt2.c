@@ -101,11 +101,6 @@ static void release(struct model *model)
 
 /* --- forward --- */
 
-static struct array *p(struct tape *tape, const struct param *param)
-{
-	return tape_param(tape, param, param);
-}
-
 static struct array *positions_of(struct tape *tape, const struct gpt2 *g, const int64_t *indptr, int64_t sequences)
 {
 	int64_t n = indptr[sequences] - indptr[0];
@@ -113,13 +108,14 @@ static struct array *positions_of(struct tape *tape, const struct gpt2 *g, const
 	for (int64_t s = 0; s < sequences; s++)
 		for (int64_t t = indptr[s]; t < indptr[s + 1]; t++)
 			position[t - indptr[0]] = (int32_t)(t - indptr[s]);
-	return embedding(tape, p(tape, g->positions), position, n, 1, NULL, NULL, 0);
+	return embedding(tape, tape_param(tape, g->positions), position, n, 1, NULL, NULL, 0);
 }
 
 /* Applies it, and is done with x. */
 static struct array *apply(struct tape *tape, const struct affine *affine, struct array *x, enum activation activation)
 {
-	struct array *out = linear(tape, x, p(tape, affine->weight), p(tape, affine->bias), activation, 0);
+	struct array *out = linear(tape, x, tape_param(tape, affine->weight), tape_param(tape, affine->bias), activation,
+		0);
 	tape_done(tape, x);
 	return out;
 }
@@ -129,7 +125,8 @@ static struct array *norm(struct tape *tape, const struct gpt2 *g, const struct 
 	struct array *update)
 {
 	struct array *sum,
-		*normal = residual_norm(tape, *x, update, p(tape, norm->weight), p(tape, norm->bias), g->epsilon, &sum);
+		*normal = residual_norm(tape, *x, update, tape_param(tape, norm->weight), tape_param(tape, norm->bias),
+			g->epsilon, &sum);
 	tape_done(tape, *x);
 	tape_done(tape, update);
 	*x = sum;

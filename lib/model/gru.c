@@ -77,23 +77,18 @@ static void initialise(struct model *model, struct rng *rng)
 	}
 }
 
-static struct array *p(struct tape *tape, const struct param *param)
-{
-	return param ? tape_param(tape, param, param) : NULL;
-}
-
 static struct array *hidden(struct tape *tape, const struct model *model, const struct histories *histories)
 {
 	const struct gru *g = model->state;
 	int64_t n = histories->indptr[histories->rows] - histories->indptr[0];
-	struct array *x = embedding(tape, p(tape, g->items), histories->item + histories->indptr[0], n, 1, NULL, NULL,
-		g->embedding_dropout);
+	struct array *x = embedding(tape, tape_param(tape, g->items), histories->item + histories->indptr[0], n, 1, NULL,
+		NULL, g->embedding_dropout);
 	for (int i = 0; i < g->n_layers; i++) {
 		const struct layer *layer = &g->layers[i];
-		x = gru_layer(tape, x, p(tape, layer->weight_ih), p(tape, layer->weight_hh), p(tape, layer->bias_ih),
-			p(tape, layer->bias_hh), histories->indptr, histories->rows);
+		x = gru_layer(tape, x, tape_param(tape, layer->weight_ih), tape_param(tape, layer->weight_hh),
+			tape_param(tape, layer->bias_ih), tape_param(tape, layer->bias_hh), histories->indptr, histories->rows);
 	}
-	return g->dense ? linear(tape, x, p(tape, g->dense), p(tape, g->dense_bias), ACT_NONE, 0) : x;
+	return g->dense ? linear(tape, x, tape_param(tape, g->dense), tape_param(tape, g->dense_bias), ACT_NONE, 0) : x;
 }
 
 const struct architecture gru_architecture = {

@@ -146,20 +146,16 @@ void items_initialise(struct model *model, struct rng *rng)
 
 /* --- z of some items: adaptor(feature) + own --- */
 
-static struct array *p(struct tape *tape, const struct param *param)
-{
-	return tape_param(tape, param, param);
-}
-
 static struct array *adapt(struct tape *tape, const struct items *items, int64_t from, int64_t to)
 {
 	struct array *x = items->trainable ?
 		tape_param_rows(tape, items->trainable, from, to - from) :
 		tape_constant(tape, items->frozen + from * items->feature_size, to - from, items->feature_size);
 	if (items->first)
-		x = linear(tape, x, p(tape, items->first), p(tape, items->first_bias),
+		x = linear(tape, x, tape_param(tape, items->first), tape_param(tape, items->first_bias),
 			items->adaptor == MLP ? ACT_GELU : ACT_NONE, 0);
-	struct array *z = linear(tape, x, p(tape, items->second), p(tape, items->second_bias), ACT_NONE, 0);
+	struct array *z = linear(tape, x, tape_param(tape, items->second), tape_param(tape, items->second_bias), ACT_NONE,
+		0);
 	return items->own ? add(tape, z, tape_param_rows(tape, items->own, from, to - from)) : z;
 }
 

@@ -191,11 +191,6 @@ static void release(struct model *model)
 
 /* --- forward --- */
 
-static struct array *p(struct tape *tape, const struct param *param)
-{
-	return param ? tape_param(tape, param, param) : NULL;
-}
-
 static bool adjacent(struct param *const params[], int count)
 {
 	for (int i = 1; params[0] && i < count; i++)
@@ -216,11 +211,11 @@ static void project(struct tape *tape, struct array *x, struct param *const weig
 {
 	if (!are_one(weights, biases, count)) {
 		for (int i = 0; i < count; i++)
-			out[i] = linear(tape, x, p(tape, weights[i]), p(tape, biases[i]), ACT_NONE, 0);
+			out[i] = linear(tape, x, tape_param(tape, weights[i]), tape_param(tape, biases[i]), ACT_NONE, 0);
 		return;
 	}
-	struct array *all = linear(tape, x, tape_param(tape, weights[0], weights[count - 1]),
-		biases[0] ? tape_param(tape, biases[0], biases[count - 1]) : NULL, ACT_NONE, 0);
+	struct array *all = linear(tape, x, tape_params(tape, weights[0], weights[count - 1]),
+		biases[0] ? tape_params(tape, biases[0], biases[count - 1]) : NULL, ACT_NONE, 0);
 	int64_t at = 0;
 	for (int i = 0; i < count; i++) {
 		out[i] = tape_columns(tape, all, at, weights[i]->rows);
@@ -251,7 +246,7 @@ static void to_integers(const struct model *model)
 static struct array *norm(struct tape *tape, const struct llama *l, const struct param *weight, struct array **x,
 	struct array *update)
 {
-	struct array *sum, *normal = residual_rms_norm(tape, *x, update, p(tape, weight), l->epsilon, &sum);
+	struct array *sum, *normal = residual_rms_norm(tape, *x, update, tape_param(tape, weight), l->epsilon, &sum);
 	if (update) {
 		tape_done(tape, *x);
 		tape_done(tape, update);
@@ -271,7 +266,8 @@ static struct array *attention(struct tape *tape, const struct llama *l, const s
 	struct array *seen = causal_attention(tape, qkv[QUERY], qkv[KEY], qkv[VALUE], l->heads, indptr, sequences, 0);
 	for (int part = QUERY; part <= VALUE; part++)
 		tape_done(tape, qkv[part]);
-	struct array *out = linear(tape, seen, p(tape, layer->out), p(tape, layer->out_bias), ACT_NONE, 0);
+	struct array *out = linear(tape, seen, tape_param(tape, layer->out), tape_param(tape, layer->out_bias), ACT_NONE,
+		0);
 	tape_done(tape, seen);
 	return out;
 }
@@ -284,7 +280,8 @@ static struct array *ffn(struct tape *tape, const struct layer *layer, struct ar
 	struct array *inner = swiglu(tape, gate_up[GATE], gate_up[UP]);
 	for (int part = GATE; part <= UP; part++)
 		tape_done(tape, gate_up[part]);
-	struct array *out = linear(tape, inner, p(tape, layer->down), p(tape, layer->down_bias), ACT_NONE, 0);
+	struct array *out = linear(tape, inner, tape_param(tape, layer->down), tape_param(tape, layer->down_bias), ACT_NONE,
+		0);
 	tape_done(tape, inner);
 	return out;
 }

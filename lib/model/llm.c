@@ -101,8 +101,8 @@ struct array *llm_hidden_of_tokens(struct tape *tape, const struct model *model,
 {
 	const struct llm *llm = model->state;
 	int64_t n = histories->indptr[histories->rows] - histories->indptr[0];
-	struct array *embeddings = embedding(tape, tape_param(tape, llm->tokens, llm->tokens),
-		histories->item + histories->indptr[0], n, 1, NULL, NULL, 0);
+	struct array *embeddings = embedding(tape, tape_param(tape, llm->tokens), histories->item + histories->indptr[0], n,
+		1, NULL, NULL, 0);
 	return llm->states(tape, model, embeddings, histories->indptr, histories->rows);
 }
 

@@ -114,11 +114,6 @@ void projector_free(struct projector *projector)
 
 /* --- vectors --- */
 
-static struct array *p(struct tape *tape, const struct param *param)
-{
-	return tape_param(tape, param, param);
-}
-
 /* mean + W2 gelu(W1 moments / scale + b1) + b2 */
 static struct array *network(struct tape *tape, const struct projector *projector, const int64_t item[], int64_t n)
 {
@@ -133,10 +128,10 @@ static struct array *network(struct tape *tape, const struct projector *projecto
 		for (int64_t i = 0; i < wide; i++)
 			row[i] /= projector->scale;
 	}
-	struct array *inner = linear(tape, tape_constant(tape, moments, n, wide), p(tape, projector->first),
-		p(tape, projector->first_bias), ACT_GELU, 0);
-	struct array *change = linear(tape, inner, p(tape, projector->second), p(tape, projector->second_bias), ACT_NONE,
-		0);
+	struct array *inner = linear(tape, tape_constant(tape, moments, n, wide), tape_param(tape, projector->first),
+		tape_param(tape, projector->first_bias), ACT_GELU, 0);
+	struct array *change = linear(tape, inner, tape_param(tape, projector->second),
+		tape_param(tape, projector->second_bias), ACT_NONE, 0);
 	return add(tape, change, tape_constant(tape, mean, n, d));
 }
 

@@ -223,15 +223,10 @@ bool recformer_has_words(const struct model *model)
 
 /* --- forward: sections 2.2.2 and 2.2.3 of the paper, and Longformer's layers --- */
 
-static struct array *p(struct tape *tape, const struct param *param)
-{
-	return tape_param(tape, param, param);
-}
-
 static struct array *apply(struct tape *tape, const struct affine *affine, struct array *x, enum activation activation,
 	float dropout)
 {
-	return linear(tape, x, p(tape, affine->weight), p(tape, affine->bias), activation, dropout);
+	return linear(tape, x, tape_param(tape, affine->weight), tape_param(tape, affine->bias), activation, dropout);
 }
 
 /* Of x, or of x + update; both are done with. */
@@ -239,7 +234,8 @@ static struct array *normalise(struct tape *tape, const struct recformer *r, con
 	struct array *update)
 {
 	struct array *sum;
-	struct array *result = residual_norm(tape, x, update, p(tape, norm->weight), p(tape, norm->bias), r->epsilon, &sum);
+	struct array *result = residual_norm(tape, x, update, tape_param(tape, norm->weight), tape_param(tape, norm->bias),
+		r->epsilon, &sum);
 	tape_done(tape, sum);
 	if (update) {
 		tape_done(tape, x);
@@ -266,10 +262,10 @@ static struct array *embed(struct tape *tape, const struct recformer *r, const s
 {
 	int64_t base = text->indptr[0];
 	const struct lookup lookups[] = {
-		{p(tape, r->words), text->token + base, r->pad},
-		{p(tape, r->position), positions(tape, r, text), r->pad},
-		{p(tape, r->type), text->type + base, -1},
-		{p(tape, r->item), text->item + base, -1},
+		{tape_param(tape, r->words), text->token + base, r->pad},
+		{tape_param(tape, r->position), positions(tape, r, text), r->pad},
+		{tape_param(tape, r->type), text->type + base, -1},
+		{tape_param(tape, r->item), text->item + base, -1},
 	};
 	struct array *sum = embedding_sum(tape, lookups, COUNT_OF(lookups), text->tokens);
 	return dropped(tape, normalise(tape, r, &r->norm, sum, NULL), r->hidden_dropout);
@@ -287,8 +283,8 @@ static int64_t *firsts_of(struct tape *tape, const struct sentences *text)
 static struct array *local_attention(struct tape *tape, const struct recformer *r, const struct layer *layer,
 	struct array *x, struct array *of_first, const struct window *window)
 {
-	struct array *qkv = linear(tape, x, tape_param(tape, layer->query.weight, layer->value.weight),
-		tape_param(tape, layer->query.bias, layer->value.bias), ACT_NONE, 0);
+	struct array *qkv = linear(tape, x, tape_params(tape, layer->query.weight, layer->value.weight),
+		tape_params(tape, layer->query.bias, layer->value.bias), ACT_NONE, 0);
 	struct array *q = tape_columns(tape, qkv, 0, r->d), *k = tape_columns(tape, qkv, r->d, r->d);
 	struct array *seen = window_attention(tape, q, k, tape_columns(tape, qkv, 2 * r->d, r->d), of_first, window);
 	tape_done(tape, of_first);
@@ -309,8 +305,8 @@ static struct array *encode_layer(struct tape *tape, const struct recformer *r, 
 {
 	struct array *first = chosen_rows(tape, x, firsts, window->sequences);
 	struct array *query = apply(tape, &layer->query_global, first, ACT_NONE, 0);
-	struct array *seen = global_attention(tape, x, query, p(tape, layer->key_global.weight),
-		p(tape, layer->value_global.weight), p(tape, layer->value_global.bias), window);
+	struct array *seen = global_attention(tape, x, query, tape_param(tape, layer->key_global.weight),
+		tape_param(tape, layer->value_global.weight), tape_param(tape, layer->value_global.bias), window);
 	tape_done(tape, query);
 	if (wanted.rows == FIRST_ROWS) {
 		tape->tokens = firsts;
@@ -327,7 +323,8 @@ static struct array *encode_layer(struct tape *tape, const struct recformer *r, 
 	tape_done(tape, seen);
 	x = normalise(tape, r, &layer->output_norm, x, update);
 	struct array *inner = apply(tape, &layer->up, x, ACT_NONE, 0);
-	update = linear_of_gelu(tape, inner, p(tape, layer->down.weight), p(tape, layer->down.bias), r->hidden_dropout);
+	update = linear_of_gelu(tape, inner, tape_param(tape, layer->down.weight), tape_param(tape, layer->down.bias),
+		r->hidden_dropout);
 	tape_done(tape, inner);
 	return normalise(tape, r, &layer->norm, x, update);
 }
@@ -368,12 +365,12 @@ struct array *recformer_words(struct tape *tape, const struct model *model, stru
 
 struct array *recformer_word_vectors(struct tape *tape, const struct model *model)
 {
-	return p(tape, ((const struct recformer *)model->state)->word_vectors.weight);
+	return tape_param(tape, ((const struct recformer *)model->state)->word_vectors.weight);
 }
 
 struct array *recformer_word_bias(struct tape *tape, const struct model *model)
 {
-	return p(tape, ((const struct recformer *)model->state)->word_vectors.bias);
+	return tape_param(tape, ((const struct recformer *)model->state)->word_vectors.bias);
 }
 
 static void encode_histories(struct tape *tape, const struct model *model, const struct histories *histories,

@@ -145,11 +145,6 @@ static void initialise(struct model *model, struct rng *rng)
 
 /* --- forward --- */
 
-static struct array *p(struct tape *tape, const struct param *param)
-{
-	return tape_param(tape, param, param);
-}
-
 static struct array *embed(struct tape *tape, const struct sasrec *s, const struct histories *histories)
 {
 	int64_t base = histories->indptr[0], n = histories->indptr[histories->rows] - base;
@@ -163,14 +158,15 @@ static struct array *embed(struct tape *tape, const struct sasrec *s, const stru
 				position[t - base] = (int32_t)(first + t - from);
 		}
 	}
-	return embedding(tape, p(tape, s->items), histories->item + histories->indptr[0], n, s->scale,
-		s->position ? p(tape, s->position) : NULL, position, s->embedding_dropout);
+	return embedding(tape, tape_param(tape, s->items), histories->item + histories->indptr[0], n, s->scale,
+		tape_param(tape, s->position), position, s->embedding_dropout);
 }
 
 static struct array *norm(struct tape *tape, const struct sasrec *s, const struct norm *norm, struct array *x,
 	struct array *update, struct array **sum)
 {
-	return residual_norm(tape, x, update, p(tape, norm->weight), p(tape, norm->bias), s->epsilon, sum);
+	return residual_norm(tape, x, update, tape_param(tape, norm->weight), tape_param(tape, norm->bias), s->epsilon,
+		sum);
 }
 
 static struct array *attention(struct tape *tape, const struct sasrec *s, const struct layer *layer,
@@ -179,25 +175,27 @@ static struct array *attention(struct tape *tape, const struct sasrec *s, const 
 	int64_t d = s->d;
 	struct array *q, *kv;
 	if (for_query == for_key) {
-		kv = linear(tape, for_key, tape_param(tape, layer->query, layer->value),
-			tape_param(tape, layer->query_bias, layer->value_bias), ACT_NONE, 0);
+		kv = linear(tape, for_key, tape_params(tape, layer->query, layer->value),
+			tape_params(tape, layer->query_bias, layer->value_bias), ACT_NONE, 0);
 		q = tape_columns(tape, kv, 0, d);
 	} else {
-		q = linear(tape, for_query, p(tape, layer->query), p(tape, layer->query_bias), ACT_NONE, 0);
-		kv = linear(tape, for_key, tape_param(tape, layer->key, layer->value),
-			tape_param(tape, layer->key_bias, layer->value_bias), ACT_NONE, 0);
+		q = linear(tape, for_query, tape_param(tape, layer->query), tape_param(tape, layer->query_bias), ACT_NONE, 0);
+		kv = linear(tape, for_key, tape_params(tape, layer->key, layer->value),
+			tape_params(tape, layer->key_bias, layer->value_bias), ACT_NONE, 0);
 	}
 	struct array *k = tape_columns(tape, kv, kv->columns - 2 * d, d), *v = tape_columns(tape, kv, kv->columns - d, d);
 	struct array *seen = causal_attention(tape, q, k, v, s->heads, histories->indptr, histories->rows,
 		s->attention_dropout);
-	return linear(tape, seen, p(tape, layer->out), p(tape, layer->out_bias), ACT_NONE, s->attention_output_dropout);
+	return linear(tape, seen, tape_param(tape, layer->out), tape_param(tape, layer->out_bias), ACT_NONE,
+		s->attention_output_dropout);
 }
 
 static struct array *ffn(struct tape *tape, const struct sasrec *s, const struct layer *layer, struct array *x)
 {
-	struct array *inner = linear(tape, x, p(tape, layer->up), p(tape, layer->up_bias), s->activation,
+	struct array *inner = linear(tape, x, tape_param(tape, layer->up), tape_param(tape, layer->up_bias), s->activation,
 		s->activation_dropout);
-	return linear(tape, inner, p(tape, layer->down), p(tape, layer->down_bias), ACT_NONE, s->hidden_dropout);
+	return linear(tape, inner, tape_param(tape, layer->down), tape_param(tape, layer->down_bias), ACT_NONE,
+		s->hidden_dropout);
 }
 
 static struct array *hidden(struct tape *tape, const struct model *model, const struct histories *histories)

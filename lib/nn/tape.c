@@ -120,7 +120,7 @@ void tape_done(struct tape *tape, struct array *array)
 	owner->value = NULL;
 }
 
-struct array *tape_param(struct tape *tape, const struct param *first, const struct param *last)
+struct array *tape_params(struct tape *tape, const struct param *first, const struct param *last)
 {
 	int64_t count = last->value + param_count(last) - first->value;
 	int64_t columns = first->n_dims == 1 ? count : first->columns;
@@ -135,6 +135,11 @@ struct array *tape_param(struct tape *tape, const struct param *first, const str
 	return array;
 }
 
+struct array *tape_param(struct tape *tape, const struct param *param)
+{
+	return param ? tape_params(tape, param, param) : NULL;
+}
+
 struct array *tape_columns(struct tape *tape, struct array *array, int64_t first, int64_t count)
 {
 	struct array *view = new_array(tape, array->rows, count, array->stride);
@@ -147,7 +152,7 @@ struct array *tape_columns(struct tape *tape, struct array *array, int64_t first
 
 struct array *tape_param_rows(struct tape *tape, const struct param *param, int64_t first, int64_t count)
 {
-	struct array *rows = tape_param(tape, param, param);
+	struct array *rows = tape_param(tape, param);
 	rows->rows = count;
 	rows->integers = NULL;
 	rows->value += first * rows->stride;

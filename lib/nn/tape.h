@@ -45,8 +45,10 @@ struct array *tape_input(struct tape *tape, int64_t rows, int64_t columns);
  * serves others. Until then memory grows with every array, without training too.
  */
 void tape_done(struct tape *tape, struct array *array);
-/* A parameter, or adjacent ones with the same number of columns (or all vectors) from first to last, as one array. */
-struct array *tape_param(struct tape *tape, const struct param *first, const struct param *last);
+/* A parameter; of NULL, which a bias may be, NULL. */
+struct array *tape_param(struct tape *tape, const struct param *param);
+/* Adjacent parameters with the same number of columns (or all vectors), from first to last, as one array. */
+struct array *tape_params(struct tape *tape, const struct param *first, const struct param *last);
 /* Columns [first, first + count). Gradients come through an array's views or itself, not both; views cover all of it. */
 struct array *tape_columns(struct tape *tape, struct array *array, int64_t first, int64_t count);
 /* Rows [first, first + count) of a parameter. */

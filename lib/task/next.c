@@ -162,7 +162,7 @@ static void compute_part(const struct next *next, struct worker *worker, int64_t
 	struct histories part = {end - first, all->indptr + first, all->item};
 	tape_begin(tape, batch->learn ? worker->gradient : NULL, batch->seed, part.indptr[0] - all->indptr[0]);
 	struct array *hidden = model_hidden(tape, model, &part);
-	struct array *items = tape_param(tape, model->item_vectors, model->item_vectors);
+	struct array *items = tape_param(tape, model->item_vectors);
 	if (next->options.loss == LOSS_CE)
 		worker->loss += full_cross_entropy(tape, hidden, items, batch->targets + part.indptr[0], batch->scale);
 	else if (next->options.loss == LOSS_SAMPLED)

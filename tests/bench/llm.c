@@ -55,8 +55,8 @@ static double compute(struct tape *tape, const struct model *model, const struct
 	struct array *inputs = tape_input(tape, n, d);
 	memcpy(inputs->value, batch->inputs + from * d, (size_t)(n * d) * sizeof(float));
 	struct array *hidden = llm_hidden(tape, model, inputs, indptr, end - first);
-	double loss = full_cross_entropy(tape, hidden, tape_param(tape, model->item_vectors, model->item_vectors),
-		batch->target + from, 1 / (float)(batch->items * batch->tokens));
+	double loss = full_cross_entropy(tape, hidden, tape_param(tape, model->item_vectors), batch->target + from,
+		1 / (float)(batch->items * batch->tokens));
 	tape_backward(tape);
 	free(indptr);
 	return loss;
@@ -100,8 +100,7 @@ static void score(const struct model *model, struct tape *tape, char *line)
 	const struct histories histories = {1, indptr, ids};
 	tape_begin(tape, NULL, 0, 0);
 	struct array *hidden = model->architecture->hidden(tape, model, &histories);
-	double nll = full_cross_entropy(tape, hidden, tape_param(tape, model->item_vectors, model->item_vectors), target,
-		1);
+	double nll = full_cross_entropy(tape, hidden, tape_param(tape, model->item_vectors), target, 1);
 	float *logits = tape_take(tape, n, vocabulary);
 	gemm(false, true, n, vocabulary, d, 1, hidden->value, d, model->item_vectors->value, d, 0, logits, vocabulary);
 	FILE *file = fopen(path, "ab");

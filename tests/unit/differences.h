@@ -28,7 +28,7 @@ static double weigh(build *forward, struct params *params, float *gradient)
 	assert_true(params->count <= (int)COUNT_OF(p));
 	tape_begin(&tape, gradient ? gradient : scratch, 77, 3);
 	for (int i = 0; i < params->count; i++)
-		p[i] = tape_param(&tape, params->list[i], params->list[i]);
+		p[i] = tape_param(&tape, params->list[i]);
 	struct array *out = forward(&tape, p);
 	struct rng rng;
 	rng_seed(&rng, 5);

@@ -116,7 +116,7 @@ static void compare_gradients(const struct golden_case *c, const float *gradient
 
 static double loss_of(struct tape *tape, const struct golden_case *c, enum loss loss, struct array *hidden, float scale)
 {
-	struct array *items = tape_param(tape, c->model->item_vectors, c->model->item_vectors);
+	struct array *items = tape_param(tape, c->model->item_vectors);
 	const int64_t k = 7;
 	int32_t first_negatives[256];
 	for (int64_t t = 0; t < c->tokens; t++)
@@ -515,8 +515,8 @@ static void frozen_case(const struct param *h, struct param *e, const int32_t *t
 	struct tape tape = {0};
 	e->frozen = true;
 	tape_begin(&tape, gradient, 1, 0);
-	double again = full_cross_entropy_each(&tape, tape_param(&tape, h, h), tape_param(&tape, e, e), target,
-		1 / (float)n, nll, said);
+	double again = full_cross_entropy_each(&tape, tape_param(&tape, h), tape_param(&tape, e), target, 1 / (float)n, nll,
+		said);
 	assert_true(fabs(again - loss) <= 1e-6 * (1 + loss));
 	assert_near(gradient, expected, n * d, 1e-5, "full cross-entropy: hidden, items frozen");
 	for (int64_t t = 0; t < n; t++) {
@@ -550,7 +550,7 @@ static void definition_case(int64_t n, int64_t items, int64_t d)
 		  *expected = xaligned((size_t)params.size, sizeof *expected);
 	struct tape tape = {0};
 	tape_begin(&tape, gradient, 1, 0);
-	double loss = full_cross_entropy(&tape, tape_param(&tape, h, h), tape_param(&tape, e, e), target, 1 / (float)n);
+	double loss = full_cross_entropy(&tape, tape_param(&tape, h), tape_param(&tape, e), target, 1 / (float)n);
 	double should_be;
 	by_definition(h->value, e->value, target, n, items, d, &should_be, expected, expected + n * d);
 	assert_true(fabs(loss - should_be) <= 1e-6 * (1 + should_be));
@@ -797,7 +797,7 @@ static void test_gradient_memory(void **state)
 	float none;
 	struct tape tape = {0};
 	tape_begin(&tape, &none, 1, 0);
-	struct array *weight = tape_param(&tape, params.list[0], params.list[0]), *input = tape_input(&tape, ROWS, COLUMNS);
+	struct array *weight = tape_param(&tape, params.list[0]), *input = tape_input(&tape, ROWS, COLUMNS);
 	struct array *x = input, *unused = NULL;
 	memset(input->value, 0, BYTES);
 	for (int i = 0; i < DEEP; i++) {
@@ -816,7 +816,7 @@ static void test_gradient_memory(void **state)
 		assert_true(tape_gradient(&tape, input)[i] == ldexpf((float)i, DEEP));
 	/* without training, values are given back as the caller is done with them */
 	tape_begin(&tape, NULL, 0, 0);
-	weight = tape_param(&tape, params.list[0], params.list[0]);
+	weight = tape_param(&tape, params.list[0]);
 	x = tape_input(&tape, ROWS, COLUMNS);
 	before = tape.arena.total;
 	for (int i = 0; i < DEEP; i++) {
@@ -846,7 +846,7 @@ static void test_dropout_share(void **state)
 		row[i] = i;
 	struct tape tape = {0};
 	tape_begin(&tape, gradient, 12345, 0);
-	struct array *table = tape_param(&tape, params.list[0], params.list[0]);
+	struct array *table = tape_param(&tape, params.list[0]);
 	const struct array *out = embedding(&tape, table, row, MANY / 100, 1, NULL, NULL, .2f);
 	int dropped = 0, pairs = 0;
 	for (int i = 0; i < MANY; i++) {
