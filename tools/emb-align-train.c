@@ -237,8 +237,7 @@ static int64_t start_rows(struct projector *projector, struct projector *earlier
 }
 
 /* From the stream's projector, if there is one. Returns which items are new to it where only those are to be trained. */
-static bool *start(const struct cli *cli, const struct settings *settings, const struct inputs *inputs,
-	struct projector *projector)
+static bool *start(const struct settings *settings, const struct inputs *inputs, struct projector *projector)
 {
 	struct projector *earlier = inputs->projector.complete ? inputs->projector.projector : NULL;
 	if (!earlier && settings->only_new)
@@ -256,7 +255,7 @@ static bool *start(const struct cli *cli, const struct settings *settings, const
 		start_network(projector, earlier);
 	} else {
 		int64_t n_new = start_rows(projector, earlier, is_new);
-		notice(cli, "%lld of %lld items start from the stream's projector", (long long)(projector->n_items - n_new),
+		notice("%lld of %lld items start from the stream's projector", (long long)(projector->n_items - n_new),
 			(long long)projector->n_items);
 	}
 	if (settings->only_new)
@@ -299,10 +298,10 @@ static json_t *result_json(const struct align_result *result)
 		(json_int_t)result->tokens, "nll", result->nll, "accuracy", result->accuracy, "exact", result->exact);
 }
 
-static void tell_result(const struct cli *cli, const char *which, const struct align_result *result)
+static void tell_result(const char *which, const struct align_result *result)
 {
 	if (result->items)
-		notice(cli, "%s: %lld items, %lld tokens, NLL %.4f, token accuracy %.4f, said exactly %.4f", which,
+		notice("%s: %lld items, %lld tokens, NLL %.4f, token accuracy %.4f, said exactly %.4f", which,
 			(long long)result->items, (long long)result->tokens, result->nll, result->accuracy, result->exact);
 }
 
@@ -323,12 +322,12 @@ static json_t *train(const struct cli *cli, const struct settings *settings, con
 	struct task *task = align_task(projector, inputs->llm, tokens, ends, &align);
 	struct trainer *trainer = trainer_new(&projector->params, &optimisation, cli->threads);
 	llm_in_integers(inputs->llm, settings->integers);
-	json_t *measured = run(task, trainer, &settings->run, rng, cli);
+	json_t *measured = run(task, trainer, &settings->run, rng);
 	llm_in_integers(inputs->llm, false);
 	struct align_result learned, held_out;
 	align_measure(task, trainer, &learned, &held_out);
-	tell_result(cli, table ? "all" : "learned", &learned);
-	tell_result(cli, "held out", &held_out);
+	tell_result(table ? "all" : "learned", &learned);
+	tell_result("held out", &held_out);
 	json_object_set_new(measured, table ? "all" : "learned", result_json(&learned));
 	if (held_out.items)
 		json_object_set_new(measured, "held_out", result_json(&held_out));
@@ -390,8 +389,8 @@ int main(int argc, char **argv)
 		json_pack("{s:s, s:I, s:b}", "template", item_texts_template(texts), "max_tokens",
 			(json_int_t)settings.max_tokens, "start_token", settings.start));
 	settings.run.id = training_id(&settings, &cli, &inputs, projector, texts);
-	bool *only = start(&cli, &settings, &inputs, projector);
-	notice(&cli, "%s for %lld items, LLM %s: %lld parameters, width %lld; %lld texts cut to %lld tokens",
+	bool *only = start(&settings, &inputs, projector);
+	notice("%s for %lld items, LLM %s: %lld parameters, width %lld; %lld texts cut to %lld tokens",
 		projector_names[projector->kind], (long long)projector->n_items, inputs.llm->architecture->name,
 		(long long)inputs.llm->params.size, (long long)inputs.llm->width, (long long)tokens.n_cut,
 		(long long)settings.max_tokens);

@@ -122,8 +122,7 @@ static struct item_texts *texts_of(struct project *project, const char *template
 	if (without == items)
 		die("catalog: no text by the template '%s' in any of %lld items", item_texts_template(texts), (long long)items);
 	if (without)
-		notice(project->cli, "warning: no text in %lld of %lld items; their vectors are zero", (long long)without,
-			(long long)items);
+		notice("warning: no text in %lld of %lld items; their vectors are zero", (long long)without, (long long)items);
 	json_object_set_new(project->facts, "template", json_string(item_texts_template(texts)));
 	json_object_set_new(project->measured, "textless_items", json_integer(without));
 	return texts;
@@ -196,9 +195,9 @@ static void from_llm(struct project *project)
 	take_vectors(project, llm->width);
 	llm_in_integers(llm, project->settings->integers);
 	double started = seconds_now();
-	mean_hidden_states(llm, &tokens, project->vectors, project->cli);
+	mean_hidden_states(llm, &tokens, project->vectors, project->cli->threads);
 	double speed = (double)tokens.indptr[tokens.rows] / (seconds_now() - started);
-	notice(project->cli, "%lld tokens, %.0f a second", (long long)tokens.indptr[tokens.rows], speed);
+	notice("%lld tokens, %.0f a second", (long long)tokens.indptr[tokens.rows], speed);
 	json_object_set_new(project->facts, "integers", json_boolean(project->settings->integers));
 	json_object_set_new(project->measured, "tokens_a_second", json_real(speed));
 	item_tokens_free(&tokens);
@@ -248,9 +247,9 @@ static void from_tfidf(struct project *project)
 		die("catalog: no words in the texts");
 	struct projection projection = tfidf_project(&tfidf, width, cli->seed, cli->threads);
 	if (projection.width < width)
-		notice(cli, "%lld dimensions instead of %lld: the texts have no more", (long long)projection.width,
+		notice("%lld dimensions instead of %lld: the texts have no more", (long long)projection.width,
 			(long long)width);
-	notice(cli, "%lld words; %lld dimensions hold %.1f %% of the sum of squares", (long long)tfidf.words,
+	notice("%lld words; %lld dimensions hold %.1f %% of the sum of squares", (long long)tfidf.words,
 		(long long)projection.width, 100 * projection.share);
 	json_object_update_new(project->measured,
 		json_pack("{s:I, s:I, s:f, s:i}", "words", (json_int_t)tfidf.words, "weights",
@@ -276,7 +275,7 @@ static void from_recformer(struct project *project)
 	project->vectors = xaligned((size_t)(project->catalog.n_items * model->width), sizeof *project->vectors);
 	double started = seconds_now();
 	encoder_items(model, project->vectors);
-	notice(project->cli, "%lld items encoded in %.1f s", (long long)project->catalog.n_items, seconds_now() - started);
+	notice("%lld items encoded in %.1f s", (long long)project->catalog.n_items, seconds_now() - started);
 	json_object_set_new(project->facts, "model", json_string(project->loader.id));
 	json_object_set_new(project->measured, "encoding_seconds", json_real(seconds_now() - started));
 }

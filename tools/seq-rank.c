@@ -220,7 +220,7 @@ static void read_items(struct run *run)
 	encoder_items(model, vectors);
 	encoder_rank_by(model, vectors);
 	free(vectors);
-	notice(run->cli, "%" PRId64 " items encoded in %.1f s", run->catalog.n_items, seconds_now() - started);
+	notice("%" PRId64 " items encoded in %.1f s", run->catalog.n_items, seconds_now() - started);
 }
 
 static void load(struct run *run, struct bag_out *out)
@@ -464,7 +464,7 @@ static void rank_users(struct run *run, const struct writer *writer)
 	struct batch batch = {0};
 	struct progress progress;
 	batch_new(&batch, run);
-	progress_start(&progress, run->cli, "users", end - first);
+	progress_start(&progress, "users", end - first);
 	for (int64_t base = 0; next_users(run); base += run->users.n_users)
 		for (int64_t user = 0; user < run->users.n_users; user++) {
 			if (base + user < first || base + user >= end)
@@ -508,9 +508,8 @@ static void rank_all(struct run *run)
 			die_errno("%s", output_name(writer.output));
 		output_commit(writer.output);
 	}
-	notice(run->cli,
-		"%" PRId64 " users, %s targets among %" PRId64 " items, seen items %s, %.1f s; %" PRId64
-		" users without a target",
+	notice("%" PRId64 " users, %s targets among %" PRId64 " items, seen items %s, %.1f s; %" PRId64
+		   " users without a target",
 		run->n_ranked, split_names[settings->split], run->catalog.n_items, settings->seen ? "kept" : "removed", seconds,
 		run->n_without_target);
 }
@@ -590,7 +589,7 @@ static void serve(struct run *run)
 	struct buffer answer = {0};
 	int32_t *item = xcalloc((size_t)run->k, sizeof *item);
 	float *score = xcalloc((size_t)run->k, sizeof *score);
-	notice(run->cli, "ready: %" PRId64 " items", run->catalog.n_items);
+	notice("ready: %" PRId64 " items", run->catalog.n_items);
 	while (read_request(&request)) {
 		const char *tab = memchr(request.line, '\t', request.length);
 		size_t user_length = tab ? (size_t)(tab - request.line) : request.length;

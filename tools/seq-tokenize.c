@@ -404,7 +404,7 @@ static int64_t write_items(struct bag_out *out, const struct dataset *dataset, c
 {
 	int64_t items = dataset->item_id.count, tokens = 0;
 	struct progress progress;
-	progress_start(&progress, cli, "items", items);
+	progress_start(&progress, "items", items);
 #pragma omp parallel num_threads(cli->threads)
 	{
 		struct encoder *encoder = encoder_new(tokenizer);
@@ -516,28 +516,27 @@ static void write_sequences(struct bag_out *out, const struct dataset *dataset, 
 
 /* --- what was found --- */
 
-static void tell(const struct cli *cli, const struct settings *settings, const struct dataset *dataset,
-	const struct dataset_facts *facts, int64_t tokens, int64_t split_users)
+static void tell(const struct settings *settings, const struct dataset *dataset, const struct dataset_facts *facts,
+	int64_t tokens, int64_t split_users)
 {
-	notice(cli, "%lld users, %lld items, %lld events; %.1f events a user (median %lld)",
-		(long long)dataset->user_id.count, (long long)dataset->item_id.count, (long long)dataset->n_events,
-		facts->mean_length, (long long)facts->median_length);
+	notice("%lld users, %lld items, %lld events; %.1f events a user (median %lld)", (long long)dataset->user_id.count,
+		(long long)dataset->item_id.count, (long long)dataset->n_events, facts->mean_length,
+		(long long)facts->median_length);
 	if (has_items(settings))
-		notice(cli, "%lld tokens, %.1f an item", (long long)tokens, (double)tokens / (double)dataset->item_id.count);
+		notice("%lld tokens, %.1f an item", (long long)tokens, (double)tokens / (double)dataset->item_id.count);
 	if (dataset->n_skipped)
-		notice(cli, "%lld wrong rows left out, the first: %s", (long long)dataset->n_skipped, dataset->first_problem);
+		notice("%lld wrong rows left out, the first: %s", (long long)dataset->n_skipped, dataset->first_problem);
 	if (facts->textless_items)
-		notice(cli, "warning: no text in %s for %lld of the items", settings->items ? settings->items : "the domains",
+		notice("warning: no text in %s for %lld of the items", settings->items ? settings->items : "the domains",
 			(long long)facts->textless_items);
 	if (facts->tied_share > 0.01)
-		notice(cli, "%.1f %% of the users have one timestamp for their last two events; the order of these: %s",
+		notice("%.1f %% of the users have one timestamp for their last two events; the order of these: %s",
 			100 * facts->tied_share, settings->ties == TIES_SHUFFLE ? "shuffled" : "the file's");
 	if (settings->has_split)
-		notice(cli, "%lld users have events before and after the split", (long long)split_users);
+		notice("%lld users have events before and after the split", (long long)split_users);
 	else if (facts->future_share > 0)
-		notice(cli,
-			"warning: leave-one-out trains on the future: %.1f %% of the training events are later than the test "
-			"event of the average user (see --split-time)",
+		notice("warning: leave-one-out trains on the future: %.1f %% of the training events are later than the test "
+			   "event of the average user (see --split-time)",
 			100 * facts->future_share);
 }
 
@@ -568,7 +567,6 @@ int main(int argc, char **argv)
 	struct settings settings = {0};
 	cli_parse(&tool, argc, argv, &cli, &settings);
 	check_settings(&settings, &cli);
-	settings.reading.cli = &cli;
 
 	struct dataset dataset = {0};
 	read_tables(&dataset, &settings, &cli);
@@ -586,7 +584,7 @@ int main(int argc, char **argv)
 	write_sequences(out, &dataset, of_items, &settings);
 	bag_finish(out, history(&cli, &dataset, &facts, dropped, tokenizer, tokens));
 
-	tell(&cli, &settings, &dataset, &facts, tokens, split_users);
+	tell(&settings, &dataset, &facts, tokens, split_users);
 	if (tokenizer)
 		tokenizer_free(tokenizer);
 	dataset_free(&dataset);

@@ -629,7 +629,7 @@ static struct task *sequence_task(const struct cli *cli, const struct settings *
 	struct task *task = next_item_task(model, &inputs->sequences, &settings->next_item, cli->threads);
 	int64_t users, positions, validated;
 	next_item_counts(task, &users, &positions, &validated);
-	notice(cli, "%s: %lld parameters, %lld users, %lld positions, %lld items%s, validated on %lld users",
+	notice("%s: %lld parameters, %lld users, %lld positions, %lld items%s, validated on %lld users",
 		model->architecture->name, (long long)model->params.trainable, (long long)users, (long long)positions,
 		(long long)model->n_items, items_feature_size(model) ? " with features" : "", (long long)validated);
 	if (!validated)
@@ -644,7 +644,7 @@ static struct task *text_task(const struct cli *cli, const struct settings *sett
 	struct item_tokens tokens = item_texts_encode(texts, inputs->tokenizer,
 		settings->max_tokens ? settings->max_tokens : 32, false, cli->threads);
 	struct task *task = language_task(model, &tokens, text_ends_of(inputs->tokenizer, "tokenizer"), cli->threads);
-	notice(cli, "%s: %lld parameters, vocabulary of %lld, %lld texts", model->architecture->name,
+	notice("%s: %lld parameters, vocabulary of %lld, %lld texts", model->architecture->name,
 		(long long)model->params.trainable, (long long)model->n_items, (long long)task->examples);
 	item_tokens_free(&tokens);
 	item_texts_free(texts);
@@ -677,7 +677,7 @@ static json_t *train_by_gradients(const struct cli *cli, const struct settings *
 	model_initialise(model, &rng);
 	struct trainer *trainer = trainer_new(&model->params, &settings->optimisation, cli->threads);
 	struct task *task = (model->architecture->reads_tokens ? text_task : sequence_task)(cli, settings, model, inputs);
-	json_t *measured = run(task, trainer, &settings->run, &rng, cli);
+	json_t *measured = run(task, trainer, &settings->run, &rng);
 	task->free(task);
 	trainer_free(trainer);
 	return measured;
@@ -710,8 +710,8 @@ static struct model *start_encoder(const struct settings *settings, const struct
 	return recformer_anew(&start);
 }
 
-static struct task *encoder_task(const struct cli *cli, const struct settings *settings, struct model *model,
-	struct trainer *trainer, const struct inputs *inputs)
+static struct task *encoder_task(const struct settings *settings, struct model *model, struct trainer *trainer,
+	const struct inputs *inputs)
 {
 	const struct run_options *run = &settings->run;
 	if (settings->task == TASK_PRETRAIN) {
@@ -726,7 +726,7 @@ static struct task *encoder_task(const struct cli *cli, const struct settings *s
 		.as_code = settings->encoder.as_code,
 		.valid_users = settings->next_item.valid_users,
 		.keep_seen = settings->next_item.keep_seen};
-	return finetune_task(model, trainer, &inputs->sequences, &options, cli);
+	return finetune_task(model, trainer, &inputs->sequences, &options);
 }
 
 static void write_items(struct bag_out *out, const struct model *model, const float *vectors, uint64_t model_id)
@@ -756,16 +756,16 @@ static json_t *train_encoder(const struct cli *cli, struct settings *settings, c
 		settings->optimisation.adamw.rate = model->width < 256 ? 5e-4 : 5e-5;
 	run_options.id = training_id(settings, cli, model, inputs);
 	struct trainer *trainer = trainer_new(&model->params, &settings->optimisation, cli->threads);
-	struct task *task = encoder_task(cli, settings, model, trainer, inputs);
+	struct task *task = encoder_task(settings, model, trainer, inputs);
 	if (settings->task == TASK_PRETRAIN) {
 		run_options.batch_size *= settings->encoder.accumulate;
 	} else {
 		run_options.epochs *= 2;
 		run_options.patience = INT64_MAX; /* the task ends its stages itself */
 	}
-	notice(cli, "recformer: %lld parameters, %lld users, %lld items", (long long)model->params.trainable,
+	notice("recformer: %lld parameters, %lld users, %lld items", (long long)model->params.trainable,
 		(long long)task->examples, (long long)inputs->catalog.n_items);
-	json_t *measured = run(task, trainer, &run_options, &rng, cli);
+	json_t *measured = run(task, trainer, &run_options, &rng);
 	json_object_set_new(measured, "parameters", json_integer(model->params.size));
 	model_write(out, model, run_options.id);
 	if (settings->task == TASK_FINETUNE)

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "data/text.h"
+#include "stream/progress.h"
 
 /* --- columns by their usual names: case, blanks, '_' and '-' do not count; earlier names win --- */
 
@@ -158,7 +159,7 @@ static struct table *open_table(const char *path, const struct reading *reading,
 	struct table *table = table_open(path, reading->delimiter, reading->skip_bad);
 	int64_t done, total;
 	table_progress(table, &done, &total);
-	progress_start(progress, reading->cli, "MB", total / 1000000);
+	progress_start(progress, "MB", total / 1000000);
 	return table;
 }
 

@@ -16,13 +16,11 @@
 
 #include "data/strings.h"
 #include "data/table.h"
-#include "stream/cli.h"
 
 #define ATTRIBUTES_MAX 256
 
 /* How a file is to be read. Names of columns, NULL: the first usual name that the header has. */
 struct reading {
-	const struct cli *cli; /* for progress */
 	const char *user, *item, *time;
 	char delimiter; /* 0: by the header */
 	bool skip_bad;

@@ -6,6 +6,7 @@
 
 #include "nn/blas.h"
 #include "nn/vec.h"
+#include "stream/progress.h"
 
 float *token_vectors(const struct weights *weights, const char *path, int64_t *vocabulary, int64_t *width)
 {
@@ -71,13 +72,12 @@ static void pool_batch(struct tape *tape, const struct model *model, const struc
 	}
 }
 
-void mean_hidden_states(const struct model *model, const struct item_tokens *tokens, float *vectors,
-	const struct cli *cli)
+void mean_hidden_states(const struct model *model, const struct item_tokens *tokens, float *vectors, int threads)
 {
 	int64_t n_batches, done = 0, *first = batches_of(tokens, model->architecture->tokens_at_once, &n_batches);
 	struct progress progress;
-	progress_start(&progress, cli, "items", tokens->rows);
-#pragma omp parallel num_threads(cli->threads)
+	progress_start(&progress, "items", tokens->rows);
+#pragma omp parallel num_threads(threads)
 	{
 		struct tape tape = {0};
 #pragma omp for schedule(dynamic)

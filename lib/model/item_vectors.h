@@ -9,7 +9,6 @@
 #include "data/item_text.h"
 #include "data/weights.h"
 #include "model/model.h"
-#include "stream/cli.h"
 
 /* The language model's input vectors of its tokens: vocabulary x width, to be freed. Dies where it has none. */
 float *token_vectors(const struct weights *weights, const char *path, int64_t *vocabulary, int64_t *width);
@@ -23,8 +22,7 @@ void mean_token_vectors(const float *table, int64_t width, const struct item_tok
  * All ids are below the model's vocabulary, all sequences within its model_max_length(). Items are packed, some hundred
  * tokens at a time on each thread: that is the memory it takes besides.
  */
-void mean_hidden_states(const struct model *model, const struct item_tokens *tokens, float *vectors,
-	const struct cli *cli);
+void mean_hidden_states(const struct model *model, const struct item_tokens *tokens, float *vectors, int threads);
 
 /*
  * Each dimension less its mean, divided by its standard deviation, both over the items that have text (has_text NULL:

@@ -59,7 +59,7 @@ static error_t parse_shared(int key, char *value, struct argp_state *state)
 		return 0;
 	case 'o': cli->output = strcmp(value, "-") ? value : NULL; return 0;
 	case 'j': cli->threads = (int)option_int("-j", value, 1, 4096); return 0;
-	case 'q': cli->quiet = true; return 0;
+	case 'q': progress_quiet = true; return 0;
 	case KEY_SEED: cli->seed = (uint64_t)option_int("--seed", value, 0, INT64_MAX); return 0;
 	case KEY_NO_HISTORY: cli->history = false; return 0;
 	case KEY_VERSION: printf("%s (recpipe) %s\n", parse->tool->name, RECPIPE_VERSION); exit(fflush(stdout) ? 1 : 0);
@@ -199,49 +199,4 @@ int cli_done(const struct cli *cli)
 	if (fflush(stdout) || (fclose(stdout) && errno != EBADF))
 		die_errno("stdout");
 	return 0;
-}
-
-void progress_start(struct progress *progress, const struct cli *cli, const char *what, int64_t total)
-{
-	*progress = (struct progress){.cli = cli, .what = what, .total = total};
-	progress->started = progress->last = seconds_now();
-}
-
-void progress_at(struct progress *progress, int64_t done, const char *note)
-{
-	if (progress->cli->quiet)
-		return;
-	double now = seconds_now();
-	bool terminal = isatty(STDERR_FILENO);
-	if (now - progress->last < (terminal ? 0.2 : 30))
-		return;
-	progress->last = now;
-	double rate = (double)done / (now - progress->started);
-	char total[32] = "", left[32] = "";
-	if (progress->total > 0 && rate > 0) {
-		snprintf(total, sizeof total, " of %lld", (long long)progress->total);
-		snprintf(left, sizeof left, ", %.0f s left", (double)(progress->total - done) / rate);
-	}
-	fprintf(stderr, "%s%s: %lld%s %s, %.*f/s%s%s%s%s", terminal ? "\r\033[K" : "", program_name, (long long)done, total,
-		progress->what, rate < 10 ? 1 : 0, rate, left, note ? ", " : "", note ? note : "", terminal ? "" : "\n");
-	progress->drawn = terminal;
-}
-
-void progress_end(struct progress *progress)
-{
-	if (progress->drawn)
-		fputs("\r\033[K", stderr);
-	progress->drawn = false;
-}
-
-void notice(const struct cli *cli, const char *format, ...)
-{
-	if (cli->quiet)
-		return;
-	char text[1024];
-	va_list arguments;
-	va_start(arguments, format);
-	vsnprintf(text, sizeof text, format, arguments);
-	va_end(arguments);
-	fprintf(stderr, "%s%s: %s\n", isatty(STDERR_FILENO) ? "\r\033[K" : "", program_name, text);
 }

@@ -1,6 +1,6 @@
 /*
  * What every tool has in common: the shared options, usage errors, the
- * history record, progress on a terminal.
+ * history record.
  *
  * A tool's main() begins with cli_parse() and ends with `return cli_done(&cli)`.
  */
@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "stream/json.h"
+#include "stream/progress.h"
 #include "stream/util.h"
 
 #define RECPIPE_VERSION "0.1.0"
@@ -23,7 +24,6 @@ struct cli {
 	int threads;    /* -j N, of each rank; default: the processors (rank 0) may run on */
 	uint64_t seed;  /* --seed N; default 1 */
 	int level;      /* -#; default 1 */
-	bool quiet;     /* -q */
 	bool history;   /* unless --no-history */
 	char *command;  /* the command line, shell-quoted, for the history */
 	double started; /* seconds_now() */
@@ -62,22 +62,5 @@ json_t *cli_history(const struct cli *cli);
 
 /* Flushes and checks stdout; the exit status of main. */
 int cli_done(const struct cli *cli);
-
-/*
- * Progress: on a terminal one line redrawn a few times a second with rate and time left; otherwise a plain line
- * every half minute; nothing with -q. `what` names the unit ("users"); total 0 means unknown.
- */
-struct progress {
-	const struct cli *cli;
-	const char *what;
-	int64_t total;
-	double started, last;
-	bool drawn;
-};
-void progress_start(struct progress *progress, const struct cli *cli, const char *what, int64_t total);
-void progress_at(struct progress *progress, int64_t done, const char *note); /* note may be NULL */
-void progress_end(struct progress *progress);
-/* A line for people on stderr ("epoch 3 ..."), unless -q; replaces a drawn progress line. */
-void notice(const struct cli *cli, const char *format, ...) PRINTF_LIKE(2, 3);
 
 #endif

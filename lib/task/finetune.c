@@ -6,6 +6,7 @@
 #include "model/encoder.h"
 #include "nn/loss.h"
 #include "nn/rows.h"
+#include "stream/progress.h"
 #include "task/validation.h"
 
 #define MEASURED_AS_CODE 3 /* every so manieth epoch */
@@ -30,7 +31,6 @@ struct finetune {
 	struct model *model;
 	struct trainer *trainer;
 	const struct sequences *sequences;
-	const struct cli *cli;
 	int64_t *users; /* examples */
 	struct progress_state now;
 	float *items, *best_items; /* n_items x width: this epoch's, of unit length, and the best model's */
@@ -139,7 +139,7 @@ static void end_stage(struct finetune *task)
 	bool is_best = !task->now.at[WAITED];
 	task->now.at[STAGE]++;
 	task->now.at[EPOCHS] = task->now.at[WAITED] = 0;
-	notice(task->cli, "stage %lld is over", (long long)task->now.at[STAGE]);
+	notice("stage %lld is over", (long long)task->now.at[STAGE]);
 	if (task->now.at[STAGE] > 1)
 		return;
 	if (!is_best)
@@ -207,11 +207,11 @@ static void measure_zero_shot(struct finetune *task)
 	memcpy(task->best_items, task->items, (size_t)n_floats(task) * sizeof *task->items);
 	if (task->valid.rows)
 		rank(task, task->zero_shot);
-	notice(task->cli, "zero-shot: valid NDCG@10 %.4f  Recall@10 %.4f", task->zero_shot[0], task->zero_shot[1]);
+	notice("zero-shot: valid NDCG@10 %.4f  Recall@10 %.4f", task->zero_shot[0], task->zero_shot[1]);
 }
 
 struct task *finetune_task(struct model *model, struct trainer *trainer, const struct sequences *sequences,
-	const struct finetune_options *options, const struct cli *cli)
+	const struct finetune_options *options)
 {
 	struct finetune *task = xcalloc(1, sizeof *task);
 	*task = (struct finetune){.task = {.measures = {"valid NDCG@10", "Recall@10"},
@@ -225,8 +225,7 @@ struct task *finetune_task(struct model *model, struct trainer *trainer, const s
 		.options = *options,
 		.model = model,
 		.trainer = trainer,
-		.sequences = sequences,
-		.cli = cli};
+		.sequences = sequences};
 	task->items = xaligned((size_t)n_floats(task), sizeof *task->items);
 	task->best_items = xaligned((size_t)n_floats(task), sizeof *task->best_items);
 	task->states[0] = (struct task_state){"stage.npy", I8, COUNT_OF(task->now.at), task->now.at};

@@ -28,7 +28,7 @@ struct finetune_options {
  * model is worth before training is measured and told.
  */
 struct task *finetune_task(struct model *model, struct trainer *trainer, const struct sequences *sequences,
-	const struct finetune_options *options, const struct cli *cli);
+	const struct finetune_options *options);
 /* The items as the best model wants them, n_items x width; borrowed. */
 const float *finetune_items(const struct task *task);
 

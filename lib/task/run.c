@@ -6,6 +6,7 @@
 
 #include "stream/bag.h"
 #include "stream/bytes.h"
+#include "stream/progress.h"
 #include "stream/ranks.h"
 
 #define CURVE_WIDTH (1 + RUN_MEASURES) /* the loss, then what was measured */
@@ -14,7 +15,6 @@ struct run {
 	struct task *task;
 	struct trainer *trainer;
 	const struct run_options *options;
-	const struct cli *cli;
 	int64_t n_examples, n_batches; /* of this epoch */
 	/* what changes */
 	int64_t epoch, batch;      /* done */
@@ -183,11 +183,11 @@ static void load_members(struct run *run, struct bag *bag)
 static void load(struct run *run)
 {
 	if (file_kind(run->options->checkpoint) == FILE_MISSING) {
-		notice(run->cli, "%s: no checkpoint yet, starting from the beginning", run->options->checkpoint);
+		notice("%s: no checkpoint yet, starting from the beginning", run->options->checkpoint);
 		return;
 	}
 	char *paths[] = {(char *)(uintptr_t)run->options->checkpoint, NULL};
-	struct bag *bag = bag_open_paths(run->cli, paths);
+	struct bag *bag = bag_open_paths(NULL, paths);
 	bag_want(bag, "checkpoint");
 	load_members(run, bag);
 	bag_close(bag);
@@ -197,7 +197,7 @@ static void load(struct run *run)
 		begin_epoch(run);
 		run->rng = now;
 	}
-	notice(run->cli, "resumed after epoch %lld, batch %lld", (long long)run->epoch, (long long)run->batch);
+	notice("resumed after epoch %lld, batch %lld", (long long)run->epoch, (long long)run->batch);
 }
 
 /* --- epochs --- */
@@ -206,7 +206,7 @@ static void train_epoch(struct run *run)
 {
 	struct progress progress;
 	char note[96];
-	progress_start(&progress, run->cli, "batches", run->n_batches);
+	progress_start(&progress, "batches", run->n_batches);
 	while (run->batch < run->n_batches) {
 		int64_t from = run->batch * run->options->batch_size;
 		int64_t n = from + run->options->batch_size < run->n_examples ? run->options->batch_size :
@@ -238,7 +238,7 @@ static void tell_epoch(const struct run *run, const double point[], bool better,
 	for (int i = 0; run->task->measures[i]; i++)
 		length += snprintf(text + length, sizeof text - (size_t)length, "  %s %.4f", run->task->measures[i],
 			point[1 + i]);
-	notice(run->cli, "epoch %3lld  loss %.4f%s  %s  %.1f s", (long long)run->epoch, point[0], length ? text : "",
+	notice("epoch %3lld  loss %.4f%s  %s  %.1f s", (long long)run->epoch, point[0], length ? text : "",
 		better ? "best" : "    ", seconds);
 }
 
@@ -294,8 +294,8 @@ static void show_curve(const struct run *run)
 		buffer_append(&line, blocks[(int)(value * 7.999 < 7 ? value * 7.999 : 7)], strlen("▁"));
 	}
 	buffer_append(&line, "", 1);
-	notice(run->cli, "%s  best epoch %lld of %lld: %s %.4f", line.data, (long long)run->best_epoch,
-		(long long)run->epoch, run->task->measures[0], best);
+	notice("%s  best epoch %lld of %lld: %s %.4f", line.data, (long long)run->best_epoch, (long long)run->epoch,
+		run->task->measures[0], best);
 	buffer_free(&line);
 }
 
@@ -333,10 +333,9 @@ error_t run_option(int key, const char *value, struct run_options *options)
 	}
 }
 
-json_t *run(struct task *task, struct trainer *trainer, const struct run_options *options, const struct rng *rng,
-	const struct cli *cli)
+json_t *run(struct task *task, struct trainer *trainer, const struct run_options *options, const struct rng *rng)
 {
-	struct run run = {.task = task, .trainer = trainer, .options = options, .cli = cli, .rng = *rng};
+	struct run run = {.task = task, .trainer = trainer, .options = options, .rng = *rng};
 	int64_t batches = (task->examples + options->batch_size - 1) / options->batch_size;
 	trainer->options.total = options->epochs / (task->stages > 1 ? task->stages : 1) * batches;
 	run.order = xreallocarray(NULL, (size_t)task->examples, sizeof *run.order);

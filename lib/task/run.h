@@ -5,7 +5,7 @@
  * a validation is says the task.
  *
  *     struct task *task = next_item_task(model, ...);
- *     json_t *measured = run(task, trainer, &options, cli);
+ *     json_t *measured = run(task, trainer, &options, &rng);
  */
 #ifndef RECPIPE_RUN_H
 #define RECPIPE_RUN_H
@@ -74,7 +74,6 @@ error_t run_option(int key, const char *value, struct run_options *options);
  * Trains; params hold the best epoch's values afterwards. rng: draws order and seeds from here on, as left by the
  * initialisation. Dies where a checkpoint is not of this training. Returns the curve and best epoch, for the history.
  */
-json_t *run(struct task *task, struct trainer *trainer, const struct run_options *options, const struct rng *rng,
-	const struct cli *cli);
+json_t *run(struct task *task, struct trainer *trainer, const struct run_options *options, const struct rng *rng);
 
 #endif

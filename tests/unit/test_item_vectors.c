@@ -48,10 +48,10 @@ static void means_of_hidden_states(void **state)
 	model_initialise(model, &rng);
 	assert_true(indptr[ITEMS] > model->architecture->tokens_at_once);
 	const struct item_tokens tokens = {.rows = ITEMS, .indptr = indptr, .ids = ids};
-	const struct cli one = {.threads = 1, .quiet = true}, three = {.threads = 3, .quiet = true};
+	progress_quiet = true;
 	float vectors[ITEMS * 16], again[ITEMS * 16];
-	mean_hidden_states(model, &tokens, vectors, &one);
-	mean_hidden_states(model, &tokens, again, &three);
+	mean_hidden_states(model, &tokens, vectors, 1);
+	mean_hidden_states(model, &tokens, again, 3);
 	assert_memory_equal(vectors, again, sizeof vectors);
 	struct tape tape = {0};
 	for (int item = 0; item < ITEMS; item++) {
