@@ -1,0 +1,63 @@
+#!/usr/bin/env bats
+# The answers of every kind of pipeline, to the byte, as tests/golden/same.*.txt has them: a change that means to leave
+# them as they are shows here that it does. Where it means to change some, the lines are recorded anew with
+# tests/same.sh, and the commit's message says why.
+
+load helpers
+
+setup_file() {
+	"$ROOT/tests/same.sh" "$RECPIPE_BIN" true >"$BATS_FILE_TMPDIR/machine"
+	grep -lFxf "$BATS_FILE_TMPDIR/machine" "$ROOT"/tests/golden/same.*.txt >"$BATS_FILE_TMPDIR/golden" || true
+}
+
+# as_recorded PIPELINE...
+as_recorded() {
+	local golden
+	golden=$(<"$BATS_FILE_TMPDIR/golden")
+	[ -n "$golden" ] || skip "no bytes recorded for this: $(<"$BATS_FILE_TMPDIR/machine")"
+	"$ROOT/tests/same.sh" "$RECPIPE_BIN" "$@" >"$BATS_TEST_TMPDIR/now"
+	grep -Fxvf "$golden" "$BATS_TEST_TMPDIR/now" >"$BATS_TEST_TMPDIR/other" || true
+	sed 's/^/changed: /' "$BATS_TEST_TMPDIR/other"
+	[ ! -s "$BATS_TEST_TMPDIR/other" ]
+	[ "$(wc -l <"$BATS_TEST_TMPDIR/now")" -gt 1 ]
+}
+
+@test "same: tables in" {
+	as_recorded tokenize
+}
+
+@test "same: sasrec" {
+	as_recorded sasrec
+}
+
+@test "same: losses" {
+	as_recorded losses
+}
+
+@test "same: popular, markov, gru" {
+	as_recorded others
+}
+
+@test "same: language models" {
+	as_recorded language
+}
+
+@test "same: recformer" {
+	as_recorded recformer
+}
+
+@test "same: projectors" {
+	as_recorded align
+}
+
+@test "same: vectors of items" {
+	as_recorded project
+}
+
+@test "same: models with features" {
+	as_recorded features
+}
+
+@test "same: rankings and figures" {
+	as_recorded rank
+}
