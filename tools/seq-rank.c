@@ -277,8 +277,7 @@ static void run_free(struct run *run)
 struct batch {
 	int64_t rows, capacity;
 	struct buffer user_id; /* NUL-terminated, one after another */
-	struct buffer item;    /* histories, packed */
-	int64_t *indptr;
+	struct ragged packed;  /* histories */
 	int32_t *target, *greater, *equal, *top_item;
 	float *top_score;
 };
@@ -288,7 +287,7 @@ static void batch_new(struct batch *batch, const struct run *run)
 	int64_t most = LIST_ENTRIES / run->k < 1 ? 1 : LIST_ENTRIES / run->k;
 	batch->capacity = run->settings->batch < most ? run->settings->batch : most;
 	size_t rows = (size_t)batch->capacity, entries = rows * (size_t)run->k;
-	batch->indptr = xcalloc(rows + 1, sizeof *batch->indptr);
+	batch->packed = histories_new(&run->users);
 	batch->target = xcalloc(rows, sizeof *batch->target);
 	batch->greater = xcalloc(rows, sizeof *batch->greater);
 	batch->equal = xcalloc(rows, sizeof *batch->equal);
@@ -299,8 +298,7 @@ static void batch_new(struct batch *batch, const struct run *run)
 static void batch_free(struct batch *batch)
 {
 	buffer_free(&batch->user_id);
-	buffer_free(&batch->item);
-	free(batch->indptr);
+	ragged_free(&batch->packed);
 	free(batch->target);
 	free(batch->greater);
 	free(batch->equal);
@@ -311,11 +309,10 @@ static void batch_free(struct batch *batch)
 static void batch_add(struct batch *batch, const struct sequences *users, int64_t user, int64_t target)
 {
 	const char *name = strings_at(&users->user_id, user);
-	const int32_t *history = users->item + users->indptr[user];
+	const int64_t first = users->indptr[user];
 	buffer_append(&batch->user_id, name, strlen(name) + 1);
-	buffer_append(&batch->item, history, (size_t)target * sizeof *history);
-	batch->target[batch->rows++] = history[target];
-	batch->indptr[batch->rows] = batch->indptr[batch->rows - 1] + target;
+	histories_append(&batch->packed, users, first, target);
+	batch->target[batch->rows++] = users->item[first + target];
 }
 
 static const char *nth_string(const char *text, int64_t n)
@@ -327,7 +324,7 @@ static const char *nth_string(const char *text, int64_t n)
 
 static void batch_rank(struct batch *batch, const struct run *run)
 {
-	const struct histories histories = {batch->rows, batch->indptr, (const void *)batch->item.data};
+	const struct histories histories = histories_of(&batch->packed);
 	struct ranks ranks = {.rows = batch->rows,
 		.target = batch->target,
 		.k = run->k,
@@ -450,7 +447,8 @@ static void flush_batch(struct batch *batch, struct run *run, const struct write
 		write_text(writer, run, batch);
 	run->n_ranked += batch->rows;
 	batch->rows = 0;
-	batch->user_id.size = batch->item.size = 0;
+	batch->user_id.size = 0;
+	ragged_clear(&batch->packed);
 }
 
 /* --- all users, or a shard of them --- */
@@ -595,7 +593,7 @@ static void serve(struct run *run)
 		size_t user_length = tab ? (size_t)(tab - request.line) : request.length;
 		read_history(&request, &run->catalog.item_id, user_length);
 		const int64_t indptr[] = {0, (int64_t)(request.item.size / sizeof(int32_t))};
-		const struct histories histories = {1, indptr, (const void *)request.item.data};
+		const struct histories histories = {.rows = 1, .indptr = indptr, .item = (const void *)request.item.data};
 		struct ranks ranks = {.rows = 1, .k = run->k, .top_item = item, .top_score = score};
 		if (!run->settings->seen) {
 			ranks.seen_indptr = indptr;

@@ -255,60 +255,57 @@ void item_text(const struct item_texts *texts, int64_t item, struct buffer *text
 
 /* --- tokens --- */
 
-/* Appends the item's tokens; returns how many were left out. */
-static int64_t encode_item(const struct item_texts *texts, struct encoder *encoder, int64_t item, int64_t budget,
-	bool add_special, struct buffer *text, struct buffer *ids)
+/* What a thread writes texts and their tokens to. */
+struct scratch {
+	struct buffer text, ids;
+};
+
+/* Appends the item's tokens; whether some were left out. */
+static bool encode_item(const struct item_texts *texts, struct encoder *encoder, int64_t item, int64_t budget,
+	bool add_special, struct scratch *scratch, struct ragged *tokens)
 {
-	size_t before = ids->size;
-	text->size = 0;
-	item_text(texts, item, text);
-	if (!text->size)
-		return 0;
-	encoder_encode(encoder, text->data, text->size, add_special, ids);
-	int64_t count = (int64_t)((ids->size - before) / sizeof(int32_t));
-	if (count <= budget)
-		return 0;
-	ids->size = before + (size_t)budget * sizeof(int32_t);
-	return count - budget;
+	scratch->text.size = scratch->ids.size = 0;
+	item_text(texts, item, &scratch->text);
+	if (scratch->text.size)
+		encoder_encode(encoder, scratch->text.data, scratch->text.size, add_special, &scratch->ids);
+	int64_t count = (int64_t)(scratch->ids.size / sizeof(int32_t));
+	ragged_append(tokens, count < budget ? count : budget, (const void *[]){scratch->ids.data});
+	return count > budget;
 }
 
-static void join(struct item_tokens *tokens, struct buffer *blocks, int64_t n_blocks)
+/* What the blocks hold, in their order. */
+static struct item_tokens join(struct ragged *blocks, int64_t n_blocks)
 {
-	for (int64_t item = 0; item < tokens->rows; item++)
-		tokens->indptr[item + 1] += tokens->indptr[item];
-	tokens->ids = xreallocarray(NULL, (size_t)tokens->indptr[tokens->rows] + 1, sizeof *tokens->ids);
-	char *to = (char *)tokens->ids;
+	struct ragged all = RAGGED(I4);
+	ragged_clear(&all);
 	for (int64_t block = 0; block < n_blocks; block++) {
-		if (blocks[block].size)
-			memcpy(to, blocks[block].data, blocks[block].size);
-		to += blocks[block].size;
-		buffer_free(&blocks[block]);
+		ragged_append_rows(&all, blocks[block].rows, blocks[block].indptr, (const void *[]){blocks[block].field[0]});
+		ragged_free(&blocks[block]);
 	}
+	return (struct item_tokens){.rows = all.rows, .indptr = all.indptr, .ids = all.field[0]};
 }
 
 struct item_tokens item_texts_encode(const struct item_texts *texts, const struct tokenizer *tokenizer, int64_t budget,
 	bool add_special, int threads)
 {
 	int64_t rows = item_texts_count(texts), n_blocks = (rows + ITEMS_AT_ONCE - 1) / ITEMS_AT_ONCE, n_cut = 0;
-	struct item_tokens tokens = {.rows = rows, .indptr = xcalloc((size_t)rows + 1, sizeof *tokens.indptr)};
-	struct buffer *blocks = xcalloc((size_t)n_blocks, sizeof *blocks);
+	struct ragged *blocks = xcalloc((size_t)n_blocks, sizeof *blocks);
 #pragma omp parallel num_threads(threads) reduction(+ : n_cut)
 	{
 		struct encoder *encoder = encoder_new(tokenizer);
-		struct buffer text = {0};
+		struct scratch scratch = {.text = {0}};
 #pragma omp for schedule(dynamic)
 		for (int64_t block = 0; block < n_blocks; block++) {
 			int64_t end = (block + 1) * ITEMS_AT_ONCE < rows ? (block + 1) * ITEMS_AT_ONCE : rows;
-			for (int64_t item = block * ITEMS_AT_ONCE; item < end; item++) {
-				size_t before = blocks[block].size;
-				n_cut += encode_item(texts, encoder, item, budget, add_special, &text, &blocks[block]) > 0;
-				tokens.indptr[item + 1] = (int64_t)((blocks[block].size - before) / sizeof(int32_t));
-			}
+			blocks[block] = (struct ragged)RAGGED(I4);
+			for (int64_t item = block * ITEMS_AT_ONCE; item < end; item++)
+				n_cut += encode_item(texts, encoder, item, budget, add_special, &scratch, &blocks[block]);
 		}
 		encoder_free(encoder);
-		buffer_free(&text);
+		buffer_free(&scratch.text);
+		buffer_free(&scratch.ids);
 	}
-	join(&tokens, blocks, n_blocks);
+	struct item_tokens tokens = join(blocks, n_blocks);
 	free(blocks);
 	tokens.n_cut = n_cut;
 	return tokens;

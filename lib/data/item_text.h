@@ -11,6 +11,7 @@
 
 #include "data/tables.h"
 #include "data/tokenizer.h"
+#include "stream/ragged.h"
 
 /* Read-only once made, and shared by threads; borrows catalog and tokenizer. */
 struct item_texts;

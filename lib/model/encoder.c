@@ -42,7 +42,7 @@ void encoder_items(const struct model *model, float *vectors)
 				indptr[i] = i;
 			for (int64_t i = 0; i < n; i++)
 				row[i] = (int32_t)(first + i);
-			model->architecture->encode(&tape, model, &(struct histories){n, indptr, row},
+			model->architecture->encode(&tape, model, &(struct histories){.rows = n, .indptr = indptr, .item = row},
 				vectors + first * model->width);
 		}
 		tape_free(&tape);

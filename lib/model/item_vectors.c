@@ -57,7 +57,7 @@ static int64_t *batches_of(const struct item_tokens *tokens, int64_t at_once, in
 static void pool_batch(struct tape *tape, const struct model *model, const struct item_tokens *tokens, int64_t from,
 	int64_t to, float *vectors)
 {
-	const struct histories histories = {to - from, tokens->indptr + from, tokens->ids};
+	const struct histories histories = {.rows = to - from, .indptr = tokens->indptr + from, .item = tokens->ids};
 	int64_t base = tokens->indptr[from], width = model->width;
 	memset(vectors + from * width, 0, (size_t)((to - from) * width) * sizeof *vectors);
 	if (tokens->indptr[to] == base)

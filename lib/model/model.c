@@ -146,8 +146,11 @@ static void query(struct tape *tape, const struct model *model, const struct his
 	float *query)
 {
 	int64_t indptr[2] = {histories->indptr[row], histories->indptr[row + 1]}, longest = model_max_length(model);
+	struct histories one = *histories;
+	one.rows = 1;
+	one.indptr = indptr;
 	if (model->architecture->encode) {
-		model->architecture->encode(tape, model, &(struct histories){1, indptr, histories->item}, query);
+		model->architecture->encode(tape, model, &one, query);
 		unit_length(query, 1, model->width);
 		return;
 	}
@@ -157,7 +160,6 @@ static void query(struct tape *tape, const struct model *model, const struct his
 		memset(query, 0, (size_t)model->width * sizeof *query);
 		return;
 	}
-	struct histories one = {1, indptr, histories->item};
 	tape_begin(tape, NULL, 0, 0);
 	const struct array *hidden = model_hidden(tape, model, &one);
 	memcpy(query, hidden->value + (hidden->rows - 1) * hidden->stride, (size_t)model->width * sizeof *query);

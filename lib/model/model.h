@@ -9,18 +9,10 @@
 #ifndef RECPIPE_MODEL_H
 #define RECPIPE_MODEL_H
 
+#include "data/histories.h"
 #include "nn/params.h"
 #include "nn/tape.h"
 #include "stream/bag.h"
-
-struct catalog;
-
-/* Histories packed end to end, oldest item first: history r is item[indptr[r] .. indptr[r + 1]). Borrowed. */
-struct histories {
-	int64_t rows;
-	const int64_t *indptr; /* rows + 1, from any base */
-	const int32_t *item;   /* rows of the catalog, checked by the caller */
-};
 
 struct model {
 	const struct architecture *architecture;

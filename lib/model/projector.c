@@ -43,14 +43,9 @@ static void moment(const struct projector *projector, int64_t item, int64_t k, f
 
 static struct item_tokens copy_texts(const struct item_tokens *texts)
 {
-	struct item_tokens copy = *texts;
-	size_t n = (size_t)texts->indptr[texts->rows];
-	copy.indptr = memcpy(xreallocarray(NULL, (size_t)texts->rows + 1, sizeof *copy.indptr), texts->indptr,
-		((size_t)texts->rows + 1) * sizeof *copy.indptr);
-	copy.ids = xreallocarray(NULL, n + 1, sizeof *copy.ids);
-	if (n)
-		memcpy(copy.ids, texts->ids, n * sizeof *copy.ids);
-	return copy;
+	struct ragged copy = RAGGED(I4);
+	ragged_append_rows(&copy, texts->rows, texts->indptr, (const void *[]){texts->ids});
+	return (struct item_tokens){.rows = copy.rows, .indptr = copy.indptr, .ids = copy.field[0], .n_cut = texts->n_cut};
 }
 
 static void know_words(struct projector *projector, const struct item_tokens *texts, const float *token_vectors,

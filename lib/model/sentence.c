@@ -1,26 +1,27 @@
 #include "model/sentence.h"
 
-#include <stdlib.h>
-#include <string.h>
+/* The names of what is packed. */
+static void name(struct sentences *s)
+{
+	s->rows = s->packed.rows;
+	s->tokens = ragged_count(&s->packed);
+	s->indptr = s->packed.indptr;
+	s->token = s->packed.field[0];
+	s->type = s->packed.field[1];
+	s->item = s->packed.field[2];
+}
+
+static struct ragged *packed_of(struct sentences *s)
+{
+	if (!s->packed.n_fields)
+		s->packed = (struct ragged)RAGGED(I4, I4, I4);
+	return &s->packed;
+}
 
 void sentences_clear(struct sentences *sentences)
 {
-	sentences->rows = sentences->tokens = 0;
-}
-
-static void make_room(struct sentences *s, int64_t tokens)
-{
-	if (s->rows + 2 > s->row_capacity) {
-		s->row_capacity = 2 * s->row_capacity + 64;
-		s->indptr = xreallocarray(s->indptr, (size_t)s->row_capacity, sizeof *s->indptr);
-	}
-	if (s->tokens + tokens > s->token_capacity) {
-		s->token_capacity = 2 * s->token_capacity + tokens + 1024;
-		s->token = xreallocarray(s->token, (size_t)s->token_capacity, sizeof *s->token);
-		s->type = xreallocarray(s->type, (size_t)s->token_capacity, sizeof *s->type);
-		s->item = xreallocarray(s->item, (size_t)s->token_capacity, sizeof *s->item);
-	}
-	s->indptr[0] = 0;
+	ragged_clear(packed_of(sentences));
+	name(sentences);
 }
 
 static void put(struct sentences *s, int32_t token, int32_t type, int32_t item)
@@ -49,24 +50,19 @@ static void add_item(struct sentences *s, const struct catalog *catalog, const s
 void sentences_add(struct sentences *s, const struct catalog *catalog, const struct sentence_limits *limits,
 	int32_t bos, const int32_t *history, int64_t n)
 {
-	make_room(s, limits->tokens);
-	int64_t end = s->tokens + limits->tokens;
+	const int64_t first = ragged_add(packed_of(s), limits->tokens), end = first + limits->tokens;
+	name(s);
+	s->tokens = first;
 	put(s, bos, 0, 0);
 	for (int64_t i = 1; i <= n && i <= limits->items; i++)
 		add_item(s, catalog, limits, history[n - i], (int32_t)i, end);
-	s->indptr[++s->rows] = s->tokens;
+	ragged_shorten(&s->packed, s->tokens - first);
 }
 
 void sentences_copy(struct sentences *s, const struct sentences *from, int64_t row)
 {
-	int64_t first = from->indptr[row], n = from->indptr[row + 1] - first;
-	make_room(s, n);
-	const size_t bytes = (size_t)n * sizeof *s->token;
-	memcpy(s->token + s->tokens, from->token + first, bytes);
-	memcpy(s->type + s->tokens, from->type + first, bytes);
-	memcpy(s->item + s->tokens, from->item + first, bytes);
-	s->tokens += n;
-	s->indptr[++s->rows] = s->tokens;
+	ragged_append_row(packed_of(s), &from->packed, row);
+	name(s);
 }
 
 struct sentences sentences_part(const struct sentences *s, int64_t first, int64_t end)
@@ -81,9 +77,6 @@ struct sentences sentences_part(const struct sentences *s, int64_t first, int64_
 
 void sentences_free(struct sentences *s)
 {
-	free(s->indptr);
-	free(s->token);
-	free(s->type);
-	free(s->item);
+	ragged_free(&s->packed);
 	*s = (struct sentences){0};
 }

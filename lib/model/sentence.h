@@ -7,6 +7,7 @@
 #define RECPIPE_SENTENCE_H
 
 #include "data/tables.h"
+#include "stream/ragged.h"
 
 /* What is left of long texts: of an item the first attributes it has, of an attribute the first tokens, its key's included. */
 struct sentence_limits {
@@ -20,9 +21,9 @@ struct sentences {
 	int64_t rows, tokens;
 	int64_t *indptr;
 	int32_t *token;
-	int32_t *type; /* 0 <s>, 1 key, 2 value */
-	int32_t *item; /* 0 <s>, 1 the latest item, 2 the one before it, ... */
-	int64_t row_capacity, token_capacity;
+	int32_t *type;        /* 0 <s>, 1 key, 2 value */
+	int32_t *item;        /* 0 <s>, 1 the latest item, 2 the one before it, ... */
+	struct ragged packed; /* where they are */
 };
 
 /* Empties it; the memory stays. */

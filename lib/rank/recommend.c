@@ -55,7 +55,7 @@ int64_t recommend(const struct recommender *recommender, const struct histories 
 	float *values = xaligned((size_t)(block * width), sizeof *values);
 	for (int64_t row = 0; row < histories->rows && bad < 0; row += block) {
 		int64_t rows = histories->rows - row < block ? histories->rows - row : block;
-		struct histories part = {.rows = rows, .indptr = histories->indptr + row, .item = histories->item};
+		struct histories part = histories_part(histories, row, row + rows);
 		struct ranks answers = ranks_from(ranks, row, rows);
 		if (recommender->ranker) {
 			model_queries(model, &part, values);

@@ -11,13 +11,16 @@
 
 #define HELD_OUT 10 /* every so manieth item, of an mlp */
 
+enum { TOKEN, TARGET };
+
 /* A batch: sequence r is a vector (after `lead` start tokens), then the text of item[r]. */
 struct batch {
 	const int64_t *item;
 	int64_t rows, room_rows, room_tokens;
-	int64_t *indptr;
-	int32_t *token, *target; /* token[indptr[r]] is not read: there stands the vector */
-	float *nll;              /* by position */
+	struct ragged packed; /* what the next three are of */
+	const int64_t *indptr;
+	const int32_t *token, *target; /* token[indptr[r]] is not read: there stands the vector */
+	float *nll;                    /* by position */
 	bool *said;
 	struct visit *visit; /* by row, of a table's vectors */
 	int64_t *moved;      /* items */
@@ -71,16 +74,30 @@ static void make_room(struct align *task, int64_t rows, int64_t tokens)
 		batch->gradient = xreallocarray(batch->gradient, floats, sizeof *batch->gradient);
 		batch->visit = xreallocarray(batch->visit, (size_t)rows, sizeof *batch->visit);
 		batch->moved = xreallocarray(batch->moved, (size_t)rows, sizeof *batch->moved);
-		batch->indptr = xreallocarray(batch->indptr, (size_t)rows + 1, sizeof *batch->indptr);
 		batch->room_rows = rows;
 	}
 	if (tokens > batch->room_tokens) {
-		batch->token = xreallocarray(batch->token, (size_t)tokens, sizeof *batch->token);
-		batch->target = xreallocarray(batch->target, (size_t)tokens, sizeof *batch->target);
 		batch->nll = xreallocarray(batch->nll, (size_t)tokens, sizeof *batch->nll);
 		batch->said = xreallocarray(batch->said, (size_t)tokens, sizeof *batch->said);
 		batch->room_tokens = tokens;
 	}
+}
+
+static void add_row(struct align *task, int64_t item)
+{
+	struct ragged *packed = &task->batch.packed;
+	const int64_t length = text_length(task, item), lead = task->options.lead;
+	const int32_t *text = task->texts->ids + task->texts->indptr[item];
+	const int64_t first = ragged_add(packed, lead + length + 1);
+	int32_t *token = (int32_t *)packed->field[TOKEN] + first, *target = (int32_t *)packed->field[TARGET] + first;
+	for (int64_t t = 0; t < lead; t++) {
+		token[t] = task->ends.start;
+		target[t] = -1;
+	}
+	token[lead] = task->ends.start;
+	memcpy(token + lead + 1, text, (size_t)length * sizeof *text);
+	memcpy(target + lead, text, (size_t)length * sizeof *text);
+	target[lead + length] = task->ends.end;
 }
 
 /* Returns the positions. */
@@ -93,21 +110,13 @@ static int64_t fill_batch(struct align *task, const int64_t item[], int64_t n, b
 	make_room(task, n, tokens);
 	batch->item = item;
 	batch->rows = n;
-	batch->indptr[0] = 0;
 	batch->learn = learn;
-	for (int64_t row = 0; row < n; row++) {
-		int64_t at = batch->indptr[row] + task->options.lead, length = text_length(task, item[row]);
-		const int32_t *text = task->texts->ids + task->texts->indptr[item[row]];
-		for (int64_t t = batch->indptr[row]; t < at; t++) {
-			batch->token[t] = task->ends.start;
-			batch->target[t] = -1;
-		}
-		batch->token[at] = task->ends.start;
-		memcpy(batch->token + at + 1, text, (size_t)length * sizeof *text);
-		memcpy(batch->target + at, text, (size_t)length * sizeof *text);
-		batch->target[at + length] = task->ends.end;
-		batch->indptr[row + 1] = at + length + 1;
-	}
+	ragged_clear(&batch->packed);
+	for (int64_t row = 0; row < n; row++)
+		add_row(task, item[row]);
+	batch->indptr = batch->packed.indptr;
+	batch->token = batch->packed.field[TOKEN];
+	batch->target = batch->packed.field[TARGET];
 	/* items of a table do not know of each other */
 	batch->scale = is_table(task) ? 1 : 1 / (float)(tokens - n * task->options.lead);
 	return tokens - n * task->options.lead;
@@ -319,10 +328,11 @@ static void free_task(struct task *base)
 {
 	struct align *task = (struct align *)base;
 	struct batch *batch = &task->batch;
-	void *const memory[] = {batch->indptr, batch->token, batch->target, batch->nll, batch->said, task->learned,
-		task->held_out, task->nll, task->said, task->done, batch->gradient, batch->visit, batch->moved};
+	void *const memory[] = {batch->nll, batch->said, task->learned, task->held_out, task->nll, task->said, task->done,
+		batch->gradient, batch->visit, batch->moved};
 	for (size_t i = 0; i < COUNT_OF(memory); i++)
 		free(memory[i]);
+	ragged_free(&batch->packed);
 	descent_free(&task->descent);
 	free(task);
 }
@@ -380,6 +390,7 @@ struct task *align_task(struct projector *projector, const struct model *llm, co
 	struct align *task = xcalloc(1, sizeof *task);
 	size_t n = (size_t)projector->n_items;
 	*task = (struct align){.options = *options, .projector = projector, .llm = llm, .texts = texts, .ends = ends};
+	task->batch.packed = (struct ragged)RAGGED(I4, I4);
 	task->task = (struct task){.step = step, .begin_epoch = begin_epoch, .free = free_task};
 	task->nll = xcalloc(n, sizeof *task->nll);
 	task->said = xcalloc(n, sizeof *task->said);

@@ -159,7 +159,7 @@ static void compute_part(const struct next *next, struct worker *worker, int64_t
 	const struct batch *batch = &next->batch;
 	const struct histories *all = batch->histories;
 	struct tape *tape = &worker->tape;
-	struct histories part = {end - first, all->indptr + first, all->item};
+	struct histories part = histories_part(all, first, end);
 	tape_begin(tape, batch->learn ? worker->gradient : NULL, batch->seed, part.indptr[0] - all->indptr[0]);
 	struct array *hidden = model_hidden(tape, model, &part);
 	struct array *items = tape_param(tape, model->item_vectors);

@@ -1,7 +1,6 @@
 #include "task/next_item.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "model/items.h"
 #include "task/validation.h"
@@ -11,40 +10,21 @@ struct example {
 	int64_t first, length;
 };
 
-/* Histories packed for a model, with what follows each: targets of every position, or one a row. */
-struct packed {
-	int64_t *indptr;
-	int32_t *item, *target;
-	int64_t rows;
-};
-
 struct next_item {
 	struct task task;
 	struct next_item_options options;
 	struct model *model;
 	struct next *next;
-	const int32_t *events;
+	const struct sequences *sequences;
 	struct example *examples;
 	int64_t positions;
-	struct packed batch;
-	int64_t batch_rows, batch_tokens; /* there is room for */
+	struct ragged batch, targets; /* of a step: histories, and what follows each of their items */
 	struct validation valid;
 };
 
-static void packed_free(struct packed *packed)
+static void list_examples(struct next_item *task, int64_t max_length)
 {
-	free(packed->indptr);
-	free(packed->item);
-	free(packed->target);
-}
-
-static struct histories packed_histories(const struct packed *packed)
-{
-	return (struct histories){packed->rows, packed->indptr, packed->item};
-}
-
-static void list_examples(struct next_item *task, const struct sequences *sequences, int64_t max_length)
-{
+	const struct sequences *sequences = task->sequences;
 	task->examples = xreallocarray(NULL, (size_t)sequences->n_users, sizeof *task->examples);
 	for (int64_t user = 0; user < sequences->n_users; user++) {
 		int64_t length = train_length(sequences, user) - 1, first = sequences->indptr[user];
@@ -63,34 +43,14 @@ static void list_examples(struct next_item *task, const struct sequences *sequen
 
 /* --- a step --- */
 
-static void make_room(struct next_item *task, int64_t rows, int64_t tokens)
-{
-	if (rows > task->batch_rows) {
-		task->batch.indptr = xreallocarray(task->batch.indptr, (size_t)rows + 1, sizeof *task->batch.indptr);
-		task->batch_rows = rows;
-	}
-	if (tokens > task->batch_tokens) {
-		task->batch.item = xreallocarray(task->batch.item, (size_t)tokens, sizeof *task->batch.item);
-		task->batch.target = xreallocarray(task->batch.target, (size_t)tokens, sizeof *task->batch.target);
-		task->batch_tokens = tokens;
-	}
-}
-
 static void fill_batch(struct next_item *task, const int64_t example[], int64_t n)
 {
-	int64_t tokens = 0;
-	for (int64_t row = 0; row < n; row++)
-		tokens += task->examples[example[row]].length;
-	make_room(task, n, tokens);
-	struct packed *batch = &task->batch;
-	batch->rows = n;
-	batch->indptr[0] = 0;
+	ragged_clear(&task->batch);
+	ragged_clear(&task->targets);
 	for (int64_t row = 0; row < n; row++) {
 		struct example from = task->examples[example[row]];
-		int64_t at = batch->indptr[row];
-		memcpy(batch->item + at, task->events + from.first, (size_t)from.length * sizeof *batch->item);
-		memcpy(batch->target + at, task->events + from.first + 1, (size_t)from.length * sizeof *batch->target);
-		batch->indptr[row + 1] = at + from.length;
+		histories_append(&task->batch, task->sequences, from.first, from.length);
+		ragged_append(&task->targets, from.length, (const void *[]){task->sequences->item + from.first + 1});
 	}
 }
 
@@ -99,8 +59,8 @@ static void step(struct task *base, struct trainer *trainer, const int64_t examp
 {
 	struct next_item *task = (struct next_item *)base;
 	fill_batch(task, example, n);
-	struct histories histories = packed_histories(&task->batch);
-	next_step(task->next, trainer, &histories, task->batch.target, seed, result);
+	struct histories histories = histories_of(&task->batch);
+	next_step(task->next, trainer, &histories, task->targets.field[0], seed, result);
 }
 
 /* --- validation --- */
@@ -119,7 +79,8 @@ static void free_task(struct task *base)
 {
 	struct next_item *task = (struct next_item *)base;
 	next_free(task->next);
-	packed_free(&task->batch);
+	ragged_free(&task->batch);
+	ragged_free(&task->targets);
 	validation_free(&task->valid);
 	free(task->examples);
 	free(task);
@@ -136,8 +97,10 @@ struct task *next_item_task(struct model *model, const struct sequences *sequenc
 								   .free = free_task},
 		.options = *options,
 		.model = model,
-		.events = sequences->item};
-	list_examples(task, sequences, model_max_length(model));
+		.sequences = sequences,
+		.batch = histories_new(sequences),
+		.targets = RAGGED(I4)};
+	list_examples(task, model_max_length(model));
 	task->valid = validation_new(sequences, options->valid_users);
 	task->next = next_new(model, &options->loss, workers);
 	return &task->task;
@@ -155,17 +118,12 @@ void next_item_counts(const struct task *base, int64_t *users, int64_t *position
 
 int64_t next_item_count(struct model *model, const struct sequences *sequences)
 {
-	struct packed packed = {.rows = sequences->n_users};
-	packed.indptr = xcalloc((size_t)packed.rows + 1, sizeof *packed.indptr);
-	packed.item = xreallocarray(NULL, (size_t)sequences->n_events, sizeof *packed.item);
-	for (int64_t user = 0; user < packed.rows; user++) {
-		int64_t length = train_length(sequences, user), to = packed.indptr[user];
-		memcpy(packed.item + to, sequences->item + sequences->indptr[user], (size_t)length * sizeof *packed.item);
-		packed.indptr[user + 1] = to + length;
-	}
-	struct histories histories = packed_histories(&packed);
+	struct ragged packed = histories_new(sequences);
+	for (int64_t user = 0; user < sequences->n_users; user++)
+		histories_append(&packed, sequences, sequences->indptr[user], train_length(sequences, user));
+	struct histories histories = histories_of(&packed);
 	model->architecture->count(model, &histories);
-	int64_t events = packed.indptr[packed.rows];
-	packed_free(&packed);
+	int64_t events = ragged_count(&packed);
+	ragged_free(&packed);
 	return events;
 }

@@ -294,7 +294,7 @@ static bool validate(struct task *base, struct trainer *trainer, int64_t epoch, 
 	float *history = xaligned((size_t)(rows * width), sizeof *history),
 		  *item = xaligned((size_t)(rows * width), sizeof *item);
 	const struct histories histories = validation_part(&task->valid, from, to);
-	const struct histories targets = {rows, task->target_indptr + from, task->valid.target};
+	const struct histories targets = {.rows = rows, .indptr = task->target_indptr + from, .item = task->valid.target};
 	model_queries(task->model, &histories, history);
 	model_queries(task->model, &targets, item);
 	double found = 0;

@@ -1,7 +1,6 @@
 #include "task/validation.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "rank/metric.h"
 #include "rank/recommend.h"
@@ -9,30 +8,23 @@
 
 struct validation validation_new(const struct sequences *sequences, int64_t users)
 {
-	const size_t n = (size_t)sequences->n_users;
-	struct validation validation = {.indptr = xcalloc(n + 1, sizeof(int64_t)),
-		.item = xreallocarray(NULL, (size_t)sequences->n_events, sizeof(int32_t)),
-		.target = xreallocarray(NULL, n, sizeof(int32_t))};
-	int64_t rows = 0;
-	for (int64_t user = 0; user < sequences->n_users && rows < users; user++) {
-		int64_t length = target_index(sequences, user, PART_VALID), to = validation.indptr[rows];
+	struct validation validation = {.packed = histories_new(sequences),
+		.target = xreallocarray(NULL, (size_t)sequences->n_users, sizeof(int32_t))};
+	for (int64_t user = 0; user < sequences->n_users && validation.rows < users; user++) {
+		int64_t length = target_index(sequences, user, PART_VALID), first = sequences->indptr[user];
 		if (length < 1)
 			continue;
-		const int32_t *events = sequences->item + sequences->indptr[user];
-		memcpy(validation.item + to, events, (size_t)length * sizeof *events);
-		validation.target[rows++] = events[length];
-		validation.indptr[rows] = to + length;
+		histories_append(&validation.packed, sequences, first, length);
+		validation.target[validation.rows++] = sequences->item[first + length];
 	}
-	validation.rows = rows;
-	validation.greater = xcalloc((size_t)rows, sizeof *validation.greater);
-	validation.equal = xcalloc((size_t)rows, sizeof *validation.equal);
+	validation.greater = xcalloc((size_t)validation.rows, sizeof *validation.greater);
+	validation.equal = xcalloc((size_t)validation.rows, sizeof *validation.equal);
 	return validation;
 }
 
 void validation_free(struct validation *validation)
 {
-	free(validation->indptr);
-	free(validation->item);
+	ragged_free(&validation->packed);
 	free(validation->target);
 	free(validation->greater);
 	free(validation->equal);
@@ -40,7 +32,8 @@ void validation_free(struct validation *validation)
 
 struct histories validation_part(const struct validation *validation, int64_t from, int64_t to)
 {
-	return (struct histories){to - from, validation->indptr + from, validation->item};
+	const struct histories all = histories_of(&validation->packed);
+	return histories_part(&all, from, to);
 }
 
 bool validation_measure(const struct validation *validation, const struct model *model, bool keep_seen,

@@ -10,9 +10,9 @@
 
 struct validation {
 	int64_t rows;
-	int64_t *indptr;          /* rows + 1: a history is item[indptr[r] .. indptr[r + 1]) */
-	int32_t *item, *target;   /* target: rows */
-	int32_t *greater, *equal; /* of each row: items that score above, and the same as, the target */
+	struct ragged packed;     /* their histories */
+	int32_t *target;          /* of each */
+	int32_t *greater, *equal; /* of each: items that score above, and the same as, the target */
 };
 
 /* Of the first `users` users that have one. */

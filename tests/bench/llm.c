@@ -97,7 +97,7 @@ static void score(const struct model *model, struct tape *tape, char *line)
 	int64_t indptr[] = {0, n};
 	for (int64_t t = 0; t < n; t++)
 		target[t] = t + 1 < n ? ids[t + 1] : -1;
-	const struct histories histories = {1, indptr, ids};
+	const struct histories histories = {.rows = 1, .indptr = indptr, .item = ids};
 	tape_begin(tape, NULL, 0, 0);
 	struct array *hidden = model->architecture->hidden(tape, model, &histories);
 	double nll = full_cross_entropy(tape, hidden, tape_param(tape, model->item_vectors), target, 1);

@@ -16,12 +16,6 @@
 #include "sgemm.h"
 #include "task/next.h"
 
-struct batch {
-	int64_t *indptr;
-	int32_t *item, *target;
-	int64_t rows;
-};
-
 static struct sequences read_sequences(char *path, struct catalog *catalog)
 {
 	struct cli cli = {.inputs = (char *[]){path, NULL}, .n_inputs = 1};
@@ -39,24 +33,20 @@ static struct sequences read_sequences(char *path, struct catalog *catalog)
 }
 
 /* The training parts of the next users, cut to the latest max_length. */
-static struct batch next_batch(const struct sequences *sequences, int64_t *user, int64_t size, int64_t max_length)
+static struct ragged next_batch(const struct sequences *sequences, int64_t *user, int64_t size, int64_t max_length)
 {
-	struct batch batch = {.rows = 0};
-	batch.indptr = xcalloc((size_t)size + 1, sizeof *batch.indptr);
-	batch.item = xcalloc((size_t)(size * max_length), sizeof *batch.item);
-	batch.target = xcalloc((size_t)(size * max_length), sizeof *batch.target);
+	struct ragged batch = RAGGED(I4, I4);
 	while (batch.rows < size) {
 		int64_t one = (*user)++ % sequences->n_users, first = sequences->indptr[one];
-		int64_t length = train_length(sequences, one) - 1, to = batch.indptr[batch.rows];
+		int64_t length = train_length(sequences, one) - 1;
 		if (length < 1)
 			continue;
 		if (length > max_length) {
 			first += length - max_length;
 			length = max_length;
 		}
-		memcpy(batch.item + to, sequences->item + first, (size_t)length * sizeof *batch.item);
-		memcpy(batch.target + to, sequences->item + first + 1, (size_t)length * sizeof *batch.target);
-		batch.indptr[++batch.rows] = to + length;
+		const int32_t *item = sequences->item + first;
+		ragged_append(&batch, length, (const void *[]){item, item + 1});
 	}
 	return batch;
 }
@@ -91,15 +81,13 @@ int main(int argc, char **argv)
 		clock_t clock_started = clock();
 		int64_t positions = 0;
 		for (int step = atoi(line); step > 0; step--) {
-			struct batch batch = next_batch(&sequences, &user, atoi(argv[3]), model_max_length(model));
-			struct histories histories = {batch.rows, batch.indptr, batch.item};
+			struct ragged batch = next_batch(&sequences, &user, atoi(argv[3]), model_max_length(model));
+			struct histories histories = {.rows = batch.rows, .indptr = batch.indptr, .item = batch.field[0]};
 			struct step_result result;
-			next_step(next, trainer, &histories, batch.target, rng_next(&rng), &result);
+			next_step(next, trainer, &histories, batch.field[1], rng_next(&rng), &result);
 			loss += result.loss;
 			positions += result.positions;
-			free(batch.indptr);
-			free(batch.item);
-			free(batch.target);
+			ragged_free(&batch);
 		}
 		printf("%.6f %.6f %lld %.6f %.1f\n", seconds_now() - started,
 			(double)(clock() - clock_started) / CLOCKS_PER_SEC, (long long)positions, loss / (double)positions,

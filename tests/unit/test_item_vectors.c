@@ -59,7 +59,8 @@ static void means_of_hidden_states(void **state)
 		int64_t n = indptr[item + 1] - indptr[item];
 		if (n) {
 			tape_begin(&tape, NULL, 0, 0);
-			const struct array *hidden = model_hidden(&tape, model, &(struct histories){1, indptr + item, ids});
+			const struct array *hidden = model_hidden(&tape, model,
+				&(struct histories){.rows = 1, .indptr = indptr + item, .item = ids});
 			for (int64_t i = 0; i < n * 16; i++)
 				mean[i % 16] += hidden->value[i / 16 * hidden->stride + i % 16] / (float)n;
 		}

@@ -238,7 +238,7 @@ static void test_tokens_are_their_vectors(void **state)
 		float none = 0;
 		struct tape one = {0}, other = {0};
 		tape_begin(&one, NULL, 0, 0);
-		const struct histories histories = {3, indptr, tokens};
+		const struct histories histories = {.rows = 3, .indptr = indptr, .item = tokens};
 		const struct array *a = model->architecture->hidden(&one, model, &histories);
 		tape_begin(&other, &none, 0, 0);
 		struct array *inputs = tape_input(&other, 5, d);
@@ -358,7 +358,7 @@ static struct model *open_stories(void)
 static const struct array *states_of(struct tape *tape, const struct model *model, const int32_t *ids, int64_t n)
 {
 	const int64_t indptr[] = {0, n};
-	const struct histories histories = {1, indptr, ids};
+	const struct histories histories = {.rows = 1, .indptr = indptr, .item = ids};
 	tape_begin(tape, NULL, 0, 0);
 	return model->architecture->hidden(tape, model, &histories);
 }

@@ -62,7 +62,9 @@ static struct golden_case open_case(const char *name)
 	c.item = golden_array(name, "item.npy", I4);
 	c.target = golden_array(name, "target.npy", I4);
 	c.negative = golden_array(name, "negative.npy", I4);
-	c.histories = (struct histories){golden_find(name, "indptr.npy")->tensor.shape[0] - 1, c.indptr, c.item};
+	c.histories = (struct histories){.rows = golden_find(name, "indptr.npy")->tensor.shape[0] - 1,
+		.indptr = c.indptr,
+		.item = c.item};
 	c.tokens = c.indptr[c.histories.rows];
 
 	float *values = golden_array(name, "value.npy", F4);
@@ -659,7 +661,7 @@ static struct histories random_batch(void)
 		batch_item[t] = (int32_t)rng_below(&rng, ITEMS);
 		batch_target[t] = rng_below(&rng, 10) ? (batch_item[t] * 7 + 1) % ITEMS : -1; /* something to learn */
 	}
-	return (struct histories){USERS, batch_indptr, batch_item};
+	return (struct histories){.rows = USERS, .indptr = batch_indptr, .item = batch_item};
 }
 
 static struct model *train(const char *config, enum loss loss, int threads, int steps, float **gradient)

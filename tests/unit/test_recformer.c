@@ -610,7 +610,7 @@ static void test_pretraining_learns(void **state)
 	unit_length(items, ITEMS, model->width);
 	for (int32_t item = 0; item < ITEMS; item += 7) {
 		const int64_t indptr_of_one[] = {0, 1};
-		model_queries(model, &(struct histories){1, indptr_of_one, &item}, query);
+		model_queries(model, &(struct histories){.rows = 1, .indptr = indptr_of_one, .item = &item}, query);
 		assert_near(query, items + item * model->width, model->width, 1e-5, "an item alone");
 	}
 	free(items);
@@ -683,7 +683,7 @@ static void test_start_from_words(void **state)
 		}
 	float vector[WIDE];
 	const int64_t one[] = {0, 4};
-	model_queries(model, &(struct histories){1, one, history}, vector);
+	model_queries(model, &(struct histories){.rows = 1, .indptr = one, .item = history}, vector);
 	assert_true(cosine(weighed, vector, WIDE) > .95);
 	assert_true(cosine(plain, vector, WIDE) < .92);
 	model_free(model);
