@@ -32,7 +32,10 @@ LDLIBS := -lzstd -ljansson -lpcre2-8 -lcsv $(BLAS_LIBS) -lmvec -lm
 
 TOOLS := $(patsubst tools/%.c,%,$(wildcard tools/*.c))
 FLOORS := stream data nn model rank task
-LIB_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard $(FLOORS:%=lib/%/*.c)))
+# of vec.c one for each level of lib/nn/cpu.h that the architecture has
+VEC_OBJECTS := $(patsubst %,$(BUILD)/lib/nn/vec_%.o,base $(if $(filter x86_64%,$(shell $(CC) -dumpmachine)),avx2 avx512))
+LIB_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(filter-out lib/nn/vec.c,$(wildcard $(FLOORS:%=lib/%/*.c)))) \
+	$(if $(filter nn,$(FLOORS)),$(VEC_OBJECTS))
 UNITS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c))
 BENCHES := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c))
 
@@ -58,7 +61,11 @@ $(BUILD)/%.o: %.c | $(BUILD)/packages
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
 # exp, tanh and erf over arrays; nothing else may reorder or assume finite arithmetic
-$(BUILD)/lib/nn/vec.o: override CFLAGS += -ffast-math -ffp-contract=fast
+$(VEC_OBJECTS): $(BUILD)/lib/nn/vec_%.o: lib/nn/vec.c | $(BUILD)/packages
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) -DVEC_LEVEL=$* $(CFLAGS) -ffast-math -ffp-contract=fast $(MARCH_$*) -c -o $@ $<
+MARCH_avx2 := -march=x86-64-v3
+MARCH_avx512 := -march=x86-64-v4
 
 ifdef MPI
 $(LINKED)/ranks.o: lib/stream/ranks.c

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Prints every include that looks up the stairs of lib/ (stream; data and nn on it; model on these; rank on model; task on all), and every
-# library header outside the one file that may know it. Exit 1 if there is any.
+# library header, and question to the processor, outside the one file that may know it. Exit 1 if there is any.
 cd "$(dirname "$0")/.." || exit
 shopt -s nullglob
 bad=0
@@ -32,5 +32,6 @@ home 'csv\.h' lib/data/table.c
 home 'pcre2\.h' lib/data/bpe.c
 home 'cblas\.h' lib/nn/blas.c
 home 'mpi\.h' lib/stream/ranks.c
+grep -nE '__builtin_cpu|__get_cpuid|target_clones' lib/*/*.[ch] tools/*.c | grep -v '^lib/nn/cpu\.c:' && bad=1
 grep -nE '^#include <(zstd|csv|pcre2|cblas|immintrin)' tools/*.c && bad=1
 exit $bad

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "nn/cpu.h"
 #include "stream/util.h"
 
 /* Other libraries than OpenBLAS do not have them. */
@@ -24,45 +25,38 @@ const char *blas_name(void)
 	return openblas_get_corename ? openblas_get_corename() : "other";
 }
 
-#ifdef __x86_64__
-static bool is_one_of(const char *name, const char *const list[])
-{
-	while (*list)
-		if (!strcasecmp(name, *list++))
-			return true;
-	return false;
-}
+/* OpenBLAS's kernels by the level they need; the first of each is what every processor of that level can run. */
+static const struct {
+	enum cpu level;
+	const char *names[4];
+} kernels[] = {{CPU_AVX512, {"SkylakeX", "Cooperlake", "SapphireRapids"}}, {CPU_AVX2, {"Haswell", "Zen", "Excavator"}},
+	{CPU_NONE, {"Prescott"}}};
 
-/* The kernels this processor can run that the library did not choose, or NULL. */
-static const char *better_kernels(const char *name)
+/* The entry of kernels[] that has the name; the last where none does. */
+static size_t entry_named(const char *name)
 {
-	static const char *const avx512[] = {"SkylakeX", "Cooperlake", "SapphireRapids", NULL};
-	static const char *const avx2[] = {"Haswell", "Zen", "Excavator", NULL};
-	__builtin_cpu_init();
-	if (is_one_of(name, avx512))
-		return NULL;
-	if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
-		__builtin_cpu_supports("avx512vl"))
-		return "SkylakeX";
-	if (!is_one_of(name, avx2) && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-		return "Haswell";
-	return NULL;
+	size_t entry = 0;
+	for (; entry + 1 < COUNT_OF(kernels); entry++)
+		for (int i = 0; kernels[entry].names[i]; i++)
+			if (!strcasecmp(name, kernels[entry].names[i]))
+				return entry;
+	return entry;
 }
 
 static void choose_kernels(char **argv)
 {
+#ifdef __x86_64__
 	if (!openblas_get_corename || getenv("OPENBLAS_CORETYPE"))
 		return;
-	const char *kernels = better_kernels(openblas_get_corename());
-	if (kernels && !setenv("OPENBLAS_CORETYPE", kernels, 1))
+	size_t wanted = 0;
+	while (kernels[wanted].level > cpu_level())
+		wanted++;
+	if (entry_named(openblas_get_corename()) != wanted && !setenv("OPENBLAS_CORETYPE", kernels[wanted].names[0], 1))
 		execv("/proc/self/exe", argv); /* where that fails we are slow, not wrong */
-}
 #else
-static void choose_kernels(char **argv)
-{
 	(void)argv;
-}
 #endif
+}
 
 /* Of the flavour with threads of its own, that would fight ours: how many it is to use now; 0: the one with OpenMP's. */
 static int own_threads;

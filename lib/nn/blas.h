@@ -10,8 +10,8 @@
 
 /*
  * To be called first in main() of tools that multiply. OpenBLAS chooses its kernels when it is loaded, and older ones
- * fall back to those of a 2004 processor where they do not know the present one: then this sets OPENBLAS_CORETYPE and
- * runs the program again.
+ * fall back to those of a 2004 processor where they do not know the present one: where they are not those of cpu_level()
+ * this sets OPENBLAS_CORETYPE and runs the program again.
  */
 void blas_init(char **argv);
 /*

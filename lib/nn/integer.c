@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nn/cpu.h"
 #include "stream/util.h"
 
 #define GROUP INTEGER_GROUP
@@ -423,49 +424,26 @@ VNNI_INLINE void tile_wide(const struct left *left, const uint8_t *number, const
 VNNI TILE_FUNCTION(tile_vnni_16, tile_wide, 2)
 VNNI TILE_FUNCTION(tile_vnni_8, tile_wide, 1)
 
-static bool has_avx2(void)
-{
-	return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-}
-
-static bool has_vnni(void)
-{
-	return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vnni");
-}
-
 #endif
 
-static bool has_all(void)
-{
-	return true;
-}
-
-const char *integer_instructions;
-
 static const struct instructions {
-	const char *name;
-	bool (*available)(void);
+	enum cpu level;
 	left_function *left_16, *left_8;
 	tile_function *tile_16, *tile_8;
 } instructions[] = {
 #ifdef __x86_64__
-	{"vnni", has_vnni, left_avx2_16, left_avx2_8, tile_vnni_16, tile_vnni_8},
-	{"avx2", has_avx2, left_avx2_16, left_avx2_8, tile_avx2_16, tile_avx2_8},
+	{CPU_VNNI, left_avx2_16, left_avx2_8, tile_vnni_16, tile_vnni_8},
+	{CPU_AVX2, left_avx2_16, left_avx2_8, tile_avx2_16, tile_avx2_8},
 #endif
-	{"none", has_all, left_plain_16, left_plain_8, tile_plain_16, tile_plain_8},
+	{CPU_NONE, left_plain_16, left_plain_8, tile_plain_16, tile_plain_8},
 };
 
-static const struct instructions *choose(const char *name)
+static const struct instructions *choose(void)
 {
-	for (unsigned i = 0; i < COUNT_OF(instructions); i++)
-		if ((!name || !strcmp(name, instructions[i].name)) && instructions[i].available())
-			return &instructions[i];
-	return NULL;
-}
-
-bool integer_can(const char *name)
-{
-	return choose(name);
+	const struct instructions *best = instructions;
+	while (best->level > cpu_level())
+		best++;
+	return best;
 }
 
 /* --- the product --- */
@@ -516,7 +494,7 @@ void integer_product(const struct integer_matrix *matrix, int64_t first, int64_t
 	const float *x, int64_t stride_x, float *y, int64_t stride_y, bool add, float *scratch)
 {
 	const struct right *right = transposed ? &matrix->transposed : &matrix->straight;
-	const struct instructions *use = choose(integer_instructions);
+	const struct instructions *use = choose();
 	tile_function *tile = transposed ? use->tile_16 : use->tile_8;
 	int64_t depth = transposed ? matrix->columns : count, width = transposed ? count : matrix->columns;
 	int64_t groups = parts(depth, GROUP), from = transposed ? first / PANEL * right->groups : first / GROUP;

@@ -33,8 +33,4 @@ int64_t integer_scratch(const struct integer_matrix *matrix, int64_t n);
 void integer_product(const struct integer_matrix *matrix, int64_t first, int64_t count, bool transposed, int64_t n,
 	const float *x, int64_t stride_x, float *y, int64_t stride_y, bool add, float *scratch);
 
-/* The instructions to use, "vnni", "avx2" or "none"; NULL: the best that this processor has. For tests. */
-extern const char *integer_instructions;
-bool integer_can(const char *instructions);
-
 #endif

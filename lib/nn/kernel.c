@@ -1,8 +1,7 @@
 #include "nn/kernel.h"
 
-#include <string.h>
-
-const char *kernel_name;
+#include "nn/cpu.h"
+#include "stream/util.h"
 
 #ifdef __x86_64__
 
@@ -135,27 +134,15 @@ AVX2 static void product_avx2(struct operands o, int64_t m, int64_t n)
 	}
 }
 
-struct kernel {
-	const char *name;
+static const struct kernel {
+	enum cpu level;
 	void (*product)(struct operands o, int64_t m, int64_t n);
-};
-
-static const struct kernel kernels[] = {{"avx512", product_avx512}, {"avx2", product_avx2}};
-
-static bool processor_has(const struct kernel *kernel)
-{
-	if (!__builtin_cpu_supports("fma"))
-		return false;
-	if (kernel->product == product_avx2)
-		return __builtin_cpu_supports("avx2");
-	return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-		__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
-}
+} kernels[] = {{CPU_AVX512, product_avx512}, {CPU_AVX2, product_avx2}};
 
 static const struct kernel *choose(void)
 {
-	for (unsigned i = 0; i < sizeof kernels / sizeof *kernels; i++)
-		if ((!kernel_name || !strcmp(kernel_name, kernels[i].name)) && processor_has(&kernels[i]))
+	for (unsigned i = 0; i < COUNT_OF(kernels); i++)
+		if (kernels[i].level <= cpu_level())
 			return &kernels[i];
 	return NULL;
 }

@@ -11,9 +11,7 @@
 
 #define KERNEL_LANE 16 /* columns come in multiples of it */
 
-/* The name of the one to use, "avx512" or "avx2"; NULL: the best that this processor has. For tests. */
-extern const char *kernel_name;
-/* Whether this processor has what it takes. */
+/* Whether the processor has what it takes (nn/cpu.h). */
 bool kernel_available(void);
 /*
  * c[i][j] (+)= sum over k of a[i * step_i + k * step_k] x b[k][j], for i < m and j < n; n is a multiple of KERNEL_LANE.

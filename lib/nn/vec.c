@@ -4,12 +4,12 @@
 #include <math.h>
 #include <stddef.h>
 
-/* clang before 18 gives the clones' entry points names of its own, and nothing links */
-#if defined __x86_64__ && !defined __SANITIZE_ADDRESS__ && (!defined __clang__ || __clang_major__ >= 18)
-#define CLONES __attribute__((target_clones("default", "arch=x86-64-v3", "arch=x86-64-v4")))
-#else
-#define CLONES
-#endif
+/* This file's functions have the level it is compiled for at the end of their names. */
+#define AT_LEVEL(name, level) name##_##level
+#define NAME(name, level) AT_LEVEL(name, level)
+#define VEC(name) NAME(name, VEC_LEVEL)
+#define DECLARE(name) __typeof__(*(name)) VEC(name);
+VEC_FUNCTIONS(DECLARE)
 
 /*
  * exp of x <= 0 (softmax) and moderate x > 0, to about 1e-7: 2^n e^r with |r| <= ln 2 / 2, a polynomial for e^r
@@ -36,7 +36,7 @@ static inline __attribute__((always_inline)) float exp_fast(float x)
 	return y * power.value;
 }
 
-CLONES float vec_dot(const float *a, const float *b, int64_t n)
+float VEC(vec_dot)(const float *a, const float *b, int64_t n)
 {
 	float sum = 0;
 	for (int64_t i = 0; i < n; i++)
@@ -44,7 +44,7 @@ CLONES float vec_dot(const float *a, const float *b, int64_t n)
 	return sum;
 }
 
-CLONES double vec_sum_of_squares(const float *x, int64_t n)
+double VEC(vec_sum_of_squares)(const float *x, int64_t n)
 {
 	double sum = 0;
 	for (int64_t i = 0; i < n; i++)
@@ -52,27 +52,27 @@ CLONES double vec_sum_of_squares(const float *x, int64_t n)
 	return sum;
 }
 
-CLONES void vec_axpy(float alpha, const float *restrict x, float *restrict y, int64_t n)
+void VEC(vec_axpy)(float alpha, const float *restrict x, float *restrict y, int64_t n)
 {
 	for (int64_t i = 0; i < n; i++)
 		y[i] += alpha * x[i];
 }
 
-CLONES void vec_add_rows(float *restrict y, int64_t rows, int64_t n, int64_t stride, const float *restrict x)
+void VEC(vec_add_rows)(float *restrict y, int64_t rows, int64_t n, int64_t stride, const float *restrict x)
 {
 	for (int64_t r = 0; r < rows; r++)
 		for (int64_t i = 0; i < n; i++)
 			y[r * stride + i] += x[i];
 }
 
-CLONES void vec_sum_rows(const float *restrict y, int64_t rows, int64_t n, int64_t stride, float *restrict x)
+void VEC(vec_sum_rows)(const float *restrict y, int64_t rows, int64_t n, int64_t stride, float *restrict x)
 {
 	for (int64_t r = 0; r < rows; r++)
 		for (int64_t i = 0; i < n; i++)
 			x[i] += y[r * stride + i];
 }
 
-CLONES float vec_exp_sum(float *x, int64_t n, float *max)
+float VEC(vec_exp_sum)(float *x, int64_t n, float *max)
 {
 	float top = x[0], sum = 0;
 	for (int64_t i = 1; i < n; i++)
@@ -85,7 +85,7 @@ CLONES float vec_exp_sum(float *x, int64_t n, float *max)
 	return sum;
 }
 
-CLONES void vec_exp_lanes(float *restrict x, int64_t n, int64_t lanes, float *restrict max, float *restrict sum,
+void VEC(vec_exp_lanes)(float *restrict x, int64_t n, int64_t lanes, float *restrict max, float *restrict sum,
 	float *restrict rescale)
 {
 	for (int64_t r = 0; r < lanes; r++)
@@ -104,7 +104,7 @@ CLONES void vec_exp_lanes(float *restrict x, int64_t n, int64_t lanes, float *re
 		}
 }
 
-CLONES void vec_exp_rows(float *restrict x, int64_t n, int64_t columns, float *restrict max, float *restrict sum,
+void VEC(vec_exp_rows)(float *restrict x, int64_t n, int64_t columns, float *restrict max, float *restrict sum,
 	float *restrict rescale)
 {
 	for (int64_t r = 0; r < n; r++) {
@@ -121,15 +121,15 @@ CLONES void vec_exp_rows(float *restrict x, int64_t n, int64_t columns, float *r
 	}
 }
 
-CLONES void vec_scale_rows(float *restrict x, int64_t n, int64_t lanes, const float *restrict factor)
+void VEC(vec_scale_rows)(float *restrict x, int64_t n, int64_t lanes, const float *restrict factor)
 {
 	for (int64_t i = 0; i < n; i++)
 		for (int64_t r = 0; r < lanes; r++)
 			x[i * lanes + r] *= factor[r];
 }
 
-CLONES void vec_reweigh(const float *restrict x, float *restrict y, int64_t rows, int64_t n,
-	const float *restrict factor, const float *restrict shift, const float *restrict max)
+void VEC(vec_reweigh)(const float *restrict x, float *restrict y, int64_t rows, int64_t n, const float *restrict factor,
+	const float *restrict shift, const float *restrict max)
 {
 	for (int64_t r = 0; r < rows; r++) {
 		float weight = factor[r] * expf(shift[r] - max[r]);
@@ -138,25 +138,25 @@ CLONES void vec_reweigh(const float *restrict x, float *restrict y, int64_t rows
 	}
 }
 
-CLONES void vec_relu(float *x, int64_t n)
+void VEC(vec_relu)(float *x, int64_t n)
 {
 	for (int64_t i = 0; i < n; i++)
 		x[i] = x[i] > 0 ? x[i] : 0;
 }
 
-CLONES void vec_relu_backward(const float *restrict y, float *restrict dy, int64_t n)
+void VEC(vec_relu_backward)(const float *restrict y, float *restrict dy, int64_t n)
 {
 	for (int64_t i = 0; i < n; i++)
 		dy[i] = y[i] > 0 ? dy[i] : 0;
 }
 
-CLONES void vec_gelu(const float *restrict x, float *restrict y, int64_t n)
+void VEC(vec_gelu)(const float *restrict x, float *restrict y, int64_t n)
 {
 	for (int64_t i = 0; i < n; i++)
 		y[i] = .5f * x[i] * (1 + erff(.70710678f * x[i]));
 }
 
-CLONES void vec_gelu_backward(const float *restrict x, float *restrict dy, int64_t n)
+void VEC(vec_gelu_backward)(const float *restrict x, float *restrict dy, int64_t n)
 {
 	for (int64_t i = 0; i < n; i++) {
 		float phi = .5f * (1 + erff(.70710678f * x[i]));
@@ -166,13 +166,13 @@ CLONES void vec_gelu_backward(const float *restrict x, float *restrict dy, int64
 
 #define GELU_SLOPE .79788456f /* sqrt(2 / pi) */
 
-CLONES void vec_gelu_new(const float *restrict x, float *restrict y, int64_t n)
+void VEC(vec_gelu_new)(const float *restrict x, float *restrict y, int64_t n)
 {
 	for (int64_t i = 0; i < n; i++)
 		y[i] = .5f * x[i] * (1 + tanhf(GELU_SLOPE * (x[i] + .044715f * x[i] * x[i] * x[i])));
 }
 
-CLONES void vec_gelu_new_backward(const float *restrict x, float *restrict dy, int64_t n)
+void VEC(vec_gelu_new_backward)(const float *restrict x, float *restrict dy, int64_t n)
 {
 	for (int64_t i = 0; i < n; i++) {
 		float t = tanhf(GELU_SLOPE * (x[i] + .044715f * x[i] * x[i] * x[i]));
@@ -180,13 +180,13 @@ CLONES void vec_gelu_new_backward(const float *restrict x, float *restrict dy, i
 	}
 }
 
-CLONES void vec_swiglu(const float *restrict gate, const float *restrict up, float *restrict y, int64_t n)
+void VEC(vec_swiglu)(const float *restrict gate, const float *restrict up, float *restrict y, int64_t n)
 {
 	for (int64_t i = 0; i < n; i++)
 		y[i] = gate[i] / (1 + exp_fast(-gate[i])) * up[i];
 }
 
-CLONES void vec_swiglu_backward(const float *restrict gate, const float *restrict up, const float *restrict dy,
+void VEC(vec_swiglu_backward)(const float *restrict gate, const float *restrict up, const float *restrict dy,
 	float *restrict dgate, float *restrict dup, int64_t n)
 {
 	for (int64_t i = 0; i < n; i++) {
@@ -196,7 +196,7 @@ CLONES void vec_swiglu_backward(const float *restrict gate, const float *restric
 	}
 }
 
-CLONES void vec_rotate(float *x, int64_t n, int64_t step, int64_t apart, const float *restrict cosine,
+void VEC(vec_rotate)(float *x, int64_t n, int64_t step, int64_t apart, const float *restrict cosine,
 	const float *restrict sine, float direction)
 {
 	for (int64_t i = 0; i < n; i++) {
@@ -207,7 +207,7 @@ CLONES void vec_rotate(float *x, int64_t n, int64_t step, int64_t apart, const f
 }
 
 /* Two rounds of multiply and xor-shift (constants of Wellons' lowbias32) turn key and index into 32 random bits. */
-CLONES void vec_dropout(const float *x, float *y, int64_t n, float p, uint64_t key, uint64_t from)
+void VEC(vec_dropout)(const float *x, float *y, int64_t n, float p, uint64_t key, uint64_t from)
 {
 	uint64_t mixed = (key ^ (from >> 32)) * UINT64_C(0xbf58476d1ce4e5b9);
 	uint32_t first = (uint32_t)(mixed >> 32), second = (uint32_t)mixed, start = (uint32_t)from;
@@ -222,7 +222,7 @@ CLONES void vec_dropout(const float *x, float *y, int64_t n, float p, uint64_t k
 	}
 }
 
-CLONES void vec_causal_softmax(float *scores, int64_t rows, int64_t columns, int64_t visible, float scale)
+void VEC(vec_causal_softmax)(float *scores, int64_t rows, int64_t columns, int64_t visible, float scale)
 {
 	for (int64_t r = 0; r < rows; r++) {
 		float *row = scores + r * columns, max = row[0], sum = 0;
@@ -240,7 +240,7 @@ CLONES void vec_causal_softmax(float *scores, int64_t rows, int64_t columns, int
 	}
 }
 
-CLONES void vec_window_softmax(float *scores, int64_t rows, int64_t columns, int64_t own, int64_t reach, float scale)
+void VEC(vec_window_softmax)(float *scores, int64_t rows, int64_t columns, int64_t own, int64_t reach, float scale)
 {
 	for (int64_t r = 0; r < rows; r++) {
 		float *row = scores + r * columns, max = row[0], sum;
@@ -263,7 +263,7 @@ CLONES void vec_window_softmax(float *scores, int64_t rows, int64_t columns, int
 	}
 }
 
-CLONES void vec_softmax_backward(const float *restrict probability, float *restrict gradient, int64_t rows,
+void VEC(vec_softmax_backward)(const float *restrict probability, float *restrict gradient, int64_t rows,
 	int64_t columns, float scale)
 {
 	for (int64_t r = 0; r < rows; r++) {
@@ -276,7 +276,7 @@ CLONES void vec_softmax_backward(const float *restrict probability, float *restr
 	}
 }
 
-CLONES void vec_norm(const float *x, const float *update, float *restrict s, float *restrict y, const float *weight,
+void VEC(vec_norm)(const float *x, const float *update, float *restrict s, float *restrict y, const float *weight,
 	const float *bias, float epsilon, int64_t n, float moments[2])
 {
 	if (update) {
@@ -297,7 +297,7 @@ CLONES void vec_norm(const float *x, const float *update, float *restrict s, flo
 	moments[1] = inverse;
 }
 
-CLONES void vec_norm_backward(const float *restrict s, const float *restrict dy, const float *restrict weight,
+void VEC(vec_norm_backward)(const float *restrict s, const float *restrict dy, const float *restrict weight,
 	const float *restrict dsum, float *restrict dx, float *restrict dweight, float *restrict dbias, int64_t n,
 	const float moments[2])
 {
@@ -319,8 +319,8 @@ CLONES void vec_norm_backward(const float *restrict s, const float *restrict dy,
 	}
 }
 
-CLONES float vec_rms_norm(const float *x, const float *update, float *restrict s, float *restrict y,
-	const float *weight, float epsilon, int64_t n)
+float VEC(vec_rms_norm)(const float *x, const float *update, float *restrict s, float *restrict y, const float *weight,
+	float epsilon, int64_t n)
 {
 	if (update) {
 		for (int64_t i = 0; i < n; i++)
@@ -336,7 +336,7 @@ CLONES float vec_rms_norm(const float *x, const float *update, float *restrict s
 	return inverse;
 }
 
-CLONES void vec_rms_norm_backward(const float *restrict s, const float *restrict dy, const float *restrict weight,
+void VEC(vec_rms_norm_backward)(const float *restrict s, const float *restrict dy, const float *restrict weight,
 	const float *restrict dsum, float *restrict dx, float *restrict dweight, int64_t n, float inverse)
 {
 	float along = 0;
@@ -351,7 +351,7 @@ CLONES void vec_rms_norm_backward(const float *restrict s, const float *restrict
 		dweight[i] += dy[i] * s[i] * inverse;
 }
 
-CLONES void vec_gru(float *restrict gates, const float *restrict recurrent, const float *restrict previous,
+void VEC(vec_gru)(float *restrict gates, const float *restrict recurrent, const float *restrict previous,
 	float *restrict state, int64_t rows, int64_t h)
 {
 	for (int64_t row = 0; row < rows; row++) {
@@ -366,9 +366,8 @@ CLONES void vec_gru(float *restrict gates, const float *restrict recurrent, cons
 	}
 }
 
-CLONES void vec_gru_backward(const float *restrict gates, const float *restrict recurrent,
-	const float *restrict previous, float *restrict dstate, float *restrict dinput, float *restrict drecurrent,
-	int64_t rows, int64_t h)
+void VEC(vec_gru_backward)(const float *restrict gates, const float *restrict recurrent, const float *restrict previous,
+	float *restrict dstate, float *restrict dinput, float *restrict drecurrent, int64_t rows, int64_t h)
 {
 	for (int64_t row = 0; row < rows; row++) {
 		const float *r = gates + row * 3 * h, *z = r + h, *n = z + h, *a = recurrent + row * 3 * h + 2 * h;
@@ -387,7 +386,7 @@ CLONES void vec_gru_backward(const float *restrict gates, const float *restrict 
 }
 
 /* The root is made of the processor's reciprocal root, which makes NaN of numbers too small to be normal: hence FLT_MIN. */
-CLONES float vec_adam(const struct adam_factors *factors, const float *restrict gradient, float *restrict first,
+float VEC(vec_adam)(const struct adam_factors *factors, const float *restrict gradient, float *restrict first,
 	float *restrict second, float *restrict value, int64_t n)
 {
 	struct adam_factors f = *factors;

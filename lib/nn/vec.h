@@ -1,76 +1,81 @@
 /*
- * Loops over elements that must be fast: in vec.c, the only file built with
- * -ffast-math, compiled for three x86-64 levels of which the best is chosen at run
- * time. Finite input only: callers check what could be otherwise.
+ * Loops over elements that must be fast: in vec.c, the only file built with -ffast-math, on x86-64 once for each of three
+ * levels (nn/cpu.h). What is called are pointers to those of the present level. Finite input only: callers check what
+ * could be otherwise.
  */
 #ifndef RECPIPE_VEC_H
 #define RECPIPE_VEC_H
 
 #include <stdint.h>
 
-float vec_dot(const float *a, const float *b, int64_t n);
-double vec_sum_of_squares(const float *x, int64_t n);
-void vec_axpy(float alpha, const float *x, float *y, int64_t n); /* y += alpha x */
+#include "nn/cpu.h"
+
+extern float (*vec_dot)(const float *a, const float *b, int64_t n);
+extern double (*vec_sum_of_squares)(const float *x, int64_t n);
+extern void (*vec_axpy)(float alpha, const float *x, float *y, int64_t n); /* y += alpha x */
 /* y (rows x n, stride) += the same x for every row; and x += the sum of the rows of y */
-void vec_add_rows(float *y, int64_t rows, int64_t n, int64_t stride, const float *x);
-void vec_sum_rows(const float *y, int64_t rows, int64_t n, int64_t stride, float *x);
+extern void (*vec_add_rows)(float *y, int64_t rows, int64_t n, int64_t stride, const float *x);
+extern void (*vec_sum_rows)(const float *y, int64_t rows, int64_t n, int64_t stride, float *x);
 
 /* x = exp(x - max x), returns their sum; *max is the maximum */
-float vec_exp_sum(float *x, int64_t n, float *max);
+extern float (*vec_exp_sum)(float *x, int64_t n, float *max);
 /*
  * Softmax down columns as rows come in: x (n x lanes) becomes exp(x - max), where max (lanes) and sum (lanes) are so
  * far's and take in these rows; what was computed with the earlier max is to be multiplied with rescale (lanes).
  */
-void vec_exp_lanes(float *x, int64_t n, int64_t lanes, float *max, float *sum, float *rescale);
+extern void (*vec_exp_lanes)(float *x, int64_t n, int64_t lanes, float *max, float *sum, float *rescale);
 /* The same along rows (n x columns, as they lie in memory), with max, sum and rescale of each row. */
-void vec_exp_rows(float *x, int64_t n, int64_t columns, float *max, float *sum, float *rescale);
+extern void (*vec_exp_rows)(float *x, int64_t n, int64_t columns, float *max, float *sum, float *rescale);
 /* every row x factor, element by element */
-void vec_scale_rows(float *x, int64_t n, int64_t lanes, const float *factor);
+extern void (*vec_scale_rows)(float *x, int64_t n, int64_t lanes, const float *factor);
 /* y[r] = x[r] x factor[r] x exp(shift[r] - max[r]) for rows of n */
-void vec_reweigh(const float *x, float *y, int64_t rows, int64_t n, const float *factor, const float *shift,
+extern void (*vec_reweigh)(const float *x, float *y, int64_t rows, int64_t n, const float *factor, const float *shift,
 	const float *max);
-void vec_relu(float *x, int64_t n);
-void vec_relu_backward(const float *y, float *dy, int64_t n); /* dy = 0 where y is not positive */
+extern void (*vec_relu)(float *x, int64_t n);
+extern void (*vec_relu_backward)(const float *y, float *dy, int64_t n); /* dy = 0 where y is not positive */
 /* y = gelu(x) with erf; dy *= gelu'(x) */
-void vec_gelu(const float *x, float *y, int64_t n);
-void vec_gelu_backward(const float *x, float *dy, int64_t n);
+extern void (*vec_gelu)(const float *x, float *y, int64_t n);
+extern void (*vec_gelu_backward)(const float *x, float *dy, int64_t n);
 /* the same with the approximation by tanh */
-void vec_gelu_new(const float *x, float *y, int64_t n);
-void vec_gelu_new_backward(const float *x, float *dy, int64_t n);
+extern void (*vec_gelu_new)(const float *x, float *y, int64_t n);
+extern void (*vec_gelu_new_backward)(const float *x, float *dy, int64_t n);
 /* y = silu(gate) x up */
-void vec_swiglu(const float *gate, const float *up, float *y, int64_t n);
-void vec_swiglu_backward(const float *gate, const float *up, const float *dy, float *dgate, float *dup, int64_t n);
+extern void (*vec_swiglu)(const float *gate, const float *up, float *y, int64_t n);
+extern void (
+	*vec_swiglu_backward)(const float *gate, const float *up, const float *dy, float *dgate, float *dup, int64_t n);
 /* x[i * step] and x[i * step + apart] turned by an angle each, for i < n; direction 1 or, back, -1 */
-void vec_rotate(float *x, int64_t n, int64_t step, int64_t apart, const float *cosine, const float *sine,
+extern void (*vec_rotate)(float *x, int64_t n, int64_t step, int64_t apart, const float *cosine, const float *sine,
 	float direction);
 
 /*
  * Inverted dropout with a mask that is a function of key and index alone: y[i] = x[i] x (0 or 1 / (1 - p)); y may be x.
  * `from` is the index of x[0] in the mask; the same call serves the forward and the backward pass.
  */
-void vec_dropout(const float *x, float *y, int64_t n, float p, uint64_t key, uint64_t from);
+extern void (*vec_dropout)(const float *x, float *y, int64_t n, float p, uint64_t key, uint64_t from);
 
 /*
  * Row-wise softmax of scale x scores, where row r sees `visible` + r columns; the rest of its `columns` become 0.
  * Backward: from probabilities and their gradients to the scores' gradients, in place of the latter.
  */
-void vec_causal_softmax(float *scores, int64_t rows, int64_t columns, int64_t visible, float scale);
-void vec_softmax_backward(const float *probability, float *gradient, int64_t rows, int64_t columns, float scale);
+extern void (*vec_causal_softmax)(float *scores, int64_t rows, int64_t columns, int64_t visible, float scale);
+extern void (
+	*vec_softmax_backward)(const float *probability, float *gradient, int64_t rows, int64_t columns, float scale);
 /* Forward where row r sees column 0 and, of the others, those at most `reach` from its own, which is column own + r. */
-void vec_window_softmax(float *scores, int64_t rows, int64_t columns, int64_t own, int64_t reach, float scale);
+extern void (
+	*vec_window_softmax)(float *scores, int64_t rows, int64_t columns, int64_t own, int64_t reach, float scale);
 
 /*
  * y = weight x normalised(s) + bias with s = x + update (NULL: x alone) of one row; s is stored where it is not NULL.
  * Keeps mean and 1 / deviation. Backward: dx = dy through the norm + dsum (may be NULL); dweight, dbias are added to.
  */
-void vec_norm(const float *x, const float *update, float *s, float *y, const float *weight, const float *bias,
+extern void (*vec_norm)(const float *x, const float *update, float *s, float *y, const float *weight, const float *bias,
 	float epsilon, int64_t n, float moments[2]);
-void vec_norm_backward(const float *s, const float *dy, const float *weight, const float *dsum, float *dx,
+extern void (*vec_norm_backward)(const float *s, const float *dy, const float *weight, const float *dsum, float *dx,
 	float *dweight, float *dbias, int64_t n, const float moments[2]);
 /* The same of y = weight x s / root mean square of s; returns its inverse. */
-float vec_rms_norm(const float *x, const float *update, float *s, float *y, const float *weight, float epsilon,
-	int64_t n);
-void vec_rms_norm_backward(const float *s, const float *dy, const float *weight, const float *dsum, float *dx,
+extern float (*vec_rms_norm)(const float *x, const float *update, float *s, float *y, const float *weight,
+	float epsilon, int64_t n);
+extern void (*vec_rms_norm_backward)(const float *s, const float *dy, const float *weight, const float *dsum, float *dx,
 	float *dweight, int64_t n, float inverse);
 
 /*
@@ -78,19 +83,34 @@ void vec_rms_norm_backward(const float *s, const float *dy, const float *weight,
  * products of the previous state, of which the third part is kept for backward. state may not be previous; previous
  * NULL: zeros.
  */
-void vec_gru(float *gates, const float *recurrent, const float *previous, float *state, int64_t rows, int64_t h);
+extern void (
+	*vec_gru)(float *gates, const float *recurrent, const float *previous, float *state, int64_t rows, int64_t h);
 /*
  * From dstate (rows x h) to the gradients of the input products (dinput, 3h) and of the recurrent ones (drecurrent,
  * 3h), and of the previous state, as far as it is direct (dprevious, in place of dstate).
  */
-void vec_gru_backward(const float *gates, const float *recurrent, const float *previous, float *dstate, float *dinput,
-	float *drecurrent, int64_t rows, int64_t h);
+extern void (*vec_gru_backward)(const float *gates, const float *recurrent, const float *previous, float *dstate,
+	float *dinput, float *drecurrent, int64_t rows, int64_t h);
 
 /* Adam on n parameters: see optimise.c for the factors. Returns the sum of the new values' magnitudes. */
 struct adam_factors {
 	float gradient_scale, beta1, one_minus_beta1, beta2, one_minus_beta2, rate, root, epsilon, decay;
 };
-float vec_adam(const struct adam_factors *factors, const float *gradient, float *first, float *second, float *value,
-	int64_t n);
+extern float (*vec_adam)(const struct adam_factors *factors, const float *gradient, float *first, float *second,
+	float *value, int64_t n);
+
+/* All of the above; for vec.c and vec_levels.c. */
+/* clang-format off */
+#define VEC_FUNCTIONS(F) \
+	F(vec_dot) F(vec_sum_of_squares) F(vec_axpy) F(vec_add_rows) F(vec_sum_rows) F(vec_exp_sum) \
+	F(vec_exp_lanes) F(vec_exp_rows) F(vec_scale_rows) F(vec_reweigh) F(vec_relu) F(vec_relu_backward) \
+	F(vec_gelu) F(vec_gelu_backward) F(vec_gelu_new) F(vec_gelu_new_backward) F(vec_swiglu) \
+	F(vec_swiglu_backward) F(vec_rotate) F(vec_dropout) F(vec_causal_softmax) F(vec_softmax_backward) \
+	F(vec_window_softmax) F(vec_norm) F(vec_norm_backward) F(vec_rms_norm) F(vec_rms_norm_backward) F(vec_gru) \
+	F(vec_gru_backward) F(vec_adam)
+/* clang-format on */
+
+/* For cpu.c: the pointers to the functions of that level. */
+void vec_use(enum cpu level);
 
 #endif

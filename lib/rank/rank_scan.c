@@ -1,6 +1,5 @@
 #include "rank/rank_scan.h"
 
-#include <stdbool.h>
 #include <string.h>
 
 #if defined(__x86_64__)
@@ -83,7 +82,7 @@ static void products_plain(const uint8_t *items, int64_t words, const int8_t *co
 		}
 }
 
-static const struct scan plain = {"plain", 127, products_plain, filter_plain, score_plain};
+static const struct scan plain = {CPU_NONE, 127, products_plain, filter_plain, score_plain};
 
 #if defined(__x86_64__)
 
@@ -143,7 +142,7 @@ AVX2 static float score_avx2(const float *query, const float *item, int64_t widt
 	return score_body(query, item, width);
 }
 
-static const struct scan avx2 = {"avx2", 63, products_avx2, filter_avx2, score_avx2};
+static const struct scan avx2 = {CPU_AVX2, 63, products_avx2, filter_avx2, score_avx2};
 
 #define VNNI __attribute__((target("avx512f,avx512bw,avx512vl,avx512vnni")))
 VNNI INLINE void products_vnni_body(const uint8_t *items, int64_t words, const int8_t *const queries[],
@@ -188,36 +187,20 @@ VNNI static float score_vnni(const float *query, const float *item, int64_t widt
 	return score_body(query, item, width);
 }
 
-static const struct scan vnni = {"vnni", 127, products_vnni, filter_vnni, score_vnni};
-
-static bool processor_has(const struct scan *scan)
-{
-	if (scan == &vnni)
-		return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-			__builtin_cpu_supports("avx512vnni");
-	return scan != &avx2 || __builtin_cpu_supports("avx2");
-}
+static const struct scan vnni = {CPU_VNNI, 127, products_vnni, filter_vnni, score_vnni};
 
 static const struct scan *const scans[] = {&vnni, &avx2, &plain};
 
 #else
 
-static bool processor_has(const struct scan *scan)
-{
-	(void)scan;
-	return true;
-}
-
 static const struct scan *const scans[] = {&plain};
 
 #endif
 
-const char *scan_name;
-
 const struct scan *scan_choose(void)
 {
-	for (unsigned i = 0; i < sizeof scans / sizeof *scans; i++)
-		if ((!scan_name || !strcmp(scan_name, scans[i]->name)) && processor_has(scans[i]))
-			return scans[i];
-	return NULL;
+	const struct scan *const *best = scans;
+	while ((*best)->level > cpu_level())
+		best++;
+	return *best;
 }

@@ -7,6 +7,8 @@
 
 #include <stdint.h>
 
+#include "nn/cpu.h"
+
 #define SCAN_LANES 16  /* items side by side: bytes [dimension / 4][lane][dimension % 4] */
 #define SCAN_TILE 128  /* items to a call */
 #define SCAN_QUERIES 8 /* queries to a call, or one */
@@ -20,7 +22,7 @@ struct probe {
 };
 
 struct scan {
-	const char *name;
+	enum cpu level;   /* that it needs */
 	int query_levels; /* 8-bit queries lie in [-query_levels, query_levels] */
 	/*
 	 * products[q * SCAN_TILE + i] = sum of items[i] * queries[q] over `words` words of four dimensions; items unsigned,
@@ -38,9 +40,7 @@ struct scan {
 	float (*score)(const float *query, const float *item, int64_t width);
 };
 
-/* The name of the one to use, "plain", "avx2" or "vnni"; NULL: the best that this processor has. For tests. */
-extern const char *scan_name;
-/* NULL where scan_name is not to be had. */
+/* The best that cpu_level() has. */
 const struct scan *scan_choose(void);
 
 #endif

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "nn/cpu.h"
 #include "nn/integer.h"
 #include "stream/util.h"
 
@@ -143,9 +144,9 @@ static void test_near(void **state)
 	expect_errors(false, 3e-4, .03);
 }
 
-static void same_bytes(const char *name)
+static void same_bytes(enum cpu level)
 {
-	if (!integer_can(name))
+	if (!cpu_use(level))
 		skip();
 	for (size_t s = 0; s < COUNT_OF(shapes); s++)
 		for (int flags = 0; flags < 4; flags++) {
@@ -154,11 +155,11 @@ static void same_bytes(const char *name)
 			size_t bytes = (size_t)(p.n * p.stride_y) * sizeof *p.y;
 			float *before = xaligned(bytes, 1), *plain = xaligned(bytes, 1);
 			memcpy(before, p.y, bytes);
-			integer_instructions = "none";
+			cpu_use(CPU_NONE);
 			compute(&p);
 			memcpy(plain, p.y, bytes);
 			memcpy(p.y, before, bytes);
-			integer_instructions = name;
+			cpu_use(level);
 			compute(&p);
 			assert_memory_equal(p.y, plain, bytes);
 			free(before);
@@ -170,26 +171,26 @@ static void same_bytes(const char *name)
 static void test_avx2(void **state)
 {
 	(void)state;
-	same_bytes("avx2");
+	same_bytes(CPU_AVX2);
 }
 
 static void test_vnni(void **state)
 {
 	(void)state;
-	same_bytes("vnni");
+	same_bytes(CPU_VNNI);
 }
 
-static int best_instructions(void **state)
+static int best_level(void **state)
 {
 	(void)state;
-	integer_instructions = NULL;
+	cpu_use(cpu_best());
 	return 0;
 }
 
 /* A number that is not finite reaches what depends on it, and nothing else. */
-static void expect_not_finite(float bad, const char *name)
+static void expect_not_finite(float bad, enum cpu level)
 {
-	integer_instructions = name;
+	cpu_use(level);
 	struct product p = new_product(6, 80, 70, 0, 80, true, false, false);
 	p.x[2 * p.stride_x + 66] = bad;
 	p.matrix[17 * p.columns + 3] = bad;
@@ -203,11 +204,11 @@ static void expect_not_finite(float bad, const char *name)
 static void test_not_finite(void **state)
 {
 	(void)state;
-	static const char *const names[] = {"none", NULL};
-	for (size_t i = 0; i < COUNT_OF(names); i++) {
-		expect_not_finite(NAN, names[i]);
-		expect_not_finite(INFINITY, names[i]);
-		expect_not_finite(-INFINITY, names[i]);
+	const enum cpu levels[] = {CPU_NONE, cpu_best()};
+	for (size_t i = 0; i < COUNT_OF(levels); i++) {
+		expect_not_finite(NAN, levels[i]);
+		expect_not_finite(INFINITY, levels[i]);
+		expect_not_finite(-INFINITY, levels[i]);
 	}
 }
 
@@ -231,10 +232,9 @@ static void test_constant(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test_teardown(test_exact, best_instructions),
-		cmocka_unit_test_teardown(test_near, best_instructions),
-		cmocka_unit_test_teardown(test_avx2, best_instructions),
-		cmocka_unit_test_teardown(test_vnni, best_instructions),
-		cmocka_unit_test_teardown(test_not_finite, best_instructions), cmocka_unit_test(test_constant)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test_teardown(test_exact, best_level),
+		cmocka_unit_test_teardown(test_near, best_level), cmocka_unit_test_teardown(test_avx2, best_level),
+		cmocka_unit_test_teardown(test_vnni, best_level), cmocka_unit_test_teardown(test_not_finite, best_level),
+		cmocka_unit_test(test_constant)};
 	return cmocka_run_group_tests_name("integer", tests, NULL, NULL);
 }

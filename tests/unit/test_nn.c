@@ -16,6 +16,7 @@
 #include "differences.h"
 #include "golden.h"
 #include "model/items.h"
+#include "nn/cpu.h"
 #include "nn/kernel.h"
 #include "nn/loss.h"
 #include "nn/ops.h"
@@ -610,10 +611,9 @@ static void product_case(int64_t m, int64_t n, int64_t k, bool transposed, bool 
 	free(expected);
 }
 
-static void products_with(const char *name)
+static void products_with(enum cpu level)
 {
-	kernel_name = name;
-	if (!kernel_available())
+	if (!cpu_use(level))
 		skip();
 	for (int64_t m = 1; m < 14; m++)
 		for (int64_t n = KERNEL_LANE; n <= 6 * KERNEL_LANE; n += KERNEL_LANE)
@@ -627,19 +627,19 @@ static void products_with(const char *name)
 static void test_products_avx512(void **state)
 {
 	(void)state;
-	products_with("avx512");
+	products_with(CPU_AVX512);
 }
 
 static void test_products_avx2(void **state)
 {
 	(void)state;
-	products_with("avx2");
+	products_with(CPU_AVX2);
 }
 
-static int best_kernel(void **state)
+static int best_level(void **state)
 {
 	(void)state;
-	kernel_name = NULL;
+	cpu_use(cpu_best());
 	return 0;
 }
 
@@ -878,8 +878,8 @@ int main(void)
 		cmocka_unit_test(test_finite_differences),
 		cmocka_unit_test(test_full_cross_entropy),
 		cmocka_unit_test(test_gradient_memory),
-		cmocka_unit_test_teardown(test_products_avx512, best_kernel),
-		cmocka_unit_test_teardown(test_products_avx2, best_kernel),
+		cmocka_unit_test_teardown(test_products_avx512, best_level),
+		cmocka_unit_test_teardown(test_products_avx2, best_level),
 		cmocka_unit_test(test_same_seed_same_bytes),
 		cmocka_unit_test(test_any_number_of_workers),
 		cmocka_unit_test(test_learns),

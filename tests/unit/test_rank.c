@@ -187,12 +187,10 @@ static void ranking_equals_sorting_all_scores(void **state)
 		int32_t k;
 	} shapes[] = {{1, 1, 3, 4}, {5, 3, 40, 2}, {128, 4, 9, 128}, {129, 17, 50, 10}, {2000, 64, 70, 10},
 		{700, 100, 60, 100}, {9000, 256, 8, 10}};
-	static const char *const names[] = {"plain", "avx2", "vnni"};
 	struct rng rng;
 	rng_seed(&rng, 1);
-	for (size_t n = 0; n < COUNT_OF(names); n++) {
-		scan_name = names[n];
-		if (!scan_choose())
+	for (enum cpu level = CPU_NONE; level < N_CPU; level++) {
+		if (!cpu_use(level))
 			continue;
 		for (size_t shape = 0; shape < COUNT_OF(shapes); shape++)
 			for (int kind = 0; kind < N_KINDS; kind++) {
@@ -202,29 +200,27 @@ static void ranking_equals_sorting_all_scores(void **state)
 				problem_free(&problem);
 			}
 	}
-	scan_name = NULL;
+	cpu_use(cpu_best());
 }
 
 static void scores_are_the_same_bits_from_every_kernel(void **state)
 {
 	(void)state;
-	static const char *const names[] = {"avx2", "vnni"};
 	struct rng rng;
 	rng_seed(&rng, 2);
 	struct problem problem = problem_new(&rng, NORMAL, 200, 83, 1, 1);
-	scan_name = "plain";
+	cpu_use(CPU_NONE);
 	const struct scan *plain = scan_choose();
-	for (size_t n = 0; n < COUNT_OF(names); n++) {
-		scan_name = names[n];
+	for (enum cpu level = CPU_AVX2; level < N_CPU && cpu_use(level); level++) {
 		const struct scan *scan = scan_choose();
-		for (int64_t item = 0; scan && item < problem.n_items; item++) {
+		for (int64_t item = 0; item < problem.n_items; item++) {
 			const float *vector = problem.items + item * problem.width;
 			float a = plain->score(problem.queries, vector, problem.width);
 			float b = scan->score(problem.queries, vector, problem.width);
 			assert_memory_equal(&a, &b, sizeof a);
 		}
 	}
-	scan_name = NULL;
+	cpu_use(cpu_best());
 	problem_free(&problem);
 }
 
