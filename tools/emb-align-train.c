@@ -8,6 +8,7 @@
 #include "model/llm.h"
 #include "nn/blas.h"
 #include "stream/cli.h"
+#include "stream/process.h"
 #include "task/align.h"
 
 /* --- options --- */
@@ -294,7 +295,7 @@ static uint64_t training_id(const struct settings *settings, const struct cli *c
 
 static json_t *result_json(const struct align_result *result)
 {
-	return json_pack("{s:I, s:I, s:f, s:f, s:f}", "items", (json_int_t)result->items, "tokens",
+	return json_build("{s:I, s:I, s:f, s:f, s:f}", "items", (json_int_t)result->items, "tokens",
 		(json_int_t)result->tokens, "nll", result->nll, "accuracy", result->accuracy, "exact", result->exact);
 }
 
@@ -328,9 +329,9 @@ static json_t *train(const struct cli *cli, const struct settings *settings, con
 	align_measure(task, trainer, &learned, &held_out);
 	tell_result(table ? "all" : "learned", &learned);
 	tell_result("held out", &held_out);
-	json_object_set_new(measured, table ? "all" : "learned", result_json(&learned));
+	json_set(measured, table ? "all" : "learned", result_json(&learned));
 	if (held_out.items)
-		json_object_set_new(measured, "held_out", result_json(&held_out));
+		json_set(measured, "held_out", result_json(&held_out));
 	trainer_free(trainer);
 	task->free(task);
 	return measured;
@@ -369,6 +370,7 @@ static void show(const struct settings *settings, const struct inputs *inputs, c
 
 int main(int argc, char **argv)
 {
+	process_begin();
 	blas_init(argv);
 	struct cli cli;
 	struct settings settings;
@@ -386,7 +388,7 @@ int main(int argc, char **argv)
 	rng_seed(&rng, cli.seed);
 	struct projector *projector = new_projector(&settings, &inputs, &tokens, &rng);
 	json_object_update_new(projector->config,
-		json_pack("{s:s, s:I, s:b}", "template", item_texts_template(texts), "max_tokens",
+		json_build("{s:s, s:I, s:b}", "template", item_texts_template(texts), "max_tokens",
 			(json_int_t)settings.max_tokens, "start_token", settings.start));
 	settings.run.id = training_id(&settings, &cli, &inputs, projector, texts);
 	bool *only = start(&settings, &inputs, projector);
@@ -404,8 +406,8 @@ int main(int argc, char **argv)
 
 	json_t *history = cli_history(&cli);
 	json_object_update_new(history, measured);
-	json_object_set_new(history, "llm_parameters", json_integer(inputs.llm->params.size));
-	json_object_set_new(history, "blas", json_string(blas_name()));
+	json_set(history, "llm_parameters", json_integer(inputs.llm->params.size));
+	json_set(history, "blas", json_string(blas_name()));
 	bag_finish(out, history);
 	free(only);
 	projector_free(projector);

@@ -15,6 +15,7 @@
 #include "model/tfidf.h"
 #include "nn/blas.h"
 #include "stream/cli.h"
+#include "stream/process.h"
 
 #define DEFAULT_WIDTH 300
 #define DEFAULT_TOKENS 64
@@ -123,8 +124,8 @@ static struct item_texts *texts_of(struct project *project, const char *template
 		die("catalog: no text by the template '%s' in any of %lld items", item_texts_template(texts), (long long)items);
 	if (without)
 		notice("warning: no text in %lld of %lld items; their vectors are zero", (long long)without, (long long)items);
-	json_object_set_new(project->facts, "template", json_string(item_texts_template(texts)));
-	json_object_set_new(project->measured, "textless_items", json_integer(without));
+	json_set(project->facts, "template", json_string(item_texts_template(texts)));
+	json_set(project->measured, "textless_items", json_integer(without));
 	return texts;
 }
 
@@ -147,7 +148,7 @@ static void from_projector(struct project *project)
 			(long long)project->catalog.n_items);
 	take_vectors(project, projector->width);
 	projector_vectors(projector, project->vectors);
-	json_object_set_new(project->facts, "projector", json_string(projector_names[projector->kind]));
+	json_set(project->facts, "projector", json_string(projector_names[projector->kind]));
 }
 
 /* --- llm and tokens --- */
@@ -179,9 +180,9 @@ static struct item_tokens tokens_of(struct project *project, const struct item_t
 		budget = longest;
 	struct item_tokens tokens = item_texts_encode(texts, project->tokenizer, budget, add_special,
 		project->cli->threads);
-	json_object_set_new(project->facts, "max_tokens", json_integer(budget));
+	json_set(project->facts, "max_tokens", json_integer(budget));
 	json_object_update_new(project->measured,
-		json_pack("{s:I, s:I}", "tokens", (json_int_t)tokens.indptr[tokens.rows], "texts_cut",
+		json_build("{s:I, s:I}", "tokens", (json_int_t)tokens.indptr[tokens.rows], "texts_cut",
 			(json_int_t)tokens.n_cut));
 	return tokens;
 }
@@ -198,8 +199,8 @@ static void from_llm(struct project *project)
 	mean_hidden_states(llm, &tokens, project->vectors, project->cli->threads);
 	double speed = (double)tokens.indptr[tokens.rows] / (seconds_now() - started);
 	notice("%lld tokens, %.0f a second", (long long)tokens.indptr[tokens.rows], speed);
-	json_object_set_new(project->facts, "integers", json_boolean(project->settings->integers));
-	json_object_set_new(project->measured, "tokens_a_second", json_real(speed));
+	json_set(project->facts, "integers", json_boolean(project->settings->integers));
+	json_set(project->measured, "tokens_a_second", json_real(speed));
 	item_tokens_free(&tokens);
 	item_texts_free(texts);
 	if (project->settings->llm)
@@ -252,7 +253,7 @@ static void from_tfidf(struct project *project)
 	notice("%lld words; %lld dimensions hold %.1f %% of the sum of squares", (long long)tfidf.words,
 		(long long)projection.width, 100 * projection.share);
 	json_object_update_new(project->measured,
-		json_pack("{s:I, s:I, s:f, s:i}", "words", (json_int_t)tfidf.words, "weights",
+		json_build("{s:I, s:I, s:f, s:i}", "words", (json_int_t)tfidf.words, "weights",
 			(json_int_t)tfidf.indptr[tfidf.items], "share_of_squares", projection.share, "iterations",
 			projection.iterations));
 	project->width = projection.width;
@@ -276,8 +277,8 @@ static void from_recformer(struct project *project)
 	double started = seconds_now();
 	encoder_items(model, project->vectors);
 	notice("%lld items encoded in %.1f s", (long long)project->catalog.n_items, seconds_now() - started);
-	json_object_set_new(project->facts, "model", json_string(project->loader.id));
-	json_object_set_new(project->measured, "encoding_seconds", json_real(seconds_now() - started));
+	json_set(project->facts, "model", json_string(project->loader.id));
+	json_set(project->measured, "encoding_seconds", json_real(seconds_now() - started));
 }
 
 /* --- all sources --- */
@@ -331,7 +332,7 @@ static void write_embedding(struct bag_out *out, const struct project *project)
 	int64_t items = project->catalog.n_items;
 	uint64_t id = fingerprint(FINGERPRINT_START, project->catalog.fingerprint, 16);
 	id = fingerprint(id, project->vectors, (size_t)(items * project->width) * sizeof *project->vectors);
-	json_t *details = json_pack("{s:s, s:I, s:s}", "catalog", project->catalog.fingerprint, "width",
+	json_t *details = json_build("{s:s, s:I, s:s}", "catalog", project->catalog.fingerprint, "width",
 		(json_int_t)project->width, "source", source_names[project->from]);
 	json_object_update(details, project->facts);
 	const struct column column = {.name = "vector", .tensor = tensor_2d(F4, items, project->width, project->vectors)};
@@ -344,7 +345,7 @@ static json_t *history(const struct project *project)
 {
 	json_t *record = cli_history(project->cli);
 	json_object_update_new(record,
-		json_pack("{s:s, s:I, s:I}", "source", source_names[project->from], "items",
+		json_build("{s:s, s:I, s:I}", "source", source_names[project->from], "items",
 			(json_int_t)project->catalog.n_items, "width", (json_int_t)project->width));
 	json_object_update(record, project->facts);
 	json_object_update(record, project->measured);
@@ -353,6 +354,7 @@ static json_t *history(const struct project *project)
 
 int main(int argc, char **argv)
 {
+	process_begin();
 	blas_init(argv);
 	const struct cli_tool tool = {
 		.name = "item-project",
@@ -373,10 +375,10 @@ int main(int argc, char **argv)
 	struct bag_out *out = bag_create(&cli);
 	load(&project, out);
 	make[project.from](&project);
-	json_object_set_new(project.facts, "standardised", json_boolean(settings.standardise));
+	json_set(project.facts, "standardised", json_boolean(settings.standardise));
 	if (settings.standardise)
 		standardise_vectors(project.vectors, project.catalog.n_items, project.width, project.has_text, cli.threads);
-	json_object_set_new(project.facts, "whitened", json_boolean(settings.whiten));
+	json_set(project.facts, "whitened", json_boolean(settings.whiten));
 	if (settings.whiten)
 		whiten_vectors(project.vectors, project.catalog.n_items, project.width, project.has_text, cli.threads);
 	check_finite(&project);

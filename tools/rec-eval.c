@@ -5,7 +5,8 @@
 #include <unistd.h>
 
 #include "rank/evaluate.h"
-#include "stream/bytes.h"
+#include "stream/output.h"
+#include "stream/process.h"
 
 enum format { FORMAT_TABLE, FORMAT_LINES, FORMAT_JSON };
 static const char *const format_names[] = {"table", "lines", "json", NULL};
@@ -175,7 +176,7 @@ static void add_text(json_t *protocol, const char *key, const json_t *value)
 	for (char *c = text; *c; c++)
 		if ((unsigned char)*c < ' ' || *c == 127)
 			*c = '?';
-	json_object_set_new(protocol, key, json_string(text));
+	json_set(protocol, key, json_string(text));
 	free(text);
 }
 
@@ -183,7 +184,7 @@ static void add_text(json_t *protocol, const char *key, const json_t *value)
 static void add_holdout(json_t *protocol, const struct sequences *sequences)
 {
 	char *time = xasprintf("time %lld", (long long)sequences->split_time);
-	json_object_set_new(protocol, "holdout", json_string(sequences->split_time == INT64_MIN ? "leave-one-out" : time));
+	json_set(protocol, "holdout", json_string(sequences->split_time == INT64_MIN ? "leave-one-out" : time));
 	free(time);
 	add_text(protocol, "equal_times", json_object_get(sequences->meta, "ties"));
 }
@@ -193,21 +194,21 @@ static json_t *protocol_of(const struct settings *settings, const struct run *ru
 	const struct ranking *ranking = &run->ranking;
 	json_t *protocol = json_object();
 	add_text(protocol, "model", json_object_get(ranking->meta, "model"));
-	json_object_set_new(protocol, "split", json_string(ranking->part == PART_TEST ? "test" : "valid"));
+	json_set(protocol, "split", json_string(ranking->part == PART_TEST ? "test" : "valid"));
 	if (run->sequences.complete)
 		add_holdout(protocol, &run->sequences);
-	json_object_set_new(protocol, "seen", json_string(ranking->seen_removed ? "removed" : "kept"));
-	json_object_set_new(protocol, "ties", json_string(ties_names[settings->ties]));
-	json_object_set_new(protocol, "items", json_integer(ranking->n_items));
-	json_object_set_new(protocol, "tied", json_integer(slices->tied));
+	json_set(protocol, "seen", json_string(ranking->seen_removed ? "removed" : "kept"));
+	json_set(protocol, "ties", json_string(ties_names[settings->ties]));
+	json_set(protocol, "items", json_integer(ranking->n_items));
+	json_set(protocol, "tied", json_integer(slices->tied));
 	if (slices->users[SLICE_ALL] != ranking->n_users)
-		json_object_set_new(protocol, "targetless", json_integer(ranking->n_users - slices->users[SLICE_ALL]));
+		json_set(protocol, "targetless", json_integer(ranking->n_users - slices->users[SLICE_ALL]));
 	if (slices->count > 1) {
-		json_object_set_new(protocol, "head_items", json_integer(slices->head_items));
-		json_object_set_new(protocol, "tail_items", json_integer(slices->tail_items));
-		json_object_set_new(protocol, "cold_items", json_integer(slices->cold_items));
+		json_set(protocol, "head_items", json_integer(slices->head_items));
+		json_set(protocol, "tail_items", json_integer(slices->tail_items));
+		json_set(protocol, "cold_items", json_integer(slices->cold_items));
 		if (slices->head_items)
-			json_object_set_new(protocol, "head_events", json_integer(slices->head_events));
+			json_set(protocol, "head_events", json_integer(slices->head_events));
 	}
 	return protocol;
 }
@@ -414,8 +415,8 @@ static json_t *users_json(const struct report *report)
 		json_t *values = json_object();
 		for (int i = 0; i < report->measures->count; i++)
 			if (report->measures->at[i].metric->value)
-				json_object_set_new(values, report->measures->at[i].name, json_real(user_value(report, row, i)));
-		json_object_set_new(users, strings_at(&ranking->user_id, row), values);
+				json_set(values, report->measures->at[i].name, json_real(user_value(report, row, i)));
+		json_set(users, strings_at(&ranking->user_id, row), values);
 	}
 	return users;
 }
@@ -426,11 +427,11 @@ static json_t *figures_json(const struct report *report)
 	const struct slices *slices = report->slices;
 	json_t *figures = json_object();
 	for (int slice = 0; slice < slices->count; slice++) {
-		json_t *part = json_pack("{s:I}", "users", (json_int_t)slices->users[slice]);
+		json_t *part = json_build("{s:I}", "users", (json_int_t)slices->users[slice]);
 		for (int i = 0; i < report->measures->count; i++)
 			if (has_figure(report, i, slice))
-				json_object_set_new(part, report->measures->at[i].name, json_real(report->mean[i][slice]));
-		json_object_set_new(figures, slices->name[slice], part);
+				json_set(part, report->measures->at[i].name, json_real(report->mean[i][slice]));
+		json_set(figures, slices->name[slice], part);
 	}
 	return figures;
 }
@@ -449,10 +450,9 @@ static json_t *duels_json(const struct report *report, const struct duel duels[]
 				comparison->high, comparison->p};
 			const int64_t whole[] = {comparison->wins, comparison->losses, comparison->ties};
 			if (part < 3 || measure->metric->value)
-				json_object_set_new(values, measure->name,
-					part < 6 ? json_real(real[part]) : json_integer(whole[part - 6]));
+				json_set(values, measure->name, part < 6 ? json_real(real[part]) : json_integer(whole[part - 6]));
 		}
-		json_object_set_new(figures, parts[part], values);
+		json_set(figures, parts[part], values);
 	}
 	return figures;
 }
@@ -486,9 +486,9 @@ static void write_data(const struct report *report, json_t *figures, bool lines)
 		json_decref(figures);
 		return;
 	}
-	json_t *document = json_pack("{s:O, s:o}", "protocol", report->protocol, "figures", figures);
+	json_t *document = json_build("{s:O, s:o}", "protocol", report->protocol, "figures", figures);
 	if (report->settings->per_user)
-		json_object_set_new(document, "users", users_json(report));
+		json_set(document, "users", users_json(report));
 	json_dumpf(document, report->out, JSON_INDENT(1) | JSON_REAL_PRECISION(15));
 	fputc('\n', report->out);
 	json_decref(document);
@@ -542,10 +542,10 @@ static void compare_versus(struct report *report, const struct cli *cli, int for
 	for (int i = 0; i < report->measures->count; i++)
 		duels[i] = evaluate_pairs(&run->ranking, &versus.ranking, &pairs, &report->measures->at[i], settings->ties,
 			settings->resamples, cli->seed);
-	json_object_set_new(report->protocol, "versus", json_string(versus.name));
-	json_object_set_new(report->protocol, "compared", json_integer(pairs.count));
-	json_object_set_new(report->protocol, "resamples", json_integer(settings->resamples));
-	json_object_set_new(report->protocol, "seed", json_integer((json_int_t)cli->seed));
+	json_set(report->protocol, "versus", json_any_text(versus.name));
+	json_set(report->protocol, "compared", json_integer(pairs.count));
+	json_set(report->protocol, "resamples", json_integer(settings->resamples));
+	json_set(report->protocol, "seed", json_integer((json_int_t)cli->seed));
 	if (format == FORMAT_TABLE)
 		write_duel_table(report, duels, &versus);
 	else
@@ -557,6 +557,7 @@ static void compare_versus(struct report *report, const struct cli *cli, int for
 
 int main(int argc, char **argv)
 {
+	process_begin();
 	struct settings settings =
 		{.ties = TIES_AVERAGE, .head = 0.2, .resamples = 10000, .by_slices = true, .format = -1, .digits = 4};
 	settings.cuts = parse_list("-k", "5,10,20", METRIC_MAX_CUT, 64, false, &settings.n_cuts);
@@ -592,9 +593,7 @@ int main(int argc, char **argv)
 	if (format < 0)
 		format = !cli.output && !settings.per_user && isatty(STDOUT_FILENO) ? FORMAT_TABLE : FORMAT_LINES;
 	struct output *output = output_open(cli.output);
-	FILE *out = fdopen(dup(output_fd(output)), "w");
-	if (!out)
-		die_errno("%s", output_name(output));
+	FILE *out = output_file(output);
 	double(*mean)[SLICES_MAX] = evaluate(&run.ranking, &measures, settings.ties, &slices);
 	struct report report = {out, &settings, &measures, &run, &slices, mean, protocol_of(&settings, &run, &slices)};
 	if (settings.versus)
@@ -603,8 +602,7 @@ int main(int argc, char **argv)
 		write_table(&report);
 	else
 		write_data(&report, figures_json(&report), format == FORMAT_LINES);
-	if (ferror(out) || fclose(out))
-		die_errno("%s", output_name(output));
+	output_file_close(output, out);
 	output_commit(output);
 
 	json_decref(report.protocol);

@@ -11,8 +11,9 @@
 #include "model/encoder.h"
 #include "rank/recommend.h"
 #include "nn/blas.h"
-#include "stream/bytes.h"
 #include "stream/cli.h"
+#include "stream/output.h"
+#include "stream/process.h"
 #include "stream/spool.h"
 
 #define LINE_BYTES (1 << 20)   /* longest request of --serve */
@@ -364,12 +365,12 @@ static void begin_ranking(struct bag_out *out, const struct run *run)
 {
 	const struct settings *settings = run->settings;
 	bool by_time = run->users.split_time != INT64_MIN;
-	json_t *details = json_pack("{s:s, s:s, s:s, s:s, s:I, s:i, s:s, s:s, s:s}", "catalog", run->catalog.fingerprint,
+	json_t *details = json_build("{s:s, s:s, s:s, s:s, s:I, s:i, s:s, s:s, s:s}", "catalog", run->catalog.fingerprint,
 		"sequences", run->users.id, "model", run->loader.model->architecture->name, "model_id", run->loader.id,
 		"n_items", (json_int_t)run->catalog.n_items, "k", run->k, "split", split_names[settings->split], "seen",
 		seen_names[settings->seen], "protocol", by_time ? "global time split" : "leave-one-out");
 	if (by_time)
-		json_object_set_new(details, "split_time", json_integer(run->users.split_time));
+		json_set(details, "split_time", json_integer(run->users.split_time));
 	bag_begin(out, "ranking", ranking_id(run), settings->shard, settings->shards, details);
 }
 
@@ -383,9 +384,7 @@ static struct writer writer_open(const struct run *run, struct bag_out *bag)
 		return writer;
 	}
 	writer.output = output_open(run->cli->output);
-	writer.file = fdopen(dup(output_fd(writer.output)), "w");
-	if (!writer.file)
-		die_errno("%s", output_name(writer.output));
+	writer.file = output_file(writer.output);
 	return writer;
 }
 
@@ -432,8 +431,6 @@ static void write_text(const struct writer *writer, const struct run *run, const
 				fprintf(writer->file, "%s Q0 %s %d %.9g %s\n", user, item, place + 1, score, writer->run_name);
 		}
 	}
-	if (ferror(writer->file))
-		die_errno("%s", output_name(writer->output));
 }
 
 static void flush_batch(struct batch *batch, struct run *run, const struct writer *writer)
@@ -496,14 +493,13 @@ static void rank_all(struct run *run)
 	if (bag) {
 		bag_end(bag);
 		json_t *history = cli_history(run->cli);
-		json_t *measured = json_pack("{s:I, s:I, s:I, s:i, s:f, s:s}", "users", (json_int_t)run->n_ranked,
+		json_t *measured = json_build("{s:I, s:I, s:I, s:i, s:f, s:s}", "users", (json_int_t)run->n_ranked,
 			"users_without_target", (json_int_t)run->n_without_target, "n_items", (json_int_t)run->catalog.n_items, "k",
 			run->k, "ranking_seconds", seconds, "blas", blas_name());
 		json_object_update_new(history, measured);
 		bag_finish(bag, history);
 	} else {
-		if (fclose(writer.file))
-			die_errno("%s", output_name(writer.output));
+		output_file_close(writer.output, writer.file);
 		output_commit(writer.output);
 	}
 	notice("%" PRId64 " users, %s targets among %" PRId64 " items, seen items %s, %.1f s; %" PRId64
@@ -618,6 +614,7 @@ static void serve(struct run *run)
 
 int main(int argc, char **argv)
 {
+	process_begin();
 	blas_init(argv);
 	const struct cli_tool tool = {
 		.name = "seq-rank",

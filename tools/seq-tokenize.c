@@ -11,6 +11,7 @@
 #include "data/tokenizer.h"
 #include "stream/bag.h"
 #include "stream/bytes.h"
+#include "stream/process.h"
 
 #define DEFAULT_VOCAB 8192
 #define ITEMS_AT_ONCE 256 /* encoded by a thread before they are written */
@@ -265,7 +266,7 @@ static json_t *filter(struct dataset *dataset, const struct settings *settings, 
 	if (!dataset->n_events)
 		die("--min-user %lld --min-item %lld leave no events of %lld", (long long)settings->min_user,
 			(long long)settings->min_item, (long long)before);
-	return json_pack("{s:I, s:I, s:I, s:I, s:i}", "duplicate_events", (json_int_t)duplicates, "core_events",
+	return json_build("{s:I, s:I, s:I, s:I, s:i}", "duplicate_events", (json_int_t)duplicates, "core_events",
 		(json_int_t)(before - dataset->n_events), "users", (json_int_t)(users - dataset->user_id.count), "items",
 		(json_int_t)(items - dataset->item_id.count), "core_rounds", rounds);
 }
@@ -345,7 +346,7 @@ static void write_tokenizer(struct bag_out *out, const struct tokenizer *tokeniz
 	size_t size;
 	const char *text = tokenizer_json(tokenizer, &size);
 	bag_begin(out, "tokenizer", tokenizer_fingerprint(tokenizer), 1, 1,
-		json_pack("{s:I}", "vocab_size", (json_int_t)tokenizer_vocab_size(tokenizer)));
+		json_build("{s:I}", "vocab_size", (json_int_t)tokenizer_vocab_size(tokenizer)));
 	bag_add_bytes(out, "tokenizer.json", text, size);
 	bag_end(out);
 }
@@ -433,7 +434,7 @@ static json_t *attribute_names(const struct dataset *dataset)
 {
 	json_t *names = json_array();
 	for (int i = 0; i < dataset->attributes.n; i++)
-		json_array_append_new(names, json_string(dataset->attributes.name[i]));
+		json_append(names, json_string(dataset->attributes.name[i]));
 	return names;
 }
 
@@ -461,11 +462,11 @@ static int64_t write_catalog(struct bag_out *out, const struct dataset *dataset,
 {
 	char text[17];
 	fingerprint_text(of_ids, text);
-	json_t *meta = json_pack("{s:s, s:I}", "fingerprint", text, "n_items", (json_int_t)dataset->item_id.count);
+	json_t *meta = json_build("{s:s, s:I}", "fingerprint", text, "n_items", (json_int_t)dataset->item_id.count);
 	if (tokenizer) {
 		fingerprint_text(tokenizer_fingerprint(tokenizer), text);
-		json_object_set_new(meta, "tokenizer", json_string(text));
-		json_object_set_new(meta, "attributes", attribute_names(dataset));
+		json_set(meta, "tokenizer", json_string(text));
+		json_set(meta, "attributes", attribute_names(dataset));
 	}
 	bag_begin(out, "catalog", catalog_id(dataset, of_ids, tokenizer), 1, 1, meta);
 	int64_t tokens = 0;
@@ -494,13 +495,13 @@ static void write_sequences(struct bag_out *out, const struct dataset *dataset, 
 {
 	char text[17];
 	fingerprint_text(of_items, text);
-	json_t *meta = json_pack("{s:s, s:I, s:I, s:s, s:s, s:I, s:I}", "catalog", text, "n_users",
+	json_t *meta = json_build("{s:s, s:I, s:I, s:s, s:s, s:I, s:I}", "catalog", text, "n_users",
 		(json_int_t)dataset->user_id.count, "n_events", (json_int_t)dataset->n_events, "ties",
 		ties_names[settings->ties], "duplicates", duplicates_names[settings->duplicates], "min_user",
 		(json_int_t)settings->min_user, "min_item", (json_int_t)settings->min_item);
 	uint64_t id = sequences_id(dataset, of_items);
 	if (settings->has_split) {
-		json_object_set_new(meta, "split_time", json_integer(settings->split_time));
+		json_set(meta, "split_time", json_integer(settings->split_time));
 		id = fingerprint(id, &settings->split_time, sizeof settings->split_time);
 	}
 	bag_begin(out, "sequences", id, 1, 1, meta);
@@ -544,7 +545,7 @@ static json_t *history(const struct cli *cli, const struct dataset *dataset, con
 	json_t *dropped, const struct tokenizer *tokenizer, int64_t tokens)
 {
 	json_t *record = cli_history(cli);
-	json_t *found = json_pack("{s:I, s:I, s:I, s:I, s:I, s:f, s:I, s:I, s:I, s:f, s:f, s:o}", "events_read",
+	json_t *found = json_build("{s:I, s:I, s:I, s:I, s:I, s:f, s:I, s:I, s:I, s:f, s:f, s:o}", "events_read",
 		(json_int_t)dataset->n_read, "rows_skipped", (json_int_t)dataset->n_skipped, "users",
 		(json_int_t)dataset->user_id.count, "items", (json_int_t)dataset->item_id.count, "events",
 		(json_int_t)dataset->n_events, "mean_length", facts->mean_length, "median_length",
@@ -552,9 +553,9 @@ static json_t *history(const struct cli *cli, const struct dataset *dataset, con
 		(json_int_t)facts->unseen_items, "tied_share", facts->tied_share, "future_share", facts->future_share,
 		"dropped", dropped);
 	if (tokenizer) {
-		json_object_set_new(found, "textless_items", json_integer(facts->textless_items));
-		json_object_set_new(found, "tokens", json_integer(tokens));
-		json_object_set_new(found, "vocab_size", json_integer(tokenizer_vocab_size(tokenizer)));
+		json_set(found, "textless_items", json_integer(facts->textless_items));
+		json_set(found, "tokens", json_integer(tokens));
+		json_set(found, "vocab_size", json_integer(tokenizer_vocab_size(tokenizer)));
 	}
 	json_object_update(record, found);
 	json_decref(found);
@@ -563,6 +564,7 @@ static json_t *history(const struct cli *cli, const struct dataset *dataset, con
 
 int main(int argc, char **argv)
 {
+	process_begin();
 	struct cli cli;
 	struct settings settings = {0};
 	cli_parse(&tool, argc, argv, &cli, &settings);

@@ -13,6 +13,7 @@
 #include "nn/blas.h"
 #include "nn/vec.h"
 #include "stream/cli.h"
+#include "stream/process.h"
 #include "stream/ranks.h"
 #include "task/finetune.h"
 #include "task/language.h"
@@ -168,7 +169,7 @@ static void set_model_option(struct settings *settings, int i, const char *value
 	case REAL: number = json_real(option_float(option, value, 0, 1e6)); break;
 	case YES_NO: number = json_boolean(yes_or_no(option, value)); break;
 	}
-	json_object_set_new(settings->config, model_options[i].config, number);
+	json_set(settings->config, model_options[i].config, number);
 }
 
 static error_t parse_option(int key, char *value, struct argp_state *state)
@@ -185,7 +186,7 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
 	switch (key) {
 	case KEY_ARCH:
 		option_choice("--arch", value, architecture_names);
-		json_object_set_new(settings->config, "architecture", json_string(value));
+		json_set(settings->config, "architecture", json_string(value));
 		break;
 	case KEY_LOSS: loss->loss = (enum loss)option_choice("--loss", value, loss_names); break;
 	case KEY_NEGATIVES: loss->negatives = option_int("--negatives", value, 1, 1 << 20); break;
@@ -318,10 +319,9 @@ static json_t *encoder_config(const struct settings *settings)
 	json_t *config = json_deep_copy(settings->config);
 	rename_keys(config, names, COUNT_OF(names));
 	if (settings->max_tokens)
-		json_object_set_new(config, "max_token_num", json_integer(settings->max_tokens));
-	json_object_set_new(config, "frozen_words", json_boolean(settings->encoder.frozen_words));
-	json_object_set_new(config, "word_head",
-		json_boolean(settings->task == TASK_PRETRAIN && settings->encoder.words_weight > 0));
+		json_set(config, "max_token_num", json_integer(settings->max_tokens));
+	json_set(config, "frozen_words", json_boolean(settings->encoder.frozen_words));
+	json_set(config, "word_head", json_boolean(settings->task == TASK_PRETRAIN && settings->encoder.words_weight > 0));
 	return config;
 }
 
@@ -431,7 +431,7 @@ static void settle_task(struct settings *settings)
 	if (!strcmp(architecture, "gpt2"))
 		rename_keys(settings->config, gpt2, COUNT_OF(gpt2));
 	if (!given)
-		json_object_set_new(settings->config, "architecture", json_string(architecture));
+		json_set(settings->config, "architecture", json_string(architecture));
 }
 
 /* Whatever the stream has, the architecture must agree to its options: what it says against them is wrong usage. */
@@ -442,16 +442,16 @@ static void check_config(const struct settings *settings)
 	json_t *config = architecture->encode ? encoder_config(settings) : json_deep_copy(settings->config);
 	const char *features = json_string_value(json_object_get(config, "features"));
 	if (features && strcmp(features, "none"))
-		json_object_set_new(config, "feature_size", json_integer(1));
+		json_set(config, "feature_size", json_integer(1));
 	if (settings->encoder.size >= 0)
 		recformer_size(config, settings->encoder.size);
 	if (architecture->encode &&
 		!json_object_get(config, "hidden_size")) { /* the stream's model has a width of its own */
 		json_int_t heads = json_integer_value(json_object_get(config, "num_attention_heads"));
-		json_object_set_new(config, "hidden_size", json_integer(heads ? heads : 1));
+		json_set(config, "hidden_size", json_integer(heads ? heads : 1));
 	}
 	if (architecture->encode && !json_object_get(config, "num_attention_heads"))
-		json_object_set_new(config, "num_attention_heads", json_integer(1));
+		json_set(config, "num_attention_heads", json_integer(1));
 	die_status = 2;
 	model_free(model_declared(config, 1000, "", "options"));
 	die_status = 1;
@@ -545,7 +545,7 @@ static bool choose_features(json_t *config, const struct embedding *embedding)
 {
 	const char *features = json_string_value(json_object_get(config, "features"));
 	if (!features && embedding->complete)
-		json_object_set_new(config, "features", json_string(features = "frozen"));
+		json_set(config, "features", json_string(features = "frozen"));
 	if (features && !strcmp(features, "none"))
 		return false;
 	if (!embedding->complete && features)
@@ -554,15 +554,15 @@ static bool choose_features(json_t *config, const struct embedding *embedding)
 		die("--%s: no embedding in the stream; item-project adds one", option_of_features(config));
 	if (!embedding->complete)
 		return false;
-	json_object_set_new(config, "feature_size", json_integer(embedding->width));
+	json_set(config, "feature_size", json_integer(embedding->width));
 	if (!json_object_get(config, "feature_whiten"))
-		json_object_set_new(config, "feature_whiten", json_true());
+		json_set(config, "feature_whiten", json_true());
 	if (!json_object_get(config, "feature_scale")) {
 		const char *architecture = json_string_value(json_object_get(config, "architecture"));
-		json_object_set_new(config, "feature_scale", json_real(!strcmp(architecture, "gru") ? 1 : .3));
+		json_set(config, "feature_scale", json_real(!strcmp(architecture, "gru") ? 1 : .3));
 	}
 	if (!json_object_get(config, "feature_ids"))
-		json_object_set_new(config, "feature_ids", json_boolean(!strcmp(features, "frozen")));
+		json_set(config, "feature_ids", json_boolean(!strcmp(features, "frozen")));
 	return true;
 }
 
@@ -574,7 +574,7 @@ static void choose_dropout(json_t *config, const struct sequences *sequences, bo
 		events += train_length(sequences, user);
 	double few = has_features ? .3 : .5;
 	if (!json_object_get(config, "dropout"))
-		json_object_set_new(config, "dropout", json_real(events < 20 * sequences->n_users ? few : .2));
+		json_set(config, "dropout", json_real(events < 20 * sequences->n_users ? few : .2));
 }
 
 static struct model *new_model(const struct architecture *architecture, struct settings *settings,
@@ -734,7 +734,7 @@ static void write_items(struct bag_out *out, const struct model *model, const fl
 	const struct catalog *catalog = model->catalog;
 	char text[17];
 	fingerprint_text(model_id, text);
-	json_t *details = json_pack("{s:s, s:I, s:s, s:s}", "catalog", catalog->fingerprint, "width",
+	json_t *details = json_build("{s:s, s:I, s:s, s:s}", "catalog", catalog->fingerprint, "width",
 		(json_int_t)model->width, "source", "recformer", "model", text);
 	uint64_t id = fingerprint(model_id, catalog->fingerprint, 16);
 	const struct column column = {.name = "vector", .tensor = tensor_2d(F4, catalog->n_items, model->width, vectors)};
@@ -766,7 +766,7 @@ static json_t *train_encoder(const struct cli *cli, struct settings *settings, c
 	notice("recformer: %lld parameters, %lld users, %lld items", (long long)model->params.trainable,
 		(long long)task->examples, (long long)inputs->catalog.n_items);
 	json_t *measured = run(task, trainer, &run_options, &rng);
-	json_object_set_new(measured, "parameters", json_integer(model->params.size));
+	json_set(measured, "parameters", json_integer(model->params.size));
 	model_write(out, model, run_options.id);
 	if (settings->task == TASK_FINETUNE)
 		write_items(out, model, finetune_items(task), run_options.id);
@@ -782,9 +782,9 @@ static json_t *train_other(const struct cli *cli, struct settings *settings, con
 	struct model *model = new_model(architecture, settings, inputs);
 	settings->run.id = training_id(settings, cli, model, inputs);
 	json_t *measured = architecture->count ?
-		json_pack("{s:I}", "events", (json_int_t)next_item_count(model, &inputs->sequences)) :
+		json_build("{s:I}", "events", (json_int_t)next_item_count(model, &inputs->sequences)) :
 		train_by_gradients(cli, settings, model, inputs);
-	json_object_set_new(measured, "parameters", json_integer(model->params.size));
+	json_set(measured, "parameters", json_integer(model->params.size));
 	model_write(out, model, settings->run.id);
 	model_free(model);
 	return measured;
@@ -792,6 +792,7 @@ static json_t *train_other(const struct cli *cli, struct settings *settings, con
 
 int main(int argc, char **argv)
 {
+	process_begin();
 	blas_init(argv);
 	ranks_begin();
 	struct cli cli;
@@ -807,7 +808,7 @@ int main(int argc, char **argv)
 											  train_other(&cli, &settings, architecture, &inputs, out);
 	json_t *history = cli_history(&cli);
 	json_object_update_new(history, measured);
-	json_object_set_new(history, "blas", json_string(blas_name()));
+	json_set(history, "blas", json_string(blas_name()));
 	bag_finish(out, history);
 	free_inputs(&inputs);
 	json_decref(settings.config);

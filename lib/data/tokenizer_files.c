@@ -20,7 +20,7 @@
 
 /* --- parts of documents --- */
 
-/* json_pack, or death: it fails on text that is not UTF-8 (and without memory). */
+/* json_pack, or death: it fails on text that is not UTF-8. */
 static json_t *pack(const char *where, const char *format, ...)
 {
 	json_error_t error;
@@ -31,12 +31,6 @@ static json_t *pack(const char *where, const char *format, ...)
 	if (!value)
 		die("%s: not UTF-8: %s", where, error.text);
 	return value;
-}
-
-static void append(json_t *array, json_t *value)
-{
-	if (json_array_append_new(array, value))
-		die("out of memory");
 }
 
 static json_t *added_token(const char *content, int64_t id, bool special, bool lstrip, const char *where)
@@ -61,8 +55,8 @@ static json_t *roberta_processing(int64_t cls, int64_t sep, const char *where)
 static json_t *document(json_t *added, json_t *normalizer, json_t *pre_tokenizer, json_t *post_processor,
 	json_t *decoder, json_t *model, json_t *vocab, json_t *merges, const char *where)
 {
-	json_object_set_new(model, "vocab", vocab);
-	json_object_set_new(model, "merges", merges);
+	json_set(model, "vocab", vocab);
+	json_set(model, "merges", merges);
 	return pack(where, "{s:s,s:n,s:n,s:o,s:o,s:o,s:o,s:o,s:o}", "version", "1.0", "truncation", "padding",
 		"added_tokens", added, "normalizer", normalizer, "pre_tokenizer", pre_tokenizer, "post_processor",
 		post_processor, "decoder", decoder, "model", model);
@@ -126,7 +120,7 @@ static json_t *read_merges(const char *path)
 		json_t *merge = memchr(start, '\0', shown) ? NULL : json_stringn(start, shown);
 		if (!merge)
 			die("%s: line %lld: not UTF-8", path, (long long)line);
-		append(merges, merge);
+		json_append(merges, merge);
 	}
 	buffer_free(&text);
 	return merges;
@@ -147,7 +141,7 @@ static struct tokenizer *load_pair(const char *vocab_path, const char *merges_pa
 		die("%s: not a vocabulary: an object of token: id was expected", vocab_path);
 	for (size_t i = 0; i < COUNT_OF(specials); i++)
 		if (id_in(vocab, specials[i]) >= 0)
-			append(added,
+			json_append(added,
 				added_token(specials[i], id_in(vocab, specials[i]), true, !strcmp(specials[i], "<mask>"), vocab_path));
 	json_int_t cls = id_in(vocab, "<s>"), sep = id_in(vocab, "</s>");
 	if (cls >= 0 && sep >= 0)
@@ -227,8 +221,7 @@ static json_t *vocab_object(const struct gguf_vocab *vocab)
 {
 	json_t *object = json_object();
 	for (int64_t id = 0; id < vocab->tokens.count; id++)
-		if (json_object_set_new(object, strings_at(&vocab->tokens, id), json_integer(id)))
-			die("out of memory");
+		json_set(object, strings_at(&vocab->tokens, id), json_integer(id));
 	return object;
 }
 
@@ -238,7 +231,7 @@ static json_t *special_tokens(const struct gguf_vocab *vocab)
 	for (int64_t id = 0; id < vocab->tokens.count; id++) {
 		int kind = kind_of(vocab, id);
 		if (kind == TOKEN_UNKNOWN || kind == TOKEN_CONTROL || kind == TOKEN_USER_DEFINED)
-			append(added,
+			json_append(added,
 				added_token(strings_at(&vocab->tokens, id), id, kind != TOKEN_USER_DEFINED, false, vocab->gguf->path));
 	}
 	return added;
@@ -260,9 +253,8 @@ static int64_t special_id(const struct gguf_vocab *vocab, const char *key)
 static void add_to_template(const struct gguf_vocab *vocab, json_t *pieces, json_t *known, int64_t id)
 {
 	const char *token = strings_at(&vocab->tokens, id), *where = vocab->gguf->path;
-	append(pieces, pack(where, "{s:{s:s,s:i}}", "SpecialToken", "id", token, "type_id", 0));
-	json_object_set_new(known, token,
-		pack(where, "{s:s,s:[I],s:[s]}", "id", token, "ids", (json_int_t)id, "tokens", token));
+	json_append(pieces, pack(where, "{s:{s:s,s:i}}", "SpecialToken", "id", token, "type_id", 0));
+	json_set(known, token, pack(where, "{s:s,s:[I],s:[s]}", "id", token, "ids", (json_int_t)id, "tokens", token));
 }
 
 static json_t *template_processing(const struct gguf_vocab *vocab, bool bos_by_default)
@@ -279,11 +271,11 @@ static json_t *template_processing(const struct gguf_vocab *vocab, bool bos_by_d
 	json_t *pieces = json_array(), *known = json_object();
 	if (add_bos)
 		add_to_template(vocab, pieces, known, bos);
-	append(pieces, pack(gguf->path, "{s:{s:s,s:i}}", "Sequence", "id", "A", "type_id", 0));
+	json_append(pieces, pack(gguf->path, "{s:{s:s,s:i}}", "Sequence", "id", "A", "type_id", 0));
 	if (add_eos)
 		add_to_template(vocab, pieces, known, eos);
 	json_t *pair = json_deep_copy(pieces);
-	append(pair, pack(gguf->path, "{s:{s:s,s:i}}", "Sequence", "id", "B", "type_id", 1));
+	json_append(pair, pack(gguf->path, "{s:{s:s,s:i}}", "Sequence", "id", "B", "type_id", 1));
 	return pack(gguf->path, "{s:s,s:o,s:o,s:o}", "type", "TemplateProcessing", "single", pieces, "pair", pair,
 		"special_tokens", known);
 }
@@ -318,7 +310,7 @@ static json_t *byte_level_gguf(const struct gguf_vocab *vocab)
 		json_t *text = json_stringn(merge.text, merge.length);
 		if (!text)
 			die("%s: tokenizer.ggml.merges: merge %llu is not UTF-8", where, (unsigned long long)i);
-		append(merges, text);
+		json_append(merges, text);
 	}
 	return byte_level_document(special_tokens(vocab), pre_tokenizer, template_processing(vocab, false),
 		PRE_TOKENIZERS[kind].ignore_merges, vocab_object(vocab), merges, where);
@@ -369,7 +361,7 @@ static json_t *merges_from_scores(struct gguf_vocab *vocab)
 		qsort(pairs, n, sizeof *pairs, best_score_first);
 	json_t *merges = json_array();
 	for (size_t i = 0; i < n; i++)
-		append(merges,
+		json_append(merges,
 			pack(vocab->gguf->path, "[s,s]", strings_at(&vocab->tokens, pairs[i].left),
 				strings_at(&vocab->tokens, pairs[i].right)));
 	buffer_free(&list);
@@ -390,15 +382,15 @@ static json_t *sentencepiece_gguf(struct gguf_vocab *vocab)
 
 	json_t *normalizers = json_array(), *decoders = json_array();
 	if (prefix)
-		append(normalizers, pack(where, "{s:s,s:s}", "type", "Prepend", "prepend", "\u2581"));
-	append(normalizers,
+		json_append(normalizers, pack(where, "{s:s,s:s}", "type", "Prepend", "prepend", "\u2581"));
+	json_append(normalizers,
 		pack(where, "{s:s,s:{s:s},s:s}", "type", "Replace", "pattern", "String", " ", "content", "\u2581"));
-	append(decoders,
+	json_append(decoders,
 		pack(where, "{s:s,s:{s:s},s:s}", "type", "Replace", "pattern", "String", "\u2581", "content", " "));
-	append(decoders, pack(where, "{s:s}", "type", "ByteFallback"));
-	append(decoders, pack(where, "{s:s}", "type", "Fuse"));
+	json_append(decoders, pack(where, "{s:s}", "type", "ByteFallback"));
+	json_append(decoders, pack(where, "{s:s}", "type", "Fuse"));
 	if (prefix)
-		append(decoders, pack(where, "{s:s,s:s,s:i,s:i}", "type", "Strip", "content", " ", "start", 1, "stop", 0));
+		json_append(decoders, pack(where, "{s:s,s:s,s:i,s:i}", "type", "Strip", "content", " ", "start", 1, "stop", 0));
 	json_t *model = pack(where, "{s:s,s:n,s:s?,s:n,s:n,s:b,s:b,s:b}", "type", "BPE", "dropout", "unk_token",
 		unk < 0 ? NULL : strings_at(&vocab->tokens, unk), "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk",
 		1, "byte_fallback", 1, "ignore_merges", 0);
@@ -516,13 +508,13 @@ struct tokenizer *learner_finish(struct learner *learner, int64_t vocab_size)
 	json_t *added = json_array(), *vocab = json_object(), *list = json_array();
 	for (size_t i = 0; i < COUNT_OF(specials); i++) {
 		strings_add(&tokens, specials[i], strlen(specials[i]));
-		append(added, added_token(specials[i], (int64_t)i, true, i == 4, where));
+		json_append(added, added_token(specials[i], (int64_t)i, true, i == 4, where));
 	}
 	bpe_learn(&learner->words, (const int64_t *)(void *)learner->counts.data, vocab_size, &tokens, &merges);
 	for (int64_t id = 0; id < tokens.count; id++)
-		json_object_set_new(vocab, strings_at(&tokens, id), json_integer(id));
+		json_set(vocab, strings_at(&tokens, id), json_integer(id));
 	for (int64_t i = 0; i < merges.count; i++)
-		append(list, pack(where, "s", strings_at(&merges, i)));
+		json_append(list, pack(where, "s", strings_at(&merges, i)));
 	strings_free(&tokens);
 	strings_free(&merges);
 	strings_free(&learner->words);

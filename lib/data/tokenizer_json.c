@@ -405,9 +405,8 @@ static void read_added_tokens(struct tokenizer *tokenizer, const json_t *documen
 static void keep_document(struct tokenizer *tokenizer, const json_t *document)
 {
 	json_t *kept = json_copy((json_t *)document);
-	if (!kept || json_object_set_new(kept, "truncation", json_null()) ||
-		json_object_set_new(kept, "padding", json_null()))
-		die("out of memory");
+	json_set(kept, "truncation", json_null());
+	json_set(kept, "padding", json_null());
 	tokenizer->json = json_text(kept);
 	tokenizer->json_size = strlen(tokenizer->json);
 	json_decref(kept);

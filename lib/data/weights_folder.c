@@ -34,8 +34,8 @@ static void set_default(json_t *config, const char *key, json_t *value)
 	const json_t *present = json_object_get(config, key);
 	if (present && !json_is_null(present))
 		json_decref(value);
-	else if (json_object_set_new(config, key, value))
-		die("out of memory");
+	else
+		json_set(config, key, value);
 }
 
 /* The newer spelling of RoPE's settings, one object for all, and the older ones to: rope_theta, rope_scaling. */
@@ -54,7 +54,7 @@ static void settle_rope(json_t *config)
 	json_object_del(scaling, "type");
 	const char *type = json_string_value(json_object_get(scaling, "rope_type"));
 	if (json_is_object(scaling) && (!type || strcmp(type, "default")))
-		json_object_set_new(config, "rope_scaling", scaling);
+		json_set(config, "rope_scaling", scaling);
 	else
 		json_decref(scaling);
 }
@@ -86,12 +86,12 @@ static void settle_llama(json_t *config, const char *model_type, const char *whe
 	set_default(config, "mlp_bias", json_false());
 	set_default(config, "tie_word_embeddings", json_false());
 	if (is_mistral && !json_object_get(config, "sliding_window"))
-		json_object_set_new(config, "sliding_window", json_integer(4096));
+		json_set(config, "sliding_window", json_integer(4096));
 	if (is_qwen2)
 		set_default(config, "use_sliding_window", json_false());
 	settle_window(config);
-	json_object_set_new(config, "model_type", json_string(is_qwen2 ? "qwen2" : "llama"));
-	json_object_set_new(config, "rope_pairing", json_string("half"));
+	json_set(config, "model_type", json_string(is_qwen2 ? "qwen2" : "llama"));
+	json_set(config, "rope_pairing", json_string("half"));
 }
 
 static void settle_gpt2(json_t *config, const char *where)

@@ -68,12 +68,6 @@ static double positive(const struct metadata *metadata, const char *rest, double
 	return number;
 }
 
-static void set(json_t *config, const char *key, json_t *value)
-{
-	if (json_object_set_new(config, key, value))
-		die("out of memory");
-}
-
 static bool has_tensor(const struct gguf *gguf, const char *name)
 {
 	return gguf_tensor(gguf, name) != NULL;
@@ -102,12 +96,11 @@ static json_t *rope_factors(const struct gguf *gguf, int64_t head_dim)
 		memcpy(&factor, tensor->data + (size_t)i * sizeof factor, sizeof factor);
 		if (!(factor > 0 && isfinite(factor)))
 			die("%s: rope_freqs.weight: number %lld is not above 0", gguf->path, (long long)i);
-		if (json_array_append_new(factors, json_real((double)factor)))
-			die("out of memory");
+		json_append(factors, json_real((double)factor));
 	}
 	json_t *scaling = json_object();
-	set(scaling, "rope_type", json_string("factors"));
-	set(scaling, "factors", factors);
+	json_set(scaling, "rope_type", json_string("factors"));
+	json_set(scaling, "factors", factors);
 	return scaling;
 }
 
@@ -115,12 +108,12 @@ static json_t *yarn(const struct metadata *metadata, double factor)
 {
 	json_t *scaling = json_object();
 	double attention = positive(metadata, "rope.scaling.attn_factor", 1) * (.1 * log(factor) + 1);
-	set(scaling, "rope_type", json_string("yarn"));
-	set(scaling, "factor", json_real(factor));
-	set(scaling, "attention_factor", json_real(attention));
-	set(scaling, "beta_fast", json_real(positive(metadata, "rope.scaling.yarn_beta_fast", 32)));
-	set(scaling, "beta_slow", json_real(positive(metadata, "rope.scaling.yarn_beta_slow", 1)));
-	set(scaling, "original_max_position_embeddings",
+	json_set(scaling, "rope_type", json_string("yarn"));
+	json_set(scaling, "factor", json_real(factor));
+	json_set(scaling, "attention_factor", json_real(attention));
+	json_set(scaling, "beta_fast", json_real(positive(metadata, "rope.scaling.yarn_beta_fast", 32)));
+	json_set(scaling, "beta_slow", json_real(positive(metadata, "rope.scaling.yarn_beta_slow", 1)));
+	json_set(scaling, "original_max_position_embeddings",
 		json_integer(required_int(metadata, "rope.scaling.original_context_length")));
 	return scaling;
 }
@@ -141,8 +134,8 @@ static json_t *rope_scaling(const struct metadata *metadata, int64_t head_dim)
 		scaling = yarn(metadata, factor);
 	} else if (scales && !strcmp(type, "linear")) {
 		scaling = json_object();
-		set(scaling, "rope_type", json_string("linear"));
-		set(scaling, "factor", json_real(factor));
+		json_set(scaling, "rope_type", json_string("linear"));
+		json_set(scaling, "factor", json_real(factor));
 	} else if (scales) {
 		die("%s: %s is \"%.40s\": none, linear or yarn was expected", gguf->path, key.text, type);
 	}
@@ -173,24 +166,24 @@ static json_t *llama_config(const struct metadata *metadata)
 	int64_t heads = required_int(metadata, "attention.head_count");
 	int64_t head_dim = head_dim_of(metadata, width, heads);
 	int64_t kv_heads = int_of(metadata, "attention.head_count_kv", heads);
-	set(config, "model_type", json_string(metadata->architecture));
-	set(config, "hidden_size", json_integer(width));
-	set(config, "intermediate_size", json_integer(required_int(metadata, "feed_forward_length")));
-	set(config, "num_hidden_layers", json_integer(required_int(metadata, "block_count")));
-	set(config, "num_attention_heads", json_integer(heads));
-	set(config, "num_key_value_heads", json_integer(kv_heads));
-	set(config, "head_dim", json_integer(head_dim));
-	set(config, "vocab_size", json_integer(vocab_size(gguf)));
-	set(config, "max_position_embeddings", json_integer(required_int(metadata, "context_length")));
-	set(config, "rms_norm_eps", json_real(positive(metadata, "attention.layer_norm_rms_epsilon", 1e-5)));
-	set(config, "rope_theta", json_real(positive(metadata, "rope.freq_base", 10000)));
+	json_set(config, "model_type", json_string(metadata->architecture));
+	json_set(config, "hidden_size", json_integer(width));
+	json_set(config, "intermediate_size", json_integer(required_int(metadata, "feed_forward_length")));
+	json_set(config, "num_hidden_layers", json_integer(required_int(metadata, "block_count")));
+	json_set(config, "num_attention_heads", json_integer(heads));
+	json_set(config, "num_key_value_heads", json_integer(kv_heads));
+	json_set(config, "head_dim", json_integer(head_dim));
+	json_set(config, "vocab_size", json_integer(vocab_size(gguf)));
+	json_set(config, "max_position_embeddings", json_integer(required_int(metadata, "context_length")));
+	json_set(config, "rms_norm_eps", json_real(positive(metadata, "attention.layer_norm_rms_epsilon", 1e-5)));
+	json_set(config, "rope_theta", json_real(positive(metadata, "rope.freq_base", 10000)));
 	json_t *scaling = rope_scaling(metadata, head_dim);
 	if (scaling)
-		set(config, "rope_scaling", scaling);
-	set(config, "rope_pairing", json_string(strcmp(metadata->architecture, "llama") ? "half" : "interleaved"));
-	set(config, "attention_bias", json_boolean(has_tensor(gguf, "blk.0.attn_q.bias")));
-	set(config, "mlp_bias", json_boolean(has_tensor(gguf, "blk.0.ffn_up.bias")));
-	set(config, "tie_word_embeddings", json_boolean(!has_tensor(gguf, "output.weight")));
+		json_set(config, "rope_scaling", scaling);
+	json_set(config, "rope_pairing", json_string(strcmp(metadata->architecture, "llama") ? "half" : "interleaved"));
+	json_set(config, "attention_bias", json_boolean(has_tensor(gguf, "blk.0.attn_q.bias")));
+	json_set(config, "mlp_bias", json_boolean(has_tensor(gguf, "blk.0.ffn_up.bias")));
+	json_set(config, "tie_word_embeddings", json_boolean(!has_tensor(gguf, "output.weight")));
 	return config;
 }
 
@@ -198,16 +191,16 @@ static json_t *gpt2_config(const struct metadata *metadata)
 {
 	const struct gguf *gguf = metadata->gguf;
 	json_t *config = json_object();
-	set(config, "model_type", json_string(metadata->architecture));
-	set(config, "n_embd", json_integer(required_int(metadata, "embedding_length")));
-	set(config, "n_layer", json_integer(required_int(metadata, "block_count")));
-	set(config, "n_head", json_integer(required_int(metadata, "attention.head_count")));
-	set(config, "n_inner", json_integer(required_int(metadata, "feed_forward_length")));
-	set(config, "n_positions", json_integer(required_int(metadata, "context_length")));
-	set(config, "vocab_size", json_integer(vocab_size(gguf)));
-	set(config, "layer_norm_epsilon", json_real(positive(metadata, "attention.layer_norm_epsilon", 1e-5)));
-	set(config, "activation_function", json_string("gelu_new"));
-	set(config, "tie_word_embeddings", json_boolean(!has_tensor(gguf, "output.weight")));
+	json_set(config, "model_type", json_string(metadata->architecture));
+	json_set(config, "n_embd", json_integer(required_int(metadata, "embedding_length")));
+	json_set(config, "n_layer", json_integer(required_int(metadata, "block_count")));
+	json_set(config, "n_head", json_integer(required_int(metadata, "attention.head_count")));
+	json_set(config, "n_inner", json_integer(required_int(metadata, "feed_forward_length")));
+	json_set(config, "n_positions", json_integer(required_int(metadata, "context_length")));
+	json_set(config, "vocab_size", json_integer(vocab_size(gguf)));
+	json_set(config, "layer_norm_epsilon", json_real(positive(metadata, "attention.layer_norm_epsilon", 1e-5)));
+	json_set(config, "activation_function", json_string("gelu_new"));
+	json_set(config, "tie_word_embeddings", json_boolean(!has_tensor(gguf, "output.weight")));
 	return config;
 }
 

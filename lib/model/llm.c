@@ -36,7 +36,7 @@ struct model *llm_open(const char *path)
 	struct weights *weights = weights_open(path);
 	json_t *config = json_deep_copy(weights_config(weights));
 	const char *family = json_get_string(config, "model_type", path);
-	json_object_set_new(config, "architecture", json_string(strcmp(family, "gpt2") ? "llama" : "gpt2"));
+	json_set(config, "architecture", json_string(strcmp(family, "gpt2") ? "llama" : "gpt2"));
 	int64_t vocabulary = json_get_int(config, "vocab_size", 1, INT32_MAX, path);
 	struct model *model = model_declared(config, vocabulary, "", path);
 	struct llm *llm = model->state;

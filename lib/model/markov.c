@@ -25,7 +25,7 @@ struct pair {
 static void declare(struct model *model, const char *where)
 {
 	if (!json_object_get(model->config, "steps"))
-		json_object_set_new(model->config, "steps", json_integer(3));
+		json_set(model->config, "steps", json_integer(3));
 	json_get_int(model->config, "steps", 1, 100, where);
 	model->state = xcalloc(1, sizeof(struct transitions));
 }

@@ -26,7 +26,7 @@ static json_t *config_value(struct model *model, const char *key, json_t *fallba
 {
 	json_t *value = json_object_get(model->config, key);
 	if (!value) {
-		json_object_set_new(model->config, key, fallback);
+		json_set(model->config, key, fallback);
 		return fallback;
 	}
 	json_decref(fallback);
@@ -194,7 +194,7 @@ static const char *count_key(const struct architecture *architecture)
 void model_write(struct bag_out *out, const struct model *model, uint64_t id)
 {
 	const struct architecture *architecture = model->architecture;
-	json_t *details = json_pack("{s:s, s:s, s:I}", "architecture", architecture->name, belongs_key(architecture),
+	json_t *details = json_build("{s:s, s:s, s:I}", "architecture", architecture->name, belongs_key(architecture),
 		model->belongs_to, count_key(architecture), (json_int_t)model->n_items);
 	bag_begin(out, "model", id, 1, 1, details);
 	bag_add_json(out, "config.json", model->config);

@@ -21,7 +21,7 @@ static struct projector *new_projector(enum projector_kind kind, int64_t n_items
 	*projector = (struct projector){.kind = kind,
 		.n_items = n_items,
 		.width = width,
-		.config = json_pack("{s:s, s:I}", "projector", projector_names[kind], "width", (json_int_t)width)};
+		.config = json_build("{s:s, s:I}", "projector", projector_names[kind], "width", (json_int_t)width)};
 	return projector;
 }
 
@@ -89,7 +89,7 @@ struct projector *projector_mlp(const struct catalog *catalog, const char *token
 	param_normal(projector->first, rng, 1 / sqrt((double)projector->first->columns));
 	projector->scale = (float)sqrt(vec_sum_of_squares(token_vectors, n_tokens * width) / (double)(n_tokens * width));
 	json_object_update_new(projector->config,
-		json_pack("{s:I, s:I, s:f}", "moments", (json_int_t)moments, "hidden_size", (json_int_t)hidden, "scale",
+		json_build("{s:I, s:I, s:f}", "moments", (json_int_t)moments, "hidden_size", (json_int_t)hidden, "scale",
 			(double)projector->scale));
 	return projector;
 }
@@ -205,7 +205,7 @@ static void write_item_ids(struct bag_out *out, const struct projector *projecto
 void projector_write(struct bag_out *out, const struct projector *projector, uint64_t id)
 {
 	bag_begin(out, "projector", id, 1, 1,
-		json_pack("{s:s, s:s, s:s, s:I, s:I}", "projector", projector_names[projector->kind], "catalog",
+		json_build("{s:s, s:s, s:s, s:I, s:I}", "projector", projector_names[projector->kind], "catalog",
 			projector->catalog, "tokenizer", projector->tokenizer, "items", (json_int_t)projector->n_items, "width",
 			(json_int_t)projector->width));
 	bag_add_json(out, "config.json", projector->config);

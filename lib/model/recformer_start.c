@@ -13,7 +13,7 @@ void recformer_size(json_t *config, int size)
 	static const struct {
 		int64_t width, layers, heads;
 	} sizes[] = {{64, 2, 2}, {128, 4, 4}, {768, 12, 12}};
-	json_t *numbers = json_pack("{s:I, s:I, s:I}", "hidden_size", (json_int_t)sizes[size].width, "num_hidden_layers",
+	json_t *numbers = json_build("{s:I, s:I, s:I}", "hidden_size", (json_int_t)sizes[size].width, "num_hidden_layers",
 		(json_int_t)sizes[size].layers, "num_attention_heads", (json_int_t)sizes[size].heads);
 	json_object_update_missing(config, numbers);
 	json_decref(numbers);
@@ -25,15 +25,15 @@ static void set_tokens(json_t *config, const struct tokenizer *tokenizer)
 	int32_t bos = tokenizer_special(tokenizer, SPECIAL_BOS), eos = tokenizer_special(tokenizer, SPECIAL_EOS);
 	if (bos < 0 && eos < 0)
 		die("tokenizer: no token that begins a text is known by name");
-	json_object_set_new(config, "bos_token_id", json_integer(bos < 0 ? eos : bos));
-	json_object_set_new(config, "pad_token_id", json_integer(tokenizer_special(tokenizer, SPECIAL_PAD)));
+	json_set(config, "bos_token_id", json_integer(bos < 0 ? eos : bos));
+	json_set(config, "pad_token_id", json_integer(tokenizer_special(tokenizer, SPECIAL_PAD)));
 }
 
 static struct model *make(const struct recformer_start *start, const char *where)
 {
 	char fingerprint[17];
 	fingerprint_text(tokenizer_fingerprint(start->tokenizer), fingerprint);
-	json_object_set_new(start->config, "architecture", json_string("recformer"));
+	json_set(start->config, "architecture", json_string("recformer"));
 	struct model *model = model_new(start->config, tokenizer_vocab_size(start->tokenizer), fingerprint, where);
 	model_initialise(model, start->rng);
 	return model;
@@ -150,7 +150,7 @@ struct model *recformer_from_weights(const struct recformer_start *start, const 
 	int n_dims;
 	int64_t shape[WEIGHTS_MAX_DIMS];
 	if (!weights_shape(weights, "lm_head.dense.weight", &n_dims, shape))
-		json_object_set_new(start->config, "word_head", json_false());
+		json_set(start->config, "word_head", json_false());
 	struct model *model = make(start, path);
 	for (int i = 0; i < model->params.count; i++)
 		read_param(weights, model->params.list[i], path);

@@ -630,7 +630,7 @@ void bag_begin(struct bag_out *out, const char *group, uint64_t id, int shard, i
 {
 	char text[17];
 	fingerprint_text(id, text);
-	json_t *meta = json_pack("{s:s, s:s, s:[i, i]}", "group", group, "id", text, "shard", shard, shards);
+	json_t *meta = json_build("{s:s, s:s, s:[i, i]}", "group", group, "id", text, "shard", shard, shards);
 	json_object_update(meta, details);
 	out->group = xstrdup(group);
 	out->shard = shard;
@@ -745,10 +745,10 @@ void bag_add_rows(struct bag_out *out, int64_t rows, const struct column columns
 void bag_end(struct bag_out *out)
 {
 	write_chunk(out);
-	json_t *end = json_pack("{s:[i, i]}", "shard", out->shard, out->shards);
+	json_t *end = json_build("{s:[i, i]}", "shard", out->shard, out->shards);
 	if (out->n_columns) {
-		json_object_set_new(end, "rows", json_integer(out->rows));
-		json_object_set_new(end, "chunks", json_integer(out->n_chunks));
+		json_set(end, "rows", json_integer(out->rows));
+		json_set(end, "chunks", json_integer(out->n_chunks));
 	}
 	bag_add_json(out, "end.json", end);
 	json_decref(end);

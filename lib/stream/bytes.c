@@ -1,9 +1,8 @@
 #include "stream/bytes.h"
 
-#include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -11,10 +10,10 @@
 #include <unistd.h>
 #include <zstd.h>
 
+#include "stream/descriptor.h"
 #include "stream/ranks.h"
 #include "stream/util.h"
 
-#define PIPE_BYTES (1 << 20)
 #define INPUT_BYTES (256 << 10)
 
 struct source {
@@ -44,7 +43,7 @@ struct source *source_open(const char *path)
 		source->fd = -1;
 		return source;
 	}
-	source->fd = is_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
+	source->fd = is_stdin ? STDIN_FILENO : descriptor_open(path, O_RDONLY);
 	struct stat status;
 	if (source->fd < 0 || fstat(source->fd, &status) < 0)
 		die_errno("%s", source->name);
@@ -52,8 +51,7 @@ struct source *source_open(const char *path)
 		source->total = status.st_size;
 	if (S_ISDIR(status.st_mode))
 		source_die(source, "is a directory, a file was expected");
-	if (S_ISFIFO(status.st_mode))
-		fcntl(source->fd, F_SETPIPE_SZ, PIPE_BYTES);
+	descriptor_widen(source->fd);
 	return source;
 }
 
@@ -63,9 +61,7 @@ static size_t read_more(struct source *source)
 	char *room = source->buffer + source->input.size;
 	ssize_t got = 0;
 	if (!ranks_index())
-		do
-			got = read(source->fd, room, sizeof source->buffer - source->input.size);
-		while (got < 0 && errno == EINTR);
+		got = descriptor_read(source->fd, room, sizeof source->buffer - source->input.size);
 	if (got < 0)
 		die_errno("%s", source->name);
 	ranks_copy(&got, sizeof got);
@@ -190,7 +186,7 @@ enum file_kind file_kind(const char *path)
 static void *map_here(const char *path, size_t *size)
 {
 	struct stat status;
-	int file = open(path, O_RDONLY | O_CLOEXEC);
+	int file = descriptor_open(path, O_RDONLY);
 	if (file < 0 || fstat(file, &status))
 		die_errno("%s", path);
 	if (!S_ISREG(status.st_mode) || status.st_size <= 0)
@@ -224,85 +220,6 @@ const void *file_map(const char *path, size_t *size)
 void file_unmap(const void *bytes, size_t size)
 {
 	munmap((void *)(uintptr_t)bytes, size);
-}
-
-struct output {
-	int fd;
-	const char *path; /* NULL: stdout */
-	char *temporary;  /* NULL: written in place (stdout, devices, pipes) */
-};
-
-static void remove_and_die(int signal_number)
-{
-	unfinished_remove();
-	signal(signal_number, SIG_DFL);
-	raise(signal_number);
-}
-
-static void open_temporary(struct output *output)
-{
-	const char *slash = strrchr(output->path, '/');
-	int folder = slash ? (int)(slash - output->path) + 1 : 0;
-	output->temporary = xasprintf("%.*s.%s.XXXXXX", folder, output->path, output->path + folder);
-	output->fd = mkostemp(output->temporary, O_CLOEXEC);
-	if (output->fd < 0)
-		die_errno("%s", output->path);
-	mode_t mask = umask(0);
-	umask(mask);
-	fchmod(output->fd, 0666 & ~mask);
-	unfinished_add(output->temporary);
-	const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
-	for (size_t i = 0; i < COUNT_OF(signals); i++)
-		if (signal(signals[i], remove_and_die) == SIG_IGN)
-			signal(signals[i], SIG_IGN);
-}
-
-struct output *output_open(const char *path)
-{
-	struct output *output = xcalloc(1, sizeof *output);
-	output->path = path = ranks_index() ? "/dev/null" : path;
-	struct stat status;
-	if (!path) {
-		output->fd = STDOUT_FILENO;
-		if (fstat(output->fd, &status) == 0 && S_ISFIFO(status.st_mode))
-			fcntl(output->fd, F_SETPIPE_SZ, PIPE_BYTES);
-	} else if (stat(path, &status) == 0 && !S_ISREG(status.st_mode)) {
-		output->fd = open(path, O_WRONLY | O_CLOEXEC);
-		if (output->fd < 0)
-			die_errno("%s", path);
-	} else {
-		open_temporary(output);
-	}
-	return output;
-}
-
-int output_fd(const struct output *output)
-{
-	return output->fd;
-}
-
-const char *output_name(const struct output *output)
-{
-	return output->path ? output->path : "stdout";
-}
-
-void output_write(struct output *output, const void *data, size_t size)
-{
-	if (!write_all(output->fd, data, size))
-		die_errno("%s", output_name(output));
-}
-
-void output_commit(struct output *output)
-{
-	if (output->temporary) {
-		if (fsync(output->fd) < 0 || close(output->fd) < 0 || rename(output->temporary, output->path) < 0)
-			die_errno("%s", output->path);
-		unfinished_done(output->temporary);
-		free(output->temporary);
-	} else if (close(output->fd) < 0) {
-		die_errno("%s", output_name(output));
-	}
-	free(output);
 }
 
 struct sink {

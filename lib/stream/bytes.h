@@ -2,17 +2,17 @@
  * Bytes in and out. The only file that knows zstd.
  *
  * A source is a path or stdin; zstd frames (any number) are taken apart,
- * anything else is read as it is. An output is stdout or a file that appears
- * under its name only when it is complete.
+ * anything else is read as it is. A sink compresses what goes to an output.
  *
- * Where there are several ranks (ranks.h), rank 0 reads for all of them, and the others' output is /dev/null.
+ * Where there are several ranks (ranks.h), rank 0 reads for all of them.
  */
 #ifndef RECPIPE_BYTES_H
 #define RECPIPE_BYTES_H
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdio.h>
+
+#include "stream/output.h"
 
 struct source;
 /* path "-" is stdin. Dies where it cannot be opened. The path is borrowed. */
@@ -36,15 +36,6 @@ enum file_kind file_kind(const char *path);
 /* A whole regular file that is not empty, mapped for reading; dies on anything else. */
 const void *file_map(const char *path, size_t *size);
 void file_unmap(const void *bytes, size_t size);
-
-struct output;
-/* path NULL is stdout. A regular file is written under a temporary name (removed when the process dies). */
-struct output *output_open(const char *path);
-int output_fd(const struct output *output);
-const char *output_name(const struct output *output);
-void output_write(struct output *output, const void *data, size_t size);
-/* fsync and rename, or for stdout a checked close. Frees. */
-void output_commit(struct output *output);
 
 /* A zstd frame with content checksum on an output. Only sink_close() ends the frame. */
 struct sink;

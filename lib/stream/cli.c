@@ -38,7 +38,10 @@ struct parse {
 static int processors(void)
 {
 	cpu_set_t set;
-	return sched_getaffinity(0, sizeof set, &set) ? 1 : CPU_COUNT(&set);
+	if (!sched_getaffinity(0, sizeof set, &set))
+		return CPU_COUNT(&set);
+	long online = sysconf(_SC_NPROCESSORS_ONLN); /* more of them than a cpu_set_t holds */
+	return online > 0 ? (int)online : 1;
 }
 
 static void add_input(struct cli *cli, char *path)
@@ -62,7 +65,7 @@ static error_t parse_shared(int key, char *value, struct argp_state *state)
 	case 'q': progress_quiet = true; return 0;
 	case KEY_SEED: cli->seed = (uint64_t)option_int("--seed", value, 0, INT64_MAX); return 0;
 	case KEY_NO_HISTORY: cli->history = false; return 0;
-	case KEY_VERSION: printf("%s (recpipe) %s\n", parse->tool->name, RECPIPE_VERSION); exit(fflush(stdout) ? 1 : 0);
+	case KEY_VERSION: printf("%s (recpipe) %s\n", parse->tool->name, RECPIPE_VERSION); exit(0);
 	case '0':
 	case '1':
 	case '2':
@@ -79,6 +82,25 @@ static error_t parse_shared(int key, char *value, struct argp_state *state)
 	}
 }
 
+/* For a shell; bytes that text cannot hold, as those of a path in another encoding, by their numbers. */
+static void quote(struct buffer *text, const char *word)
+{
+	json_t *as_text = json_string(word);
+	bool by_number = !as_text;
+	json_decref(as_text);
+	buffer_append(text, "$'", by_number ? 2 : 0);
+	buffer_append(text, "'", by_number ? 0 : 1);
+	for (; *word; word++) {
+		char number[5];
+		snprintf(number, sizeof number, "\\x%02x", (unsigned char)*word);
+		if (by_number && (*word & 0x80 || strchr("'\\", *word)))
+			buffer_append(text, number, 4);
+		else
+			buffer_append(text, *word == '\'' ? "'\\''" : word, *word == '\'' ? 4 : 1);
+	}
+	buffer_append(text, "'", 1);
+}
+
 static char *quoted_command(int argc, char **argv)
 {
 	struct buffer text = {0};
@@ -91,10 +113,7 @@ static char *quoted_command(int argc, char **argv)
 			buffer_append(&text, word, strlen(word));
 			continue;
 		}
-		buffer_append(&text, "'", 1);
-		for (; *word; word++)
-			buffer_append(&text, *word == '\'' ? "'\\''" : word, *word == '\'' ? 4 : 1);
-		buffer_append(&text, "'", 1);
+		quote(&text, word);
 	}
 	buffer_append(&text, "", 1);
 	return text.data;
@@ -102,8 +121,9 @@ static char *quoted_command(int argc, char **argv)
 
 static _Noreturn void leave_usage(void)
 {
-	ranks_let_first_speak();
-	ranks_leave(2);
+	if (die_waits)
+		die_waits();
+	leave(2);
 }
 
 void cli_parse(const struct cli_tool *tool, int argc, char **argv, struct cli *cli, void *settings)
@@ -129,7 +149,10 @@ void cli_parse(const struct cli_tool *tool, int argc, char **argv, struct cli *c
 		argp_help(&all, stderr, ARGP_HELP_SHORT_USAGE | ARGP_HELP_SEE, (char *)(uintptr_t)tool->name);
 		leave_usage();
 	}
-	if (argp_parse(&all, argc, argv, 0, NULL, &parse))
+	error_t problem = argp_parse(&all, argc, argv, 0, NULL, &parse);
+	if (problem == ENOMEM)
+		die("out of memory");
+	if (problem)
 		leave_usage();
 	if (cli->level < 1 || cli->level > 19)
 		die_usage("level -%d, -1 to -19 was expected", cli->level);
@@ -147,8 +170,8 @@ void die_usage(const char *format, ...)
 	va_start(arguments, format);
 	vsnprintf(text, sizeof text, format, arguments);
 	va_end(arguments);
-	warn("%s (see %s --help)", text, program_name);
-	leave_usage();
+	die_status = 2;
+	die("%s (see %s --help)", text, program_name);
 }
 
 int64_t option_int(const char *option, const char *value, int64_t low, int64_t high)
@@ -184,11 +207,11 @@ int option_choice(const char *option, const char *value, const char *const names
 
 json_t *cli_history(const struct cli *cli)
 {
-	json_t *history = json_pack("{s:s, s:s, s:s, s:I, s:i, s:f, s:f}", "tool", program_name, "version", RECPIPE_VERSION,
-		"command", cli->command, "seed", (json_int_t)cli->seed, "threads", cli->threads, "seconds",
+	json_t *history = json_build("{s:s, s:s, s:s, s:I, s:i, s:f, s:f}", "tool", program_name, "version",
+		RECPIPE_VERSION, "command", cli->command, "seed", (json_int_t)cli->seed, "threads", cli->threads, "seconds",
 		seconds_now() - cli->started, "peak_memory_mib", peak_memory_mib());
 	if (ranks_count() > 1)
-		json_object_set_new(history, "ranks", json_integer(ranks_count()));
+		json_set(history, "ranks", json_integer(ranks_count()));
 	return history;
 }
 
@@ -196,7 +219,5 @@ int cli_done(const struct cli *cli)
 {
 	free(cli->command);
 	free(cli->inputs);
-	if (fflush(stdout) || (fclose(stdout) && errno != EBADF))
-		die_errno("stdout");
 	return 0;
 }

@@ -2,7 +2,7 @@
  * What every tool has in common: the shared options, usage errors, the
  * history record.
  *
- * A tool's main() begins with cli_parse() and ends with `return cli_done(&cli)`.
+ * A tool's main() begins with process_begin(), parses with cli_parse() and ends with `return cli_done(&cli)`.
  */
 #ifndef RECPIPE_CLI_H
 #define RECPIPE_CLI_H
@@ -60,7 +60,7 @@ int option_choice(const char *option, const char *value, const char *const names
 /* The history document: version, command, seed, threads, seconds, peak memory; add to it what was measured. */
 json_t *cli_history(const struct cli *cli);
 
-/* Flushes and checks stdout; the exit status of main. */
+/* Frees; the exit status of main. */
 int cli_done(const struct cli *cli);
 
 #endif

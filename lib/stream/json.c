@@ -1,5 +1,6 @@
 #include "stream/json.h"
 
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -59,6 +60,44 @@ json_t *json_get_object(const json_t *object, const char *key, const char *where
 	json_t *value = get(object, key, "an object", where);
 	if (!json_is_object(value))
 		die("%s: \"%s\" is not an object", where, key);
+	return value;
+}
+
+json_t *json_build(const char *format, ...)
+{
+	json_error_t error;
+	va_list arguments;
+	va_start(arguments, format);
+	json_t *value = json_vpack_ex(&error, 0, format, arguments);
+	va_end(arguments);
+	if (!value)
+		die("this cannot be written as JSON: %s", error.text);
+	return value;
+}
+
+void json_set(json_t *object, const char *key, json_t *value)
+{
+	if (json_object_set_new(object, key, value))
+		die("%s: this cannot be written as JSON: UTF-8 or a finite number was expected", key);
+}
+
+void json_append(json_t *array, json_t *value)
+{
+	if (json_array_append_new(array, value))
+		die("a list of JSON: UTF-8 or finite numbers were expected");
+}
+
+json_t *json_any_text(const char *text)
+{
+	json_t *value = json_string(text);
+	if (value)
+		return value;
+	char *ascii = xstrdup(text);
+	for (char *byte = ascii; *byte; byte++)
+		if (*byte & 0x80)
+			*byte = '?';
+	value = json_string(ascii);
+	free(ascii);
 	return value;
 }
 

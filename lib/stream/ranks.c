@@ -47,6 +47,20 @@ static void end(void)
 	MPI_Finalize();
 }
 
+/* What happens to all ranks, rank 0 tells; the others are heard only where it does not end them meanwhile. */
+static void let_first_speak(void)
+{
+	if (!own)
+		return;
+	sleep(GRACE);
+	dup2(own_stderr, STDERR_FILENO);
+}
+
+static void end_all(int status)
+{
+	MPI_Abort(MPI_COMM_WORLD, status);
+}
+
 static void be_silent(void)
 {
 	int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
@@ -66,6 +80,8 @@ void ranks_begin(void)
 	MPI_Comm_rank(MPI_COMM_WORLD, &own);
 	MPI_Comm_size(MPI_COMM_WORLD, &all);
 	atexit(end);
+	die_waits = let_first_speak;
+	die_leaves = end_all;
 	rows_of = xcalloc((size_t)all, sizeof *rows_of);
 	first_of = xcalloc((size_t)all, sizeof *first_of);
 	if (own)
@@ -122,21 +138,6 @@ void ranks_gather(float *rows, int64_t width, int64_t from, int64_t to)
 	MPI_Type_free(&row);
 }
 
-void ranks_let_first_speak(void)
-{
-	if (!own)
-		return;
-	sleep(GRACE);
-	dup2(own_stderr, STDERR_FILENO);
-}
-
-_Noreturn void ranks_leave(int status)
-{
-	if (launched)
-		MPI_Abort(MPI_COMM_WORLD, status);
-	_exit(status);
-}
-
 #else
 
 void ranks_begin(void)
@@ -161,15 +162,6 @@ void ranks_sum_floats(float *number, int64_t n)
 void ranks_gather(float *rows, int64_t width, int64_t from, int64_t to)
 {
 	(void)rows, (void)width, (void)from, (void)to;
-}
-
-void ranks_let_first_speak(void)
-{
-}
-
-_Noreturn void ranks_leave(int status)
-{
-	_exit(status);
 }
 
 #endif

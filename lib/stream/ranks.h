@@ -14,7 +14,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Before anything is read or said. The end is that of the program. */
+/*
+ * Before anything is read or said. The end is that of the program, and who dies ends all ranks, wherever they are.
+ */
 void ranks_begin(void);
 /* By mpirun, whose processes cannot tell whether their output is a terminal. */
 bool ranks_launched(void);
@@ -30,13 +32,5 @@ void ranks_sum(double *number, int n);
 void ranks_sum_floats(float *number, int64_t n);
 /* Rows of `width` floats, of which this rank made [from, to) and the next one goes on: all of them. */
 void ranks_gather(float *rows, int64_t width, int64_t from, int64_t to);
-
-/*
- * What happens to all ranks, rank 0 tells; the others wait for it to end them all, and only where it does not are they
- * heard themselves. Before last words.
- */
-void ranks_let_first_speak(void);
-/* Ends all ranks, wherever they are. */
-_Noreturn void ranks_leave(int status);
 
 #endif

@@ -1,35 +1,52 @@
 #include "stream/spool.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-static FILE *temporary_file(void)
+#include "stream/descriptor.h"
+#include "stream/output.h"
+
+static const char *folder(void)
 {
-	const char *folder = getenv("TMPDIR");
-	char *path = xasprintf("%s/recpipe-XXXXXX", folder && *folder ? folder : "/tmp");
-	int fd = mkstemp(path);
-	FILE *file = fd < 0 ? NULL : fdopen(fd, "w+b");
-	if (!file || unlink(path))
-		die_errno("%s: temporary file", path);
+	const char *named = getenv("TMPDIR");
+	return named && *named ? named : "/tmp";
+}
+
+static _Noreturn void spool_die(void)
+{
+	die_errno("temporary file in %s (TMPDIR names another folder)", folder());
+}
+
+static int temporary_file(void)
+{
+	int fd = output_nameless(folder());
+	if (fd >= 0)
+		return fd;
+	char *path = xasprintf("%s/recpipe-XXXXXX", folder());
+	fd = mkostemp(path, O_CLOEXEC);
+	if (fd < 0 || unlink(path))
+		spool_die();
 	free(path);
-	return file;
+	return fd;
 }
 
 static void write_file(struct spool *spool, const void *data, size_t size)
 {
-	if (fwrite(data, 1, size, spool->file) != size)
-		die_errno("temporary file");
+	if (!descriptor_write(spool->fd, data, size))
+		spool_die();
 }
 
 void spool_write(struct spool *spool, const void *data, size_t size)
 {
-	if (!spool->file && spool->memory.size + size > SPOOL_MEMORY) {
-		spool->file = temporary_file();
+	if (!spool->in_file && spool->memory.size + size > SPOOL_MEMORY) {
+		spool->fd = temporary_file();
+		spool->in_file = true;
 		write_file(spool, spool->memory.data, spool->memory.size);
 		buffer_free(&spool->memory);
 	}
-	if (spool->file)
+	if (spool->in_file)
 		write_file(spool, data, size);
 	else
 		buffer_append(&spool->memory, data, size);
@@ -38,20 +55,32 @@ void spool_write(struct spool *spool, const void *data, size_t size)
 void spool_rewind(struct spool *spool)
 {
 	spool->read = 0;
-	if (spool->file && (fflush(spool->file) || fseek(spool->file, 0, SEEK_SET)))
-		die_errno("temporary file");
+	if (spool->in_file && lseek(spool->fd, 0, SEEK_SET) < 0)
+		spool_die();
+}
+
+static bool read_file(struct spool *spool, char *data, size_t size)
+{
+	size_t done = 0;
+	while (done < size) {
+		ssize_t got = descriptor_read(spool->fd, data + done, size - done);
+		if (got < 0)
+			spool_die();
+		if (!got && done)
+			die("temporary file in %s: it has become shorter", folder());
+		if (!got)
+			return false;
+		done += (size_t)got;
+	}
+	return true;
 }
 
 bool spool_read(struct spool *spool, void *data, size_t size)
 {
 	if (!size)
 		return true;
-	if (spool->file) {
-		size_t got = fread(data, 1, size, spool->file);
-		if (ferror(spool->file) || (got && got < size))
-			die_errno("temporary file");
-		return got == size;
-	}
+	if (spool->in_file)
+		return read_file(spool, data, size);
 	if (spool->memory.size - spool->read < size)
 		return false;
 	memcpy(data, spool->memory.data + spool->read, size);
@@ -62,7 +91,7 @@ bool spool_read(struct spool *spool, void *data, size_t size)
 void spool_free(struct spool *spool)
 {
 	buffer_free(&spool->memory);
-	if (spool->file)
-		fclose(spool->file);
+	if (spool->in_file)
+		close(spool->fd);
 	*spool = (struct spool){0};
 }

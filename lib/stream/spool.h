@@ -5,8 +5,6 @@
 #ifndef RECPIPE_SPOOL_H
 #define RECPIPE_SPOOL_H
 
-#include <stdio.h>
-
 #include "stream/util.h"
 
 #define SPOOL_MEMORY (64u << 20)
@@ -14,7 +12,8 @@
 /* Zeroed is empty. */
 struct spool {
 	struct buffer memory;
-	FILE *file;
+	bool in_file; /* all of it, and memory is empty */
+	int fd;
 	size_t read; /* from memory */
 };
 void spool_write(struct spool *spool, const void *data, size_t size);

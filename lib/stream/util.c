@@ -10,10 +10,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "stream/ranks.h"
+#include "stream/descriptor.h"
 
 const char *program_name = "recpipe";
 int die_status = 1;
+void (*die_waits)(void);
+void (*die_leaves)(int status);
 static const char *volatile unfinished[4];
 
 /* One line, one write: lines of concurrent stages never mix. Control characters would break the line. */
@@ -33,36 +35,61 @@ static void report(const char *suffix, const char *format, va_list arguments)
 		if ((unsigned char)line[i] < ' ' || line[i] == 127)
 			line[i] = '?';
 	line[end++] = '\n';
-	if (!write_all(STDERR_FILENO, line, end)) {
+	if (!descriptor_write(STDERR_FILENO, line, end)) {
 		/* nowhere left to say it */
 	}
 }
 
-static _Noreturn void leave(void)
+void last_words(const char *text)
+{
+	struct {
+		const char *text;
+		size_t size;
+	} const parts[] = {{program_name, strlen(program_name)}, {": ", 2}, {text, strlen(text)}, {"\n", 1}};
+	char line[256];
+	size_t size = 0;
+	for (size_t i = 0; i < COUNT_OF(parts) && size + parts[i].size <= sizeof line; i++) {
+		memcpy(line + size, parts[i].text, parts[i].size);
+		size += parts[i].size;
+	}
+	if (!descriptor_write(STDERR_FILENO, line, size)) {
+		/* nowhere left to say it */
+	}
+}
+
+void leave(int status)
 {
 	unfinished_remove();
-	ranks_leave(die_status);
+	if (die_leaves)
+		die_leaves(status);
+	_exit(status);
+}
+
+static void wait_before_dying(void)
+{
+	if (die_waits)
+		die_waits();
 }
 
 void die(const char *format, ...)
 {
 	va_list arguments;
-	ranks_let_first_speak();
+	wait_before_dying();
 	va_start(arguments, format);
 	report(NULL, format, arguments);
 	va_end(arguments);
-	leave();
+	leave(die_status);
 }
 
 void die_errno(const char *format, ...)
 {
 	const char *reason = strerror(errno);
 	va_list arguments;
-	ranks_let_first_speak();
+	wait_before_dying();
 	va_start(arguments, format);
 	report(reason, format, arguments);
 	va_end(arguments);
-	leave();
+	leave(die_status);
 }
 
 void warn(const char *format, ...)
@@ -303,20 +330,5 @@ bool parse_float(const char *text, double low, double high, double *value)
 	if (end == text || *end || !(parsed >= low && parsed <= high))
 		return false;
 	*value = parsed;
-	return true;
-}
-
-bool write_all(int fd, const void *data, size_t size)
-{
-	const char *next = data;
-	while (size) {
-		ssize_t written = write(fd, next, size);
-		if (written < 0 && errno == EINTR)
-			continue;
-		if (written < 0)
-			return false;
-		next += written;
-		size -= (size_t)written;
-	}
 	return true;
 }

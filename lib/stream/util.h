@@ -23,6 +23,13 @@ _Noreturn void die(const char *format, ...) PRINTF_LIKE(1, 2);
 /* The same, followed by ": " and the text of errno. */
 _Noreturn void die_errno(const char *format, ...) PRINTF_LIKE(1, 2);
 void warn(const char *format, ...) PRINTF_LIKE(1, 2);
+/* A line too, but without a format: safe in a signal handler. */
+void last_words(const char *text);
+/* What dying does behind its line: unfinished files are removed, and the process is over. */
+_Noreturn void leave(int status);
+/* Set where other processes end with this one (ranks.h), else NULL: called before the line, and in place of _exit(). */
+extern void (*die_waits)(void);
+extern void (*die_leaves)(int status);
 /* Files to unlink when the process dies, until they are finished. Paths are borrowed. */
 void unfinished_add(const char *path);
 void unfinished_done(const char *path);
@@ -71,8 +78,5 @@ double peak_memory_mib(void); /* of this process so far; 0 where there is no /pr
 /* Whole-string number parsing: false on junk, overflow or out of [low, high]. */
 bool parse_int(const char *text, int64_t low, int64_t high, int64_t *value) MUST_USE;
 bool parse_float(const char *text, double low, double high, double *value) MUST_USE;
-
-/* write(2) until done; false with errno set. */
-bool write_all(int fd, const void *data, size_t size) MUST_USE;
 
 #endif

@@ -178,8 +178,8 @@ static bool validate(struct task *base, struct trainer *trainer, int64_t epoch, 
 static void describe(struct task *base, json_t *history)
 {
 	struct finetune *task = (struct finetune *)base;
-	json_object_set_new(history, "zero_shot",
-		json_pack("{s:f, s:f}", "ndcg@10", task->zero_shot[0], "recall@10", task->zero_shot[1]));
+	json_set(history, "zero_shot",
+		json_build("{s:f, s:f}", "ndcg@10", task->zero_shot[0], "recall@10", task->zero_shot[1]));
 }
 
 /* --- all of it --- */

@@ -305,12 +305,12 @@ static json_t *measured(const struct run *run)
 	json_t *curve = json_array();
 	for (int64_t epoch = 0; epoch < run->epoch; epoch++) {
 		const double *point = run->curve + epoch * CURVE_WIDTH;
-		json_t *entry = json_pack("{s:I, s:f}", "epoch", (json_int_t)epoch + 1, "loss", point[0]);
+		json_t *entry = json_build("{s:I, s:f}", "epoch", (json_int_t)epoch + 1, "loss", point[0]);
 		for (int i = 0; task->keys[i]; i++)
-			json_object_set_new(entry, task->keys[i], json_real(point[1 + i]));
-		json_array_append_new(curve, entry);
+			json_set(entry, task->keys[i], json_real(point[1 + i]));
+		json_append(curve, entry);
 	}
-	json_t *history = json_pack("{s:I, s:o}", "best_epoch", (json_int_t)run->best_epoch, "curve", curve);
+	json_t *history = json_build("{s:I, s:o}", "best_epoch", (json_int_t)run->best_epoch, "curve", curve);
 	if (task->describe)
 		task->describe(run->task, history);
 	return history;

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "data/weights_parts.h"
+#include "stream/descriptor.h"
 #include "stream/util.h"
 
 static char folder[] = "/dev/shm/fuzz_weights.XXXXXX";
@@ -25,7 +26,7 @@ static void put(const char *name, const void *data, size_t size)
 	char path[64];
 	snprintf(path, sizeof path, "%s/%s", folder, name);
 	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-	if (fd < 0 || !write_all(fd, data, size))
+	if (fd < 0 || !descriptor_write(fd, data, size))
 		abort();
 	close(fd);
 }

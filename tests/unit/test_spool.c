@@ -41,7 +41,7 @@ static void in_memory(void **state)
 	(void)state;
 	struct spool spool = {0};
 	keep_and_replay(&spool, 3);
-	assert_null(spool.file);
+	assert_false(spool.in_file);
 	spool_free(&spool);
 	keep_and_replay(&spool, 1);
 	spool_free(&spool);
@@ -52,7 +52,7 @@ static void in_a_file(void **state)
 	(void)state;
 	struct spool spool = {0};
 	keep_and_replay(&spool, SPOOL_MEMORY / BLOCK + 2);
-	assert_non_null(spool.file);
+	assert_true(spool.in_file);
 	spool_free(&spool);
 }
 

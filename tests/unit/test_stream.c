@@ -4,6 +4,7 @@
  * ignores), hand on the very same bytes.
  */
 #include "stream/bag.h"
+#include "stream/descriptor.h"
 
 #include <fcntl.h>
 #include <setjmp.h>
@@ -42,7 +43,7 @@ static char *read_file(const char *path, size_t *size)
 static void write_file(const char *path, const void *data, size_t size)
 {
 	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0666);
-	assert_true(fd >= 0 && write_all(fd, data, size));
+	assert_true(fd >= 0 && descriptor_write(fd, data, size));
 	close(fd);
 }
 

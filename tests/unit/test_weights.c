@@ -20,6 +20,7 @@
 #include "data/safetensors.h"
 #include "data/tokenizer.h"
 #include "data/weights.h"
+#include "stream/descriptor.h"
 
 #define GOLDEN "tests/golden/weights.tar.zst"
 
@@ -39,7 +40,7 @@ static void write_file(const char *name, const void *bytes, size_t size)
 	mkdir(path, 0777);
 	*slash = '/';
 	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0666);
-	assert_true(fd >= 0 && write_all(fd, bytes, size));
+	assert_true(fd >= 0 && descriptor_write(fd, bytes, size));
 	close(fd);
 	free(path);
 }

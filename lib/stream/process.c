@@ -1,0 +1,106 @@
+#include "stream/process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "stream/descriptor.h"
+#include "stream/json.h"
+#include "stream/util.h"
+
+/* Descriptors are given out from below: as long as this gets one of the three, one of them was closed. */
+static void take_standard_descriptors(void)
+{
+	int fd;
+	/* opened the wrong way round: reading a stdin and writing a stdout that are not there has to fail */
+	static const int flags[] = {O_WRONLY, O_RDONLY, O_WRONLY};
+	for (int standard = STDIN_FILENO; standard <= STDERR_FILENO; standard++) {
+		if (fcntl(standard, F_GETFD) >= 0)
+			continue;
+		fd = open("/dev/null", flags[standard]);
+		if (fd != standard)
+			die_errno("/dev/null in place of the closed descriptor %d", standard);
+	}
+}
+
+/* --- stderr --- */
+
+/* Some libraries begin their last words with an empty line. */
+static ssize_t write_lines(void *unused, const char *data, size_t size)
+{
+	static bool in_line;
+	size_t skip = 0;
+	(void)unused;
+	while (!in_line && skip < size && data[skip] == '\n')
+		skip++;
+	if (size > skip)
+		in_line = data[size - 1] != '\n';
+	return descriptor_write(STDERR_FILENO, data + skip, size - skip) ? (ssize_t)size : 0;
+}
+
+static void make_stderr_lines(void)
+{
+	FILE *lines = fopencookie(NULL, "w", (cookie_io_functions_t){.write = write_lines});
+	if (!lines)
+		die_errno("stderr");
+	setvbuf(lines, NULL, _IONBF, 0);
+	stderr = lines;
+}
+
+/* --- the end --- */
+
+static const struct {
+	int number;
+	const char *words; /* NULL: none */
+} ends[] = {
+	{SIGINT, "interrupted"},
+	{SIGTERM, "ended by SIGTERM"},
+	{SIGHUP, "ended by SIGHUP: its terminal is gone"},
+	{SIGQUIT, "ended by SIGQUIT"},
+	{SIGXCPU, "ended by SIGXCPU: its processor time (ulimit -t) is used up"},
+	{SIGPIPE, NULL},
+};
+
+/* As ever it is the signal that the parent sees. */
+static void end_by_signal(int number)
+{
+	unfinished_remove();
+	for (size_t i = 0; i < COUNT_OF(ends); i++)
+		if (ends[i].number == number && ends[i].words)
+			last_words(ends[i].words);
+	signal(number, SIG_DFL);
+	raise(number);
+}
+
+/* What the parent has ignored stays so. */
+static void handle_signals(void)
+{
+	const struct sigaction action = {.sa_handler = end_by_signal};
+	struct sigaction before;
+	for (size_t i = 0; i < COUNT_OF(ends); i++)
+		if (sigaction(ends[i].number, NULL, &before) || before.sa_handler == SIG_IGN ||
+			sigaction(ends[i].number, &action, NULL))
+			continue;
+	signal(SIGXFSZ, SIG_IGN);
+}
+
+static void check_stdout(void)
+{
+	die_status = 1;
+	if (fflush(stdout) || (fclose(stdout) && errno != EBADF)) /* an output (output.h) may have closed it */
+		die_errno("stdout");
+}
+
+void process_begin(void)
+{
+	program_name = program_invocation_short_name;
+	take_standard_descriptors();
+	json_set_alloc_funcs(xmalloc, free);
+	make_stderr_lines();
+	handle_signals();
+	if (atexit(check_stdout))
+		die("out of memory");
+}

@@ -1,0 +1,18 @@
+/*
+ * A process of ours before it does anything, and how it ends. The only file that handles signals.
+ */
+#ifndef RECPIPE_PROCESS_H
+#define RECPIPE_PROCESS_H
+
+/*
+ * To be called first in main(). From then on
+ * - descriptors 0, 1 and 2 are taken, so that no file of ours gets one of them. One that was closed cannot be read or
+ *   written, as before, but for 2, which swallows what is said.
+ * - libraries that cannot get memory die as we do, and what they say on stderr is lines;
+ * - a signal that ends the process removes unfinished files and says so in a line (SIGPIPE: says nothing). A limit on the
+ *   size of files (SIGXFSZ) becomes an error of the write that meets it;
+ * - at the end, what could not be written to stdout is an error.
+ */
+void process_begin(void);
+
+#endif
