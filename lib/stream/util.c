@@ -17,6 +17,7 @@ int die_status = 1;
 void (*die_waits)(void);
 void (*die_leaves)(int status);
 static const char *volatile unfinished[4];
+static volatile bool leaving;
 
 /* One line, one write: lines of concurrent stages never mix. Control characters would break the line. */
 static void report(const char *suffix, const char *format, va_list arguments)
@@ -48,6 +49,8 @@ void last_words(const char *text)
 	} const parts[] = {{program_name, strlen(program_name)}, {": ", 2}, {text, strlen(text)}, {"\n", 1}};
 	char line[256];
 	size_t size = 0;
+	if (leaving) /* a signal that comes now, as those to all ranks do, is a consequence */
+		return;
 	for (size_t i = 0; i < COUNT_OF(parts) && size + parts[i].size <= sizeof line; i++) {
 		memcpy(line + size, parts[i].text, parts[i].size);
 		size += parts[i].size;
@@ -59,6 +62,7 @@ void last_words(const char *text)
 
 void leave(int status)
 {
+	leaving = true;
 	unfinished_remove();
 	if (die_leaves)
 		die_leaves(status);
