@@ -1,20 +1,27 @@
-# Bash completion for recpipe's tools. It asks the tools themselves: --help for the options, and the complaint
-# about an empty value for the words that an option takes.
+# Bash completion for recpipe's tools. It asks the tools themselves: --help=rows, with the words there are already, prints
+# a line for each option that goes with them: name, letter, key, argument, the words it takes, and more.
 # shellcheck shell=bash
 
 _recpipe() {
-	local tool=$1 current=${COMP_WORDS[COMP_CWORD]} option=${COMP_WORDS[COMP_CWORD - 1]} words=
+	local tool=$1 current=${COMP_WORDS[COMP_CWORD]} option=${COMP_WORDS[COMP_CWORD - 1]} rows words="" chosen=()
 	if [[ $current == '=' ]]; then
 		current=
 	elif [[ $option == '=' ]]; then
 		option=${COMP_WORDS[COMP_CWORD - 2]}
 	fi
-	if [[ $option == -* ]]; then
-		# the unknown option ends the run where any value is good
-		words=$("$tool" "$option" '' --no-such-option 2>&1 </dev/null | sed -n 's/.*: one of \(.*\) was expected.*/\1/p')
+	# what decides about other options, as far as it is there
+	[[ " ${COMP_WORDS[*]:1:COMP_CWORD-1} " =~ \ (--(arch|task|projector|from))\ ?[=\ ]\ ?([a-z0-9-]+)\  ]] &&
+		chosen=("${BASH_REMATCH[1]}=${BASH_REMATCH[3]}")
+	rows=$("$tool" "${chosen[@]}" --help=rows 2>/dev/null </dev/null) || rows=
+	if [[ -z $rows ]]; then # a tool without a table
+		rows=$("$tool" --help 2>/dev/null </dev/null | sed -nE 's/^ +(-(.), )?--([a-z][a-z0-9-]*).*/\3\t\2/p')
+		[[ $option != -* ]] ||
+			words=$("$tool" "$option" '' --no-such-option 2>&1 </dev/null | sed -n 's/.*: one of \([^;]*\) was expected.*/\1/p')
+	elif [[ $option == -* ]]; then
+		words=$(awk -F'\t' -v o="$option" '"--" $1 == o || "-" $2 == o { print $5 }' <<<"$rows")
 	fi
 	if [[ -z $words && $current == -* ]]; then
-		words=$("$tool" --help 2>/dev/null </dev/null | grep -oE '^ +(-., )?--[a-z][a-z0-9-]*' | grep -oE -- '--[a-z0-9-]+')
+		words=$(awk -F'\t' '$1 != "" { print "--" $1 }' <<<"$rows")
 	fi
 	mapfile -t COMPREPLY < <(compgen -W "${words//,/}" -- "$current")
 }

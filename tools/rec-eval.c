@@ -19,40 +19,12 @@ struct settings {
 	double head;
 	const char *versus;
 	int resamples;
-	bool per_user, by_slices;
+	bool per_user, by_slices, json;
 	int format; /* -1: a table on a terminal, lines otherwise */
 	int digits;
 };
 
-enum {
-	KEY_TIES = 0x2000,
-	KEY_HEAD,
-	KEY_HISTORY,
-	KEY_NO_SLICES,
-	KEY_VERSUS,
-	KEY_RESAMPLES,
-	KEY_FORMAT,
-	KEY_JSON,
-	KEY_DIGITS
-};
-
-static const struct argp_option options[] = {
-	{"measures", 'm', "LIST", 0, "Measures, as ndcg,recall@50,mrr; or all (default ndcg,recall,mrr,coverage)", 0},
-	{"cutoff", 'k', "LIST", 0, "Cut-offs of measures that name none (default 5,10,20)", 0},
-	{"ties", KEY_TIES, "RULE", 0, "Rank among items of the target's score: average (default), best, worst", 0},
-	{"per-user", 'u', NULL, 0, "Lines for each user too", 0},
-	{"versus", KEY_VERSUS, "STREAM", 0, "Difference to the ranking in STREAM, with interval and p-value", 0},
-	{"resamples", KEY_RESAMPLES, "N", 0, "Of the bootstrap (default 10000)", 0},
-	{"head", KEY_HEAD, "PERCENT", 0, "Share of the trained items that is called the head (default 20)", 0},
-	{"history", KEY_HISTORY, "LIST", 0, "Where the slices by history length end (default 5,10,20,50)", 0},
-	{"no-slices", KEY_NO_SLICES, NULL, 0, "All users only", 0},
-	{"format", KEY_FORMAT, "FORMAT", 0, "table (default on a terminal), lines (default elsewhere) or json", 0},
-	{"json", KEY_JSON, NULL, 0, "The same as --format json", 0},
-	{"digits", KEY_DIGITS, "N", 0, "Decimals of table and lines (default 4)", 0},
-	{0},
-};
-
-/* Ascending where it must be. */
+/* Numbers between commas; ascending where it must be. */
 static int64_t *parse_list(const char *option, const char *text, int64_t high, int limit, bool ascending, int *count)
 {
 	int64_t *list = NULL;
@@ -60,7 +32,8 @@ static int64_t *parse_list(const char *option, const char *text, int64_t high, i
 	*count = 0;
 	for (char *entry; (entry = strsep(&rest, ","));) {
 		list = xreallocarray(list, (size_t)*count + 1, sizeof *list);
-		list[*count] = option_int(option, entry, 1, high);
+		if (!parse_int(entry, 1, high, &list[*count]))
+			die_usage("%s %s: whole numbers from 1 to %lld were expected", option, text, (long long)high);
 		if (ascending && *count && list[*count] <= list[*count - 1])
 			die_usage("%s %s: ascending numbers were expected", option, text);
 		if (++*count > limit)
@@ -70,31 +43,44 @@ static int64_t *parse_list(const char *option, const char *text, int64_t high, i
 	return list;
 }
 
-static error_t parse_option(int key, char *value, struct argp_state *state)
+static void read_cuts(const char *option, const char *value, void *values)
 {
-	struct settings *settings = state->input;
-	switch (key) {
-	case 'm': settings->measures = value; return 0;
-	case 'k':
-		free(settings->cuts);
-		settings->cuts = parse_list("-k", value, METRIC_MAX_CUT, 64, false, &settings->n_cuts);
-		return 0;
-	case 'u': settings->per_user = true; return 0;
-	case KEY_TIES: settings->ties = (enum ties)option_choice("--ties", value, ties_names); return 0;
-	case KEY_VERSUS: settings->versus = value; return 0;
-	case KEY_RESAMPLES: settings->resamples = (int)option_int("--resamples", value, 1, 10000000); return 0;
-	case KEY_HEAD: settings->head = option_float("--head", value, 0, 100) / 100; return 0;
-	case KEY_HISTORY:
-		free(settings->bounds);
-		settings->bounds = parse_list("--history", value, INT32_MAX, SLICES_MAX_BOUNDS, true, &settings->n_bounds);
-		return 0;
-	case KEY_NO_SLICES: settings->by_slices = false; return 0;
-	case KEY_FORMAT: settings->format = option_choice("--format", value, format_names); return 0;
-	case KEY_JSON: settings->format = FORMAT_JSON; return 0;
-	case KEY_DIGITS: settings->digits = (int)option_int("--digits", value, 1, 15); return 0;
-	default: return ARGP_ERR_UNKNOWN;
-	}
+	struct settings *settings = values;
+	free(settings->cuts);
+	settings->cuts = parse_list(option, value, METRIC_MAX_CUT, 64, false, &settings->n_cuts);
 }
+
+static void read_bounds(const char *option, const char *value, void *values)
+{
+	struct settings *settings = values;
+	free(settings->bounds);
+	settings->bounds = parse_list(option, value, INT32_MAX, SLICES_MAX_BOUNDS, true, &settings->n_bounds);
+}
+
+static const struct option options[] = {
+	{"measures", .letter = 'm', .argument = "LIST", TEXT_OPTION(struct settings, measures),
+		.help = "Measures, as ndcg,recall@50,mrr; or all (default ndcg,recall,mrr,coverage)"},
+	{"cutoff", .letter = 'k', .argument = "LIST", OWN_OPTION(read_cuts), .fallback = "5,10,20",
+		.help = "Cut-offs of measures that name none"},
+	{"ties", .argument = "RULE", CHOICE_OPTION(struct settings, ties, ties_names), .fallback = "average",
+		.help = "Rank among items of the target's score: average, best or worst"},
+	{"per-user", .letter = 'u', FLAG_OPTION(struct settings, per_user), .help = "Lines for each user too"},
+	{"versus", .argument = "STREAM", FILE_OPTION(struct settings, versus),
+		.help = "Difference to the ranking in STREAM, with interval and p-value"},
+	{"resamples", .argument = "N", WHOLE_OPTION(struct settings, resamples, 1, 10000000), .fallback = "10000",
+		.help = "Of the bootstrap"},
+	{"head", .argument = "PERCENT", REAL_OPTION(struct settings, head, 0, 100), .fallback = "20",
+		.help = "Share of the trained items that is called the head"},
+	{"history", .argument = "LIST", OWN_OPTION(read_bounds), .fallback = "5,10,20,50",
+		.help = "Where the slices by history length end"},
+	{"no-slices", FLAG_OPTION(struct settings, by_slices), .fallback = "yes", .help = "All users only"},
+	{"format", .argument = "FORMAT", CHOICE_OPTION(struct settings, format, format_names),
+		.help = "table (default on a terminal), lines (default elsewhere) or json"},
+	{"json", FLAG_OPTION(struct settings, json), .help = "The same as --format json"},
+	{"digits", .argument = "N", WHOLE_OPTION(struct settings, digits, 1, 15), .fallback = "4",
+		.help = "Decimals of table and lines"},
+	{0},
+};
 
 /* What --help shows behind the options: the table of measures, then examples. */
 static char *help_text(void)
@@ -558,10 +544,7 @@ static void compare_versus(struct report *report, const struct cli *cli, int for
 int main(int argc, char **argv)
 {
 	process_begin();
-	struct settings settings =
-		{.ties = TIES_AVERAGE, .head = 0.2, .resamples = 10000, .by_slices = true, .format = -1, .digits = 4};
-	settings.cuts = parse_list("-k", "5,10,20", METRIC_MAX_CUT, 64, false, &settings.n_cuts);
-	settings.bounds = parse_list("--history", "5,10,20,50", INT32_MAX, SLICES_MAX_BOUNDS, true, &settings.n_bounds);
+	struct settings settings = {0};
 	char *examples = help_text();
 	const struct cli_tool tool = {
 		.name = "rec-eval",
@@ -570,8 +553,7 @@ int main(int argc, char **argv)
 			"Measures rankings by seq-rank: how high the held-out items stand in the whole catalog, for all users, "
 			"by popularity of the item and by length of the history.",
 		.examples = examples,
-		.options = options,
-		.option = parse_option,
+		.table = options,
 		.usage_without_input = true,
 	};
 	struct cli cli;
@@ -585,11 +567,12 @@ int main(int argc, char **argv)
 	load(&run, &cli, cli.inputs);
 	check_lists(&measures, &run, settings.measures != NULL);
 	struct sequences *sequences = settings.by_slices && run.sequences.complete ? &run.sequences : NULL;
-	struct slices slices = slices_make(&run.ranking, sequences, settings.head, settings.bounds, settings.n_bounds);
+	struct slices slices = slices_make(&run.ranking, sequences, settings.head / 100, settings.bounds,
+		settings.n_bounds);
 	if (!slices.users[SLICE_ALL])
 		die("%s: no user of the ranking has a target", run.name);
 
-	int format = settings.format;
+	int format = settings.json ? FORMAT_JSON : settings.format;
 	if (format < 0)
 		format = !cli.output && !settings.per_user && isatty(STDOUT_FILENO) ? FORMAT_TABLE : FORMAT_LINES;
 	struct output *output = output_open(cli.output);

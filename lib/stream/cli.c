@@ -1,9 +1,8 @@
-#include "stream/cli.h"
+#include "stream/cli_parts.h"
 
 #include <errno.h>
 #include <omp.h>
 #include <sched.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,14 +26,6 @@ static const struct argp_option shared_options[] = {{NULL, 0, NULL, 0, "Options 
 	{"7", '7', NULL, OPTION_HIDDEN, NULL, 100}, {"8", '8', NULL, OPTION_HIDDEN, NULL, 100},
 	{"9", '9', NULL, OPTION_HIDDEN, NULL, 100}, {0}};
 
-/* What the parsers need to know of each other. */
-struct parse {
-	const struct cli_tool *tool;
-	struct cli *cli;
-	void *settings;
-	int digits; /* of the level so far; 0: none */
-};
-
 static int processors(void)
 {
 	cpu_set_t set;
@@ -44,11 +35,48 @@ static int processors(void)
 	return online > 0 ? (int)online : 1;
 }
 
-static void add_input(struct cli *cli, char *path)
+static void read_output(const char *option, const char *value, void *cli)
 {
-	cli->inputs = xreallocarray(cli->inputs, (size_t)cli->n_inputs + 2, sizeof *cli->inputs);
-	cli->inputs[cli->n_inputs++] = path;
-	cli->inputs[cli->n_inputs] = NULL;
+	(void)option;
+	((struct cli *)cli)->output = strcmp(value, "-") ? value : NULL;
+}
+
+static void count_processors(void *cli)
+{
+	((struct cli *)cli)->threads = processors();
+}
+
+const struct option cli_shared_options[] = {
+	{OPTIONS_TITLE("Options of every tool:")},
+	{"output", .letter = 'o', .argument = "FILE", OWN_OPTION(read_output), .no_effect = true,
+		.help = "Write to FILE, which appears only when it is complete"},
+	{"threads", .letter = 'j', .argument = "N", WHOLE_OPTION(struct cli, threads, 1, 4096), .derive = count_processors,
+		.fallback = "the processors there are", .help = "Use N threads"},
+	{"seed", .argument = "N", WHOLE_OPTION(struct cli, seed, 0, INT64_MAX), .fallback = "1",
+		.help = "Seed of everything random"},
+	{"level", .argument = "N", WHOLE_OPTION(struct cli, level, 1, 19), .fallback = "1", .no_effect = true,
+		.help = "Compression level, 1 to 19; -N is the same"},
+	{"no-history", FLAG_OPTION(struct cli, history), .fallback = "yes", .no_effect = true,
+		.help = "Leave no log/NN-tool.json in the stream"},
+	{"quiet", .letter = 'q', FLAG_OPTION(struct cli, quiet), .no_effect = true, .help = "No progress and no notices"},
+	{"help", .letter = '?', FLAG_OPTION(struct cli, help), .no_effect = true, .help = "Print this help"},
+	{"usage", FLAG_OPTION(struct cli, usage), .no_effect = true, .help = "Print a line of usage"},
+	{"version", FLAG_OPTION(struct cli, version), .no_effect = true, .help = "Print the version"},
+	{0},
+};
+
+/* What the parsers need to know of each other. */
+struct parse {
+	const struct cli_tool *tool;
+	struct cli *cli;
+	void *settings;
+	int digits; /* of the level so far; 0: none */
+};
+
+static void print_version(const struct cli_tool *tool)
+{
+	printf("%s (recpipe) %s\n", tool->name, RECPIPE_VERSION);
+	exit(0);
 }
 
 static error_t parse_shared(int key, char *value, struct argp_state *state)
@@ -65,7 +93,7 @@ static error_t parse_shared(int key, char *value, struct argp_state *state)
 	case 'q': progress_quiet = true; return 0;
 	case KEY_SEED: cli->seed = (uint64_t)option_int("--seed", value, 0, INT64_MAX); return 0;
 	case KEY_NO_HISTORY: cli->history = false; return 0;
-	case KEY_VERSION: printf("%s (recpipe) %s\n", parse->tool->name, RECPIPE_VERSION); exit(0);
+	case KEY_VERSION: print_version(parse->tool); return 0;
 	case '0':
 	case '1':
 	case '2':
@@ -77,7 +105,7 @@ static error_t parse_shared(int key, char *value, struct argp_state *state)
 	case '8':
 	case '9': cli->level = (parse->digits++ ? cli->level * 10 : 0) + (key - '0'); return 0;
 	case '#': die_usage("the level is given as a number, -1 to -19");
-	case ARGP_KEY_ARG: add_input(cli, value); return 0;
+	case ARGP_KEY_ARG: cli_add_input(cli, value); return 0;
 	default: return ARGP_ERR_UNKNOWN;
 	}
 }
@@ -126,15 +154,8 @@ static _Noreturn void leave_usage(void)
 	leave(2);
 }
 
-void cli_parse(const struct cli_tool *tool, int argc, char **argv, struct cli *cli, void *settings)
+static void parse_by_argp(const struct cli_tool *tool, int argc, char **argv, struct cli *cli, void *settings)
 {
-	program_name = tool->name;
-	*cli = (struct cli){.threads = processors(), .seed = 1, .level = 1, .history = true, .started = seconds_now()};
-	cli->inputs = xcalloc(1, sizeof *cli->inputs);
-	cli->command = quoted_command(argc, argv);
-	if (argc > 0)
-		argv[0] = (char *)(uintptr_t)tool->name;
-
 	char *doc = xasprintf("%s\v%s%s", tool->summary, tool->examples ? "Examples:\n" : "",
 		tool->examples ? tool->examples : "");
 	const struct argp own = {tool->options, tool->option, NULL, NULL, NULL, NULL, NULL};
@@ -154,24 +175,50 @@ void cli_parse(const struct cli_tool *tool, int argc, char **argv, struct cli *c
 		die("out of memory");
 	if (problem)
 		leave_usage();
+	free(doc);
+}
+
+void cli_print_usage(const struct cli_tool *tool, FILE *to)
+{
+	fprintf(to, "Usage: %s [OPTION...] %s\n", tool->name, tool->arguments);
+}
+
+static void parse_by_table(const struct cli_tool *tool, int argc, char **argv, struct cli *cli, void *settings)
+{
+	if (tool->usage_without_input && argc == 1 && isatty(STDIN_FILENO)) {
+		cli_print_usage(tool, stderr);
+		fprintf(stderr, "Try `%s --help' for more.\n", tool->name);
+		leave_usage();
+	}
+	cli_read_words(tool, argc, argv, cli, settings);
+	if (cli->version)
+		print_version(tool);
+	if (cli->usage) {
+		cli_print_usage(tool, stdout);
+		exit(0);
+	}
+}
+
+void cli_parse(const struct cli_tool *tool, int argc, char **argv, struct cli *cli, void *settings)
+{
+	program_name = tool->name;
+	*cli = (struct cli){.threads = processors(), .seed = 1, .level = 1, .history = true, .started = seconds_now()};
+	cli->inputs = xcalloc(1, sizeof *cli->inputs);
+	cli->options = json_array();
+	cli->command = quoted_command(argc, argv);
+	if (argc > 0)
+		argv[0] = (char *)(uintptr_t)tool->name;
+
+	if (tool->table)
+		parse_by_table(tool, argc, argv, cli, settings);
+	else
+		parse_by_argp(tool, argc, argv, cli, settings);
 	if (cli->level < 1 || cli->level > 19)
 		die_usage("level -%d, -1 to -19 was expected", cli->level);
 	if (tool->binary_output && !cli->output && !ranks_launched() && isatty(STDOUT_FILENO))
 		die_usage("refusing to write a binary stream to a terminal; use -o FILE or a pipe");
 	ranks_copy(&cli->threads, sizeof cli->threads);
 	omp_set_num_threads(cli->threads);
-	free(doc);
-}
-
-void die_usage(const char *format, ...)
-{
-	char text[1024];
-	va_list arguments;
-	va_start(arguments, format);
-	vsnprintf(text, sizeof text, format, arguments);
-	va_end(arguments);
-	die_status = 2;
-	die("%s (see %s --help)", text, program_name);
 }
 
 int64_t option_int(const char *option, const char *value, int64_t low, int64_t high)
@@ -219,5 +266,6 @@ int cli_done(const struct cli *cli)
 {
 	free(cli->command);
 	free(cli->inputs);
+	json_decref(cli->options);
 	return 0;
 }

@@ -7,11 +7,14 @@
 #ifndef RECPIPE_CLI_H
 #define RECPIPE_CLI_H
 
+/* getopt.h has a struct of that name; as long as there are tools without a table */
+#define option getopt_option
 #include <argp.h>
+#undef option
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "stream/json.h"
+#include "stream/option.h"
 #include "stream/progress.h"
 #include "stream/util.h"
 
@@ -21,21 +24,42 @@ struct cli {
 	const char *output; /* -o FILE, or NULL for stdout */
 	char **inputs;      /* the remaining arguments, NULL-terminated; empty means stdin */
 	int n_inputs;
-	int threads;    /* -j N, of each rank; default: the processors (rank 0) may run on */
-	uint64_t seed;  /* --seed N; default 1 */
-	int level;      /* -#; default 1 */
-	bool history;   /* unless --no-history */
-	char *command;  /* the command line, shell-quoted, for the history */
-	double started; /* seconds_now() */
+	int threads;               /* -j N, of each rank; default: the processors (rank 0) may run on */
+	uint64_t seed;             /* --seed N; default 1 */
+	int level;                 /* -#; default 1 */
+	bool quiet;                /* -q */
+	bool history;              /* unless --no-history */
+	char *command;             /* the command line, shell-quoted, for the history */
+	double started;            /* seconds_now() */
+	json_t *options;           /* objects of options, whose texts settings borrow */
+	bool help, usage, version; /* asked for */
+};
+
+/* Options that apply by what was chosen. */
+struct cli_section {
+	const struct option *table;
+	void *values;  /* filled; NULL: `given` alone is */
+	json_t *given; /* what the command line says, by key; the caller's, or NULL where he does not look */
+	bool by_key;   /* --set reaches the rows */
+};
+#define CLI_SECTIONS 4
+struct cli_choice {
+	/* what the sections are of, for "--steps is no option of --arch gru" */
+	char of[96];
+	struct cli_section section[CLI_SECTIONS]; /* ends with a table NULL, if it is not full */
 };
 
 /* What a tool says about itself; all strings are static. */
 struct cli_tool {
 	const char *name;
-	const char *arguments;             /* as in usage: "[STREAM...]" */
-	const char *summary;               /* one paragraph shown before the options */
-	const char *examples;              /* shown after the options: worked examples, one a line */
-	const struct argp_option *options; /* ends with {0} */
+	const char *arguments;      /* as in usage: "[STREAM...]" */
+	const char *summary;        /* one paragraph shown before the options */
+	const char *examples;       /* shown after the options: worked examples, one a line */
+	const struct option *table; /* its own rows, which fill `settings` */
+	/* Where other options depend on its own: says which, and returns whose they are; and all tables that it can give. */
+	void (*choose)(void *settings, struct cli_choice *choice);
+	const struct option *const *choices;
+	const struct argp_option *options; /* of tools without a table: ends with {0} */
 	/* called for each of the tool's own options; state->input is `settings` */
 	argp_parser_t option;
 	bool usage_without_input; /* no arguments and a terminal as stdin mean usage (all filters) */
@@ -43,13 +67,13 @@ struct cli_tool {
 };
 
 /*
- * Parses argv into *cli and, through tool->option, into *settings. Answers --help and --version on stdout
+ * Parses argv into *cli and *settings. Answers --help and --version on stdout
  * and leaves. Wrong usage is one line on stderr and exit 2. Clamps OpenMP to cli->threads.
+ *
+ * Long options may be cut short and stand anywhere; of one that is repeated the last counts, and where another value was
+ * given before that is told.
  */
 void cli_parse(const struct cli_tool *tool, int argc, char **argv, struct cli *cli, void *settings);
-
-/* Wrong usage found later: one line "tool: ..., try --help", exit 2. */
-_Noreturn void die_usage(const char *format, ...) PRINTF_LIKE(1, 2);
 
 /* Option values for use in tool->option: die with wrong usage unless in [low, high]. */
 int64_t option_int(const char *option, const char *value, int64_t low, int64_t high);

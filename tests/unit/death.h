@@ -7,8 +7,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Runs body(context) in a child, which must die with one line that holds `says`. */
-static void expect_death(void (*body)(const void *), const void *context, const char *says)
+/* Runs body(context) in a child, which must end with `status` and one line that holds `says`. */
+static void expect_end(void (*body)(const void *), const void *context, int expected, const char *says)
 {
 	int said[2], status;
 	char line[4096];
@@ -27,8 +27,15 @@ static void expect_death(void (*body)(const void *), const void *context, const 
 	line[size] = '\0';
 	close(said[0]);
 	assert_int_equal(waitpid(child, &status, 0), child);
-	if (!WIFEXITED(status) || WEXITSTATUS(status) != 1 || !strstr(line, says) || strchr(line, '\n') != line + size - 1)
+	if (!WIFEXITED(status) || WEXITSTATUS(status) != expected || !strstr(line, says) ||
+		strchr(line, '\n') != line + size - 1)
 		fail_msg("\"%s\" was expected, status %d and this came: %s", says, status, line);
+}
+
+/* The same for what die() does. */
+static inline void expect_death(void (*body)(const void *), const void *context, const char *says)
+{
+	expect_end(body, context, 1, says);
 }
 
 #endif

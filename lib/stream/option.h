@@ -1,0 +1,137 @@
+/*
+ * Options, each written down once: a row in the file that owns its value. From the row follow what the command line
+ * takes (cli.h), --help, the complete config.json of a model and the refusal of what it does not know, the identity of a
+ * training, and completion.
+ *
+ *     static const struct option options[] = {
+ *         {"layers", .key = "num_hidden_layers", .argument = "N", WHOLE_OPTION(struct gru, n_layers, 1, 16),
+ *             .fallback = "1", .help = "Layers"},
+ *         {"dropout", .argument = "P", REAL_OPTION(struct gru, dropout, 0, .99), .fallback = "0.2", .help = "Dropout"},
+ *         {.key = "embedding_dropout", REAL_OPTION(struct gru, embedding_dropout, 0, .99), .fallback = "=dropout",
+ *             .help = "Of the input"},
+ *         {.key = "feature_scale", OTHER_DEFAULT("1")},
+ *         {INCLUDED_OPTIONS(struct gru, items, items_options)},
+ *         {0}};
+ *
+ * Values pass through JSON, whose object has for each row a member under its key: words of the command line become such an
+ * object, config.json is one, and options_read() brings it into the struct.
+ */
+#ifndef RECPIPE_OPTION_H
+#define RECPIPE_OPTION_H
+
+#include <stddef.h>
+
+#include "stream/json.h"
+#include "stream/util.h"
+
+enum option_kind {
+	OPTION_END,     /* of a table */
+	OPTION_TITLE,   /* .help is the title of the rows that follow */
+	OPTION_INCLUDE, /* the rows of another table, whose struct is part of this one's */
+	OPTION_OTHER,   /* another .fallback for an included row of the same key */
+	OPTION_FLAG,    /* takes no value: where it is given the field is the opposite of the default, which is "no" */
+	OPTION_YES_NO,
+	OPTION_WHOLE, /* a whole number */
+	OPTION_REAL,
+	OPTION_CHOICE, /* the index in a list of names; -1: not given and no default */
+	OPTION_TEXT,   /* the strings of these two are borrowed from the JSON */
+	OPTION_FILE,   /* a path, of a file or a folder, whose contents count, not its name */
+	OPTION_OWN,    /* text that a function reads; it may come more than once */
+	OPTION_SET     /* KEY=VALUE: any row of a table that the command line may set by key */
+};
+
+struct option {
+	const char *name; /* as "learning-rate"; NULL: is set by its key alone, or, without .help, by the program alone */
+	const char *key;  /* in JSON; NULL: the name */
+	const char *argument; /* what --help calls the value; NULL: the choices */
+	const char *help;     /* without the default, which is added */
+	/*
+	 * The default, as the command line would have it. "=KEY": the value of that row, which stands before. NULL: there is
+	 * none, or it depends on data, and help says so. With .derive: what help says of it.
+	 */
+	const char *fallback;
+	void (*derive)(void *values); /* sets the default from the rows before; values: the struct of the table it is in */
+	const char *only; /* "KEY=A|B": wrong usage where another row of the command line has another value than these */
+	char letter;      /* as in -k; 0: none */
+	bool no_effect;   /* never changes what comes out: is no part of an identity */
+	/* what the macros below set */
+	enum option_kind kind;
+	unsigned char size; /* of the field */
+	size_t offset;      /* of the field in the struct */
+	int64_t low, high;
+	double from, to;
+	const char *const *choices;                                        /* NULL-terminated */
+	void (*read)(const char *option, const char *value, void *values); /* dies as wrong usage; option: "--shard" */
+	const struct option *included;
+	size_t base; /* set by options_of(): of its table's struct */
+};
+
+/* The rest of a row, which checks the type of the field it fills. */
+/* clang-format off */
+#define OPTION_FIELD(type, field, ...) .offset = offsetof(type, field), .size = _Generic(((type *)NULL)->field, __VA_ARGS__)
+#define FLAG_OPTION(type, field) .kind = OPTION_FLAG, OPTION_FIELD(type, field, bool: 1)
+#define YES_NO_OPTION(type, field) .kind = OPTION_YES_NO, OPTION_FIELD(type, field, bool: 1)
+#define WHOLE_OPTION(type, field, lowest, highest) .kind = OPTION_WHOLE, .low = (lowest), .high = (highest), \
+	OPTION_FIELD(type, field, int: 4, int64_t: 8, uint64_t: 8)
+#define REAL_OPTION(type, field, lowest, highest) .kind = OPTION_REAL, .from = (lowest), .to = (highest), \
+	OPTION_FIELD(type, field, float: 4, double: 8)
+#define CHOICE_OPTION(type, field, names) .kind = OPTION_CHOICE, .choices = (names), \
+	OPTION_FIELD(type, field, int: 4, unsigned: 4)
+#define TEXT_OPTION(type, field) .kind = OPTION_TEXT, OPTION_FIELD(type, field, const char *: sizeof(char *))
+#define FILE_OPTION(type, field) .kind = OPTION_FILE, OPTION_FIELD(type, field, const char *: sizeof(char *))
+/* clang-format on */
+#define OWN_OPTION(reader) .kind = OPTION_OWN, .read = (reader)
+#define SET_OPTION .kind = OPTION_SET
+#define OPTIONS_TITLE(text) .kind = OPTION_TITLE, .help = (text)
+#define INCLUDED_OPTIONS(type, field, rows) .kind = OPTION_INCLUDE, .offset = offsetof(type, field), .included = (rows)
+#define OTHER_DEFAULT(value) .kind = OPTION_OTHER, .fallback = (value)
+
+/* A table with everything it includes in place, ended like any. To be freed. */
+struct option *options_of(const struct option *table);
+/* The row of this name, or of this key; NULL. Of flat tables, as all below but for options_read(). */
+const struct option *option_named(const struct option *rows, const char *name);
+const struct option *option_keyed(const struct option *rows, const char *key);
+const char *option_key(const struct option *row);
+/* "--learning-rate", or the key of a row without a name; to be freed. */
+char *option_spelt(const struct option *row);
+bool option_takes_value(const struct option *row);
+/* Whether it is a value, not a title or the like. */
+bool option_is_value(const struct option *row);
+
+/* Text as JSON; dies as wrong usage where it does not fit the row. `spelt` is what messages call the option. */
+json_t *option_parse(const struct option *row, const char *spelt, const char *text);
+/* The other way round, as the command line would have it; to be freed. */
+char *option_text(const json_t *value);
+/*
+ * Fills the struct of a table from an object: what is not there becomes its default, in the object too, whose members are
+ * afterwards in the order of the rows. Dies where a value does not fit or a key is unknown: naming `where`, or, where that
+ * is NULL, as wrong usage. Texts are borrowed from the object.
+ */
+void options_read(const struct option *table, json_t *object, void *values, const char *where);
+/* A flag that is given, as JSON. */
+json_t *option_flag(const struct option *row);
+/* What of a complete object decides the result; of files a fingerprint of their contents. */
+json_t *options_identity(const struct option *table, const json_t *object);
+/* Wrong usage where an option was given that its .only rules out. */
+void options_check_only(const struct option *rows, const json_t *given);
+
+/*
+ * For people, in 80 columns: the named rows under their titles; and, of rows that have a key alone, a paragraph of the keys
+ * with their defaults.
+ */
+void options_print(const struct option *rows);
+void options_print_keys(const struct option *rows);
+/* The same for programs, a line each: name, letter, key, argument, choices, default and help, with tabs between. */
+void options_print_rows(const struct option *rows);
+/* Text in lines of at most 80 columns, all but the first indented; the first goes on from `column`. */
+void print_wrapped(const char *text, int column, int indent);
+
+/* The one of n words that was most likely meant; NULL where none is near. */
+const char *nearest_word(const char *word, const char *const words[], int n);
+/* "a, b or c"; to be freed. */
+char *list_words(const char *const words[], const char *last);
+
+/* Wrong usage: one line "tool: ... (see tool --help)", exit 2. */
+_Noreturn void die_usage(const char *format, ...) PRINTF_LIKE(1, 2);
+
+#endif

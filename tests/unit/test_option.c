@@ -1,0 +1,237 @@
+/* Tables of options: what their rows say is what is read, refused, written and suggested. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "death.h"
+#include "stream/option.h"
+
+enum colour { RED, GREEN };
+static const char *const colours[] = {"red", "green", NULL};
+
+struct inner {
+	float dropout, other;
+	int64_t half;
+};
+
+struct outer {
+	int layers;
+	int64_t width;
+	double rate;
+	bool bias, loud;
+	enum colour colour;
+	int unset;
+	const char *path;
+	struct inner inner;
+	int64_t shard, shards;
+};
+
+static void derive_half(void *values)
+{
+	struct inner *inner = values;
+	inner->half = inner->dropout > 0 ? 3 : 4;
+}
+
+static void read_shard(const char *option, const char *value, void *values)
+{
+	struct outer *outer = values;
+	assert_string_equal(option, "--shard");
+	outer->shard = value[0] - '0';
+	outer->shards++;
+}
+
+static const struct option inner_options[] = {
+	{"dropout", .argument = "P", REAL_OPTION(struct inner, dropout, 0, .99), .fallback = "0.2", .help = "Dropout"},
+	{.key = "other_dropout", REAL_OPTION(struct inner, other, 0, .99), .fallback = "=dropout", .help = "Of others"},
+	{.key = "half",
+		WHOLE_OPTION(struct inner, half, 0, 10),
+		.derive = derive_half,
+		.fallback = "of dropout",
+		.help = "Half"},
+	{0},
+};
+static const struct option outer_options[] = {
+	{OPTIONS_TITLE("Options:")},
+	{"layers", .key = "num_layers", .argument = "N", WHOLE_OPTION(struct outer, layers, 1, 64), .fallback = "2",
+		.help = "Layers"},
+	{"width", .argument = "N", WHOLE_OPTION(struct outer, width, 1, INT64_MAX), .fallback = "64", .help = "Width"},
+	{"learning-rate", .argument = "R", REAL_OPTION(struct outer, rate, 0, 10), .fallback = "0.001", .help = "Rate"},
+	{"bias", YES_NO_OPTION(struct outer, bias), .fallback = "yes", .help = "Biases"},
+	{"quiet", .key = "loud", FLAG_OPTION(struct outer, loud), .fallback = "yes", .no_effect = true, .help = "Quiet"},
+	{"colour", CHOICE_OPTION(struct outer, colour, colours), .fallback = "green", .help = "Colour"},
+	{"unset", CHOICE_OPTION(struct outer, unset, colours), .help = "No default"},
+	{"path", .argument = "FILE", FILE_OPTION(struct outer, path), .only = "colour=red", .help = "A path"},
+	{"shard", .argument = "I", OWN_OPTION(read_shard), .help = "Read by a function"},
+	{.key = "dropout", OTHER_DEFAULT("0.5")},
+	{INCLUDED_OPTIONS(struct outer, inner, inner_options)},
+	{0},
+};
+
+static void read_into(struct outer *outer, json_t *object)
+{
+	memset(outer, 0, sizeof *outer);
+	options_read(outer_options, object, outer, "test.json");
+}
+
+static void defaults_are_filled_in(void **state)
+{
+	(void)state;
+	struct outer outer;
+	json_t *object = json_object();
+	read_into(&outer, object);
+	assert_int_equal(outer.layers, 2);
+	assert_int_equal(outer.width, 64);
+	assert_true(outer.rate == 1e-3 && outer.bias && outer.loud);
+	assert_int_equal(outer.colour, GREEN);
+	assert_int_equal(outer.unset, -1);
+	assert_null(outer.path);
+	assert_int_equal(outer.shards, 0);
+	/* an outer table's default, and one that follows another */
+	assert_true(outer.inner.dropout == .5f && outer.inner.other == .5f);
+	assert_int_equal(outer.inner.half, 3);
+	char *text = json_text(object);
+	assert_string_equal(text,
+		"{\"num_layers\":2,\"width\":64,\"learning-rate\":0.001,\"bias\":true,\"loud\":true,"
+		"\"colour\":\"green\",\"dropout\":0.5,\"other_dropout\":0.5,\"half\":3}\n");
+	/* what is complete reads as the same */
+	json_t *again = json_parse(text, strlen(text), "again");
+	struct outer twice;
+	read_into(&twice, again);
+	assert_memory_equal(&outer, &twice, sizeof outer);
+	assert_true(json_equal(object, again));
+	free(text);
+	json_decref(again);
+	json_decref(object);
+}
+
+static void values_are_taken(void **state)
+{
+	(void)state;
+	struct outer outer;
+	json_t *object = json_pack("{s:i, s:s, s:f, s:b, s:b, s:[ss], s:i}", "num_layers", 64, "colour", "red", "dropout",
+		0., "bias", false, "loud", false, "shard", "3", "4", "half", 9);
+	read_into(&outer, object);
+	assert_int_equal(outer.layers, 64);
+	assert_int_equal(outer.colour, RED);
+	assert_true(outer.inner.other == 0 && !outer.bias && !outer.loud);
+	assert_int_equal(outer.shard, 4);
+	assert_int_equal(outer.shards, 2);
+	assert_int_equal(outer.inner.half, 9);
+	json_decref(object);
+}
+
+static void read_text(const void *text)
+{
+	struct outer outer;
+	read_into(&outer, json_parse(text, strlen(text), "test"));
+}
+
+static void what_does_not_fit_is_named(void **state)
+{
+	(void)state;
+	static const char *const wrong[][2] = {
+		{"{\"num_layers\": 0}", "test.json: \"num_layers\" is not a whole number from 1 to 64"},
+		{"{\"num_layers\": 2.5}", "\"num_layers\" is not a whole number"},
+		{"{\"learning-rate\": 11}", "\"learning-rate\" is 11, from 0 to 10 was expected"},
+		{"{\"learning-rate\": \"1\"}", "\"learning-rate\" is not a number"},
+		{"{\"bias\": 1}", "\"bias\" is not true or false"},
+		{"{\"colour\": \"blue\"}", "\"colour\" is \"blue\", one of red, green was expected"},
+		{"{\"path\": 3}", "\"path\" is not a string"},
+		{"{\"num_layer\": 2}", "\"num_layer\" is not known here; did you mean \"num_layers\"?"},
+		{"{\"zzz\": 2}", "test.json: \"zzz\" is not known here"},
+	};
+	for (size_t i = 0; i < COUNT_OF(wrong); i++)
+		expect_death(read_text, wrong[i][0], wrong[i][1]);
+}
+
+struct parsing {
+	const char *key, *text;
+};
+
+static void parse(const void *data)
+{
+	const struct parsing *parsing = data;
+	struct option *rows = options_of(outer_options);
+	const struct option *row = option_keyed(rows, parsing->key);
+	option_parse(row, option_spelt(row), parsing->text);
+}
+
+static void words_that_do_not_fit_are_wrong_usage(void **state)
+{
+	(void)state;
+	static const struct {
+		struct parsing parsing;
+		const char *said;
+	} wrong[] = {
+		{{"num_layers", "65"}, "--layers 65: a whole number from 1 to 64 was expected"},
+		{{"num_layers", "2x"}, "--layers 2x: a whole number"},
+		{{"learning-rate", "nan"}, "--learning-rate nan: a number from 0 to 10 was expected"},
+		{{"colour", "gren"}, "--colour gren: one of red, green was expected; did you mean green?"},
+		{{"bias", "true"}, "--bias true: yes or no was expected"},
+		{{"path", "\xff"}, "--path: its value is not UTF-8"},
+	};
+	for (size_t i = 0; i < COUNT_OF(wrong); i++)
+		expect_end(parse, &wrong[i].parsing, 2, wrong[i].said);
+}
+
+static void check_only(const void *data)
+{
+	options_check_only(options_of(outer_options), data);
+}
+
+static void rows_may_depend_on_others(void **state)
+{
+	(void)state;
+	json_t *red = json_pack("{s:s, s:s}", "path", "x", "colour", "red"), *alone = json_pack("{s:s}", "path", "x");
+	check_only(red);
+	expect_end(check_only, alone, 2, "--path is for --colour red");
+	json_decref(red);
+	json_decref(alone);
+}
+
+static void an_identity_leaves_out_what_changes_nothing(void **state)
+{
+	(void)state;
+	struct outer outer;
+	json_t *one = json_object(), *two = json_pack("{s:b}", "loud", false), *three = json_pack("{s:i}", "width", 65);
+	read_into(&outer, one);
+	read_into(&outer, two);
+	read_into(&outer, three);
+	json_t *of_one = options_identity(outer_options, one), *of_two = options_identity(outer_options, two),
+		   *of_three = options_identity(outer_options, three);
+	assert_true(json_equal(of_one, of_two));
+	assert_false(json_equal(of_one, of_three));
+	json_t *all[] = {one, two, three, of_one, of_two, of_three};
+	for (size_t i = 0; i < COUNT_OF(all); i++)
+		json_decref(all[i]);
+}
+
+static void the_word_that_was_meant(void **state)
+{
+	(void)state;
+	static const char *const words[] = {"learning-rate", "layers", "epochs", "batch-size", "num_hidden_layers"};
+	static const char *const cases[][2] = {{"lr", "learning-rate"}, {"learnin-rate", "learning-rate"},
+		{"bs", "batch-size"}, {"nhl", "num_hidden_layers"}, {"epohcs", "epochs"}, {"layer", "layers"},
+		{"rate", "learning-rate"}, {"zzz", NULL}, {"x", NULL}};
+	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+		const char *meant = nearest_word(cases[i][0], words, COUNT_OF(words));
+		assert_true(meant == NULL ? !cases[i][1] : cases[i][1] && !strcmp(meant, cases[i][1]));
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(defaults_are_filled_in),
+		cmocka_unit_test(values_are_taken),
+		cmocka_unit_test(what_does_not_fit_is_named),
+		cmocka_unit_test(words_that_do_not_fit_are_wrong_usage),
+		cmocka_unit_test(rows_may_depend_on_others),
+		cmocka_unit_test(an_identity_leaves_out_what_changes_nothing),
+		cmocka_unit_test(the_word_that_was_meant),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
