@@ -15,10 +15,36 @@
 #define SMALLEST_RADIUS 1e-4
 #define CURVED 1e-3 /* least cosine of s and y that says something of the curvature */
 
-struct descent descent_new(int64_t problems, int64_t width, const struct descent_options *options)
+/* Nothing is known of any problem. Pairs are read as far as they are kept. */
+static void reset(struct optimiser *optimiser)
 {
+	struct descent *descent = (struct descent *)optimiser;
+	size_t n = (size_t)descent->n, d = (size_t)descent->width;
+	memset(descent->gradient, 0, n * d * sizeof *descent->gradient);
+	memset(descent->step, 0, n * d * sizeof *descent->step);
+	memset(descent->kept, 0, n * sizeof *descent->kept);
+	memset(descent->moment, 0, d * d * sizeof *descent->moment);
+	memset(descent->root, 0, d * d * sizeof *descent->root);
+	descent->taken = 0;
+	for (int64_t i = 0; i < descent->n; i++) {
+		descent->value[i] = INFINITY;
+		descent->radius[i] = descent->options.radius;
+	}
+}
+
+static void free_descent(struct optimiser *optimiser)
+{
+	for (const struct state *state = optimiser->states; state->name; state++)
+		if (state->data != &((struct descent *)optimiser)->taken)
+			free(state->data);
+	free(optimiser);
+}
+
+struct descent *descent_new(int64_t problems, int64_t width, const struct descent_options *options)
+{
+	struct descent *descent = xcalloc(1, sizeof *descent);
 	size_t n = (size_t)problems, d = (size_t)width;
-	struct descent descent = {.options = *options,
+	*descent = (struct descent){.options = *options,
 		.n = problems,
 		.width = width,
 		.gradient = xaligned(n * d, sizeof(float)),
@@ -29,20 +55,18 @@ struct descent descent_new(int64_t problems, int64_t width, const struct descent
 		.radius = xcalloc(n, sizeof(double)),
 		.moment = xcalloc(d * d, sizeof(double)),
 		.root = xcalloc(d * d, sizeof(float))};
-	for (int64_t i = 0; i < problems; i++) {
-		descent.value[i] = INFINITY;
-		descent.radius[i] = options->radius;
-	}
+	descent->optimiser = (struct optimiser){
+		.states = {{"descent.gradient.npy", F4, problems * width, descent->gradient},
+			{"descent.step.npy", F4, problems * width, descent->step},
+			{"descent.pairs.npy", F4, problems * width * 2 * PAIRS, descent->pairs},
+			{"descent.kept.npy", I4, problems, descent->kept}, {"descent.value.npy", F8, problems, descent->value},
+			{"descent.radius.npy", F8, problems, descent->radius},
+			{"descent.moment.npy", F8, width * width, descent->moment},
+			{"descent.root.npy", F4, width * width, descent->root}, {"descent.taken.npy", I8, 1, &descent->taken}},
+		.reset = reset,
+		.free = free_descent};
+	reset(&descent->optimiser);
 	return descent;
-}
-
-void descent_free(struct descent *descent)
-{
-	void *const memory[] = {descent->gradient, descent->step, descent->pairs, descent->kept, descent->value,
-		descent->radius, descent->moment, descent->root};
-	for (size_t i = 0; i < COUNT_OF(memory); i++)
-		free(memory[i]);
-	*descent = (struct descent){0};
 }
 
 /* --- the matrix that all share --- */

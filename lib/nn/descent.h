@@ -18,8 +18,7 @@
 #ifndef RECPIPE_DESCENT_H
 #define RECPIPE_DESCENT_H
 
-#include <stdbool.h>
-#include <stdint.h>
+#include "nn/optimiser.h"
 
 #define DESCENT_PAIRS 10
 
@@ -33,8 +32,9 @@ struct descent_options {
 		.radius = .1, .memory = .98, .ridge = .03                                                                      \
 	}
 
-/* All arrays are the state of a training. By problem, but for the last three. */
+/* By problem, but for the last three. */
 struct descent {
+	struct optimiser optimiser;
 	struct descent_options options;
 	int64_t n, width;
 	float *gradient; /* width: at the vector */
@@ -48,8 +48,7 @@ struct descent {
 	int64_t taken;  /* steps that C has seen */
 };
 
-struct descent descent_new(int64_t problems, int64_t width, const struct descent_options *options);
-void descent_free(struct descent *descent);
+struct descent *descent_new(int64_t problems, int64_t width, const struct descent_options *options);
 
 /* What a visit of a problem saw at vector + step. */
 struct visit {

@@ -76,14 +76,6 @@ void params_drop_integers(struct params *params)
 	}
 }
 
-void params_train(struct params *params)
-{
-	if (!params->first)
-		params->first = xaligned((size_t)params->trainable, sizeof *params->first);
-	if (!params->second)
-		params->second = xaligned((size_t)params->trainable, sizeof *params->second);
-}
-
 struct param *params_find(const struct params *params, const char *name)
 {
 	for (int i = 0; i < params->count; i++)
@@ -110,8 +102,6 @@ void params_free(struct params *params)
 		free(params->list[i]);
 	free(params->list);
 	free(params->value);
-	free(params->first);
-	free(params->second);
 	*params = (struct params){0};
 }
 

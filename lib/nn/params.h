@@ -1,6 +1,6 @@
 /*
  * The parameters of a model: named tensors, end to end in one block in the
- * order they were declared, without gaps. Gradients and Adam's moments are
+ * order they were declared, without gaps. Gradients and an optimiser's moments are
  * blocks laid out the same way, so optimiser, clipping and checkpoints are
  * flat loops, and adjacent matrices (query, key, value) multiply as one.
  *
@@ -34,8 +34,6 @@ struct params {
 	int64_t trainable; /* floats of those the optimiser changes: [0, trainable) of every block */
 	int64_t gradients; /* floats of those with a gradient: with the derived */
 	float *value;      /* [size], 64-byte aligned */
-	float *first;      /* Adam's moments, [trainable] each; NULL until params_train() */
-	float *second;
 };
 
 /* rows 0 declares a vector of `columns`. The param lives as long as params; its value is there after params_allocate. */
@@ -49,8 +47,6 @@ void params_to_integers(struct param *first, const struct param *last);
 void params_drop_integers(struct params *params);
 /* After the last params_add: lays out the block, zeroed. */
 void params_allocate(struct params *params);
-/* Allocates the moments, zeroed, where they are not there yet. */
-void params_train(struct params *params);
 /* NULL where there is none. */
 struct param *params_find(const struct params *params, const char *name);
 int64_t param_count(const struct param *param);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "nn/blas.h"
+#include "nn/vec.h"
 #include "stream/ranks.h"
 
 #define FLOATS_OF_A_WORKER ((int64_t)1 << 25) /* gradients of more have one worker */
@@ -19,7 +20,7 @@ struct trainer *trainer_new(struct params *params, const struct optimisation *op
 		.n_workers = is_large ? 1 : threads,
 		.n_parts = threads};
 	blas_set_threads(threads / trainer->n_workers);
-	params_train(params);
+	trainer->adamw = adamw_new(&options->adamw, params);
 	trainer->squares = xcalloc((size_t)threads, sizeof *trainer->squares);
 	trainer->workers = xcalloc((size_t)trainer->n_workers, sizeof *trainer->workers);
 	for (int i = 0; i < trainer->n_workers; i++) {
@@ -41,6 +42,7 @@ void trainer_free(struct trainer *trainer)
 		tape_free(&trainer->workers[i].tape);
 		free(trainer->workers[i].gradient);
 	}
+	trainer->adamw->optimiser.free(&trainer->adamw->optimiser);
 	free(trainer->workers);
 	free(trainer->squares);
 	free(trainer);
@@ -167,7 +169,7 @@ static double measure_gradients(struct trainer *trainer, bool add)
 		part_of(trainer, trainer->params->trainable, part, &from, &to);
 		if (add)
 			add_gradients(trainer, from, to);
-		trainer->squares[part] = sum_of_squares(trainer_gradient(trainer) + from, to - from);
+		trainer->squares[part] = vec_sum_of_squares(trainer_gradient(trainer) + from, to - from);
 	}
 	for (int part = 0; part < trainer->n_parts; part++)
 		squares += trainer->squares[part];
@@ -182,11 +184,22 @@ static bool update_parameters(struct trainer *trainer, double rate, float clip)
 	for (int part = 0; part < trainer->n_parts; part++) {
 		int64_t from, to;
 		part_of(trainer, trainer->params->trainable, part, &from, &to);
-		finite = adamw_update(&trainer->options.adamw, rate, trainer->step, trainer->params, trainer_gradient(trainer),
-					 clip, from, to) &&
-			finite;
+		finite = adamw_update(trainer->adamw, rate, trainer_gradient(trainer), clip, from, to) && finite;
 	}
 	return finite;
+}
+
+/* Dies for the last parameter with a NaN or infinity in `block`: backward passes spread it to those before. */
+static void require_finite(const struct params *params, const float *block, const char *what, int64_t step)
+{
+	for (int i = params->count - 1; i >= 0; i--) {
+		const struct param *param = params->list[i];
+		if (param->frozen)
+			continue;
+		for (int64_t j = 0; j < param_count(param); j++)
+			if (!isfinite(block[param->offset + j]))
+				die("%s %s is not finite at step %lld", what, param->name, (long long)step);
+	}
 }
 
 /* Says which tensor it is. */
@@ -217,10 +230,9 @@ void trainer_update(struct trainer *trainer, struct step_result *result)
 	result->loss = trainer_loss(trainer);
 	result->gradient_norm = sqrt(squares);
 	if (!isfinite(result->loss) || !isfinite(result->gradient_norm))
-		die_not_finite(trainer, trainer->step + 1);
-	trainer->step++;
-	result->rate = options->adamw.rate *
-		schedule_factor(options->schedule, trainer->step, options->warmup, options->total);
+		die_not_finite(trainer, trainer->adamw->step + 1);
+	int64_t step = ++trainer->adamw->step;
+	result->rate = options->adamw.rate * schedule_factor(options->schedule, step, options->warmup, options->total);
 	if (!update_parameters(trainer, result->rate, clip_scale(result->gradient_norm, options->clip)))
-		die_not_finite(trainer, trainer->step);
+		die_not_finite(trainer, step);
 }

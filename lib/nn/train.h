@@ -18,17 +18,18 @@
  *     trainer_compute(trainer, phases, task);     // more than once: gradients add up
  *     trainer_update(trainer, &result);
  *
- * The whole state of a training: params (value, first, second), trainer->step, and the caller's own (order of
- * the data, rng): what an exact checkpoint must hold.
+ * The whole state of a training: the values of params, the optimiser's states, and the caller's own (order of the data,
+ * rng): what an exact checkpoint must hold.
  */
 #ifndef RECPIPE_TRAIN_H
 #define RECPIPE_TRAIN_H
 
-#include "nn/optimise.h"
+#include "nn/adamw.h"
+#include "nn/schedule.h"
 #include "nn/tape.h"
 
 struct optimisation {
-	struct adamw adamw;
+	struct adamw_options adamw;
 	double clip; /* largest global norm of the gradient; 0: none */
 	enum schedule schedule;
 	int64_t warmup, total; /* steps, for the schedule */
@@ -48,14 +49,14 @@ typedef void phase_function(void *task, struct worker *worker);
 struct trainer {
 	struct params *params;
 	struct optimisation options;
-	int64_t step;  /* updates made; set it when resuming */
+	struct adamw *adamw;
 	int n_workers; /* of this rank */
 	struct worker *workers;
 	int n_parts;     /* of the parameters, one a thread */
 	double *squares; /* by part, of the summed gradient */
 };
 
-/* Allocates the moments where missing. threads: of each rank, at least 1. */
+/* threads: of each rank, at least 1. params is borrowed. */
 struct trainer *trainer_new(struct params *params, const struct optimisation *options, int threads);
 void trainer_free(struct trainer *trainer);
 

@@ -92,7 +92,7 @@ extern void (
 extern void (*vec_gru_backward)(const float *gates, const float *recurrent, const float *previous, float *dstate,
 	float *dinput, float *drecurrent, int64_t rows, int64_t h);
 
-/* Adam on n parameters: see optimise.c for the factors. Returns the sum of the new values' magnitudes. */
+/* Adam on n parameters: see adamw.c for the factors. Returns the sum of the new values' magnitudes. */
 struct adam_factors {
 	float gradient_scale, beta1, one_minus_beta1, beta2, one_minus_beta2, rate, root, epsilon, decay;
 };

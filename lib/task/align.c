@@ -43,10 +43,10 @@ struct align {
 	float *nll;    /* sum */
 	int32_t *said; /* tokens */
 	/* of a table */
-	struct descent descent;
-	int32_t *done;                /* the epoch, from 1, in which the text was said; 0: not yet */
-	int64_t epoch;                /* from 0 */
-	struct task_state states[14]; /* ends with one without a name */
+	struct descent *descent;
+	int32_t *done;          /* the epoch, from 1, in which the text was said; 0: not yet */
+	int64_t epoch;          /* from 0 */
+	struct state states[5]; /* end with one without a name */
 };
 
 static bool is_table(const struct align *task)
@@ -151,7 +151,7 @@ static void add_steps(const struct align *task, struct array *vectors, const int
 {
 	int64_t d = vectors->columns;
 	for (int64_t row = 0; row < vectors->rows; row++)
-		vec_axpy(1, task->descent.step + item[row] * d, vectors->value + row * d, d);
+		vec_axpy(1, task->descent->step + item[row] * d, vectors->value + row * d, d);
 }
 
 /* Forward through projector and LLM, loss and, where it is to learn, back into the projector, of rows [first, end). */
@@ -203,12 +203,12 @@ static void move_rows(struct align *task)
 			.value = row_nll(batch, row),
 			.gradient = batch->gradient + row * d,
 			.vector = task->projector->vectors + batch->item[row] * d};
-	descent_step(&task->descent, batch->visit, batch->rows);
+	descent_step(task->descent, batch->visit, batch->rows);
 	for (int64_t row = 0; row < batch->rows; row++) {
 		int64_t item = batch->item[row];
 		if (batch->visit[row].taken)
 			note_item(task, row);
-		else if (!isfinite(task->descent.value[item]))
+		else if (!isfinite(task->descent->value[item]))
 			die("item %s: the error of what the LLM says from its vector is not finite",
 				strings_at(&task->projector->item_id, item));
 	}
@@ -333,7 +333,8 @@ static void free_task(struct task *base)
 	for (size_t i = 0; i < COUNT_OF(memory); i++)
 		free(memory[i]);
 	ragged_free(&batch->packed);
-	descent_free(&task->descent);
+	if (task->descent)
+		task->descent->optimiser.free(&task->descent->optimiser);
 	free(task);
 }
 
@@ -363,23 +364,13 @@ static void list_items(struct align *task)
 
 static void list_states(struct align *task)
 {
-	const struct descent *descent = &task->descent;
-	int64_t n = task->projector->n_items, d = task->projector->width, floats = n * d;
-	int count = 0;
-	task->states[count++] = (struct task_state){"item_nll.npy", F4, n, task->nll};
-	task->states[count++] = (struct task_state){"item_said.npy", I4, n, task->said};
+	int64_t n = task->projector->n_items;
+	task->states[0] = (struct state){"item.nll.npy", F4, n, task->nll, false};
+	task->states[1] = (struct state){"item.said.npy", I4, n, task->said, false};
 	if (is_table(task)) {
-		task->states[count++] = (struct task_state){"vectors.npy", F4, floats, task->projector->vectors};
-		task->states[count++] = (struct task_state){"done.npy", I4, n, task->done};
-		task->states[count++] = (struct task_state){"item_gradient.npy", F4, floats, descent->gradient};
-		task->states[count++] = (struct task_state){"item_step.npy", F4, floats, descent->step};
-		task->states[count++] = (struct task_state){"item_pairs.npy", F4, floats * 2 * DESCENT_PAIRS, descent->pairs};
-		task->states[count++] = (struct task_state){"item_kept.npy", I4, n, descent->kept};
-		task->states[count++] = (struct task_state){"item_objective.npy", F8, n, descent->value};
-		task->states[count++] = (struct task_state){"item_radius.npy", F8, n, descent->radius};
-		task->states[count++] = (struct task_state){"descent_moment.npy", F8, d * d, descent->moment};
-		task->states[count++] = (struct task_state){"descent_root.npy", F4, d * d, descent->root};
-		task->states[count++] = (struct task_state){"descent_taken.npy", I8, 1, &task->descent.taken};
+		task->states[2] = (struct state){"item.done.npy", I4, n, task->done, false};
+		task->states[3] = (struct state){"item.vector.npy", F4, n * task->projector->width, task->projector->vectors,
+			false};
 	}
 	task->task.states = task->states;
 }
@@ -399,6 +390,7 @@ struct task *align_task(struct projector *projector, const struct model *llm, co
 		memcpy(task->task.measures, (const char *[]){"NLL", "accuracy", "exact"}, 3 * sizeof(char *));
 		memcpy(task->task.keys, (const char *[]){"nll", "accuracy", "exact"}, 3 * sizeof(char *));
 		task->descent = descent_new(projector->n_items, projector->width, &options->descent);
+		task->task.optimiser = &task->descent->optimiser;
 		task->done = xcalloc(n, sizeof *task->done);
 	} else {
 		task->task.validate = validate_mlp;

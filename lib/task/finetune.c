@@ -26,7 +26,7 @@ struct progress_state {
 
 struct finetune {
 	struct task task;
-	struct task_state states[5];
+	struct state states[5];
 	struct finetune_options options;
 	struct model *model;
 	struct trainer *trainer;
@@ -147,9 +147,8 @@ static void end_stage(struct finetune *task)
 	memcpy(task->items, task->best_items, (size_t)n_floats(task) * sizeof *task->items);
 	if (task->options.as_code)
 		return;
-	memset(params->first, 0, (size_t)params->trainable * sizeof *params->first);
-	memset(params->second, 0, (size_t)params->trainable * sizeof *params->second);
-	task->trainer->step = 0;
+	struct optimiser *optimiser = &task->trainer->adamw->optimiser;
+	optimiser->reset(optimiser);
 }
 
 static bool validate(struct task *base, struct trainer *trainer, int64_t epoch, double measured[])
@@ -228,10 +227,10 @@ struct task *finetune_task(struct model *model, struct trainer *trainer, const s
 		.sequences = sequences};
 	task->items = xaligned((size_t)n_floats(task), sizeof *task->items);
 	task->best_items = xaligned((size_t)n_floats(task), sizeof *task->best_items);
-	task->states[0] = (struct task_state){"stage.npy", I8, COUNT_OF(task->now.at), task->now.at};
-	task->states[1] = (struct task_state){"best_measure.npy", F8, 1, &task->now.best};
-	task->states[2] = (struct task_state){"items.npy", F4, n_floats(task), task->items};
-	task->states[3] = (struct task_state){"best_items.npy", F4, n_floats(task), task->best_items};
+	task->states[0] = (struct state){"stage.npy", I8, COUNT_OF(task->now.at), task->now.at, false};
+	task->states[1] = (struct state){"best_measure.npy", F8, 1, &task->now.best, false};
+	task->states[2] = (struct state){"items.npy", F4, n_floats(task), task->items, false};
+	task->states[3] = (struct state){"best_items.npy", F4, n_floats(task), task->best_items, false};
 	task->task.states = task->states;
 	list_users(task);
 	task->valid = validation_new(sequences, options->valid_users);

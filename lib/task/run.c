@@ -4,10 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "stream/bag.h"
 #include "stream/bytes.h"
 #include "stream/progress.h"
 #include "stream/ranks.h"
+#include "task/checkpoint.h"
 
 #define CURVE_WIDTH (1 + RUN_MEASURES) /* the loss, then what was measured */
 
@@ -51,152 +51,79 @@ static void begin_epoch(struct run *run)
 /* --- checkpoint --- */
 
 enum {
-	STATE_EPOCH,
-	STATE_BATCH,
-	STATE_STEP,
-	STATE_POSITIONS,
-	STATE_BEST,
-	STATE_RNG,
-	STATE_EPOCH_RNG = STATE_RNG + 4,
-	STATE_WIDTH = STATE_EPOCH_RNG + 4
+	NOW_EPOCH,
+	NOW_BATCH,
+	NOW_POSITIONS,
+	NOW_BEST,
+	NOW_RNG,
+	NOW_EPOCH_RNG = NOW_RNG + 4,
+	NOW_WIDTH = NOW_EPOCH_RNG + 4
 };
 
-#define MEMBERS 7 /* beside the task's own */
+#define OWN_STATES 5
 
-struct members {
-	int64_t state[STATE_WIDTH];
-	struct {
-		const char *name;
-		struct tensor tensor;
-	} own[MEMBERS];
+/* All that a checkpoint holds. */
+struct states {
+	int64_t now[NOW_WIDTH];
+	struct state own[OWN_STATES + 1];
+	const struct state *lists[5];
 };
 
-/* The tensors of a checkpoint; the curve is as long as state says. */
-static void list_members(struct run *run, struct members *members)
+static void list_states(struct run *run, struct states *states)
 {
 	const struct params *params = run->trainer->params;
-	*members = (struct members){.own = {
-									{"state.npy", tensor_1d(I8, STATE_WIDTH, members->state)},
-									{"loss.npy", tensor_1d(F8, 1, &run->loss)},
-									{"curve.npy", tensor_2d(F8, run->epoch, CURVE_WIDTH, run->curve)},
-									{"value.npy", tensor_1d(F4, params->size, params->value)},
-									{"first.npy", tensor_1d(F4, params->trainable, params->first)},
-									{"second.npy", tensor_1d(F4, params->trainable, params->second)},
-									{"best.npy", tensor_1d(F4, params->size, run->best)},
-								}};
+	const struct task *task = run->task;
+	*states = (struct states){
+		.own = {{"now.npy", I8, NOW_WIDTH, states->now}, {"loss.npy", F8, 1, &run->loss},
+			{"curve.npy", F8, run->options->epochs * CURVE_WIDTH, run->curve, .grows = true},
+			{"value.npy", F4, params->size, params->value}, {"best.npy", F4, params->size, run->best}}};
+	int count = 0;
+	states->lists[count++] = states->own;
+	states->lists[count++] = run->trainer->adamw->optimiser.states;
+	if (task->states)
+		states->lists[count++] = task->states;
+	if (task->optimiser)
+		states->lists[count++] = task->optimiser->states;
 }
 
 static void save(struct run *run)
 {
-	struct members members;
+	struct states states;
 	if (ranks_index())
 		return; /* what rank 0 has, all have */
-	list_members(run, &members);
-	const int64_t numbers[] = {run->epoch, run->batch, run->trainer->step, run->positions, run->best_epoch};
-	memcpy(members.state, numbers, sizeof numbers);
-	memcpy(members.state + STATE_RNG, run->rng.word, sizeof run->rng.word);
-	memcpy(members.state + STATE_EPOCH_RNG, run->epoch_rng.word, sizeof run->epoch_rng.word);
-	struct cli to_file = {.output = run->options->checkpoint, .level = 1};
-	struct bag_out *out = bag_create(&to_file);
-	bag_begin(out, "checkpoint", run->options->id, 1, 1, NULL);
-	for (int i = 0; i < MEMBERS; i++)
-		bag_add_tensor(out, members.own[i].name, &members.own[i].tensor);
-	for (const struct task_state *state = run->task->states; state && state->name; state++) {
-		struct tensor tensor = tensor_1d(state->dtype, state->count, state->data);
-		bag_add_tensor(out, state->name, &tensor);
-	}
-	bag_end(out);
-	bag_finish(out, NULL);
+	list_states(run, &states);
+	const int64_t numbers[] = {run->epoch, run->batch, run->positions, run->best_epoch};
+	memcpy(states.now, numbers, sizeof numbers);
+	memcpy(states.now + NOW_RNG, run->rng.word, sizeof run->rng.word);
+	memcpy(states.now + NOW_EPOCH_RNG, run->epoch_rng.word, sizeof run->epoch_rng.word);
+	states.own[2].count = run->epoch * CURVE_WIDTH;
+	checkpoint_write(run->options->checkpoint, run->options->id, states.lists);
 	run->saved = seconds_now();
-}
-
-/* The member's data into the expected tensor's memory; dies where it is of another type or size. */
-static void load_tensor(const struct piece *piece, const struct tensor *expected)
-{
-	struct tensor tensor;
-	npy_parse(piece->bytes, piece->size, &tensor, piece->where);
-	if (tensor.dtype != expected->dtype || tensor_bytes(&tensor) != tensor_bytes(expected)) {
-		char is[128], should_be[128];
-		die("%s: %s, %s was expected", piece->where, tensor_describe(&tensor, is),
-			tensor_describe(expected, should_be));
-	}
-	if (tensor_bytes(&tensor))
-		memcpy((void *)(uintptr_t)expected->data, tensor.data, tensor_bytes(&tensor));
-}
-
-static void take_state(struct run *run, const int64_t state[], const char *where)
-{
-	run->epoch = state[STATE_EPOCH];
-	run->batch = state[STATE_BATCH];
-	run->trainer->step = state[STATE_STEP];
-	run->positions = state[STATE_POSITIONS];
-	run->best_epoch = state[STATE_BEST];
-	if (run->epoch < 0 || run->epoch > run->options->epochs || run->batch < 0 || run->batch > run->task->examples ||
-		run->best_epoch < 0 || run->best_epoch > run->epoch)
-		die("%s: epoch %lld, batch %lld: not a state of this training", where, (long long)run->epoch,
-			(long long)run->batch);
-	memcpy(run->epoch_rng.word, state + STATE_EPOCH_RNG, sizeof run->epoch_rng.word);
-	memcpy(run->rng.word, state + STATE_RNG, sizeof run->rng.word);
-}
-
-/* state.npy comes first, and says how long the curve is. */
-static void load_member(struct run *run, const struct piece *piece)
-{
-	struct members members;
-	list_members(run, &members);
-	for (int i = 0; i < MEMBERS; i++)
-		if (!strcmp(piece->name, members.own[i].name)) {
-			load_tensor(piece, &members.own[i].tensor);
-			if (i == 0)
-				take_state(run, members.state, piece->where);
-			return;
-		}
-	for (const struct task_state *state = run->task->states; state && state->name; state++)
-		if (!strcmp(piece->name, state->name)) {
-			struct tensor tensor = tensor_1d(state->dtype, state->count, state->data);
-			load_tensor(piece, &tensor);
-			return;
-		}
-	die("%s: not a member of a checkpoint", piece->where);
-}
-
-static void load_members(struct run *run, struct bag *bag)
-{
-	int members = 0, expected = MEMBERS;
-	char id[17];
-	struct piece piece;
-	fingerprint_text(run->options->id, id);
-	while (bag_next(bag, &piece)) {
-		if (piece.kind == PIECE_META && strcmp(json_get_string(piece.json, "id", piece.where), id))
-			die("%s: is of another training: data, options, seed or thread count differ", run->options->checkpoint);
-		if (piece.kind == PIECE_MEMBER) {
-			load_member(run, &piece);
-			members++;
-		}
-	}
-	for (const struct task_state *state = run->task->states; state && state->name; state++)
-		expected++;
-	if (members != expected)
-		die("%s: %d members, the %d of a checkpoint were expected", run->options->checkpoint, members, expected);
 }
 
 static void load(struct run *run)
 {
-	if (file_kind(run->options->checkpoint) == FILE_MISSING) {
-		notice("%s: no checkpoint yet, starting from the beginning", run->options->checkpoint);
+	const char *path = run->options->checkpoint;
+	struct states states;
+	if (file_kind(path) == FILE_MISSING) {
+		notice("%s: no checkpoint yet, starting from the beginning", path);
 		return;
 	}
-	char *paths[] = {(char *)(uintptr_t)run->options->checkpoint, NULL};
-	struct bag *bag = bag_open_paths(NULL, paths);
-	bag_want(bag, "checkpoint");
-	load_members(run, bag);
-	bag_close(bag);
+	list_states(run, &states);
+	checkpoint_read(path, run->options->id, states.lists);
+	run->epoch = states.now[NOW_EPOCH];
+	run->batch = states.now[NOW_BATCH];
+	run->positions = states.now[NOW_POSITIONS];
+	run->best_epoch = states.now[NOW_BEST];
+	if (run->epoch < 0 || run->epoch > run->options->epochs || run->batch < 0 || run->batch > run->task->examples ||
+		run->best_epoch < 0 || run->best_epoch > run->epoch)
+		die("%s: epoch %lld, batch %lld: not a state of this training", path, (long long)run->epoch,
+			(long long)run->batch);
 	if (run->batch) {
-		struct rng now = run->rng;
-		run->rng = run->epoch_rng;
+		memcpy(run->rng.word, states.now + NOW_EPOCH_RNG, sizeof run->rng.word);
 		begin_epoch(run);
-		run->rng = now;
 	}
+	memcpy(run->rng.word, states.now + NOW_RNG, sizeof run->rng.word);
 	notice("resumed after epoch %lld, batch %lld", (long long)run->epoch, (long long)run->batch);
 }
 

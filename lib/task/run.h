@@ -13,14 +13,6 @@
 #include "nn/train.h"
 #include "stream/cli.h"
 
-/* Memory that changes in training and is no parameter: a part of the checkpoint. */
-struct task_state {
-	const char *name; /* the member's: "done.npy" */
-	enum dtype dtype;
-	int64_t count;
-	void *data;
-};
-
 #define RUN_MEASURES 4
 /* A task's struct begins with this one. */
 struct task {
@@ -31,8 +23,10 @@ struct task {
 	bool lower_is_better;
 	/* that epochs are divided into, for the schedule of the learning rate; 0 and 1: one */
 	int64_t stages;
-	const float *best;               /* set by run(): parameters of the best epoch so far */
-	const struct task_state *states; /* ends with a NULL name; may be NULL */
+	const float *best; /* set by run(): parameters of the best epoch so far */
+	/* What changes in training beside the parameters and the trainer's optimiser, for the checkpoint; each may be NULL. */
+	const struct state *states;  /* end with one without a name */
+	struct optimiser *optimiser; /* the task's own */
 	/*
 	 * Which examples epoch `epoch` (from 0) has, in a fixed order that depends on the state alone; returns their number, 0: the
 	 * training is over. Called again where it resumes within the epoch. NULL: all of them, in every epoch.

@@ -167,7 +167,7 @@ static void step(struct bench *b, int64_t users)
 	if (!b->task)
 		prepare_training(b);
 	struct stopwatch watch = start();
-	b->task->step(b->task, b->trainer, example, users, (uint64_t)b->trainer->step, &result);
+	b->task->step(b->task, b->trainer, example, users, (uint64_t)b->trainer->adamw->step, &result);
 	answer(&watch, result.loss / (double)users);
 }
 

@@ -55,7 +55,7 @@ static void test_ends_at_the_minimum(void **state)
 {
 	(void)state;
 	const struct descent_options options = DESCENT_DEFAULTS;
-	struct descent descent = descent_new(PROBLEMS, WIDTH, &options);
+	struct descent *descent = descent_new(PROBLEMS, WIDTH, &options);
 	float vector[PROBLEMS * WIDTH], gradient[PROBLEMS * WIDTH];
 	double centre[PROBLEMS * WIDTH], first[PROBLEMS], before[PROBLEMS];
 	start(vector, centre);
@@ -64,27 +64,27 @@ static void test_ends_at_the_minimum(void **state)
 		for (int p = 0; p < PROBLEMS; p++) {
 			float at[WIDTH];
 			for (int i = 0; i < WIDTH; i++)
-				at[i] = vector[p * WIDTH + i] + descent.step[p * WIDTH + i];
+				at[i] = vector[p * WIDTH + i] + descent->step[p * WIDTH + i];
 			double value = quadratic(at, centre + p * WIDTH, gradient + p * WIDTH);
 			visit[p] = (struct visit){.problem = p,
 				.value = value,
 				.gradient = gradient + p * WIDTH,
 				.vector = vector + p * WIDTH};
 			first[p] = round ? first[p] : value;
-			before[p] = descent.value[p];
+			before[p] = descent->value[p];
 		}
-		descent_step(&descent, visit, PROBLEMS);
+		descent_step(descent, visit, PROBLEMS);
 		for (int p = 0; p < PROBLEMS; p++) {
 			assert_int_equal(visit[p].taken, visit[p].value < before[p]);
-			assert_true(descent.value[p] <= before[p]);
+			assert_true(descent->value[p] <= before[p]);
 		}
 	}
 	for (int p = 0; p < PROBLEMS; p++) {
-		assert_true(descent.value[p] < 1e-7 * first[p]);
+		assert_true(descent->value[p] < 1e-7 * first[p]);
 		assert_true(
-			fabs(quadratic(vector + p * WIDTH, centre + p * WIDTH, gradient) - descent.value[p]) < 1e-6 * first[p]);
+			fabs(quadratic(vector + p * WIDTH, centre + p * WIDTH, gradient) - descent->value[p]) < 1e-6 * first[p]);
 	}
-	descent_free(&descent);
+	descent->optimiser.free(&descent->optimiser);
 }
 
 static void visit_once(struct descent *descent, double value, const float *gradient, float *vector, bool taken)
@@ -107,35 +107,35 @@ static void test_takes_back(void **state)
 {
 	(void)state;
 	const struct descent_options options = {.radius = .25, .memory = .98, .ridge = .03};
-	struct descent descent = descent_new(2, WIDTH, &options);
+	struct descent *descent = descent_new(2, WIDTH, &options);
 	float vector[WIDTH] = {0, 4, 0, 0, 0, 0}, downhill[WIDTH] = {1, 1, 0, 0, 0, 0}, unknown[WIDTH] = {NAN};
-	visit_once(&descent, 1, downhill, vector, true);
-	assert_float_equal(step_length(&descent), 1, 1e-5);
+	visit_once(descent, 1, downhill, vector, true);
+	assert_float_equal(step_length(descent), 1, 1e-5);
 	assert_float_equal(vector[1], 4, 0);
-	assert_float_equal(descent.step[WIDTH], descent.step[WIDTH + 1], 1e-6);
-	assert_true(descent.step[WIDTH] < 0);
-	visit_once(&descent, 2, downhill, vector, false);
-	assert_float_equal(step_length(&descent), .5, 1e-5);
-	visit_once(&descent, .5, unknown, vector, false);
-	assert_float_equal(step_length(&descent), .25, 1e-5);
-	visit_once(&descent, NAN, downhill, vector, false);
-	assert_float_equal(step_length(&descent), .125, 1e-5);
+	assert_float_equal(descent->step[WIDTH], descent->step[WIDTH + 1], 1e-6);
+	assert_true(descent->step[WIDTH] < 0);
+	visit_once(descent, 2, downhill, vector, false);
+	assert_float_equal(step_length(descent), .5, 1e-5);
+	visit_once(descent, .5, unknown, vector, false);
+	assert_float_equal(step_length(descent), .25, 1e-5);
+	visit_once(descent, NAN, downhill, vector, false);
+	assert_float_equal(step_length(descent), .125, 1e-5);
 	assert_float_equal(vector[1], 4, 0);
-	visit_once(&descent, .9, downhill, vector, true);
+	visit_once(descent, .9, downhill, vector, true);
 	assert_float_equal(vector[1], 4 - .125 / sqrt(2), 1e-5);
 	double reach = sqrt((double)(vector[0] * vector[0] + vector[1] * vector[1]));
-	assert_float_equal(descent.radius[1], .25 / 8 * 1.5, 1e-6);
-	assert_float_equal(step_length(&descent), .25 / 8 * 1.5 * reach, 1e-5);
+	assert_float_equal(descent->radius[1], .25 / 8 * 1.5, 1e-6);
+	assert_float_equal(step_length(descent), .25 / 8 * 1.5 * reach, 1e-5);
 	double shortest = 1, longest = 0;
 	for (int i = 0; i < 12; i++) {
-		visit_once(&descent, 3, downhill, vector, false);
-		shortest = fmin(shortest, step_length(&descent));
-		longest = fmax(longest, step_length(&descent));
+		visit_once(descent, 3, downhill, vector, false);
+		shortest = fmin(shortest, step_length(descent));
+		longest = fmax(longest, step_length(descent));
 	}
 	assert_true(shortest < 1e-3);
 	assert_float_equal(longest, .25 * reach, 1e-5);
-	assert_float_equal(descent.radius[0], .25, 0);
-	descent_free(&descent);
+	assert_float_equal(descent->radius[0], .25, 0);
+	descent->optimiser.free(&descent->optimiser);
 }
 
 /* Nothing is known yet, and the first visit sees no number. */
@@ -143,13 +143,13 @@ static void test_begins_with_no_number(void **state)
 {
 	(void)state;
 	const struct descent_options options = DESCENT_DEFAULTS;
-	struct descent descent = descent_new(2, WIDTH, &options);
+	struct descent *descent = descent_new(2, WIDTH, &options);
 	float vector[WIDTH] = {0, 4, 0, 0, 0, 0}, downhill[WIDTH] = {1, 1, 0, 0, 0, 0}, unknown[WIDTH] = {NAN};
-	visit_once(&descent, 1, unknown, vector, false);
-	assert_float_equal(step_length(&descent), 0, 0);
-	visit_once(&descent, 1, downhill, vector, true);
-	assert_float_equal(step_length(&descent), .4, 1e-5);
-	descent_free(&descent);
+	visit_once(descent, 1, unknown, vector, false);
+	assert_float_equal(step_length(descent), 0, 0);
+	visit_once(descent, 1, downhill, vector, true);
+	assert_float_equal(step_length(descent), .4, 1e-5);
+	descent->optimiser.free(&descent->optimiser);
 }
 
 int main(void)
