@@ -183,6 +183,16 @@ enum file_kind file_kind(const char *path)
 	return kind;
 }
 
+uint64_t file_identity(const char *path)
+{
+	struct stat status;
+	if (stat(path, &status))
+		return 0;
+	const uint64_t facts[] = {status.st_dev, status.st_ino, (uint64_t)status.st_size, (uint64_t)status.st_mtim.tv_sec,
+		(uint64_t)status.st_mtim.tv_nsec};
+	return fingerprint(FINGERPRINT_START, facts, sizeof facts);
+}
+
 static void *map_here(const char *path, size_t *size)
 {
 	struct stat status;

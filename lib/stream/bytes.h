@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "stream/output.h"
 
@@ -32,6 +33,8 @@ void source_close(struct source *source);
 enum file_kind { FILE_MISSING, FILE_FOLDER, FILE_OTHER };
 /* FILE_MISSING: errno says why it cannot be looked at. */
 enum file_kind file_kind(const char *path);
+/* Another number for another file, and for another content of the same; 0: there is none. */
+uint64_t file_identity(const char *path);
 
 /* A whole regular file that is not empty, mapped for reading; dies on anything else. */
 const void *file_map(const char *path, size_t *size);

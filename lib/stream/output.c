@@ -17,12 +17,16 @@
 
 struct output {
 	int fd;
-	const char *name; /* as the user gave it; NULL: stdout */
-	char *path;       /* behind symbolic links; NULL: written in place (stdout, devices, pipes) */
-	char *folder;     /* of path, with its slash; "" is the present one */
-	char *temporary;  /* until it has its own name; NULL: it has none yet */
-	bool replaces;    /* a file that is there */
+	const char *name;    /* as the user gave it; NULL: stdout */
+	char *path;          /* behind symbolic links; NULL: written in place (stdout, devices, pipes) */
+	char *folder;        /* of path, with its slash; "" is the present one */
+	char *temporary;     /* until it has its own name; NULL: it has none yet */
+	bool replaces;       /* a file that is there */
+	struct stat where;   /* the folder */
+	struct output *next; /* of those that are open */
 };
+
+static struct output *all_open;
 
 /* The path that symbolic links lead to, whether there is a file or not. */
 static char *behind_links(const char *path)
@@ -121,6 +125,16 @@ static void keep_mode(struct output *output, mode_t mode)
 		die_errno("%s: the mode of the file that is there", output->name);
 }
 
+/* The later of the two would replace the other. */
+static void be_the_only_one(const struct output *output)
+{
+	const char *name = output->path + strlen(output->folder);
+	for (const struct output *other = all_open; other; other = other->next)
+		if (other->where.st_dev == output->where.st_dev && other->where.st_ino == output->where.st_ino &&
+			!strcmp(other->path + strlen(other->folder), name))
+			die("%s: two things are to be written there", output->name);
+}
+
 static void open_file(struct output *output)
 {
 	struct stat status;
@@ -139,6 +153,11 @@ static void open_file(struct output *output)
 		die_errno("%s", output->name);
 	if (output->replaces)
 		keep_mode(output, status.st_mode);
+	if (stat(*output->folder ? output->folder : ".", &output->where))
+		die_errno("%s", output->name);
+	be_the_only_one(output);
+	output->next = all_open;
+	all_open = output;
 }
 
 static void open_in_place(struct output *output, const char *path)
@@ -198,6 +217,11 @@ void output_file_close(struct output *output, FILE *file)
 
 static void output_free(struct output *output)
 {
+	for (struct output **at = &all_open; *at; at = &(*at)->next)
+		if (*at == output) {
+			*at = output->next;
+			break;
+		}
 	if (output->temporary)
 		unfinished_done(output->temporary);
 	free(output->temporary);

@@ -26,6 +26,7 @@ struct run {
 	double *curve; /* epochs done x CURVE_WIDTH */
 	float *best;   /* parameter values of the best epoch */
 	double saved;  /* when the last checkpoint was written */
+	uint64_t file; /* the identity of what is at the checkpoint's place, by which we know it as ours */
 };
 
 /* The epoch's examples, in the order that run->rng draws. */
@@ -91,6 +92,9 @@ static void save(struct run *run)
 	struct states states;
 	if (ranks_index())
 		return; /* what rank 0 has, all have */
+	if (file_identity(run->options->checkpoint) != run->file)
+		die("%s: another program has written there since; the checkpoint needs a place of its own",
+			run->options->checkpoint);
 	list_states(run, &states);
 	const int64_t numbers[] = {run->epoch, run->batch, run->positions, run->best_epoch};
 	memcpy(states.now, numbers, sizeof numbers);
@@ -99,6 +103,7 @@ static void save(struct run *run)
 	states.own[2].count = run->epoch * CURVE_WIDTH;
 	checkpoint_write(run->options->checkpoint, run->options->id, states.lists);
 	run->saved = seconds_now();
+	run->file = file_identity(run->options->checkpoint);
 }
 
 static void load(struct run *run)
@@ -125,6 +130,18 @@ static void load(struct run *run)
 	}
 	memcpy(run->rng.word, states.now + NOW_RNG, sizeof run->rng.word);
 	notice("resumed after epoch %lld, batch %lld", (long long)run->epoch, (long long)run->batch);
+}
+
+/* A checkpoint of this training is gone on from; nothing else that is there is ever replaced. */
+static void begin_checkpoint(struct run *run)
+{
+	const char *path = run->options->checkpoint;
+	if (run->options->resume)
+		load(run);
+	else if (file_kind(path) != FILE_MISSING)
+		die("%s: is there already: --resume goes on from a checkpoint, a new training needs another name", path);
+	output_abandon(output_open(path)); /* rather now than after an epoch */
+	run->file = file_identity(path);
 }
 
 /* --- epochs --- */
@@ -270,8 +287,8 @@ json_t *run(struct task *task, struct trainer *trainer, const struct run_options
 	run.best = xaligned((size_t)trainer->params->size, sizeof *run.best);
 	run.saved = seconds_now();
 	task->best = run.best;
-	if (options->resume)
-		load(&run);
+	if (options->checkpoint)
+		begin_checkpoint(&run);
 	train(&run);
 	if (run.best_epoch && task->measures[0])
 		show_curve(&run);

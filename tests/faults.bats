@@ -1,0 +1,171 @@
+#!/usr/bin/env bats
+# What the system does to a tool: descriptors closed, signals, limits, calls that fail. It ends with the right bytes, or with
+# exit 1, one line and nothing left behind. tests/faults/ has the long form of this.
+
+load helpers
+
+setup_file() {
+	cd "$BATS_FILE_TMPDIR" || return
+	printf 'item_id,title\n' >items.csv
+	printf 'user_id,item_id,timestamp\n' >events.csv
+	local i
+	for i in 1 2 3 4 5 6 7 8 9; do
+		printf 'i%s,word%s lamp\n' $i $((i % 4)) >>items.csv
+		printf 'u%s,i%s,1\nu%s,i%s,2\nu%s,i%s,3\nu%s,i1,4\n' $i $i $i $((i % 5 + 1)) $i $((i % 7 + 2)) $i >>events.csv
+	done
+	seq-tokenize -q --no-history --items items.csv events.csv -o data.tar.zst
+	train -o model.tar.zst
+	seq-rank -q --no-history -k 3 model.tar.zst -o ranking.tar.zst
+}
+
+setup() {
+	own_folder
+}
+
+train() {
+	seq-train -q --no-history -j1 --epochs 2 --hidden-size 8 --layers 1 --heads 1 "$@" "$BATS_FILE_TMPDIR/data.tar.zst"
+}
+
+# endless OPTION...: a training that only a signal ends
+endless() {
+	exec seq-train -q --epochs 100000 --patience 100000 "$@" data.tar.zst
+}
+
+# nothing is left in this folder of a tool that writes `out`
+nothing_left() {
+	[ ! -e out ]
+	! compgen -G '.recpipe*'
+}
+
+@test "closed standard descriptors are nobody's file" {
+	local closed
+	for closed in '<&-' '>&-' '2>&-' '<&- 2>&-' '<&- >&- 2>&-'; do
+		eval "seq-train -j1 --no-history --epochs 2 --hidden-size 8 --layers 1 --heads 1 data.tar.zst -o out $closed" </dev/null 2>/dev/null
+		cmp out model.tar.zst
+		eval "rec-eval ranking.tar.zst -o out $closed" </dev/null 2>/dev/null
+		rec-eval ranking.tar.zst | cmp - out
+		rm out
+	done
+	fails bash -c 'seq-rank -q --serve model.tar.zst <&-'
+	says "stdin: Bad file descriptor"
+	fails bash -c 'rec-eval ranking.tar.zst >&-'
+	says "stdout: Bad file descriptor"
+	fails bash -c 'seq-train -q <&- -o out'
+	says "stdin: Bad file descriptor"
+	nothing_left
+}
+
+@test "help and version that cannot be written" {
+	[ -e /dev/full ] || skip "no /dev/full"
+	fails bash -c 'seq-rank --help >/dev/full'
+	says "stdout: No space left"
+	fails bash -c 'seq-rank --version >/dev/full'
+	says "stdout: No space left"
+}
+
+@test "an output takes the place, the mode and the links of the file that is there" {
+	printf old >out
+	chmod 640 out
+	ln -s out link
+	ln -s link further
+	train -o further
+	cmp out model.tar.zst
+	[ "$(stat -c %a out)" = 640 ]
+	[ -L further ]
+	[ "$(readlink link)" = out ]
+	mkdir folder
+	ln -s folder/new dangling
+	train -o dangling
+	cmp folder/new model.tar.zst
+	(umask 027 && train -o private)
+	[ "$(stat -c %a private)" = 640 ]
+	ln -s a b && ln -s b a
+	fails train -o a
+	says "Too many levels of symbolic links"
+	fails train -o ''
+	fails train -o folder/
+}
+
+@test "names as long as the file system takes them" {
+	local name
+	name=$(printf 'n%.0s' {1..255})
+	train -o "$name"
+	cmp "$name" model.tar.zst
+	fails train -o "n$name"
+	says "File name too long"
+}
+
+@test "a checkpoint replaces nothing but itself" {
+	train --checkpoint state -o out
+	cp state kept
+	fails train --checkpoint state -o other
+	says "state: is there already"
+	cmp state kept
+	cp data.tar.zst input
+	fails train --checkpoint input -o other
+	says "input: is there already"
+	fails train --checkpoint input --resume -o other
+	cmp input data.tar.zst
+	fails train --checkpoint other -o other
+	says "other: two things"
+	fails train --checkpoint ./other -o "$PWD/other"
+	fails train --checkpoint . -o other
+	fails train --checkpoint /dev/null -o other
+	[ ! -e other ]
+	train --checkpoint state --resume -o other
+	cmp other out
+}
+
+@test "a checkpoint that cannot be written is an error before the first epoch" {
+	fails seq-train -q --epochs 100000 --patience 100000 --checkpoint no/folder/state -o out data.tar.zst
+	says no/folder/state
+	nothing_left
+}
+
+@test "a checkpoint that another training writes is left to it" {
+	local ended
+	endless --checkpoint state --checkpoint-every 0 -o out &
+	until [ -e state ] || ! kill -0 $! 2>/dev/null; do sleep 0.01; done
+	cp ranking.tar.zst x && mv x state
+	ended=0
+	wait $! || ended=$?
+	[ "$ended" = 1 ]
+	cmp state ranking.tar.zst
+	nothing_left
+}
+
+@test "a signal ends a tool with a line, its own status and nothing left" {
+	local signal number ended
+	for signal in TERM INT HUP QUIT XCPU; do
+		rm -f state
+		(ulimit -c 0 && endless --checkpoint state -o out 2>said) &
+		until [ -e state ]; do sleep 0.01; done
+		kill -s $signal $!
+		ended=0
+		wait $! || ended=$?
+		number=$(kill -l $signal)
+		[ "$ended" = $((128 + number)) ]
+		[ "$(wc -l <said)" = 1 ]
+		nothing_left
+		rm said
+	done
+}
+
+@test "a killed tool leaves nothing where files may have no name" {
+	needs python3
+	python3 -c 'import os; os.open(".", os.O_TMPFILE | os.O_RDWR)' || skip "a file system without O_TMPFILE"
+	local ended
+	endless --checkpoint state --checkpoint-every 0 -o out &
+	until [ -e state ]; do sleep 0.01; done
+	kill -KILL $!
+	ended=0
+	wait $! || ended=$?
+	[ "$ended" = 137 ]
+	nothing_left
+}
+
+@test "a file size limit is an error of the write" {
+	fails bash -c 'ulimit -f 1; seq-train -q data.tar.zst -o out'
+	says "out: File too large"
+	nothing_left
+}
