@@ -167,7 +167,7 @@ static void to_integers(const struct model *model)
 		const struct layer *layer = &g->layers[i];
 		struct param *const matrices[] = {layer->qkv.weight, layer->out.weight, layer->up.weight, layer->down.weight};
 		for (size_t j = 0; j < COUNT_OF(matrices); j++)
-			params_to_integers(matrices[j], matrices[j]);
+			params_pack(matrices[j], matrices[j], PACKED_INTEGERS);
 	}
 }
 

@@ -155,7 +155,7 @@ void whiten_vectors(float *vectors, int64_t items, int64_t width, const bool *ha
 		size_t floats = (size_t)(rows * width);
 		float *before = xaligned(floats, sizeof *before);
 		memcpy(before, vectors + from * width, floats * sizeof *before);
-		gemm(false, false, rows, width, width, 1, before, width, root, width, 0, vectors + from * width, width);
+		blas_gemm(false, false, rows, width, width, 1, before, width, root, width, 0, vectors + from * width, width);
 		free(before);
 	}
 	free(moment);

@@ -227,7 +227,7 @@ static void group_to_integers(struct param *const weights[], struct param *const
 {
 	bool as_one = are_one(weights, biases, count);
 	for (int i = 0; i < (as_one ? 1 : count); i++)
-		params_to_integers(weights[i], weights[as_one ? count - 1 : i]);
+		params_pack(weights[i], weights[as_one ? count - 1 : i], PACKED_INTEGERS);
 }
 
 static void to_integers(const struct model *model)

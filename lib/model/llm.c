@@ -65,12 +65,12 @@ void llm_freeze(struct model *model)
 void llm_in_integers(struct model *model, bool wanted)
 {
 	if (!wanted) {
-		params_drop_integers(&model->params);
+		params_unpack(&model->params);
 		return;
 	}
 	((const struct llm *)model->state)->to_integers(model);
 	struct param *head = params_find(&model->params, model->item_vectors->name);
-	params_to_integers(head, head);
+	params_pack(head, head, PACKED_INTEGERS);
 }
 
 void llm_release(struct model *model)
@@ -156,7 +156,7 @@ static void next_tokens(struct tape *tape, const struct saying *saying, int32_t 
 		inputs_of(saying, saying->active[i], inputs->value + indptr[i] * d);
 	const struct array *hidden = llm_hidden(tape, saying->model, inputs, indptr, n);
 	float *scores = tape_take(tape, n, head->rows);
-	gemm(false, true, n, head->rows, d, 1, hidden->value + (length - 1) * d, length * d, head->value, d, 0, scores,
+	blas_gemm(false, true, n, head->rows, d, 1, hidden->value + (length - 1) * d, length * d, head->value, d, 0, scores,
 		head->rows);
 	for (int64_t i = 0; i < n; i++)
 		next[i] = largest(scores + i * head->rows, head->rows);

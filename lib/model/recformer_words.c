@@ -70,7 +70,7 @@ void words_of_llm(struct model *model, const char *path, const struct tokenizer 
 			(long long)words->columns);
 	centre(&table);
 	float *map = principal_axes(&table, words->columns);
-	gemm(false, true, table.rows, words->columns, table.width, 1, table.vectors, table.width, map, table.width, 0,
+	blas_gemm(false, true, table.rows, words->columns, table.width, 1, table.vectors, table.width, map, table.width, 0,
 		words->value, words->columns);
 	double deviation = sqrt(vec_sum_of_squares(words->value, param_count(words)) / (double)param_count(words));
 	for (int64_t i = 0; i < param_count(words); i++)

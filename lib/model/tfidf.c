@@ -266,7 +266,7 @@ static void rotate(struct panel *panel, const float *map, int64_t columns, int t
 		for (int64_t from = 0; from < panel->rows; from += ROWS_AT_ONCE) {
 			int64_t rows = panel->rows - from < ROWS_AT_ONCE ? panel->rows - from : ROWS_AT_ONCE;
 			float *x = panel->x + from * panel->stride;
-			gemm(false, true, rows, columns, panel->columns, 1, x, panel->stride, map, panel->columns, 0, block,
+			blas_gemm(false, true, rows, columns, panel->columns, 1, x, panel->stride, map, panel->columns, 0, block,
 				columns);
 			for (int64_t row = 0; row < rows; row++)
 				memcpy(x + row * panel->stride, block + row * columns, (size_t)columns * sizeof *x);

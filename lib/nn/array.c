@@ -56,6 +56,13 @@ void arena_reset(struct arena *arena)
 	arena->used = arena->total = 0;
 }
 
+float *thread_scratch(int64_t floats)
+{
+	static _Thread_local struct arena scratch;
+	arena_reset(&scratch);
+	return arena_take(&scratch, floats, 1, sizeof(float));
+}
+
 void arena_free(struct arena *arena)
 {
 	free_old(arena);

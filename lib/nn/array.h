@@ -12,14 +12,14 @@
 struct array {
 	int64_t rows, columns, stride;
 	float *value;
-	bool kept;                             /* a backward pass needs the value */
-	bool wanted;                           /* d loss / d value is: neither frozen nor without training */
-	bool touched;                          /* the gradient holds something */
-	float *gradient;                       /* laid out like value; not to be used but through tape_gradient() */
-	const struct integer_matrix *integers; /* of a frozen matrix: products go by it; or NULL */
-	struct array *owner;                   /* of a view; else NULL */
-	int64_t offset;                        /* of a view: floats from its owner's first */
-	struct array *before;                  /* made by the same operation */
+	bool kept;                   /* a backward pass needs the value */
+	bool wanted;                 /* d loss / d value is: neither frozen nor without training */
+	bool touched;                /* the gradient holds something */
+	float *gradient;             /* laid out like value; not to be used but through tape_gradient() */
+	const struct packed *packed; /* of a frozen matrix: what products take (nn/matrix.h); or NULL */
+	struct array *owner;         /* of a view; else NULL */
+	int64_t offset;              /* of a view: floats from its owner's first */
+	struct array *before;        /* made by the same operation */
 };
 
 struct arena {
@@ -32,5 +32,8 @@ struct arena {
 void *arena_take(struct arena *arena, int64_t rows, int64_t columns, size_t size);
 void arena_reset(struct arena *arena);
 void arena_free(struct arena *arena);
+
+/* So many floats of the thread's own, 64-byte aligned, uninitialised, until it asks again. */
+float *thread_scratch(int64_t floats);
 
 #endif

@@ -92,7 +92,7 @@ static int set_threads(int threads)
 
 #define WORTH_THREADS (1 << 24) /* multiplications of a product */
 
-void gemm(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, float alpha, const float *a,
+void blas_gemm(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, float alpha, const float *a,
 	int64_t stride_a, const float *b, int64_t stride_b, float beta, float *c, int64_t stride_c)
 {
 	if (!m || !n)
@@ -162,7 +162,7 @@ void inverse_root(double *a, int64_t n, double ridge, double flat, float *root)
 			right[k * n + i] = (float)a[k * n + i];
 		}
 	}
-	gemm(true, false, n, n, n, 1, left, n, right, n, 0, root, n);
+	blas_gemm(true, false, n, n, n, 1, left, n, right, n, 0, root, n);
 	free(values);
 	free(left);
 	free(right);

@@ -22,8 +22,8 @@ void blas_set_threads(int threads);
 /* The kernels in use: "SkylakeX"; for the history. */
 const char *blas_name(void);
 
-/* c (m x n) = alpha op(a) op(b) + beta c; row-major with strides (floats between rows). */
-void gemm(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, float alpha, const float *a,
+/* As gemm() of nn/matrix.h, always in floats. */
+void blas_gemm(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, float alpha, const float *a,
 	int64_t stride_a, const float *b, int64_t stride_b, float beta, float *c, int64_t stride_c);
 /* g (n x n) += x^T x for x (rows x n, stride), in double precision; both triangles. */
 void gram(const float *x, int64_t rows, int64_t n, int64_t stride, double *g);

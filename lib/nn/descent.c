@@ -113,7 +113,7 @@ static void take_root(struct descent *descent)
 static void apply_root(const struct descent *descent, const float *x, float *out)
 {
 	int64_t d = descent->width;
-	gemm(false, false, 1, d, d, 1, x, d, descent->root, d, 0, out, d);
+	blas_gemm(false, false, 1, d, d, 1, x, d, descent->root, d, 0, out, d);
 }
 
 /* --- a problem's pairs, the latest first: pair(.., 1) --- */

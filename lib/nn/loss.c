@@ -4,9 +4,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "nn/blas.h"
-#include "nn/integer.h"
 #include "nn/kernel.h"
+#include "nn/matrix.h"
 #include "nn/vec.h"
 
 /* The rows of array named by `row`, end to end. */
@@ -61,7 +60,6 @@ struct block {
 	float *h;           /* n x d: their hidden states */
 	bool keep;          /* p is of all tiles, end to end; else each takes the place of the one before */
 	float *p;           /* by tile: n x items, or transposed */
-	float *scratch;     /* where items are in integers */
 	float *dh, *factor; /* n x d, n; scratch */
 	/* n each: largest score, sum of P, for earlier tiles; the target's score */
 	float *max, *sum, *rescale, *of_target;
@@ -108,28 +106,8 @@ static void start_sums(const struct block *b, int64_t count)
 }
 
 /* By matrix products, rows for positions. */
-#define GEMM_TILE 1024
+#define GEMM_TILE 1024 /* a multiple of MULTIPLY_ROWS */
 #define GEMM_ROWS 512
-
-/* Scores of a tile's items, on what p holds with `add`. */
-static void tile_scores(const struct block *b, int64_t from, int64_t n, bool add, float *p)
-{
-	int64_t d = b->items->columns, stride = b->items->stride;
-	if (b->items->integers)
-		integer_product(b->items->integers, from, n, true, b->n, b->h, d, p, n, add, b->scratch);
-	else
-		gemm(false, true, b->n, n, d, 1, b->h, d, b->items->value + from * stride, stride, add ? 1 : 0, p, n);
-}
-
-/* Adds what a tile's items pull at the hidden states. */
-static void tile_backward(const struct block *b, int64_t from, int64_t n, const float *p)
-{
-	int64_t d = b->items->columns, stride = b->items->stride;
-	if (b->items->integers)
-		integer_product(b->items->integers, from, n, false, b->n, p, n, b->dh, d, true, b->scratch);
-	else
-		gemm(false, false, b->n, d, n, 1, p, n, b->items->value + from * stride, stride, 1, b->dh, d);
-}
 
 static void rows_forward(const struct block *b)
 {
@@ -141,7 +119,7 @@ static void rows_forward(const struct block *b)
 		float *p = b->keep ? b->p + from * b->n : b->p;
 		for (int64_t r = 0; b->bias && r < b->n; r++)
 			memcpy(p + r * n, b->bias->value + from, (size_t)n * sizeof *p);
-		tile_scores(b, from, n, b->bias, p);
+		multiply(b->items, from, n, true, b->n, b->h, d, b->bias, p, n);
 		for (int64_t r = 0; r < b->n; r++)
 			if (b->target[r] >= from && b->target[r] < from + n)
 				b->of_target[r] = p[r * n + b->target[r] - from];
@@ -150,7 +128,7 @@ static void rows_forward(const struct block *b)
 		if (!b->dhidden)
 			continue;
 		scale_rows(b->dh, b->rescale, b->n, d);
-		tile_backward(b, from, n, p);
+		multiply(b->items, from, n, false, b->n, p, n, true, b->dh, d);
 	}
 }
 
@@ -270,15 +248,12 @@ static double cross_entropy(struct tape *tape, struct array *hidden, struct arra
 		.ditems = started_gradient(tape, items),
 		.dbias = bias ? started_gradient(tape, bias) : NULL};
 	block.keep = block.ditems || block.dbias;
-	bool by_kernel = !bias && !items->integers && d <= NARROW && d % KERNEL_LANE == 0 && kernel_available();
+	bool by_kernel = !bias && !items->packed && d <= NARROW && d % KERNEL_LANE == 0 && kernel_available();
 	int64_t size = by_kernel ? MAX_LANES : GEMM_ROWS, tile = by_kernel ? TILE : GEMM_TILE;
 	while (size > KERNEL_LANE && (size / 2 >= positions.n || (block.keep && size * items->rows * 4 > BLOCK_BYTES)))
 		size /= 2;
 	float *h = gather(tape, hidden, positions.row, positions.n);
 	block.p = arena_take(&tape->arena, size, block.keep ? items->rows : tile, sizeof *block.p);
-	block.scratch = items->integers ?
-		arena_take(&tape->arena, integer_scratch(items->integers, size), 1, sizeof(float)) :
-		NULL;
 	block.dh = arena_take(&tape->arena, size, d, sizeof *block.dh);
 	block.shift = arena_take(&tape->arena, size, items->rows / tile + 1, sizeof *block.shift);
 	float **const each[] = {&block.factor, &block.max, &block.sum, &block.rescale, &block.of_target};

@@ -3,8 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "nn/blas.h"
-#include "nn/integer.h"
+#include "nn/matrix.h"
 #include "nn/vec.h"
 
 const char *const activation_names[] = {"none", "relu", "gelu", "gelu_new", NULL};
@@ -89,21 +88,6 @@ static float *gelu_of(struct tape *tape, const struct array *x)
 	return activated;
 }
 
-/* y (+)= x times weight, or the transposed weight. */
-static void multiply(struct tape *tape, int64_t n, const float *x, int64_t stride_x, const struct array *weight,
-	bool transposed, float beta, float *y, int64_t stride_y)
-{
-	if (weight->integers) {
-		int64_t scratch = integer_scratch(weight->integers, n);
-		float *memory = tape_take(tape, 1, scratch);
-		integer_product(weight->integers, 0, weight->rows, transposed, n, x, stride_x, y, stride_y, beta != 0, memory);
-		tape_give(tape, memory, 1, scratch);
-		return;
-	}
-	int64_t from = transposed ? weight->columns : weight->rows, to = transposed ? weight->rows : weight->columns;
-	gemm(false, transposed, n, to, from, 1, x, stride_x, weight->value, weight->stride, beta, y, stride_y);
-}
-
 static void weight_backward(struct tape *tape, const struct linear *l, const float *gradient)
 {
 	const struct array *x = l->x;
@@ -133,7 +117,7 @@ static void linear_backward(struct tape *tape, struct operation *operation)
 	if (l->bias && l->bias->wanted)
 		vec_sum_rows(gradient, n, width, width, tape_gradient(tape, l->bias));
 	if (x->wanted)
-		multiply(tape, n, gradient, width, weight, false, gradient_beta(x), tape_gradient(tape, x), x->stride);
+		multiply(weight, 0, width, false, n, gradient, width, gradient_beta(x) > 0, tape_gradient(tape, x), x->stride);
 	if (x->wanted && l->of_gelu)
 		vec_gelu_backward(x->value, tape_gradient(tape, x), n * x->columns);
 }
@@ -145,7 +129,7 @@ static struct array *product(struct tape *tape, struct array *x, bool of_gelu, s
 	struct array *out = tape_array(tape, n, width, x->wanted || weight->wanted || (bias && bias->wanted));
 	bool apart = activation == ACT_GELU || activation == ACT_GELU_NEW;
 	float *before = apart ? tape_take(tape, n, width) : out->value, *activated = of_gelu ? gelu_of(tape, x) : NULL;
-	multiply(tape, n, activated ? activated : x->value, x->stride, weight, true, 0, before, width);
+	multiply(weight, 0, width, true, n, activated ? activated : x->value, x->stride, false, before, width);
 	if (activated)
 		tape_give(tape, activated, n, x->columns);
 	if (bias)

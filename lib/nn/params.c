@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "nn/integer.h"
-
 struct param *params_add(struct params *params, int64_t rows, int64_t columns, bool frozen, const char *name, ...)
 {
 	struct param *param = xcalloc(1, sizeof *param);
@@ -61,18 +59,18 @@ void params_allocate(struct params *params)
 			params->list[i]->value = params->value + params->list[i]->offset;
 }
 
-void params_to_integers(struct param *first, const struct param *last)
+void params_pack(struct param *first, const struct param *last, enum packing packing)
 {
 	int64_t count = last->value + param_count(last) - first->value;
-	integer_free(first->integers);
-	first->integers = integer_new(first->value, count / first->columns, first->columns);
+	packed_free(first->packed);
+	first->packed = packed_new(packing, first->value, count / first->columns, first->columns);
 }
 
-void params_drop_integers(struct params *params)
+void params_unpack(struct params *params)
 {
 	for (int i = 0; i < params->count; i++) {
-		integer_free(params->list[i]->integers);
-		params->list[i]->integers = NULL;
+		packed_free(params->list[i]->packed);
+		params->list[i]->packed = NULL;
 	}
 }
 
@@ -97,7 +95,7 @@ struct tensor param_tensor(const struct param *param)
 
 void params_free(struct params *params)
 {
-	params_drop_integers(params);
+	params_unpack(params);
 	for (int i = 0; i < params->count; i++)
 		free(params->list[i]);
 	free(params->list);

@@ -12,6 +12,7 @@
 #ifndef RECPIPE_PARAMS_H
 #define RECPIPE_PARAMS_H
 
+#include "nn/matrix.h"
 #include "stream/npy.h"
 
 struct param {
@@ -19,12 +20,11 @@ struct param {
 	int n_dims;            /* 1 or 2 */
 	int64_t rows, columns; /* one row where n_dims is 1 */
 	bool frozen;
-	bool borrowed;  /* value is someone else's memory: it has no place in the block */
-	bool derived;   /* set between params_add and params_allocate */
-	int64_t offset; /* in floats, in every block */
-	float *value;   /* rows x columns */
-	/* what products go by instead (nn/integer.h), of it and those up to some other; or NULL */
-	struct integer_matrix *integers;
+	bool borrowed;         /* value is someone else's memory: it has no place in the block */
+	bool derived;          /* set between params_add and params_allocate */
+	int64_t offset;        /* in floats, in every block */
+	float *value;          /* rows x columns */
+	struct packed *packed; /* what products take (nn/matrix.h), of it and those up to some other; or NULL */
 };
 
 struct params {
@@ -41,10 +41,10 @@ struct param *params_add(struct params *params, int64_t rows, int64_t columns, b
 	PRINTF_LIKE(5, 6);
 /* No gradient. value: where its numbers lie, and stay while it is used, not to be written; or NULL. Before params_allocate. */
 void param_freeze(struct param *param, const float *value);
-/* From now on, as their values are: linear() takes these, adjacent ones from first to last, in integers, unless its tape is in_floats. Frozen ones. */
-void params_to_integers(struct param *first, const struct param *last);
-/* And all as they are again. */
-void params_drop_integers(struct params *params);
+/* Products by these frozen ones, adjacent from first to last as tape_params() takes them, go by their values packed as they are now. */
+void params_pack(struct param *first, const struct param *last, enum packing packing);
+/* And all by the values themselves again. */
+void params_unpack(struct params *params);
 /* After the last params_add: lays out the block, zeroed. */
 void params_allocate(struct params *params);
 /* NULL where there is none. */

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "nn/blas.h"
+#include "nn/matrix.h"
 #include "nn/vec.h"
 
 /*

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "nn/integer.h"
+#include "nn/matrix.h"
 
 /* Written into the memory itself. */
 struct spare {
@@ -126,8 +126,8 @@ struct array *tape_params(struct tape *tape, const struct param *first, const st
 	int64_t columns = first->n_dims == 1 ? count : first->columns;
 	struct array *array = new_array(tape, count / columns, columns, columns);
 	array->value = first->value;
-	bool is_whole = first->integers && integer_rows(first->integers) == array->rows;
-	array->integers = is_whole && !tape->in_floats ? first->integers : NULL;
+	bool is_whole = first->packed && packed_rows(first->packed) == array->rows;
+	array->packed = is_whole && !tape->in_floats ? first->packed : NULL;
 	array->wanted = tape->training && !first->frozen;
 	if (array->wanted)
 		array->gradient = tape->gradients + first->offset;
@@ -154,7 +154,7 @@ struct array *tape_param_rows(struct tape *tape, const struct param *param, int6
 {
 	struct array *rows = tape_param(tape, param);
 	rows->rows = count;
-	rows->integers = NULL;
+	rows->packed = NULL;
 	rows->value += first * rows->stride;
 	if (rows->wanted)
 		rows->gradient += first * rows->stride;

@@ -19,7 +19,7 @@ struct tape {
 	struct array *made;     /* since the last operation was recorded */
 	struct operation *last; /* of those recorded */
 	bool training;          /* record, keep gradients, drop out */
-	/* frozen matrices as they are, where they are in integers as well; set after tape_begin */
+	/* frozen matrices as they are, where they are packed as well; set after tape_begin */
 	bool in_floats;
 	uint64_t key;   /* of this batch's dropout masks */
 	uint64_t drawn; /* masks so far */

@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "nn/blas.h"
+#include "nn/matrix.h"
 #include "nn/vec.h"
 
 static int64_t length_of(const struct window *w, int64_t sequence)

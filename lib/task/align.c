@@ -226,7 +226,7 @@ static void measure(struct align *task, struct trainer *trainer, const int64_t i
 	}
 }
 
-/* Leaves alone the items of the batch that moved and are said now: by the LLM itself, where it learns in integers. */
+/* Leaves alone the items of the batch that moved and are said now: by the LLM itself, where products take it packed. */
 static void settle_rows(struct align *task, struct trainer *trainer)
 {
 	struct batch *batch = &task->batch;
@@ -234,7 +234,7 @@ static void settle_rows(struct align *task, struct trainer *trainer)
 	for (int64_t row = 0; row < batch->rows; row++)
 		if (batch->visit[row].taken && is_exact(task, batch->item[row]))
 			batch->moved[n++] = batch->item[row];
-	if (n && task->llm->item_vectors->integers)
+	if (n && task->llm->item_vectors->packed)
 		measure(task, trainer, batch->moved, n);
 	for (int64_t i = 0; i < n; i++)
 		if (is_exact(task, batch->moved[i]))

@@ -9,7 +9,7 @@
  *
  * mlp: AdamW on the mean over positions; every tenth item, of those sampled, is held out to validate on.
  * table: every item is a problem of its own (Kuratov et al., ACL 2025), all of one geometry (nn/descent.h). An item whose
- * text is said exactly, by the LLM itself where it learns in integers, is left alone from then on: where every token is the
+ * text is said exactly, by the LLM itself where products take it packed, is left alone from then on: where every token is the
  * most probable one after those before it, greedy text is the text.
  */
 #ifndef RECPIPE_ALIGN_H

@@ -102,7 +102,7 @@ static void score(const struct model *model, struct tape *tape, char *line)
 	struct array *hidden = model->architecture->hidden(tape, model, &histories);
 	double nll = full_cross_entropy(tape, hidden, tape_param(tape, model->item_vectors), target, 1);
 	float *logits = tape_take(tape, n, vocabulary);
-	gemm(false, true, n, vocabulary, d, 1, hidden->value, d, model->item_vectors->value, d, 0, logits, vocabulary);
+	blas_gemm(false, true, n, vocabulary, d, 1, hidden->value, d, model->item_vectors->value, d, 0, logits, vocabulary);
 	FILE *file = fopen(path, "ab");
 	if (!file ||
 		fwrite(logits + (n - 1) * vocabulary, sizeof *logits, (size_t)vocabulary, file) != (size_t)vocabulary ||

@@ -21,7 +21,7 @@ static double sgemm_rate(int threads)
 #pragma omp master
 		started = seconds_now();
 		for (int i = 0; i < times; i++)
-			gemm(false, false, n, n, n, 1, matrix[0], n, matrix[1], n, 0, matrix[2], n);
+			blas_gemm(false, false, n, n, n, 1, matrix[0], n, matrix[1], n, 0, matrix[2], n);
 #pragma omp barrier
 		for (int i = 0; i < 3; i++)
 			free(matrix[i]);

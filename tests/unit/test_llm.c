@@ -107,8 +107,8 @@ static void compare_logits(const struct golden_case *c, const struct model *mode
 {
 	int64_t vocabulary = model->n_items, d = model->width;
 	float *logits = xaligned((size_t)(c->n * vocabulary), sizeof *logits);
-	gemm(false, true, c->n, vocabulary, d, 1, hidden->value, hidden->stride, model->item_vectors->value, d, 0, logits,
-		vocabulary);
+	blas_gemm(false, true, c->n, vocabulary, d, 1, hidden->value, hidden->stride, model->item_vectors->value, d, 0,
+		logits, vocabulary);
 	assert_near(logits, c->logits, c->n * vocabulary, tolerance, c->name);
 	free(logits);
 }
@@ -395,8 +395,8 @@ static void test_stories_forward(void **state)
 				expected[i] = strtof(at, &at);
 			memcpy(is, hidden->value + position * d, (size_t)d * sizeof *is);
 			if (is_logits)
-				gemm(false, true, 1, columns, d, 1, hidden->value + position * d, d, model->item_vectors->value, d, 0,
-					is, columns);
+				blas_gemm(false, true, 1, columns, d, 1, hidden->value + position * d, d, model->item_vectors->value, d,
+					0, is, columns);
 			assert_near(is, expected, columns, 1e-5, line); /* printed with six digits */
 			compared++;
 		}

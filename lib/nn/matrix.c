@@ -1,0 +1,49 @@
+#include "nn/matrix.h"
+
+#include <stdlib.h>
+
+#include "nn/blas.h"
+#include "nn/integer.h"
+
+struct packed {
+	struct integer_matrix *integers;
+};
+
+struct packed *packed_new(enum packing packing, const float *matrix, int64_t rows, int64_t columns)
+{
+	struct packed *packed = xcalloc(1, sizeof *packed);
+	if (packing == PACKED_INTEGERS)
+		packed->integers = integer_new(matrix, rows, columns);
+	return packed;
+}
+
+int64_t packed_rows(const struct packed *packed)
+{
+	return integer_rows(packed->integers);
+}
+
+void packed_free(struct packed *packed)
+{
+	if (packed)
+		integer_free(packed->integers);
+	free(packed);
+}
+
+void gemm(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, float alpha, const float *a,
+	int64_t stride_a, const float *b, int64_t stride_b, float beta, float *c, int64_t stride_c)
+{
+	blas_gemm(transpose_a, transpose_b, m, n, k, alpha, a, stride_a, b, stride_b, beta, c, stride_c);
+}
+
+void multiply(const struct array *matrix, int64_t first, int64_t count, bool transposed, int64_t n, const float *x,
+	int64_t stride_x, bool add, float *y, int64_t stride_y)
+{
+	if (matrix->packed) {
+		integer_product(matrix->packed->integers, first, count, transposed, n, x, stride_x, y, stride_y, add,
+			thread_scratch(integer_scratch(matrix->packed->integers, n)));
+		return;
+	}
+	int64_t from = transposed ? matrix->columns : count, to = transposed ? count : matrix->columns;
+	gemm(false, transposed, n, to, from, 1, x, stride_x, matrix->value + first * matrix->stride, matrix->stride,
+		add ? 1 : 0, y, stride_y);
+}

@@ -1,0 +1,31 @@
+/*
+ * Products of matrices: the one place that knows how a matrix is stored for them. gemm() multiplies floats. A frozen matrix
+ * may be packed besides, once and for all products, as multiply() takes it then.
+ */
+#ifndef RECPIPE_MATRIX_H
+#define RECPIPE_MATRIX_H
+
+#include "nn/array.h"
+
+/* c (m x n) = alpha op(a) op(b) + beta c; row-major with strides (floats between rows). */
+void gemm(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, float alpha, const float *a,
+	int64_t stride_a, const float *b, int64_t stride_b, float beta, float *c, int64_t stride_c);
+
+/*
+ * y (+)= x times rows [first, first + count) of a matrix, or these transposed, as a linear layer's way forward has them. x
+ * and y have n rows, stride_x and stride_y floats apart. first is a multiple of MULTIPLY_ROWS. Serial but for large
+ * products of floats (nn/blas.h).
+ */
+#define MULTIPLY_ROWS 64
+void multiply(const struct array *matrix, int64_t first, int64_t count, bool transposed, int64_t n, const float *x,
+	int64_t stride_x, bool add, float *y, int64_t stride_y);
+
+/* A copy of a matrix for products, which multiply() takes instead of the floats where an array has one. */
+struct packed;
+enum packing { PACKED_INTEGERS /* nn/integer.h */ };
+struct packed *packed_new(enum packing packing, const float *matrix, int64_t rows, int64_t columns);
+int64_t packed_rows(const struct packed *packed);
+/* Takes NULL. */
+void packed_free(struct packed *packed);
+
+#endif
