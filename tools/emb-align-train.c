@@ -7,6 +7,7 @@
 
 #include "model/llm.h"
 #include "nn/blas.h"
+#include "nn/matrix.h"
 #include "stream/cli.h"
 #include "stream/process.h"
 #include "task/align.h"
@@ -407,7 +408,7 @@ int main(int argc, char **argv)
 	json_t *history = cli_history(&cli);
 	json_object_update_new(history, measured);
 	json_set(history, "llm_parameters", json_integer(inputs.llm->params.size));
-	json_set(history, "blas", json_string(blas_name()));
+	products_describe(history);
 	bag_finish(out, history);
 	free(only);
 	projector_free(projector);

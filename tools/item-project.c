@@ -14,6 +14,7 @@
 #include "model/projector.h"
 #include "model/tfidf.h"
 #include "nn/blas.h"
+#include "nn/matrix.h"
 #include "stream/cli.h"
 #include "stream/process.h"
 
@@ -344,6 +345,7 @@ static void write_embedding(struct bag_out *out, const struct project *project)
 static json_t *history(const struct project *project)
 {
 	json_t *record = cli_history(project->cli);
+	products_describe(record);
 	json_object_update_new(record,
 		json_build("{s:s, s:I, s:I}", "source", source_names[project->from], "items",
 			(json_int_t)project->catalog.n_items, "width", (json_int_t)project->width));

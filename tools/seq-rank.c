@@ -11,6 +11,7 @@
 #include "model/encoder.h"
 #include "rank/recommend.h"
 #include "nn/blas.h"
+#include "nn/matrix.h"
 #include "stream/cli.h"
 #include "stream/output.h"
 #include "stream/process.h"
@@ -493,10 +494,11 @@ static void rank_all(struct run *run)
 	if (bag) {
 		bag_end(bag);
 		json_t *history = cli_history(run->cli);
-		json_t *measured = json_build("{s:I, s:I, s:I, s:i, s:f, s:s}", "users", (json_int_t)run->n_ranked,
+		json_t *measured = json_build("{s:I, s:I, s:I, s:i, s:f}", "users", (json_int_t)run->n_ranked,
 			"users_without_target", (json_int_t)run->n_without_target, "n_items", (json_int_t)run->catalog.n_items, "k",
-			run->k, "ranking_seconds", seconds, "blas", blas_name());
+			run->k, "ranking_seconds", seconds);
 		json_object_update_new(history, measured);
+		products_describe(history);
 		bag_finish(bag, history);
 	} else {
 		output_file_close(writer.output, writer.file);

@@ -11,6 +11,7 @@
 #include "model/items.h"
 #include "model/recformer_start.h"
 #include "nn/blas.h"
+#include "nn/matrix.h"
 #include "nn/vec.h"
 #include "stream/cli.h"
 #include "stream/process.h"
@@ -808,7 +809,7 @@ int main(int argc, char **argv)
 											  train_other(&cli, &settings, architecture, &inputs, out);
 	json_t *history = cli_history(&cli);
 	json_object_update_new(history, measured);
-	json_set(history, "blas", json_string(blas_name()));
+	products_describe(history);
 	bag_finish(out, history);
 	free_inputs(&inputs);
 	json_decref(settings.config);

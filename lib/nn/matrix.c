@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "nn/blas.h"
+#include "nn/cpu.h"
 #include "nn/integer.h"
 
 struct packed {
@@ -27,6 +28,12 @@ void packed_free(struct packed *packed)
 	if (packed)
 		integer_free(packed->integers);
 	free(packed);
+}
+
+void products_describe(json_t *history)
+{
+	json_set(history, "blas", json_string(blas_name()));
+	json_set(history, "instructions", json_string(cpu_names[cpu_level()]));
 }
 
 void gemm(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, float alpha, const float *a,

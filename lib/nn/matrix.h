@@ -6,6 +6,7 @@
 #define RECPIPE_MATRIX_H
 
 #include "nn/array.h"
+#include "stream/json.h"
 
 /* c (m x n) = alpha op(a) op(b) + beta c; row-major with strides (floats between rows). */
 void gemm(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, float alpha, const float *a,
@@ -19,6 +20,9 @@ void gemm(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, f
 #define MULTIPLY_ROWS 64
 void multiply(const struct array *matrix, int64_t first, int64_t count, bool transposed, int64_t n, const float *x,
 	int64_t stride_x, bool add, float *y, int64_t stride_y);
+
+/* For the history: what products are made with. */
+void products_describe(json_t *history);
 
 /* A copy of a matrix for products, which multiply() takes instead of the floats where an array has one. */
 struct packed;
