@@ -117,14 +117,9 @@ without_group() {
 	comm -23 all left | cmp - seen
 }
 
-@test "seq-rank: trec_eval reads run and targets, and agrees with rec-eval" {
-	local trec_eval=${TREC_EVAL:-trec_eval}
-	command -v "$trec_eval" >/dev/null || skip "no trec_eval"
+@test "seq-rank: a run for trec_eval has its six columns, and the name that --run gives" {
 	seq-rank -q --format trec sasrec >run
-	seq-rank -q --format qrels sasrec >targets
 	test "$(awk 'NF != 6 || $2 != "Q0" || $6 != "sasrec"' run | wc -l)" = 0
-	"$trec_eval" -m ndcg_cut.10 -m recall.20 -m recip_rank targets run | awk '{ print $3 }' | sort >theirs
-	rec-eval --no-slices -m ndcg@10,recall@20,mrr@100 sasrec.ranking | awk '/@/ { print $3 }' | sort | cmp - theirs
 	seq-rank -q --format trec --run mine sasrec | awk '$6 != "mine" { exit 1 }'
 }
 

@@ -10,6 +10,7 @@
 
 #include "nn/cpu.h"
 #include "nn/integer.h"
+#include "skip.h"
 #include "stream/util.h"
 
 /* y (+)= x times rows [first, first + count) of a matrix, or of the transposed one. */
@@ -147,7 +148,7 @@ static void test_near(void **state)
 static void same_bytes(enum cpu level)
 {
 	if (!cpu_use(level))
-		skip();
+		skip_for_lack_of(cpu_names[level]);
 	for (size_t s = 0; s < COUNT_OF(shapes); s++)
 		for (int flags = 0; flags < 4; flags++) {
 			struct product p = new_product(shapes[s].n, shapes[s].rows, shapes[s].columns, shapes[s].first,

@@ -16,6 +16,7 @@
 #include "death.h"
 #include "data/table.h"
 #include "items.h"
+#include "skip.h"
 
 static void expect_text(const struct item_texts *texts, int64_t item, const char *expected)
 {
@@ -140,22 +141,11 @@ static void texts_come_back_to_the_letter(void **state)
 	}
 }
 
-static char *shared(const char *name)
-{
-	const char *folder = getenv("RECPIPE_DATA");
-	char *path = xasprintf("%s/%s", folder ? folder : "../shared/data", name);
-	if (access(path, R_OK)) {
-		free(path);
-		skip();
-	}
-	return path;
-}
-
 static void product_titles_come_back_to_the_letter(void **state)
 {
 	(void)state;
-	char *vocabulary = shared("tokenizers/gpt2"), *scientific = shared("scientific/items.csv"),
-		 *beauty = shared("beauty/items.csv");
+	char *vocabulary = shared_file("tokenizers/gpt2"), *scientific = shared_file("scientific/items.csv"),
+		 *beauty = shared_file("beauty/items.csv");
 	struct tokenizer *tokenizer = tokenizer_load(vocabulary);
 	round_trip(scientific, tokenizer);
 	round_trip(beauty, tokenizer);

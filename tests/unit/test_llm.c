@@ -16,6 +16,7 @@
 #include "model/llm.h"
 #include "nn/blas.h"
 #include "nn/loss.h"
+#include "skip.h"
 
 #define GOLDEN "tests/golden/llm.tar.zst"
 
@@ -311,12 +312,10 @@ static void test_bad_weights(void **state)
 
 static FILE *open_story(const char *name)
 {
-	const char *folder = getenv("RECPIPE_DATA");
-	char *path = xasprintf("%s/weights/stories260K/%s", folder ? folder : "../shared/data", name);
+	char *path = shared_file(name);
 	FILE *file = fopen(path, "rb");
 	free(path);
-	if (!file)
-		skip();
+	assert_non_null(file);
 	return file;
 }
 
@@ -339,7 +338,7 @@ static struct model *open_stories(void)
 {
 	static const char *const parts[] = {"input_layernorm", "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj",
 		"self_attn.o_proj", "post_attention_layernorm", "mlp.gate_proj", "mlp.down_proj", "mlp.up_proj"};
-	FILE *file = open_story("stories260K.bin");
+	FILE *file = open_story("weights/stories260K/stories260K.bin");
 	int32_t h[7]; /* width, inner, layers, heads, heads of keys, vocabulary, longest */
 	assert_int_equal(fread(h, sizeof *h, COUNT_OF(h), file), COUNT_OF(h));
 	json_t *config = json_pack("{s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:i}", "architecture", "llama", "rope_pairing",
@@ -367,7 +366,7 @@ static const struct array *states_of(struct tape *tape, const struct model *mode
 static void test_stories_forward(void **state)
 {
 	(void)state;
-	FILE *file = open_story("golden_forward.txt");
+	FILE *file = open_story("weights/stories260K/golden_forward.txt");
 	struct model *model = open_stories();
 	struct tape tape = {0};
 	const struct array *hidden = NULL;
@@ -411,7 +410,7 @@ static void test_stories_forward(void **state)
 /* Pieces of llama2.c's tokenizer file: text of each token. */
 static void read_pieces(char pieces[][64], int n)
 {
-	FILE *file = open_story("tok512.bin");
+	FILE *file = open_story("weights/stories260K/tok512.bin");
 	int32_t longest, length;
 	float score;
 	assert_int_equal(fread(&longest, sizeof longest, 1, file), 1);
@@ -433,7 +432,7 @@ static void test_stories_greedy(void **state)
 	(void)state;
 	enum { SAID = 200, BOS = 1 };
 	static char pieces[512][64], expected[4096];
-	FILE *file = open_story("expected_greedy_200.txt");
+	FILE *file = open_story("weights/stories260K/expected_greedy_200.txt");
 	size_t size = fread(expected, 1, sizeof expected - 1, file);
 	while (size && expected[size - 1] == '\n')
 		expected[--size] = 0;

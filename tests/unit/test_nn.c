@@ -21,6 +21,7 @@
 #include "nn/loss.h"
 #include "nn/ops.h"
 #include "nn/vec.h"
+#include "skip.h"
 #include "stream/frame.h"
 #include "task/next.h"
 
@@ -622,7 +623,7 @@ static void product_case(int64_t m, int64_t n, int64_t k, bool transposed, bool 
 static void products_with(enum cpu level)
 {
 	if (!cpu_use(level))
-		skip();
+		skip_for_lack_of(cpu_names[level]);
 	for (int64_t m = 1; m < 14; m++)
 		for (int64_t n = KERNEL_LANE; n <= 6 * KERNEL_LANE; n += KERNEL_LANE)
 			for (int flags = 0; flags < 4; flags++)

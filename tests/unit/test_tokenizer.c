@@ -17,6 +17,7 @@
 #include "death.h"
 #include "data/gguf.h"
 #include "data/utf8.h"
+#include "skip.h"
 #include "stream/bytes.h"
 
 /* --- helpers --- */
@@ -34,18 +35,6 @@ static struct buffer read_all(const char *path)
 	buffer_append(&bytes, "", 1);
 	bytes.size--;
 	return bytes;
-}
-
-/* A file of the shared test data, or a skipped test. */
-static char *shared(const char *name)
-{
-	const char *folder = getenv("RECPIPE_DATA");
-	char *path = xasprintf("%s/tokenizers/%s", folder ? folder : "../shared/data", name);
-	if (access(path, R_OK)) {
-		free(path);
-		skip();
-	}
-	return path;
 }
 
 static bool same_ids(const struct tokenizer *tokenizer, const char *text, size_t length, bool special,
@@ -145,8 +134,8 @@ static void learns_what_the_reference_learns(void **state)
 static void golden_titles(void **state)
 {
 	(void)state;
-	char *gpt2_path = shared("gpt2"), *roberta_path = shared("roberta");
-	char *path = shared("golden/titles_gpt2_roberta.jsonl");
+	char *gpt2_path = shared_file("tokenizers/gpt2"), *roberta_path = shared_file("tokenizers/roberta");
+	char *path = shared_file("tokenizers/golden/titles_gpt2_roberta.jsonl");
 	struct buffer lines = read_all(path);
 	struct tokenizer *gpt2 = tokenizer_load(gpt2_path), *roberta = tokenizer_load(roberta_path);
 	int n = 0;
@@ -181,8 +170,9 @@ static json_t *ids_of_line(char **next)
 static void expect_strings(const char *strings, const char *tokenizer_name)
 {
 	static const char separator[] = "\n__ggml_vocab_test__\n";
-	char *input_name = xasprintf("%s.inp", strings), *ids_name = xasprintf("%s.out", strings);
-	char *input_path = shared(input_name), *ids_path = shared(ids_name), *path = shared(tokenizer_name);
+	char *input_name = xasprintf("tokenizers/%s.inp", strings), *ids_name = xasprintf("tokenizers/%s.out", strings);
+	char *file_name = xasprintf("tokenizers/%s", tokenizer_name);
+	char *input_path = shared_file(input_name), *ids_path = shared_file(ids_name), *path = shared_file(file_name);
 	struct buffer input = read_all(input_path), ids = read_all(ids_path);
 	struct tokenizer *tokenizer = tokenizer_load(path);
 	char *text = input.data, *line = ids.data;
@@ -199,6 +189,7 @@ static void expect_strings(const char *strings, const char *tokenizer_name)
 	tokenizer_free(tokenizer);
 	buffer_free(&input);
 	buffer_free(&ids);
+	free(file_name);
 	free(input_name);
 	free(ids_name);
 	free(input_path);
@@ -221,7 +212,8 @@ static void golden_strings(void **state)
 static void merges_of_scores(void **state)
 {
 	(void)state;
-	char *gguf = shared("llama-spm/ggml-vocab-llama-spm.gguf"), *path = shared("llama-spm/tokenizer.json");
+	char *gguf = shared_file("tokenizers/llama-spm/ggml-vocab-llama-spm.gguf"),
+		 *path = shared_file("tokenizers/llama-spm/tokenizer.json");
 	struct tokenizer *made = tokenizer_load(gguf), *original = tokenizer_load(path);
 	size_t i;
 	json_t *left = written(made), *right = written(original), *merge;
