@@ -57,7 +57,7 @@ static void test_ends_at_the_minimum(void **state)
 	const struct descent_options options = DESCENT_DEFAULTS;
 	struct descent *descent = descent_new(PROBLEMS, WIDTH, &options);
 	float vector[PROBLEMS * WIDTH], gradient[PROBLEMS * WIDTH];
-	double centre[PROBLEMS * WIDTH], first[PROBLEMS], before[PROBLEMS];
+	double centre[PROBLEMS * WIDTH], first[PROBLEMS] = {0}, before[PROBLEMS];
 	start(vector, centre);
 	for (int round = 0; round < 60; round++) {
 		struct visit visit[PROBLEMS];
@@ -70,7 +70,8 @@ static void test_ends_at_the_minimum(void **state)
 				.value = value,
 				.gradient = gradient + p * WIDTH,
 				.vector = vector + p * WIDTH};
-			first[p] = round ? first[p] : value;
+			if (!round)
+				first[p] = value;
 			before[p] = descent->value[p];
 		}
 		descent_step(descent, visit, PROBLEMS);
