@@ -1,17 +1,22 @@
 # recpipe: sequential recommendation as Unix filters.
 #
-#   make              the tools, into build/bin
+#   make              the tools, into build/bin; installs nothing, and says what is missing
 #   make demo         installs what is missing, builds, and runs the pipeline on examples/
 #   make check        installs what is missing, builds, and runs every test (minutes)
 #   make check-long   the same, then under the sanitizers, then the published figures (hours)
+#   make coverage     which lines of lib and tools the tests run: by file, and of the whole (gcovr; minutes)
+#   make format       every .c and .h as .clang-format has it (clang-format 14)
+#   make lint         whether they are, and what cppcheck finds
 #   make bench        speed beside other programs
 #   make fuzz         FUZZ_SECONDS (60) of each fuzz target; needs clang
 #   make install      PREFIX (/usr/local), DESTDIR; and make uninstall
+#   CC=clang BUILD=build-clang   another compiler, beside
 #   SAN=1             with any of these: AddressSanitizer and UBSan, in build-san
 #   MPI=1             with make and make install: seq-train for `mpirun -n N`, in build-mpi/bin;
 #                     needs Open MPI (Debian's libopenmpi-dev and openmpi-bin)
 #   V=1               prints whole commands
 
+VERSION := 0.2.0
 PREFIX ?= /usr/local
 CC ?= cc
 BUILD := build$(if $(SAN),-san)
@@ -60,6 +65,14 @@ $(BUILD)/%.o: %.c | $(BUILD)/packages
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
+# the commit, of a build in a clone; `+` where something is not committed. From a tarball: none
+$(BUILD)/commit: .FORCE
+	@mkdir -p $(@D)
+	@commit=$$([ ! -e .git ] || git describe --always --exclude='*' --dirty=+ 2>/dev/null); \
+		[ -e $@ ] && [ "$$commit" = "$$(cat $@)" ] || echo "$$commit" >$@
+$(BUILD)/lib/stream/version.o: CPPFLAGS += -DVERSION='"$(VERSION)"' -DCOMMIT="\"$$(cat $(BUILD)/commit)\""
+$(BUILD)/lib/stream/version.o: $(BUILD)/commit Makefile
+
 # exp, tanh and erf over arrays; nothing else may reorder or assume finite arithmetic
 $(VEC_OBJECTS): $(BUILD)/lib/nn/vec_%.o: lib/nn/vec.c | $(BUILD)/packages
 	@mkdir -p $(@D)
@@ -80,12 +93,32 @@ endif
 
 # --- set-up: what a bare machine lacks, as probe=package; a probe is a program, a header or python:module
 
-BUILD_NEEDS := $(firstword $(CC))=gcc stdio.h=libc6-dev pkg-config=pkg-config zstd.h=libzstd-dev csv.h=libcsv-dev \
-	jansson.h=libjansson-dev pcre2.h=libpcre2-dev cblas.h=libopenblas-openmp-dev zstd=zstd tar=tar \
-	$(if $(findstring clang,$(CC)),clang=clang omp.h=libomp-dev sanitizer/allocator_interface.h=libclang-rt-dev)
-CHECK_NEEDS := bats=bats parallel=parallel cmocka.h=libcmocka-dev mandoc=mandoc shellcheck=shellcheck \
-	bsdtar=libarchive-tools python3=python3 python:numpy=python3-numpy nc=netcat-openbsd ssh=openssh-client \
-	/usr/sbin/sshd=openssh-server
+# to compile
+COMPILE_NEEDS := \
+	$(firstword $(CC))=$(if $(findstring clang,$(CC)),clang,gcc) \
+	$(if $(findstring clang,$(CC)),omp.h=libomp-dev) \
+	stdio.h=libc6-dev \
+	zstd.h=libzstd-dev \
+	csv.h=libcsv-dev \
+	jansson.h=libjansson-dev \
+	pcre2.h=libpcre2-dev \
+	cblas.h=libopenblas-openmp-dev
+# and to look at streams
+BUILD_NEEDS := $(COMPILE_NEEDS) pkg-config=pkg-config zstd=zstd tar=tar
+# of the tests; nothing that starts a server: without sshd and mpirun their tests say that they are skipped
+CHECK_NEEDS := \
+	bats=bats \
+	parallel=parallel \
+	cmocka.h=libcmocka-dev \
+	mandoc=mandoc \
+	shellcheck=shellcheck \
+	bsdtar=libarchive-tools \
+	python3=python3 \
+	python:numpy=python3-numpy \
+	nc=netcat-openbsd \
+	ssh=openssh-client
+CLANG_NEEDS := clang=clang omp.h=libomp-dev sanitizer/allocator_interface.h=libclang-rt-dev
+LINT_NEEDS := clang-format=clang-format cppcheck=cppcheck
 
 # In a recipe line: the packages that are missing.
 look = missing=; for need in $(1); do probe=$${need%=*}; \
@@ -109,9 +142,8 @@ need = @$(look); [ -z "$$missing" ] && exit; \
 again = @$(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
 
 # make alone installs nothing, but says what to install rather than what it cannot include
-HEADERS := $(foreach need,$(BUILD_NEEDS),$(if $(findstring .h=,$(need)),$(need)))
 $(BUILD)/packages:
-	@$(call look,$(HEADERS)); [ -z "$$missing" ] || { echo "Missing, by the names of Debian's packages:$$missing." \
+	@$(call look,$(COMPILE_NEEDS)); [ -z "$$missing" ] || { echo "Missing, by the names of Debian's packages:$$missing." \
 		"make demo installs them."; exit 1; }
 	@mkdir -p $(@D) && touch $@
 
@@ -132,6 +164,22 @@ check-long: check
 	$(MAKE) SAN=1 check
 	@RECPIPE_BIN=$(BUILD)/bin tests/figures.sh all
 
+coverage:
+	$(call need,$(BUILD_NEEDS) $(CHECK_NEEDS) gcovr=gcovr)
+	$(again) BUILD=build-coverage CFLAGS="-O1 -g --coverage -fprofile-update=atomic" all units
+	@find build-coverage -name '*.gcda' -delete
+	@tests/run build-coverage
+	@gcovr -r . -f lib/ -f tools/ --object-directory build-coverage --exclude-unreachable-branches \
+		-o build-coverage/lines.txt; cat build-coverage/lines.txt
+
+format:
+	$(call need,clang-format=clang-format)
+	@find lib tools tests -name '*.[ch]' -exec clang-format -i {} +
+
+lint:
+	$(call need,$(LINT_NEEDS))
+	@tests/lint.sh
+
 bench: all $(BENCHES)
 	@cd tests/bench && for bench in bench_*.sh bench_*.py; do [ ! -x "$$bench" ] || \
 		RECPIPE_BIN=$(CURDIR)/$(BUILD)/bin RECPIPE_BENCH=$(CURDIR)/$(BUILD)/bench ./$$bench || exit; done
@@ -139,7 +187,7 @@ bench: all $(BENCHES)
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 fuzz: CC := clang # which has its omp.h elsewhere
 fuzz:
-	$(call need,$(BUILD_NEEDS) clang=clang omp.h=libomp-dev sanitizer/allocator_interface.h=libclang-rt-dev)
+	$(call need,$(BUILD_NEEDS) $(CLANG_NEEDS))
 	@$(MAKE) --no-print-directory BUILD=build-fuzz CC=clang FLOORS="stream data" \
 		CFLAGS="-O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined" \
 		$(FUZZERS:%=build-fuzz/%)
@@ -168,9 +216,10 @@ uninstall:
 	for page in $(PAGES); do rm -f $(MAN)/man$${page##*.}/$$page; done
 
 clean:
-	rm -rf build build-mpi build-san build-san-mpi build-fuzz
+	rm -rf build build-mpi build-san build-san-mpi build-fuzz build-clang build-coverage
 
-.PHONY: all demo check units check-long bench fuzz install uninstall clean
+.PHONY: all demo check units check-long coverage format lint bench fuzz install uninstall clean
+.FORCE:
 .SECONDARY:
 .DELETE_ON_ERROR:
 -include $(shell find $(sort $(BUILD) $(LINKED)) -name '*.d' 2>/dev/null)

@@ -10,6 +10,7 @@
 #include "nn/matrix.h"
 #include "stream/cli.h"
 #include "stream/process.h"
+#include "stream/version.h"
 #include "task/align.h"
 
 /* --- options --- */
@@ -280,7 +281,7 @@ static uint64_t training_id(const struct settings *settings, const struct cli *c
 	char *rest = xasprintf(
 		"%s %s %s %s %s from %s new %d tokens %lld seed %llu threads %d rate %.17g schedule %d epochs %lld "
 		"batch %lld patience %lld sample %lld integers %d template %s",
-		RECPIPE_VERSION, config, llm_config, projector->catalog, projector->tokenizer,
+		recpipe_version, config, llm_config, projector->catalog, projector->tokenizer,
 		inputs->projector.complete ? inputs->projector.projector->id : "-", settings->only_new,
 		(long long)settings->max_tokens, (unsigned long long)cli->seed, cli->threads, settings->rate,
 		settings->schedule, projector->kind == PROJECTOR_TABLE ? 0 : (long long)settings->run.epochs,

@@ -16,6 +16,7 @@
 #include "stream/cli.h"
 #include "stream/process.h"
 #include "stream/ranks.h"
+#include "stream/version.h"
 #include "task/finetune.h"
 #include "task/language.h"
 #include "task/next_item.h"
@@ -604,7 +605,7 @@ static uint64_t training_id(const struct settings *settings, const struct cli *c
 	char *rest = xasprintf(
 		"%s %s %s seed %llu threads %d loss %d %lld %.17g adamw %.17g %.17g %.17g clip %.17g schedule %d "
 		"%lld epochs %lld batch %lld patience %lld valid %lld %d catalog %s %s tokens %lld template %s task %d from %s %s %s accumulate %lld words %.17g %.17g code %d",
-		RECPIPE_VERSION, inputs->sequences.id, items_feature_size(model) ? inputs->embedding.id : "-",
+		recpipe_version, inputs->sequences.id, items_feature_size(model) ? inputs->embedding.id : "-",
 		(unsigned long long)cli->seed, cli->threads, (int)loss->loss, (long long)loss->negatives, loss->gbce_t,
 		optimisation->adamw.rate, optimisation->adamw.beta2, optimisation->adamw.weight_decay, optimisation->clip,
 		(int)optimisation->schedule, (long long)optimisation->warmup, (long long)run->epochs,

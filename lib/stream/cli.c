@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "stream/ranks.h"
+#include "stream/version.h"
 
 enum { KEY_SEED = 0x1000, KEY_NO_HISTORY, KEY_VERSION };
 
@@ -75,7 +76,8 @@ struct parse {
 
 static void print_version(const struct cli_tool *tool)
 {
-	printf("%s (recpipe) %s\n", tool->name, RECPIPE_VERSION);
+	printf("%s (recpipe) %s", tool->name, recpipe_version);
+	printf(*recpipe_commit ? " (%s)\n" : "\n", recpipe_commit);
 	exit(0);
 }
 
@@ -254,9 +256,10 @@ int option_choice(const char *option, const char *value, const char *const names
 
 json_t *cli_history(const struct cli *cli)
 {
-	json_t *history = json_build("{s:s, s:s, s:s, s:I, s:i, s:f, s:f}", "tool", program_name, "version",
-		RECPIPE_VERSION, "command", cli->command, "seed", (json_int_t)cli->seed, "threads", cli->threads, "seconds",
-		seconds_now() - cli->started, "peak_memory_mib", peak_memory_mib());
+	json_t *history = json_build("{s:s, s:s, s:s*, s:s, s:I, s:i, s:f, s:f}", "tool", program_name, "version",
+		recpipe_version, "commit", *recpipe_commit ? recpipe_commit : NULL, "command", cli->command, "seed",
+		(json_int_t)cli->seed, "threads", cli->threads, "seconds", seconds_now() - cli->started, "peak_memory_mib",
+		peak_memory_mib());
 	if (ranks_count() > 1)
 		json_set(history, "ranks", json_integer(ranks_count()));
 	return history;

@@ -18,8 +18,6 @@
 #include "stream/progress.h"
 #include "stream/util.h"
 
-#define RECPIPE_VERSION "0.1.0"
-
 struct cli {
 	const char *output; /* -o FILE, or NULL for stdout */
 	char **inputs;      /* the remaining arguments, NULL-terminated; empty means stdin */
