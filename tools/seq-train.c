@@ -442,21 +442,21 @@ static void check_config(const struct settings *settings)
 	const struct architecture *architecture = architecture_named(
 		json_string_value(json_object_get(settings->config, "architecture")));
 	json_t *config = architecture->encode ? encoder_config(settings) : json_deep_copy(settings->config);
-	const char *features = json_string_value(json_object_get(config, "features"));
-	if (features && strcmp(features, "none"))
-		json_set(config, "feature_size", json_integer(1));
 	if (settings->encoder.size >= 0)
 		recformer_size(config, settings->encoder.size);
 	if (architecture->encode &&
-		!json_object_get(config, "hidden_size")) { /* the stream's model has a width of its own */
-		json_int_t heads = json_integer_value(json_object_get(config, "num_attention_heads"));
-		json_set(config, "hidden_size", json_integer(heads ? heads : 1));
+		!json_object_get(config, "hidden_size") != !json_object_get(config, "num_attention_heads")) {
+		/* the other one is the stream's model's */
+		json_object_del(config, "hidden_size");
+		json_object_del(config, "num_attention_heads");
 	}
-	if (architecture->encode && !json_object_get(config, "num_attention_heads"))
-		json_set(config, "num_attention_heads", json_integer(1));
 	die_status = 2;
-	model_free(model_declared(config, 1000, "", "options"));
+	if (!architecture->options)
+		model_free(model_declared(json_incref(config), 1000, "", "options"));
+	else
+		architecture_check(architecture, config, "options");
 	die_status = 1;
+	json_decref(config);
 }
 
 static void parse(int argc, char **argv, struct cli *cli, struct settings *settings)

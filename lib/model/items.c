@@ -10,11 +10,74 @@
 
 static const char *const feature_names[] = {"none", "frozen", "trainable", NULL};
 static const char *const adaptor_names[] = {"linear", "two-layer", "mlp", NULL};
+static const char *const score_names[] = {"dot", "cosine", NULL};
+#define WITH_FEATURES "features=frozen|trainable"
+
+static void no_features(void *values)
+{
+	((struct item_options *)values)->features = FEATURES_NONE;
+}
+
+static void half_of_features(void *values)
+{
+	struct item_options *options = values;
+	options->adaptor_size = options->feature_size / 2 > 1 ? options->feature_size / 2 : 1;
+}
+
+static void ids_beside_frozen(void *values)
+{
+	struct item_options *options = values;
+	options->feature_ids = options->features == FEATURES_FROZEN;
+}
+
+const struct option item_options[] = {
+	{"features", CHOICE_OPTION(struct item_options, features, feature_names), .argument = "HOW", .derive = no_features,
+		.fallback = "frozen where the stream has one, else none",
+		.help = "Items by their embedding: frozen, trainable, or none"},
+	{"adaptor", CHOICE_OPTION(struct item_options, adaptor, adaptor_names), .argument = "NAME", .fallback = "linear",
+		.only = WITH_FEATURES, .help = "From the embedding's width to the model's: linear, two-layer, or mlp"},
+	{.key = "feature_size", WHOLE_OPTION(struct item_options, feature_size, 0, 1 << 20), .fallback = "0"},
+	{.key = "adaptor_size",
+		WHOLE_OPTION(struct item_options, adaptor_size, 1, 1 << 20),
+		.derive = half_of_features,
+		.fallback = "half the embedding's",
+		.only = "adaptor=two-layer|mlp",
+		.help = "Width between two layers of the adaptor"},
+	{.key = "feature_ids",
+		YES_NO_OPTION(struct item_options, feature_ids),
+		.derive = ids_beside_frozen,
+		.fallback = "yes with frozen features",
+		.only = WITH_FEATURES,
+		.help = "Add a learned vector for each item to what the adaptor gives"},
+	{.key = "feature_whiten",
+		YES_NO_OPTION(struct item_options, feature_whiten),
+		.fallback = "yes",
+		.only = WITH_FEATURES,
+		.help = "Features with mean 0, variance 1 and no correlations"},
+	{.key = "feature_scale",
+		REAL_OPTION(struct item_options, feature_scale, 0, 1e6),
+		.fallback = "0.3",
+		.only = WITH_FEATURES,
+		.help = "Root mean square that features are brought to; 0: as they are"},
+	{.key = "tied",
+		YES_NO_OPTION(struct item_options, tied),
+		.fallback = "yes",
+		.help = "Score with the input's item vectors, not with a table of their own"},
+	{.key = "score",
+		CHOICE_OPTION(struct item_options, score, score_names),
+		.fallback = "dot",
+		.help = "What hidden states and item vectors are scored by: dot or cosine"},
+	{.key = "temperature",
+		REAL_OPTION(struct item_options, temperature, 1e-4, 1e4),
+		.fallback = "0.05",
+		.only = "score=cosine",
+		.help = "What cosines are divided by"},
+	{0},
+};
+
 /* As learned item vectors start: normal with this deviation. */
 #define START_DEVIATION .02
 #define REFRESH_ROWS 1024
-
-static const char *const score_names[] = {"dot", "cosine", NULL};
 
 /* One worker's share of the catalog, on a tape of its own until its gradients come back. */
 struct share {
@@ -24,12 +87,7 @@ struct share {
 };
 
 struct items {
-	enum { NONE, FROZEN, TRAINABLE } features;
-	enum { LINEAR, TWO_LAYER, MLP } adaptor;
-	int64_t feature_size;
-	bool cosine;
-	float temperature;
-	double feature_scale;    /* their root mean square; 0: as they come */
+	struct item_options options;
 	const float *frozen;     /* the features, borrowed */
 	struct param *trainable; /* the features, learned */
 	struct param *own;       /* learned vectors that are added to what the adaptor gives */
@@ -47,42 +105,40 @@ static struct param *declare_derived(struct model *model, int64_t width, const c
 	return param;
 }
 
-static void declare_adaptor(struct items *items, struct model *model, int64_t width, const char *where)
+static void declare_adaptor(struct items *items, struct model *model, int64_t width)
 {
 	struct params *params = &model->params;
-	int64_t in = items->feature_size = config_int(model, "feature_size", 0, 1, 1 << 20, where);
-	items->feature_scale = config_real(model, "feature_scale", 0, 0, 1e6, where);
-	items->adaptor = config_choice(model, "adaptor", adaptor_names, LINEAR, where);
-	if (items->features == TRAINABLE)
+	int64_t in = items->options.feature_size;
+	if (items->options.features == FEATURES_TRAINABLE)
 		items->trainable = params_add(params, model->n_items, in, false, "item_feature.weight");
-	if (items->adaptor != LINEAR) {
-		int64_t inner = config_int(model, "adaptor_size", in / 2 > 1 ? in / 2 : 1, 1, 1 << 20, where);
+	if (items->options.adaptor != ADAPTOR_LINEAR) {
+		int64_t inner = items->options.adaptor_size;
 		items->first = params_add(params, inner, in, false, "adaptor.0.weight");
 		items->first_bias = params_add(params, 0, inner, false, "adaptor.0.bias");
 		in = inner;
 	}
 	items->second = params_add(params, width, in, false, "adaptor.weight");
 	items->second_bias = params_add(params, 0, width, false, "adaptor.bias");
-	if (config_bool(model, "feature_ids", false, where))
+	if (items->options.feature_ids)
 		items->own = params_add(params, model->n_items, width, false, "item_id.weight");
 }
 
-struct param *items_declare(struct model *model, int64_t width, int64_t out, const char *where)
+struct param *items_declare(struct model *model, const struct item_options *options, int64_t width, int64_t out,
+	const char *where)
 {
 	struct items *items = xcalloc(1, sizeof *items);
-	items->features = config_choice(model, "features", feature_names, NONE, where);
-	items->cosine = config_choice(model, "score", score_names, 0, where) == 1;
-	bool tied = config_bool(model, "tied", true, where);
+	items->options = *options;
+	if (options->features && !options->feature_size)
+		die("%s: \"features\" of no \"feature_size\"", where);
 	struct param *z;
-	if (items->features == NONE) {
+	if (options->features == FEATURES_NONE) {
 		z = params_add(&model->params, model->n_items, width, false, "item_embedding.weight");
 	} else {
 		z = items->z = declare_derived(model, width, "item_embedding.weight");
-		declare_adaptor(items, model, width, where);
+		declare_adaptor(items, model, width);
 	}
-	struct param *scored = tied ? z : params_add(&model->params, model->n_items, out, false, "output.weight");
-	if (items->cosine) {
-		items->temperature = (float)config_real(model, "temperature", .05, 1e-4, 1e4, where);
+	struct param *scored = options->tied ? z : params_add(&model->params, model->n_items, out, false, "output.weight");
+	if (options->score == SCORE_COSINE) {
 		items->scored = scored;
 		scored = items->candidates = declare_derived(model, out, "candidates.weight");
 	}
@@ -106,7 +162,12 @@ void items_free(struct items *items)
 
 int64_t items_feature_size(const struct model *model)
 {
-	return model->items && model->items->features != NONE ? model->items->feature_size : 0;
+	return model->items && model->items->options.features ? model->items->options.feature_size : 0;
+}
+
+bool items_whiten_features(const struct model *model)
+{
+	return items_feature_size(model) && model->items->options.feature_whiten;
 }
 
 static void bring_to_scale(float *x, int64_t n, double root_mean_square)
@@ -120,8 +181,8 @@ static void bring_to_scale(float *x, int64_t n, double root_mean_square)
 void items_set_features(struct model *model, float *features)
 {
 	struct items *items = model->items;
-	if (items->feature_scale > 0)
-		bring_to_scale(features, model->n_items * items->feature_size, items->feature_scale);
+	if (items->options.feature_scale > 0)
+		bring_to_scale(features, model->n_items * items->options.feature_size, items->options.feature_scale);
 	items->frozen = features;
 	if (items->trainable)
 		memcpy(items->trainable->value, features, (size_t)param_count(items->trainable) * sizeof *features);
@@ -130,7 +191,7 @@ void items_set_features(struct model *model, float *features)
 void items_initialise(struct model *model, struct rng *rng)
 {
 	const struct items *items = model->items;
-	if (!items || items->features == NONE)
+	if (!items || !items->options.features)
 		return;
 	if (items->first)
 		param_normal(items->first, rng, 1 / sqrt((double)items->first->columns));
@@ -150,10 +211,10 @@ static struct array *adapt(struct tape *tape, const struct items *items, int64_t
 {
 	struct array *x = items->trainable ?
 		tape_param_rows(tape, items->trainable, from, to - from) :
-		tape_constant(tape, items->frozen + from * items->feature_size, to - from, items->feature_size);
+		tape_constant(tape, items->frozen + from * items->options.feature_size, to - from, items->options.feature_size);
 	if (items->first)
 		x = linear(tape, x, tape_param(tape, items->first), tape_param(tape, items->first_bias),
-			items->adaptor == MLP ? ACT_GELU : ACT_NONE, 0);
+			items->options.adaptor == ADAPTOR_MLP ? ACT_GELU : ACT_NONE, 0);
 	struct array *z = linear(tape, x, tape_param(tape, items->second), tape_param(tape, items->second_bias), ACT_NONE,
 		0);
 	return items->own ? add(tape, z, tape_param_rows(tape, items->own, from, to - from)) : z;
@@ -251,5 +312,6 @@ void items_refresh(struct model *model)
 struct array *items_query(struct tape *tape, const struct model *model, struct array *hidden)
 {
 	const struct items *items = model->items;
-	return items && items->cosine ? unit_rows(tape, hidden, 1 / items->temperature) : hidden;
+	return items && items->options.score == SCORE_COSINE ? unit_rows(tape, hidden, 1 / items->options.temperature) :
+														   hidden;
 }

@@ -18,15 +18,29 @@
 
 struct items;
 
+/* Of config.json; a part of an architecture's own, whose table includes these rows. */
+struct item_options {
+	enum { FEATURES_NONE, FEATURES_FROZEN, FEATURES_TRAINABLE } features;
+	enum { ADAPTOR_LINEAR, ADAPTOR_TWO_LAYER, ADAPTOR_MLP } adaptor;
+	enum { SCORE_DOT, SCORE_COSINE } score;
+	int64_t feature_size, adaptor_size;
+	bool feature_ids, feature_whiten, tied;
+	double feature_scale; /* root mean square that features are brought to; 0: as they come */
+	float temperature;
+};
+extern const struct option item_options[];
+
 /*
  * For an architecture's declare(): the table, n_items x width, that histories are embedded with. Sets
- * model->item_vectors to it where the config says "tied", else to a table of width `out`; and model->items where there
- * is anything to derive. Of the config: "tied", "features" (none, frozen, trainable), "feature_size", "feature_scale",
- * "adaptor" (linear, two-layer, mlp), "adaptor_size", "feature_ids", "score" (dot, cosine), "temperature".
+ * model->item_vectors to it where it is tied, else to a table of width `out`; and model->items where there
+ * is anything to derive.
  */
-struct param *items_declare(struct model *model, int64_t width, int64_t out, const char *where);
+struct param *items_declare(struct model *model, const struct item_options *options, int64_t width, int64_t out,
+	const char *where);
 /* How wide features have to be; 0: none are needed. */
 int64_t items_feature_size(const struct model *model);
+/* Whether they are to be whitened before they are set (model/item_vectors.h). */
+bool items_whiten_features(const struct model *model);
 /*
  * n_items x feature_size, brought to a root mean square of "feature_scale" in place, where that is not 0: the adaptor adds
  * up many features, so that with large ones it learns far faster than an item's own vector does. Frozen: borrowed as long

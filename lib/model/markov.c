@@ -12,6 +12,7 @@
 #include "model/model.h"
 
 struct transitions {
+	int64_t steps;
 	int64_t *indptr; /* n_items + 1 */
 	int32_t *item;
 	float *weight;
@@ -22,17 +23,15 @@ struct pair {
 	int32_t from, to, distance;
 };
 
+static const struct option options[] = {
+	{"steps", .argument = "N", WHOLE_OPTION(struct transitions, steps, 1, 100), .fallback = "3",
+		.help = "How many steps apart two items still count"},
+	{0},
+};
+
 static void declare(struct model *model, const char *where)
 {
-	if (!json_object_get(model->config, "steps"))
-		json_set(model->config, "steps", json_integer(3));
-	json_get_int(model->config, "steps", 1, 100, where);
-	model->state = xcalloc(1, sizeof(struct transitions));
-}
-
-static int64_t steps_of(const struct model *model)
-{
-	return json_integer_value(json_object_get(model->config, "steps"));
+	(void)model, (void)where; /* it has no parameters */
 }
 
 static int compare_pairs(const void *a, const void *b)
@@ -59,9 +58,9 @@ static int64_t collect_pairs(const struct histories *training, int64_t steps, st
 static void count(struct model *model, const struct histories *training)
 {
 	struct transitions *transitions = model->state;
-	int64_t n = collect_pairs(training, steps_of(model), NULL);
+	int64_t n = collect_pairs(training, transitions->steps, NULL);
 	struct pair *pairs = xreallocarray(NULL, (size_t)n, sizeof *pairs);
-	collect_pairs(training, steps_of(model), pairs);
+	collect_pairs(training, transitions->steps, pairs);
 	qsort(pairs, (size_t)n, sizeof *pairs, compare_pairs);
 
 	transitions->indptr = xcalloc((size_t)model->n_items + 1, sizeof *transitions->indptr);
@@ -88,7 +87,7 @@ static void score(const struct model *model, const struct histories *histories, 
 	memset(scores, 0, (size_t)(histories->rows * model->n_items) * sizeof *scores);
 	for (int64_t row = 0; row < histories->rows; row++) {
 		int64_t end = histories->indptr[row + 1];
-		for (int64_t k = 1; k <= steps_of(model) && end - k >= histories->indptr[row]; k++) {
+		for (int64_t k = 1; k <= transitions->steps && end - k >= histories->indptr[row]; k++) {
 			int32_t from = histories->item[end - k];
 			for (int64_t i = transitions->indptr[from]; i < transitions->indptr[from + 1]; i++)
 				scores[row * model->n_items + transitions->item[i]] += transitions->weight[i] / (float)k;
@@ -172,6 +171,8 @@ static void release(struct model *model)
 const struct architecture markov_architecture = {
 	.name = "markov",
 	.summary = "items by how often they followed the last ones within three steps in training",
+	.options = options,
+	.size = sizeof(struct transitions),
 	.declare = declare,
 	.count = count,
 	.score = score,

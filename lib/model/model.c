@@ -79,6 +79,35 @@ static const struct architecture *architecture_of(struct model *model, const cha
 	return architectures[config_choice(model, "architecture", architecture_names, 0, where)];
 }
 
+void architecture_check(const struct architecture *architecture, const json_t *options, const char *where)
+{
+	json_t *config = json_deep_copy(options);
+	json_object_del(config, "architecture");
+	void *state = xcalloc(1, architecture->size + 1);
+	options_read(architecture->options, config, state, where);
+	if (architecture->check)
+		architecture->check(state, where);
+	free(state);
+	json_decref(config);
+}
+
+/* The state from the config, which is complete then. */
+static void read_config(struct model *model, const char *where)
+{
+	const struct architecture *architecture = model->architecture;
+	json_t *name = json_incref(json_object_get(model->config, "architecture"));
+	json_t *config = json_build("{s:o}", "architecture", name);
+	json_object_del(model->config, "architecture");
+	model->state = xcalloc(1, architecture->size + 1);
+	options_read(architecture->options, model->config, model->state, where);
+	if (architecture->check)
+		architecture->check(model->state, where);
+	if (json_object_update(config, model->config))
+		die("out of memory");
+	json_decref(model->config);
+	model->config = config;
+}
+
 struct model *model_declared(json_t *config, int64_t n_items, const char *belongs_to, const char *where)
 {
 	if (n_items < 1 || n_items > INT32_MAX)
@@ -88,6 +117,8 @@ struct model *model_declared(json_t *config, int64_t n_items, const char *belong
 	model->n_items = n_items;
 	strncpy(model->belongs_to, belongs_to, sizeof model->belongs_to - 1);
 	model->architecture = architecture_of(model, where);
+	if (model->architecture->options) /* families of LLMs read theirs themselves */
+		read_config(model, where);
 	model->architecture->declare(model, where);
 	if (model->item_vectors)
 		model->width = model->item_vectors->columns;

@@ -13,6 +13,7 @@
 #include "nn/params.h"
 #include "nn/tape.h"
 #include "stream/bag.h"
+#include "stream/option.h"
 
 struct model {
 	const struct architecture *architecture;
@@ -35,7 +36,15 @@ struct architecture {
 	const char *name, *summary;
 	/* Its "items" are tokens: it belongs to a tokenizer, not to a catalog. */
 	bool reads_tokens;
-	/* Checks the config, fills in its defaults, declares the parameters (not their values). Dies with `where`. */
+	/*
+	 * The rows of config.json, but for "architecture"; they fill the struct, of `size` bytes, that model->state points to. NULL:
+	 * declare() sees to all of it.
+	 */
+	const struct option *options;
+	size_t size;
+	/* What rows cannot say alone: values that do not go together. Dies with `where`. May be NULL. */
+	void (*check)(const void *state, const char *where);
+	/* Declares the parameters, not their values, of a state that is filled and checked. Dies with `where`. */
 	void (*declare)(struct model *model, const char *where);
 	/* Initial parameter values; NULL for models that only count. */
 	void (*initialise)(struct model *model, struct rng *rng);
@@ -77,6 +86,8 @@ bool config_bool(struct model *model, const char *key, bool fallback, const char
 /* The index in the NULL-terminated list of names. */
 int config_choice(struct model *model, const char *key, const char *const names[], int fallback, const char *where);
 
+/* Dies with `where` unless these options, a part of config.json, could make a model of the architecture. */
+void architecture_check(const struct architecture *architecture, const json_t *options, const char *where);
 /* config: an object with at least "architecture"; stolen. Parameters are declared, not initialised. */
 struct model *model_new(json_t *config, int64_t n_items, const char *belongs_to, const char *where);
 /* The same without memory for the parameters: params_allocate() has not been called. */

@@ -1,6 +1,8 @@
 /* Popularity: every user is recommended what occurred most often in training. */
 #include "model/model.h"
 
+static const struct option options[] = {{0}};
+
 static void declare(struct model *model, const char *where)
 {
 	(void)where;
@@ -25,6 +27,7 @@ static void score(const struct model *model, const struct histories *histories, 
 const struct architecture popular_architecture = {
 	.name = "popular",
 	.summary = "items by how often they occur in training, the same for everybody",
+	.options = options,
 	.declare = declare,
 	.count = count,
 	.score = score,

@@ -9,8 +9,6 @@
 #include "nn/rows.h"
 #include "nn/window.h"
 
-static const char *const initialisers[] = {"normal", "words", NULL};
-
 #define KEPT_FLOATS ((int64_t)1 << 26) /* of a worker, for the backward pass */
 
 struct affine {
@@ -24,18 +22,141 @@ struct layer {
 };
 
 struct recformer {
-	int64_t d, n_layers, vocab, positions, item_positions;
+	int64_t d, n_layers, inner, vocab, positions, item_positions, types;
 	int heads;
-	int64_t reach;
-	float epsilon, hidden_dropout, attention_dropout;
+	int64_t window; /* tokens that a token sees, half to each side */
+	float epsilon, dropout, hidden_dropout, attention_dropout;
 	double temperature;
-	int32_t bos, pad;
+	int bos, pad;
+	bool tied, frozen_words, has_words;
+	enum { NORMAL, WORDS } initialiser; /* recformer_anew() starts a new model by it */
 	struct sentence_limits limits;
 	struct param *words, *position, *type, *item;
 	struct affine norm;
 	struct affine head, head_norm, word_vectors; /* .weight is `words` where tied; NULL without the head */
 	struct layer layers[64];
 };
+
+/* --- config --- */
+
+static const char *const initialisers[] = {"normal", "words", NULL};
+
+static void four_times_width(void *values)
+{
+	struct recformer *r = values;
+	r->inner = 4 * r->d;
+}
+
+/* A published model says how many positions it has, one of our own how many items and tokens it reads. */
+static void items_by_positions(void *values)
+{
+	struct recformer *r = values;
+	r->limits.items = r->item_positions ? r->item_positions - 1 : 50;
+}
+
+static void positions_by_items(void *values)
+{
+	struct recformer *r = values;
+	r->item_positions = r->limits.items + 1;
+}
+
+static void tokens_by_positions(void *values)
+{
+	struct recformer *r = values;
+	int64_t room = r->positions - r->pad - 1;
+	r->limits.tokens = r->positions && room < 1024 ? room : 1024;
+}
+
+static void positions_by_tokens(void *values)
+{
+	struct recformer *r = values;
+	r->positions = r->limits.tokens + r->pad + 1;
+}
+
+static const struct option options[] = {
+	/* what the program knows comes without help */
+	{.key = "vocab_size", WHOLE_OPTION(struct recformer, vocab, 0, INT32_MAX), .fallback = "0"},
+	{.key = "bos_token_id", WHOLE_OPTION(struct recformer, bos, 0, INT32_MAX), .fallback = "0"},
+	{.key = "pad_token_id", WHOLE_OPTION(struct recformer, pad, -1, INT32_MAX - 1), .fallback = "1"},
+	{"hidden-size", .key = "hidden_size", .argument = "N", WHOLE_OPTION(struct recformer, d, 1, 1 << 14),
+		.fallback = "128", .help = "Width of the model"},
+	{"layers", .key = "num_hidden_layers", .argument = "N",
+		WHOLE_OPTION(struct recformer, n_layers, 1, COUNT_OF(((struct recformer *)0)->layers)), .fallback = "4",
+		.help = "Blocks"},
+	{"heads", .key = "num_attention_heads", .argument = "N", WHOLE_OPTION(struct recformer, heads, 1, 256),
+		.fallback = "4", .help = "Attention heads"},
+	{"window", .key = "attention_window", .argument = "N", WHOLE_OPTION(struct recformer, window, 2, 1 << 20),
+		.fallback = "64", .help = "Tokens that a token sees, half to each side"},
+	{"dropout", .argument = "P", REAL_OPTION(struct recformer, dropout, 0, .99), .fallback = "0.1",
+		.help = "Dropout where it is not set by key"},
+	{"initialiser", CHOICE_OPTION(struct recformer, initialiser, initialisers), .fallback = "normal",
+		.help =
+			"A new model's matrices: normal (deviation 0.02); words: vectors of texts start as the mean of their words"},
+	{"freeze-words", .key = "frozen_words", FLAG_OPTION(struct recformer, frozen_words),
+		.help = "Word vectors stay as they are"},
+	{"max-items", .key = "max_items", .argument = "N", WHOLE_OPTION(struct recformer, limits.items, 1, 1 << 16),
+		.derive = items_by_positions, .fallback = "50", .help = "Latest items of a history"},
+	{"max-tokens", .key = "max_token_num", .argument = "N", WHOLE_OPTION(struct recformer, limits.tokens, 1, 1 << 20),
+		.derive = tokens_by_positions, .fallback = "1024", .help = "Tokens that a history is cut to"},
+	{.key = "max_attr_num",
+		WHOLE_OPTION(struct recformer, limits.attributes, 1, 256),
+		.fallback = "3",
+		.help = "Attributes of an item"},
+	{.key = "max_attr_length",
+		WHOLE_OPTION(struct recformer, limits.attribute_tokens, 1, 1 << 16),
+		.fallback = "32",
+		.help = "Tokens of an attribute, its name included"},
+	{.key = "intermediate_size",
+		WHOLE_OPTION(struct recformer, inner, 1, 1 << 16),
+		.derive = four_times_width,
+		.fallback = "4 hidden_size",
+		.help = "Width inside the feed-forward part"},
+	{.key = "layer_norm_eps",
+		REAL_OPTION(struct recformer, epsilon, 0, 1),
+		.fallback = "1e-5",
+		.help = "Added to variances"},
+	{.key = "hidden_dropout_prob",
+		REAL_OPTION(struct recformer, hidden_dropout, 0, .99),
+		.fallback = "=dropout",
+		.help = "Dropout of what the blocks add, and of the input"},
+	{.key = "attention_probs_dropout_prob",
+		REAL_OPTION(struct recformer, attention_dropout, 0, .99),
+		.fallback = "=dropout",
+		.help = "Dropout of attention probabilities"},
+	{.key = "temperature",
+		REAL_OPTION(struct recformer, temperature, 1e-4, 1e4),
+		.fallback = "0.05",
+		.help = "What cosines are divided by"},
+	{.key = "tie_word_embeddings",
+		YES_NO_OPTION(struct recformer, tied),
+		.fallback = "no",
+		.help = "Masked words are told by the input's word vectors"},
+	{.key = "max_item_embeddings",
+		WHOLE_OPTION(struct recformer, item_positions, 2, 1 << 16),
+		.derive = positions_by_items},
+	{.key = "max_position_embeddings",
+		WHOLE_OPTION(struct recformer, positions, 1, 1 << 20),
+		.derive = positions_by_tokens},
+	{.key = "token_type_size", WHOLE_OPTION(struct recformer, types, 3, 256), .fallback = "4"},
+	{.key = "word_head", YES_NO_OPTION(struct recformer, has_words), .fallback = "yes"},
+	{0},
+};
+
+static void check(const void *state, const char *where)
+{
+	const struct recformer *r = state;
+	if (r->d % r->heads)
+		die("%s: \"hidden_size\" %lld is not a multiple of \"num_attention_heads\" %d", where, (long long)r->d,
+			r->heads);
+	if (r->window % 2)
+		die("%s: \"attention_window\" is %lld, an even number was expected", where, (long long)r->window);
+	if (r->limits.items >= r->item_positions)
+		die("%s: \"max_items\" is %lld, less than \"max_item_embeddings\" %lld was expected", where,
+			(long long)r->limits.items, (long long)r->item_positions);
+	if (r->limits.tokens > r->positions - r->pad - 1)
+		die("%s: \"max_token_num\" is %lld, at most %lld was expected: \"max_position_embeddings\" behind the padding",
+			where, (long long)r->limits.tokens, (long long)(r->positions - r->pad - 1));
+}
 
 /* --- declaration --- */
 
@@ -67,9 +188,9 @@ static void declare_projections(struct model *model, struct layer *layer, int64_
 			(long long)i, names[j]);
 }
 
-static void declare_layer(struct model *model, struct layer *layer, int64_t i, int64_t inner)
+static void declare_layer(struct model *model, struct layer *layer, int64_t i)
 {
-	int64_t d = ((struct recformer *)model->state)->d;
+	int64_t d = ((struct recformer *)model->state)->d, inner = ((struct recformer *)model->state)->inner;
 	const struct {
 		struct affine *affine;
 		const char *name;
@@ -93,86 +214,36 @@ static void declare_layer(struct model *model, struct layer *layer, int64_t i, i
 }
 
 /* The head's parameters; word vectors of its own, or those of the input. */
-static void declare_head(struct model *model, struct recformer *r, bool tied)
+static void declare_head(struct model *model, struct recformer *r)
 {
 	r->head = declare(model, r->d, r->d, "lm_head.dense");
 	r->head_norm = declare_norm(model, "lm_head.layer_norm");
-	r->word_vectors.weight = tied ? r->words :
-									params_add(&model->params, r->vocab, r->d, false, "lm_head.decoder.weight");
+	r->word_vectors.weight = r->tied ? r->words :
+									   params_add(&model->params, r->vocab, r->d, false, "lm_head.decoder.weight");
 	r->word_vectors.bias = params_add(&model->params, 0, r->vocab, false, "lm_head.bias");
-}
-
-/* One number for all layers, or a list of equal ones as in published checkpoints. */
-static int64_t window_of(struct model *model, int64_t n_layers, const char *where)
-{
-	json_t *list = json_object_get(model->config, "attention_window"), *one;
-	if (json_is_array(list)) {
-		size_t i;
-		json_array_foreach (list, i, one)
-			if (!json_equal(one, json_array_get(list, 0)))
-				die("%s: \"attention_window\": windows that differ by layer are not supported", where);
-		if (json_array_size(list) != (size_t)n_layers)
-			die("%s: \"attention_window\" has %zu entries, %lld were expected", where, json_array_size(list),
-				(long long)n_layers);
-		json_object_set(model->config, "attention_window", json_array_get(list, 0));
-	}
-	int64_t window = config_int(model, "attention_window", 64, 2, 1 << 20, where);
-	if (window % 2)
-		die("%s: \"attention_window\" is %lld, an even number was expected", where, (long long)window);
-	return window;
-}
-
-static void declare_limits(struct model *model, struct recformer *r, const char *where)
-{
-	int64_t items = json_integer_value(json_object_get(model->config, "max_items"));
-	int64_t tokens = json_integer_value(json_object_get(model->config, "max_token_num"));
-	r->item_positions = config_int(model, "max_item_embeddings", items > 0 ? items + 1 : 51, 2, 1 << 16, where);
-	int64_t room = (tokens > 0 ? tokens : 1024) + r->pad + 1;
-	r->positions = config_int(model, "max_position_embeddings", room, r->pad + 2, 1 << 20, where);
-	room = r->positions - r->pad - 1;
-	r->limits.tokens = config_int(model, "max_token_num", room < 1024 ? room : 1024, 1, room, where);
-	r->limits.items = config_int(model, "max_items", r->item_positions - 1, 1, r->item_positions - 1, where);
-	r->limits.attributes = config_int(model, "max_attr_num", 3, 1, 256, where);
-	r->limits.attribute_tokens = config_int(model, "max_attr_length", 32, 1, 1 << 16, where);
 }
 
 static void declare_recformer(struct model *model, const char *where)
 {
-	struct recformer *r = model->state = xcalloc(1, sizeof *r);
-	r->vocab = config_int(model, "vocab_size", model->n_items, 5, INT32_MAX, where);
+	struct recformer *r = model->state;
+	if (!r->vocab)
+		json_set(model->config, "vocab_size", json_integer(r->vocab = model->n_items));
 	if (r->vocab != model->n_items)
 		die("%s: \"vocab_size\" is %lld, the tokenizer has %lld tokens", where, (long long)r->vocab,
 			(long long)model->n_items);
-	r->d = config_int(model, "hidden_size", 128, 1, 1 << 14, where);
-	r->n_layers = config_int(model, "num_hidden_layers", 4, 1, COUNT_OF(r->layers), where);
-	r->heads = (int)config_int(model, "num_attention_heads", 4, 1, 256, where);
-	if (r->d % r->heads)
-		die("%s: \"hidden_size\" %lld is not a multiple of \"num_attention_heads\" %d", where, (long long)r->d,
-			r->heads);
-	int64_t inner = config_int(model, "intermediate_size", 4 * r->d, 1, 1 << 16, where);
-	r->reach = window_of(model, r->n_layers, where) / 2;
-	r->epsilon = (float)config_real(model, "layer_norm_eps", 1e-5, 0, 1, where);
-	r->hidden_dropout = (float)config_real(model, "hidden_dropout_prob", .1, 0, .99, where);
-	r->attention_dropout = (float)config_real(model, "attention_probs_dropout_prob", .1, 0, .99, where);
-	config_choice(model, "initialiser", initialisers, 0, where); /* how a new model starts: recformer_anew() */
-	r->temperature = config_real(model, "temperature", .05, 1e-4, 1e4, where);
-	r->bos = (int32_t)config_int(model, "bos_token_id", 0, 0, r->vocab - 1, where);
-	r->pad = (int32_t)config_int(model, "pad_token_id", 1, -1, r->vocab - 1, where);
-	declare_limits(model, r, where);
-	bool tied = config_bool(model, "tie_word_embeddings", false, where);
-	bool frozen = config_bool(model, "frozen_words", false, where);
-	int64_t types = config_int(model, "token_type_size", 4, 3, 256, where);
-
+	if (r->bos >= r->vocab || r->pad >= r->vocab)
+		die("%s: \"bos_token_id\" %d, \"pad_token_id\" %d: less than \"vocab_size\" %lld was expected", where, r->bos,
+			r->pad, (long long)r->vocab);
 	const char *prefix = "longformer.embeddings";
-	r->words = params_add(&model->params, r->vocab, r->d, frozen, "%s.word_embeddings.weight", prefix);
+	r->words = params_add(&model->params, r->vocab, r->d, r->frozen_words, "%s.word_embeddings.weight", prefix);
 	r->position = params_add(&model->params, r->positions, r->d, false, "%s.position_embeddings.weight", prefix);
-	r->type = params_add(&model->params, types, r->d, false, "%s.token_type_embeddings.weight", prefix);
+	r->type = params_add(&model->params, r->types, r->d, false, "%s.token_type_embeddings.weight", prefix);
 	r->item = params_add(&model->params, r->item_positions, r->d, false, "%s.item_position_embeddings.weight", prefix);
 	r->norm = declare_norm(model, "longformer.embeddings.LayerNorm");
 	for (int64_t i = 0; i < r->n_layers; i++)
-		declare_layer(model, &r->layers[i], i, inner);
-	if (config_bool(model, "word_head", true, where))
-		declare_head(model, r, tied);
+		declare_layer(model, &r->layers[i], i);
+	if (r->has_words)
+		declare_head(model, r);
 	model->width = r->d;
 }
 
@@ -212,7 +283,7 @@ int64_t recformer_tokens_at_once(const struct model *model)
 {
 	const struct recformer *r = model->state;
 	/* of a layer about 16 vectors of a token are kept, and its probabilities */
-	int64_t floats = r->n_layers * (16 * r->d + r->heads * (2 * r->reach + 50));
+	int64_t floats = r->n_layers * (16 * r->d + r->heads * (r->window + 50));
 	return KEPT_FLOATS / floats + 1;
 }
 
@@ -333,7 +404,7 @@ static struct array *encode(struct tape *tape, const struct recformer *r, const 
 	struct wanted wanted)
 {
 	const struct window window = {.heads = r->heads,
-		.reach = r->reach,
+		.reach = r->window / 2,
 		.indptr = text->indptr,
 		.sequences = text->rows,
 		.dropout = r->attention_dropout};
@@ -391,6 +462,9 @@ const struct architecture recformer_architecture = {
 	.name = "recformer",
 	.summary = "histories and items as text, encoded by one Longformer (Li et al. 2023)",
 	.reads_tokens = true,
+	.options = options,
+	.size = sizeof(struct recformer),
+	.check = check,
 	.declare = declare_recformer,
 	.initialise = initialise,
 	.encode = encode_histories,

@@ -65,7 +65,7 @@ static void require_shape(const struct param *param, int n_dims, const int64_t s
 
 struct model *recformer_from_model(const struct recformer_start *start, const struct model *model)
 {
-	json_object_update_missing(start->config, model->config);
+	options_inherit(recformer_architecture.options, start->config, model->config);
 	tokenizer_require(start->tokenizer, model->belongs_to, "model");
 	struct model *made = make(start, "options");
 	for (int i = 0; i < made->params.count; i++) {
@@ -82,22 +82,41 @@ struct model *recformer_from_model(const struct recformer_start *start, const st
 
 /* --- published weights --- */
 
+/* One number for all layers, or a list of equal ones. */
+static json_t *window_of(const json_t *published, const char *path)
+{
+	json_t *window = json_object_get(published, "attention_window"), *one;
+	if (!json_is_array(window))
+		return window;
+	size_t i;
+	json_array_foreach (window, i, one)
+		if (!json_equal(one, json_array_get(window, 0)))
+			die("%s: \"attention_window\": windows that differ by layer are not supported", path);
+	const json_int_t layers = json_integer_value(json_object_get(published, "num_hidden_layers"));
+	if ((json_int_t)i != layers)
+		die("%s: \"attention_window\" has %zu entries, %lld were expected", path, i, (long long)layers);
+	return json_array_get(window, 0);
+}
+
 /* Keys of config.json that mean the same here. */
-static void take_config(json_t *config, const json_t *published)
+static void take_config(json_t *config, const json_t *published, const char *path)
 {
 	static const char *const keys[] = {"vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads",
 		"intermediate_size", "layer_norm_eps", "hidden_dropout_prob", "attention_probs_dropout_prob",
 		"max_position_embeddings", "bos_token_id", "pad_token_id", "token_type_size", "max_item_embeddings",
 		"max_attr_num", "max_attr_length", "max_token_num"};
+	json_t *known = json_object();
 	for (size_t i = 0; i < COUNT_OF(keys); i++) {
 		json_t *value = json_object_get(published, keys[i]);
-		if (value && !json_is_null(value) && !json_object_get(config, keys[i]))
-			json_object_set(config, keys[i], value);
+		if (value && !json_is_null(value))
+			json_set(known, keys[i], json_incref(value));
 	}
 	/* a Longformer's own window is wider than what Recformer trains it with */
-	json_t *window = json_object_get(published, "attention_window");
-	if (window && json_object_get(published, "max_item_embeddings") && !json_object_get(config, "attention_window"))
-		json_object_set(config, "attention_window", window);
+	json_t *window = window_of(published, path);
+	if (window && json_object_get(published, "max_item_embeddings"))
+		json_set(known, "attention_window", json_incref(window));
+	options_inherit(recformer_architecture.options, config, known);
+	json_decref(known);
 }
 
 static bool is_new(const struct param *param)
@@ -145,7 +164,7 @@ struct model *recformer_from_weights(const struct recformer_start *start, const 
 	weights_fingerprint(weights, fingerprint);
 	if (*fingerprint)
 		tokenizer_require(start->tokenizer, fingerprint, path);
-	take_config(start->config, published);
+	take_config(start->config, published, path);
 	set_tokens(start->config, start->tokenizer);
 	int n_dims;
 	int64_t shape[WEIGHTS_MAX_DIMS];

@@ -42,12 +42,13 @@ struct sasrec {
 	enum { ORIGINAL, PRE, POST } norm;
 	enum { FROM_START, FROM_END, NO_POSITIONS } positions;
 	enum { NORMAL, XAVIER } initialiser;
-	enum activation activation;
-	int64_t d, max_length;
+	int activation; /* in the names from relu on */
+	int64_t d, inner, max_length;
 	int n_layers, heads;
-	float scale, epsilon;
-	bool input_norm, final_norm;
-	float embedding_dropout, attention_dropout, attention_output_dropout, activation_dropout, hidden_dropout;
+	float epsilon;
+	bool input_norm, final_norm, scale_embedding;
+	struct item_options item_options;
+	float dropout, embedding_dropout, attention_dropout, attention_output_dropout, activation_dropout, hidden_dropout;
 	struct param *items, *position;
 	struct norm first, last;
 	struct layer layers[64];
@@ -60,10 +61,10 @@ static void declare_norm(struct model *model, struct norm *norm, const char *nam
 	norm->bias = params_add(&model->params, 0, d, false, "%s.bias", name);
 }
 
-static void declare_layer(struct model *model, struct layer *layer, int i, int64_t inner)
+static void declare_layer(struct model *model, struct layer *layer, int i)
 {
 	struct params *params = &model->params;
-	int64_t d = ((struct sasrec *)model->state)->d;
+	int64_t d = ((struct sasrec *)model->state)->d, inner = ((struct sasrec *)model->state)->inner;
 	char name[64];
 	snprintf(name, sizeof name, "layers.%d.attention_norm", i);
 	declare_norm(model, &layer->attention_norm, name);
@@ -83,47 +84,105 @@ static void declare_layer(struct model *model, struct layer *layer, int i, int64
 	layer->down_bias = params_add(params, 0, d, false, "layers.%d.ffn.output.bias", i);
 }
 
-static void read_dropout(struct model *model, struct sasrec *s, const char *where)
+static void norm_behind_all(void *values)
 {
-	double p = config_real(model, "dropout", .1, 0, .99, where);
-	s->embedding_dropout = (float)config_real(model, "embedding_dropout", p, 0, .99, where);
-	s->attention_dropout = (float)config_real(model, "attention_dropout", p, 0, .99, where);
-	s->hidden_dropout = (float)config_real(model, "hidden_dropout", p, 0, .99, where);
-	s->attention_output_dropout = (float)config_real(model, "attention_output_dropout", 0, 0, .99, where);
-	s->activation_dropout = (float)config_real(model, "activation_dropout", s->hidden_dropout, 0, .99, where);
+	struct sasrec *s = values;
+	s->final_norm = s->norm != POST;
+}
+
+static const struct option options[] = {
+	{"hidden-size", .key = "hidden_size", .argument = "N", WHOLE_OPTION(struct sasrec, d, 1, 1 << 14), .fallback = "64",
+		.help = "Width of the model"},
+	{"layers", .key = "num_hidden_layers", .argument = "N",
+		WHOLE_OPTION(struct sasrec, n_layers, 1, COUNT_OF(((struct sasrec *)0)->layers)), .fallback = "2",
+		.help = "Blocks"},
+	{"heads", .key = "num_attention_heads", .argument = "N", WHOLE_OPTION(struct sasrec, heads, 1, 256),
+		.fallback = "2", .help = "Attention heads"},
+	{"max-length", .key = "max_length", .argument = "N", WHOLE_OPTION(struct sasrec, max_length, 1, 1 << 16),
+		.fallback = "200", .help = "Latest items of a history that are looked at"},
+	{"dropout", .argument = "P", REAL_OPTION(struct sasrec, dropout, 0, .99), .fallback = "0.2",
+		.help = "Dropout where it is not set by key; with less than 20 training events a user 0.5, with features 0.3"},
+	{.key = "intermediate_size",
+		WHOLE_OPTION(struct sasrec, inner, 1, 1 << 16),
+		.fallback = "=hidden_size",
+		.help = "Width inside the feed-forward part"},
+	{.key = "hidden_act",
+		CHOICE_OPTION(struct sasrec, activation, activation_names + ACT_RELU),
+		.fallback = "relu",
+		.help = "Activation of the feed-forward part; gelu is the erf form"},
+	{.key = "norm",
+		CHOICE_OPTION(struct sasrec, norm, norm_names),
+		.fallback = "pre",
+		.help = "Layer norm: pre, post, or original (the authors' code)"},
+	{.key = "input_norm",
+		YES_NO_OPTION(struct sasrec, input_norm),
+		.fallback = "no",
+		.help = "Layer norm on the embedded input"},
+	{.key = "final_norm",
+		YES_NO_OPTION(struct sasrec, final_norm),
+		.derive = norm_behind_all,
+		.fallback = "but for norm=post",
+		.help = "Layer norm behind all blocks"},
+	{.key = "layer_norm_eps",
+		REAL_OPTION(struct sasrec, epsilon, 0, 1),
+		.fallback = "1e-8",
+		.help = "Added to variances"},
+	{.key = "positions",
+		CHOICE_OPTION(struct sasrec, positions, position_names),
+		.fallback = "start",
+		.help = "Positions counted from start, from end, or none"},
+	{.key = "scale_embedding",
+		YES_NO_OPTION(struct sasrec, scale_embedding),
+		.fallback = "yes",
+		.help = "Multiply item vectors by sqrt(width) at the input"},
+	{.key = "initialiser",
+		CHOICE_OPTION(struct sasrec, initialiser, initialisers),
+		.fallback = "normal",
+		.help = "Matrices at the start: normal (deviation 0.02) or xavier"},
+	{.key = "embedding_dropout",
+		REAL_OPTION(struct sasrec, embedding_dropout, 0, .99),
+		.fallback = "=dropout",
+		.help = "Dropout of the embedded input"},
+	{.key = "attention_dropout",
+		REAL_OPTION(struct sasrec, attention_dropout, 0, .99),
+		.fallback = "=dropout",
+		.help = "Dropout of attention probabilities"},
+	{.key = "hidden_dropout",
+		REAL_OPTION(struct sasrec, hidden_dropout, 0, .99),
+		.fallback = "=dropout",
+		.help = "Dropout behind the feed-forward part"},
+	{.key = "attention_output_dropout",
+		REAL_OPTION(struct sasrec, attention_output_dropout, 0, .99),
+		.fallback = "0",
+		.help = "Dropout behind the attention"},
+	{.key = "activation_dropout",
+		REAL_OPTION(struct sasrec, activation_dropout, 0, .99),
+		.fallback = "=hidden_dropout",
+		.help = "Dropout inside the feed-forward part"},
+	{INCLUDED_OPTIONS(struct sasrec, item_options, item_options)},
+	{0},
+};
+
+static void check(const void *state, const char *where)
+{
+	const struct sasrec *s = state;
+	if (s->d % s->heads)
+		die("%s: \"hidden_size\" %lld is not a multiple of \"num_attention_heads\" %d", where, (long long)s->d,
+			s->heads);
+	if (s->norm != POST && !s->final_norm)
+		die("%s: \"final_norm\" is false, with \"norm\" \"%s\" it cannot be", where, norm_names[s->norm]);
 }
 
 static void declare(struct model *model, const char *where)
 {
-	struct sasrec *s = model->state = xcalloc(1, sizeof *s);
-	struct params *params = &model->params;
-	s->d = config_int(model, "hidden_size", 64, 1, 1 << 14, where);
-	s->n_layers = (int)config_int(model, "num_hidden_layers", 2, 1, COUNT_OF(s->layers), where);
-	s->heads = (int)config_int(model, "num_attention_heads", 2, 1, 256, where);
-	if (s->d % s->heads)
-		die("%s: \"hidden_size\" %lld is not a multiple of \"num_attention_heads\" %d", where, (long long)s->d,
-			s->heads);
-	int64_t inner = config_int(model, "intermediate_size", s->d, 1, 1 << 16, where);
-	s->activation = (enum activation)config_choice(model, "hidden_act", activation_names, ACT_RELU, where);
-	s->norm = config_choice(model, "norm", norm_names, PRE, where);
-	s->input_norm = config_bool(model, "input_norm", false, where);
-	s->final_norm = config_bool(model, "final_norm", s->norm != POST, where);
-	s->epsilon = (float)config_real(model, "layer_norm_eps", 1e-8, 0, 1, where);
-	s->positions = config_choice(model, "positions", position_names, FROM_START, where);
-	s->max_length = config_int(model, "max_length", 200, 1, 1 << 16, where);
-	s->scale = config_bool(model, "scale_embedding", true, where) ? sqrtf((float)s->d) : 1;
-	s->initialiser = config_choice(model, "initialiser", initialisers, NORMAL, where);
-	read_dropout(model, s, where);
-	if (s->norm != POST && !s->final_norm)
-		die("%s: \"final_norm\" is false, with \"norm\" \"%s\" it cannot be", where, norm_names[s->norm]);
-
-	s->items = items_declare(model, s->d, s->d, where);
+	struct sasrec *s = model->state;
+	s->items = items_declare(model, &s->item_options, s->d, s->d, where);
 	if (s->positions != NO_POSITIONS)
-		s->position = params_add(params, s->max_length, s->d, false, "position_embedding.weight");
+		s->position = params_add(&model->params, s->max_length, s->d, false, "position_embedding.weight");
 	if (s->input_norm)
 		declare_norm(model, &s->first, "input_norm");
 	for (int i = 0; i < s->n_layers; i++)
-		declare_layer(model, &s->layers[i], i, inner);
+		declare_layer(model, &s->layers[i], i);
 	if (s->final_norm)
 		declare_norm(model, &s->last, "final_norm");
 }
@@ -158,8 +217,8 @@ static struct array *embed(struct tape *tape, const struct sasrec *s, const stru
 				position[t - base] = (int32_t)(first + t - from);
 		}
 	}
-	return embedding(tape, tape_param(tape, s->items), histories->item + histories->indptr[0], n, s->scale,
-		tape_param(tape, s->position), position, s->embedding_dropout);
+	return embedding(tape, tape_param(tape, s->items), histories->item + histories->indptr[0], n,
+		s->scale_embedding ? sqrtf((float)s->d) : 1, tape_param(tape, s->position), position, s->embedding_dropout);
 }
 
 static struct array *norm(struct tape *tape, const struct sasrec *s, const struct norm *norm, struct array *x,
@@ -192,8 +251,8 @@ static struct array *attention(struct tape *tape, const struct sasrec *s, const 
 
 static struct array *ffn(struct tape *tape, const struct sasrec *s, const struct layer *layer, struct array *x)
 {
-	struct array *inner = linear(tape, x, tape_param(tape, layer->up), tape_param(tape, layer->up_bias), s->activation,
-		s->activation_dropout);
+	struct array *inner = linear(tape, x, tape_param(tape, layer->up), tape_param(tape, layer->up_bias),
+		(enum activation)(s->activation + ACT_RELU), s->activation_dropout);
 	return linear(tape, inner, tape_param(tape, layer->down), tape_param(tape, layer->down_bias), ACT_NONE,
 		s->hidden_dropout);
 }
@@ -233,6 +292,9 @@ static struct array *hidden(struct tape *tape, const struct model *model, const 
 const struct architecture sasrec_architecture = {
 	.name = "sasrec",
 	.summary = "self-attention over the history (Kang & McAuley 2018)",
+	.options = options,
+	.size = sizeof(struct sasrec),
+	.check = check,
 	.declare = declare,
 	.initialise = initialise,
 	.hidden = hidden,

@@ -210,6 +210,7 @@ json_t *option_parse(const struct option *row, const char *spelt, const char *te
 	case OPTION_WHOLE:
 	case OPTION_REAL: return parse_number(row, spelt, text);
 	case OPTION_CHOICE: return parse_choice(row, spelt, text);
+	case OPTION_JSON: return json_parse(text, strlen(text), spelt);
 	default: value = json_string(text);
 	}
 	if (!value)
@@ -309,6 +310,7 @@ static void store(const struct option *row, const json_t *value, void *values, c
 		return;
 	case OPTION_CHOICE: *(int *)field = checked_choice(row, value, where); return;
 	case OPTION_OWN: read_own(row, value, values, where); return;
+	case OPTION_JSON: *(const json_t **)field = value; return;
 	case OPTION_SET: return;
 	default: *(const char **)field = checked_string(row, value, where); return;
 	}
@@ -325,6 +327,7 @@ static json_t *derived(const struct option *row, const void *values)
 	case OPTION_REAL:
 		return json_real(row->size == sizeof(float) ? (double)*(const float *)field : *(const double *)field);
 	case OPTION_CHOICE: return json_string(row->choices[*(const int *)field]);
+	case OPTION_JSON: return json_incref(*(json_t *const *)field);
 	default: return json_string(*(const char *const *)field);
 	}
 }
@@ -371,17 +374,23 @@ void options_read(const struct option *table, json_t *object, void *values, cons
 	}
 	refuse_unknown(rows, object, where);
 	for (const struct option *row = rows; row->kind; row++) {
+		const json_t *value = option_is_value(row) ? json_object_get(object, option_key(row)) : NULL;
+		if (value)
+			store(row, value, values, where);
+	}
+	for (const struct option *row = rows; row->kind; row++) {
 		if (!option_is_value(row) || row->kind == OPTION_SET)
 			continue;
 		json_t *value = json_incref(json_object_get(object, option_key(row)));
+		const bool is_given = value;
 		if (!value)
 			value = default_of(row, complete, values);
-		if (value) {
+		if (value)
 			json_set(complete, option_key(row), value);
-			store(row, value, values, where);
-		} else if (row->kind == OPTION_CHOICE) {
+		else if (row->kind == OPTION_CHOICE)
 			*(int *)((char *)values + row->offset) = -1;
-		}
+		if (value && !is_given)
+			store(row, value, values, where);
 	}
 	json_object_clear(object);
 	if (json_object_update(object, complete))
@@ -415,6 +424,22 @@ void options_check_only(const struct option *rows, const json_t *given)
 		}
 		free(text);
 	}
+}
+
+void options_inherit(const struct option *table, json_t *given, const json_t *base)
+{
+	struct option *rows = options_of(table);
+	json_t *more = json_object();
+	for (const struct option *row = rows; row->kind; row++) {
+		json_t *value = option_is_value(row) ? json_object_get(base, option_key(row)) : NULL;
+		const char *of = row->fallback && *row->fallback == '=' ? row->fallback + 1 : NULL;
+		if (value && !json_object_get(given, option_key(row)) && !(of && json_object_get(given, of)))
+			json_set(more, option_key(row), json_incref(value));
+	}
+	if (json_object_update(given, more))
+		die("out of memory");
+	json_decref(more);
+	free(rows);
 }
 
 json_t *options_identity(const struct option *table, const json_t *object)

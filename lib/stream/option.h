@@ -36,6 +36,7 @@ enum option_kind {
 	OPTION_CHOICE, /* the index in a list of names; -1: not given and no default */
 	OPTION_TEXT,   /* the strings of these two are borrowed from the JSON */
 	OPTION_FILE,   /* a path, of a file or a folder, whose contents count, not its name */
+	OPTION_JSON,   /* whatever it is: an object, a list, null; borrowed likewise */
 	OPTION_OWN,    /* text that a function reads; it may come more than once */
 	OPTION_SET     /* KEY=VALUE: any row of a table that the command line may set by key */
 };
@@ -50,7 +51,11 @@ struct option {
 	 * none, or it depends on data, and help says so. With .derive: what help says of it.
 	 */
 	const char *fallback;
-	void (*derive)(void *values); /* sets the default from the rows before; values: the struct of the table it is in */
+	/*
+	 * Sets the default from values that were given, all of them, and defaults of the rows before; what is neither is 0, as the
+	 * struct was. values: the struct of the table the row stands in.
+	 */
+	void (*derive)(void *values);
 	const char *only; /* "KEY=A|B": wrong usage where another row of the command line has another value than these */
 	char letter;      /* as in -k; 0: none */
 	bool no_effect;   /* never changes what comes out: is no part of an identity */
@@ -79,6 +84,7 @@ struct option {
 	OPTION_FIELD(type, field, int: 4, unsigned: 4)
 #define TEXT_OPTION(type, field) .kind = OPTION_TEXT, OPTION_FIELD(type, field, const char *: sizeof(char *))
 #define FILE_OPTION(type, field) .kind = OPTION_FILE, OPTION_FIELD(type, field, const char *: sizeof(char *))
+#define JSON_OPTION(type, field) .kind = OPTION_JSON, OPTION_FIELD(type, field, const json_t *: sizeof(json_t *))
 /* clang-format on */
 #define OWN_OPTION(reader) .kind = OPTION_OWN, .read = (reader)
 #define SET_OPTION .kind = OPTION_SET
@@ -103,13 +109,18 @@ json_t *option_parse(const struct option *row, const char *spelt, const char *te
 /* The other way round, as the command line would have it; to be freed. */
 char *option_text(const json_t *value);
 /*
- * Fills the struct of a table from an object: what is not there becomes its default, in the object too, whose members are
+ * Fills the struct of a table, all 0 before, from an object: what is not there becomes its default, in the object too, whose members are
  * afterwards in the order of the rows. Dies where a value does not fit or a key is unknown: naming `where`, or, where that
  * is NULL, as wrong usage. Texts are borrowed from the object.
  */
 void options_read(const struct option *table, json_t *object, void *values, const char *where);
 /* A flag that is given, as JSON. */
 json_t *option_flag(const struct option *row);
+/*
+ * Values of `base`, another object of the table, for what is not given; but not where that follows, by "=KEY", a value that
+ * is given.
+ */
+void options_inherit(const struct option *table, json_t *given, const json_t *base);
 /* What of a complete object decides the result; of files a fingerprint of their contents. */
 json_t *options_identity(const struct option *table, const json_t *object);
 /* Wrong usage where an option was given that its .only rules out. */

@@ -60,6 +60,8 @@ static struct golden_case open_case(const char *name)
 	const struct golden_member *manifest = golden_find(name, "case.json");
 	c.document = json_parse(manifest->bytes, manifest->size, name);
 	json_t *config = json_deep_copy(json_object_get(c.document, "config"));
+	/* PyTorch's have these where the case says so */
+	json_object_update_missing_new(config, json_pack("{s:b, s:i}", "feature_ids", 0, "feature_scale", 0));
 	c.model = model_new(config, json_get_int(c.document, "items", 1, 100, name), "0123456789abcdef", name);
 	c.indptr = golden_array(name, "indptr.npy", I8);
 	c.item = golden_array(name, "item.npy", I4);
@@ -233,7 +235,7 @@ static void test_feature_scale(void **state)
 	for (int size = 1; size <= 1024; size *= 32) {
 		struct model *model = model_new(json_pack("{s:s, s:s, s:i, s:f, s:i, s:i}", "architecture", "sasrec",
 											"features", "frozen", "feature_size", (int)SIZE, "feature_scale", .5,
-											"hidden_size", 8, "heads", 1),
+											"hidden_size", 8, "num_attention_heads", 1),
 			ITEMS, "", "options");
 		float feature[N], zero[N] = {0};
 		double squares = 0;
