@@ -201,6 +201,8 @@ for i, item in enumerate(items):
 	LENGTH=3e38 llm small.tar.zst
 	fails item-project -q --from llm --llm llm small.tar.zst -o out.tar.zst
 	says "llm: the vector of item a is not finite"
+	fails item-project -q --from llm --whiten --llm llm small.tar.zst -o out.tar.zst
+	says "llm: the vector of item a is not finite"
 	rm llm/tokenizer.json
 	fails item-project -q --from tokens --llm llm small.tar.zst -o out.tar.zst
 	says "llm: no tokenizer"

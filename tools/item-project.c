@@ -100,12 +100,11 @@ struct project {
 	/* what it makes */
 	int64_t width;
 	float *vectors;   /* items x width */
-	bool *has_text;   /* by item: the vectors of those without are zero. NULL: all have */
 	json_t *facts;    /* how the vectors were made, for meta.json and the history */
 	json_t *measured; /* for the history alone */
 };
 
-/* The texts of the items, by --template or `template`; notes which have none. */
+/* The texts of the items, by --template or `template`. */
 static struct item_texts *texts_of(struct project *project, const char *template)
 {
 	if (project->settings->template)
@@ -113,11 +112,9 @@ static struct item_texts *texts_of(struct project *project, const char *template
 	struct item_texts *texts = item_texts_new(&project->catalog, project->tokenizer, template);
 	struct buffer text = {0};
 	int64_t items = project->catalog.n_items, without = 0;
-	project->has_text = xcalloc((size_t)items, sizeof *project->has_text);
 	for (int64_t item = 0; item < items; item++) {
 		text.size = 0;
 		item_text(texts, item, &text);
-		project->has_text[item] = text.size > 0;
 		without += !text.size;
 	}
 	buffer_free(&text);
@@ -324,7 +321,7 @@ static void check_finite(const struct project *project)
 {
 	for (int64_t i = 0; i < project->catalog.n_items * project->width; i++)
 		if (!isfinite(project->vectors[i]))
-			die("%s: the vector of item %s is not finite", source_names[project->settings->from],
+			die("%s: the vector of item %s is not finite", source_names[project->from],
 				strings_at(&project->catalog.item_id, i / project->width));
 }
 
@@ -377,18 +374,15 @@ int main(int argc, char **argv)
 	struct bag_out *out = bag_create(&cli);
 	load(&project, out);
 	make[project.from](&project);
-	json_set(project.facts, "standardised", json_boolean(settings.standardise));
-	if (settings.standardise)
-		standardise_vectors(project.vectors, project.catalog.n_items, project.width, project.has_text, cli.threads);
-	json_set(project.facts, "whitened", json_boolean(settings.whiten));
-	if (settings.whiten)
-		whiten_vectors(project.vectors, project.catalog.n_items, project.width, project.has_text, cli.threads);
 	check_finite(&project);
+	json_set(project.facts, "standardised", json_boolean(settings.standardise));
+	json_set(project.facts, "whitened", json_boolean(settings.whiten));
+	if (settings.standardise)
+		standardise_vectors(project.vectors, project.catalog.n_items, project.width, settings.whiten, cli.threads);
 	write_embedding(out, &project);
 	bag_finish(out, history(&project));
 
 	free(project.vectors);
-	free(project.has_text);
 	json_decref(project.facts);
 	json_decref(project.measured);
 	model_free(project.loader.model);

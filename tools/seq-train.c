@@ -12,7 +12,6 @@
 #include "model/recformer_start.h"
 #include "nn/blas.h"
 #include "nn/matrix.h"
-#include "nn/vec.h"
 #include "stream/cli.h"
 #include "stream/process.h"
 #include "stream/ranks.h"
@@ -653,25 +652,15 @@ static struct task *text_task(const struct cli *cli, const struct settings *sett
 	return task;
 }
 
-/* An LLM's vectors share a few large directions, beside which those that tell items apart would hardly be heard. */
-static void whiten_features(struct embedding *embedding, int threads)
-{
-	int64_t n = embedding->rows, width = embedding->width;
-	bool *is_known = xcalloc((size_t)n + 1, sizeof *is_known);
-	for (int64_t item = 0; item < n; item++)
-		is_known[item] = vec_sum_of_squares(embedding->vector + item * width, width) > 0;
-	standardise_vectors(embedding->vector, n, width, is_known, threads);
-	whiten_vectors(embedding->vector, n, width, is_known, threads);
-	free(is_known);
-}
-
 /* Gradient training from beginning, or checkpoint, to early stop; what was measured. */
 static json_t *train_by_gradients(const struct cli *cli, const struct settings *settings, struct model *model,
 	struct inputs *inputs)
 {
 	if (items_feature_size(model)) {
+		/* an LLM's vectors share a few large directions, beside which those that tell items apart would hardly be heard */
 		if (json_is_true(json_object_get(settings->config, "feature_whiten")))
-			whiten_features(&inputs->embedding, cli->threads);
+			standardise_vectors(inputs->embedding.vector, inputs->embedding.rows, inputs->embedding.width, true,
+				cli->threads);
 		items_set_features(model, inputs->embedding.vector);
 	}
 	struct rng rng;

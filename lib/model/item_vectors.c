@@ -95,69 +95,73 @@ void mean_hidden_states(const struct model *model, const struct item_tokens *tok
 /* --- standardisation --- */
 
 #define COLUMNS_AT_ONCE 16 /* by a thread: a cache line of floats */
+#define ROWS_AT_ONCE 256
+#define FLAT 1e-5 /* of the largest eigenvalue: below, a direction is rounding */
 
-static void standardise_columns(float *vectors, int64_t items, int64_t width, int64_t columns, const bool *has_text)
+/* Vectors, and which of them are not zero. */
+struct known {
+	float *vectors;
+	int64_t items, width, count;
+	bool *is_known;
+};
+
+/* Of a few columns from `first` on. */
+static void standardise_columns(const struct known *known, int64_t first, int64_t columns)
 {
 	double mean[COLUMNS_AT_ONCE] = {0}, squares[COLUMNS_AT_ONCE] = {0};
-	int64_t count = 0;
-	for (int64_t item = 0; item < items; item++) {
-		if (has_text && !has_text[item])
-			continue;
-		count++;
-		for (int64_t i = 0; i < columns; i++)
-			mean[i] += (double)vectors[item * width + i];
-	}
+	float *vectors = known->vectors + first;
+	for (int64_t item = 0; item < known->items; item++)
+		for (int64_t i = 0; i < columns && known->is_known[item]; i++)
+			mean[i] += (double)vectors[item * known->width + i];
 	for (int64_t i = 0; i < columns; i++)
-		mean[i] /= (double)count;
-	for (int64_t item = 0; item < items; item++)
-		for (int64_t i = 0; i < columns && (!has_text || has_text[item]); i++) {
-			double distance = (double)vectors[item * width + i] - mean[i];
+		mean[i] /= (double)known->count;
+	for (int64_t item = 0; item < known->items; item++)
+		for (int64_t i = 0; i < columns && known->is_known[item]; i++) {
+			double distance = (double)vectors[item * known->width + i] - mean[i];
 			squares[i] += distance * distance;
 		}
 	for (int64_t i = 0; i < columns; i++) {
-		double deviation = sqrt(squares[i] / (double)count);
+		double deviation = sqrt(squares[i] / (double)known->count);
 		bool is_constant = deviation <= 1e-6 * fabs(mean[i]); /* but for rounding */
-		for (int64_t item = 0; item < items; item++) {
-			float *value = &vectors[item * width + i];
-			if (!has_text || has_text[item])
+		for (int64_t item = 0; item < known->items; item++) {
+			float *value = &vectors[item * known->width + i];
+			if (known->is_known[item])
 				*value = is_constant ? 0 : (float)(((double)*value - mean[i]) / deviation);
 		}
 	}
 }
 
-void standardise_vectors(float *vectors, int64_t items, int64_t width, const bool *has_text, int threads)
+static void whiten_rows(const struct known *known, int threads)
 {
-#pragma omp parallel for num_threads(threads)
-	for (int64_t from = 0; from < width; from += COLUMNS_AT_ONCE) {
-		int64_t columns = width - from < COLUMNS_AT_ONCE ? width - from : COLUMNS_AT_ONCE;
-		standardise_columns(vectors + from, items, width, columns, has_text);
-	}
-}
-
-#define FLAT 1e-5 /* of the largest eigenvalue: below, a direction is rounding */
-
-#define ROWS_AT_ONCE 256
-
-void whiten_vectors(float *vectors, int64_t items, int64_t width, const bool *has_text, int threads)
-{
+	int64_t width = known->width;
 	double *moment = xcalloc((size_t)(width * width), sizeof *moment);
-	int64_t count = 0;
-	for (int64_t item = 0; item < items; item++)
-		count += !has_text || has_text[item];
-	gram(vectors, items, width, width, moment); /* items without text are 0 */
-	for (int64_t i = 0; i < width * width && count; i++)
-		moment[i] /= (double)count;
 	float *root = xaligned((size_t)(width * width), sizeof *root);
+	gram(known->vectors, known->items, width, width, moment);
+	for (int64_t i = 0; i < width * width; i++)
+		moment[i] /= (double)known->count;
 	inverse_root(moment, width, 0, FLAT, root);
 #pragma omp parallel for num_threads(threads)
-	for (int64_t from = 0; from < items; from += ROWS_AT_ONCE) {
-		int64_t rows = items - from < ROWS_AT_ONCE ? items - from : ROWS_AT_ONCE;
-		size_t floats = (size_t)(rows * width);
-		float *before = xaligned(floats, sizeof *before);
-		memcpy(before, vectors + from * width, floats * sizeof *before);
-		blas_gemm(false, false, rows, width, width, 1, before, width, root, width, 0, vectors + from * width, width);
-		free(before);
+	for (int64_t from = 0; from < known->items; from += ROWS_AT_ONCE) {
+		int64_t rows = known->items - from < ROWS_AT_ONCE ? known->items - from : ROWS_AT_ONCE;
+		float *some = known->vectors + from * width, *before = thread_scratch(rows * width);
+		memcpy(before, some, (size_t)(rows * width) * sizeof *before);
+		blas_gemm(false, false, rows, width, width, 1, before, width, root, width, 0, some, width);
 	}
 	free(moment);
 	free(root);
+}
+
+void standardise_vectors(float *vectors, int64_t items, int64_t width, bool whiten, int threads)
+{
+	struct known known = {vectors, items, width, 0, xcalloc((size_t)items, sizeof *known.is_known)};
+	for (int64_t item = 0; item < items; item++)
+		known.count += known.is_known[item] = vec_sum_of_squares(vectors + item * width, width) > 0;
+	if (known.count) {
+#pragma omp parallel for num_threads(threads)
+		for (int64_t from = 0; from < width; from += COLUMNS_AT_ONCE)
+			standardise_columns(&known, from, width - from < COLUMNS_AT_ONCE ? width - from : COLUMNS_AT_ONCE);
+		if (whiten)
+			whiten_rows(&known, threads);
+	}
+	free(known.is_known);
 }

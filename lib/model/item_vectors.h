@@ -25,15 +25,12 @@ void mean_token_vectors(const float *table, int64_t width, const struct item_tok
 void mean_hidden_states(const struct model *model, const struct item_tokens *tokens, float *vectors, int threads);
 
 /*
- * Each dimension less its mean, divided by its standard deviation, both over the items that have text (has_text NULL:
- * all); a dimension that is the same for all of them becomes 0. Items without text are left as they are.
+ * Each dimension less its mean, divided by its standard deviation, in place; a dimension that is the same for all becomes 0.
+ * With `whiten` then turned and scaled such that the dimensions are uncorrelated too, by the symmetric root of the
+ * correlations' inverse, the one that changes vectors least (Kessy et al., Am. Stat. 2018, ZCA-cor); directions that they do
+ * not have, or hardly, become 0. An item whose vector is zero is one of which nothing is known: it has no part in this, and
+ * stays as it is. All must be finite.
  */
-void standardise_vectors(float *vectors, int64_t items, int64_t width, const bool *has_text, int threads);
-/*
- * Of standardised vectors: turned and scaled such that the dimensions are uncorrelated too, by the symmetric root of the
- * correlations' inverse, the one that changes vectors least (Kessy et al., Am. Stat. 2018, ZCA-cor). Directions that they do
- * not have, or hardly, become 0.
- */
-void whiten_vectors(float *vectors, int64_t items, int64_t width, const bool *has_text, int threads);
+void standardise_vectors(float *vectors, int64_t items, int64_t width, bool whiten, int threads);
 
 #endif

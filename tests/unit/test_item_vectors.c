@@ -71,21 +71,19 @@ static void means_of_hidden_states(void **state)
 	model_free(model);
 }
 
-/* Column c of item i is c + (i % 7) (c % 3 - 1): every third is constant. Of the items, each fifth has no text. */
+/* Column c of item i is c + (i % 7) (c % 3 - 1): every third is constant. Of each fifth item nothing is known. */
 static void standardised_dimensions(void **state)
 {
 	(void)state;
 	enum { ITEMS = 35, WIDTH = 37 };
 	float vectors[ITEMS * WIDTH], again[ITEMS * WIDTH];
-	bool has_text[ITEMS];
 	for (int item = 0; item < ITEMS; item++) {
-		has_text[item] = item % 5 != 0;
 		for (int c = 0; c < WIDTH; c++)
-			vectors[item * WIDTH + c] = has_text[item] ? (float)(1000 * c + item % 7 * (c % 3 - 1)) : 0;
+			vectors[item * WIDTH + c] = item % 5 ? (float)(1000 * c + item % 7 * (c % 3 - 1)) : 0;
 	}
 	memcpy(again, vectors, sizeof again);
-	standardise_vectors(vectors, ITEMS, WIDTH, has_text, 3);
-	standardise_vectors(again, ITEMS, WIDTH, has_text, 1);
+	standardise_vectors(vectors, ITEMS, WIDTH, false, 3);
+	standardise_vectors(again, ITEMS, WIDTH, false, 1);
 	assert_memory_equal(again, vectors, sizeof again);
 	for (int c = 0; c < WIDTH; c++) {
 		double sum = 0, squares = 0;
@@ -93,7 +91,7 @@ static void standardised_dimensions(void **state)
 			double value = (double)vectors[item * WIDTH + c];
 			sum += value;
 			squares += value * value;
-			if (!has_text[item] || c % 3 == 1)
+			if (item % 5 == 0 || c % 3 == 1)
 				assert_true(value == 0);
 			else /* the numbers 0 to 6, four times each: mean 3, variance 4; falling where c % 3 is 0 */
 				assert_true(fabs(value - (item % 7 - 3) * (c % 3 - 1) / 2.0) < 1e-3);
@@ -102,12 +100,53 @@ static void standardised_dimensions(void **state)
 	}
 }
 
-/* Without a list of items that have text, all do. */
+/* Uncorrelated, of variance 1, and as many as there are: of three dimensions the third is the sum of the others. */
+static void whitened(void **state)
+{
+	(void)state;
+	enum { ITEMS = 200, WIDTH = 3 };
+	float vectors[ITEMS * WIDTH];
+	double moment[WIDTH * WIDTH] = {0};
+	struct rng rng;
+	rng_seed(&rng, 5);
+	for (int item = 0; item < ITEMS; item++) {
+		float *vector = vectors + item * WIDTH;
+		vector[0] = (float)rng_normal(&rng);
+		vector[1] = vector[0] + 3 * (float)rng_normal(&rng) + 100;
+		vector[2] = vector[0] + vector[1];
+		if (item % 10 == 0)
+			memset(vector, 0, WIDTH * sizeof *vector);
+	}
+	standardise_vectors(vectors, ITEMS, WIDTH, true, 2);
+	for (int item = 0; item < ITEMS; item++)
+		for (int i = 0; i < WIDTH * WIDTH; i++)
+			moment[i] += (double)vectors[item * WIDTH + i / WIDTH] * (double)vectors[item * WIDTH + i % WIDTH] / 180;
+	/* of a plane in three dimensions: its square is itself, and its trace 2 */
+	assert_true(fabs(moment[0] + moment[4] + moment[8] - 2) < 1e-4);
+	for (int i = 0; i < WIDTH * WIDTH; i++) {
+		double square = 0;
+		for (int k = 0; k < WIDTH; k++)
+			square += moment[i / WIDTH * WIDTH + k] * moment[k * WIDTH + i % WIDTH];
+		assert_true(fabs(square - moment[i]) < 1e-4);
+	}
+	for (int i = 0; i < WIDTH; i++)
+		assert_true(vectors[i] == 0);
+}
+
+static void nothing_known(void **state)
+{
+	(void)state;
+	float vectors[6] = {0};
+	standardise_vectors(vectors, 2, 3, true, 1);
+	for (int i = 0; i < 6; i++)
+		assert_true(vectors[i] == 0);
+}
+
 static void standardised_over_all(void **state)
 {
 	(void)state;
 	float vectors[] = {1, 5, 3, 5};
-	standardise_vectors(vectors, 2, 2, NULL, 1);
+	standardise_vectors(vectors, 2, 2, false, 1);
 	assert_true(vectors[0] == -1 && vectors[2] == 1 && vectors[1] == 0 && vectors[3] == 0);
 }
 
@@ -118,6 +157,8 @@ int main(void)
 		cmocka_unit_test(means_of_hidden_states),
 		cmocka_unit_test(standardised_dimensions),
 		cmocka_unit_test(standardised_over_all),
+		cmocka_unit_test(whitened),
+		cmocka_unit_test(nothing_known),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
