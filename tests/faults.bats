@@ -169,3 +169,77 @@ nothing_left() {
 	says "out: File too large"
 	nothing_left
 }
+
+@test "a pipe that others have set not to wait is waited for" {
+	needs python3
+	local tool
+	for tool in 'seq-rank -q --no-history -k 3' 'seq-rank -q -k 3 --format tsv' 'seq-rank -q -k 3 --serve model.tar.zst'; do
+		printf 'u\ti1 i2\n' >request
+		local input=model.tar.zst
+		[ "${tool##* }" != model.tar.zst ] || input=request
+		$tool <$input >expected
+		# both ends are slow: the tool meets an empty stdin and, with pipes of a page, a full stdout
+		python3 - "$input" $tool <<-'END'
+			import fcntl, os, subprocess, sys, time
+			data = open(sys.argv[1], "rb").read()
+			stdin, feed = os.pipe()
+			drain, stdout = os.pipe()
+			fcntl.fcntl(stdout, fcntl.F_SETPIPE_SZ, 4096)
+			os.set_blocking(stdin, False), os.set_blocking(stdout, False)
+			tool = subprocess.Popen(sys.argv[2:], stdin=stdin, stdout=stdout)
+			os.close(stdin), os.close(stdout)
+			time.sleep(0.3)
+			half = len(data) // 2
+			os.write(feed, data[:half]), time.sleep(0.1), os.write(feed, data[half:]), os.close(feed)
+			time.sleep(0.3)
+			open("got", "wb").write(open(drain, "rb").read())
+			sys.exit(tool.wait())
+		END
+		cmp got expected
+	done
+}
+
+@test "a short address space is an error, not a wait for ever" {
+	! ldd "$RECPIPE_BIN/seq-train" | grep -q asan || skip "sanitizers need more address space than there is"
+	export OMP_NUM_THREADS=1
+	local size
+	for size in 200000 300000; do
+		fails bash -c "ulimit -v $size; timeout -s KILL 60 seq-train -q -j1 data.tar.zst -o out"
+		fails bash -c "ulimit -v $size; timeout -s KILL 60 seq-rank -q -j1 model.tar.zst -o out"
+		nothing_left
+	done
+}
+
+@test "more threads than the system starts are an error in a line" {
+	needs setpriv
+	[ "$(id -u)" = 0 ] || skip "only root becomes somebody who has no other processes"
+	! ldd "$RECPIPE_BIN/seq-train" | grep -q asan || skip "sanitizers start threads of their own"
+	chmod 777 .
+	fails setpriv --reuid=54321 --clear-groups bash -c "ulimit -u 2; exec seq-train -q -j8 data.tar.zst -o out"
+	nothing_left
+}
+
+refused() {
+	! "$@" 2>said || return 1
+	[ "$(wc -l <said)" = 1 ]
+	grep -q UTF-8 said
+}
+
+@test "arguments that are not UTF-8 are kept, or refused, and nothing is lost with them" {
+	local odd=$'\xff\xfe.zst'
+	cp data.tar.zst "$odd"
+	seq-train -q --arch popular "$odd" -o out
+	tar --zstd -xOf out log/00-seq-train.json | grep -qF "\$'\\\\xff\\\\xfe.zst'"
+	rm out
+	refused item-project -q --from tfidf --template $'\xff {title}' data.tar.zst -o out
+	refused seq-tokenize -q --domain $'\xff=items.csv,events.csv' -o out
+	refused rec-eval -q --versus "$odd" ranking.tar.zst -o out
+	nothing_left
+}
+
+@test "a request of unknown items is a line with their number" {
+	{ printf 'u\ti1'; printf ' x%.0s' {1..50000}; printf '\n'; } >request
+	seq-rank -q -k 1 --serve model.tar.zst <request 2>said | grep -q '^u	i'
+	[ "$(wc -l <said)" = 1 ]
+	grep -q 'line 1: 50000 unknown items, the first is "x"' said
+}

@@ -377,6 +377,7 @@ int main(int argc, char **argv)
 	struct cli cli;
 	struct settings settings;
 	parse(argc, argv, &cli, &settings);
+	blas_reserve(cli.threads);
 
 	struct inputs inputs = {0};
 	struct bag_out *out = bag_create(&cli);

@@ -368,6 +368,7 @@ int main(int argc, char **argv)
 	struct settings settings = {.from = -1};
 	struct cli cli;
 	cli_parse(&tool, argc, argv, &cli, &settings);
+	blas_reserve(cli.threads);
 	check_settings(&settings);
 
 	struct project project = {.settings = &settings, .cli = &cli, .facts = json_object(), .measured = json_object()};

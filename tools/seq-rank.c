@@ -13,6 +13,7 @@
 #include "nn/blas.h"
 #include "nn/matrix.h"
 #include "stream/cli.h"
+#include "stream/descriptor.h"
 #include "stream/output.h"
 #include "stream/process.h"
 #include "stream/spool.h"
@@ -513,6 +514,8 @@ static void rank_all(struct run *run)
 /* --- serve --- */
 
 struct request {
+	char input[1 << 16]; /* of stdin, read and not yet taken: [taken, filled) */
+	size_t taken, filled;
 	char *line; /* LINE_BYTES */
 	size_t length;
 	int64_t number;
@@ -520,30 +523,45 @@ struct request {
 	struct buffer item; /* the history */
 };
 
+/* The next byte of stdin; EOF at its end. */
+static int next_byte(struct request *request)
+{
+	if (request->taken == request->filled) {
+		ssize_t got = descriptor_read(STDIN_FILENO, request->input, sizeof request->input);
+		if (got < 0)
+			die_errno("stdin");
+		request->taken = 0;
+		request->filled = (size_t)got;
+		if (!got)
+			return EOF;
+	}
+	return (unsigned char)request->input[request->taken++];
+}
+
 /* The next line of stdin; false at the end. Of an over-long line the rest is skipped. */
 static bool read_request(struct request *request)
 {
 	int byte;
 	request->length = 0;
 	request->too_long = false;
-	while ((byte = getc_unlocked(stdin)) != EOF && byte != '\n') {
+	while ((byte = next_byte(request)) != EOF && byte != '\n') {
 		if (request->length < LINE_BYTES)
 			request->line[request->length++] = (char)byte;
 		else
 			request->too_long = true;
 	}
-	if (ferror(stdin))
-		die_errno("stdin");
 	if (request->length && request->line[request->length - 1] == '\r')
 		request->length--;
 	request->number++;
 	return byte != EOF || request->length;
 }
 
-/* The known items of the line behind its tab; the others are named on stderr. */
+/* The known items of the line behind its tab; the others are counted on stderr, and the first is named. */
 static void read_history(struct request *request, struct strings *item_id, size_t user_length)
 {
 	const char *at = request->line + user_length, *end = request->line + request->length;
+	int64_t unknown = 0, first_length = 0;
+	const char *first = NULL;
 	request->item.size = 0;
 	if (request->too_long) {
 		warn("stdin: line %" PRId64 ": longer than %d bytes: not answered", request->number, LINE_BYTES);
@@ -559,10 +577,16 @@ static void read_history(struct request *request, struct strings *item_id, size_
 		int64_t row = length ? strings_find(item_id, word, length) : -1;
 		if (row >= 0)
 			buffer_append(&request->item, &(int32_t){(int32_t)row}, sizeof(int32_t));
-		else if (length)
-			warn("stdin: line %" PRId64 ": unknown item \"%.*s\"", request->number, (int)(length < 200 ? length : 200),
-				word);
+		else if (length && !unknown++) {
+			first = word;
+			first_length = length < 200 ? (int64_t)length : 200;
+		}
 	}
+	if (unknown == 1)
+		warn("stdin: line %" PRId64 ": unknown item \"%.*s\"", request->number, (int)first_length, first);
+	else if (unknown)
+		warn("stdin: line %" PRId64 ": %" PRId64 " unknown items, the first is \"%.*s\"", request->number, unknown,
+			(int)first_length, first);
 }
 
 static void add_answer(struct buffer *answer, const struct run *run, const int32_t *item, const float *score)
@@ -632,6 +656,7 @@ int main(int argc, char **argv)
 	struct settings settings = {.format = -1, .shard = 1, .shards = 1, .batch = 1024};
 	struct cli cli;
 	cli_parse(&tool, argc, argv, &cli, &settings);
+	blas_reserve(cli.threads);
 	check_settings(&settings, &cli);
 	struct run run = {.settings = &settings, .cli = &cli};
 	if (settings.serve)

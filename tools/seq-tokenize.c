@@ -9,6 +9,7 @@
 
 #include "data/dataset.h"
 #include "data/tokenizer.h"
+#include "data/utf8.h"
 #include "stream/bag.h"
 #include "stream/bytes.h"
 #include "stream/process.h"
@@ -123,6 +124,8 @@ static void domain_option(struct settings *settings, const char *value)
 	for (const char *byte = domain.name; *byte; byte++)
 		if ((unsigned char)*byte <= ' ' || *byte == ':' || *byte == 127)
 			die_usage("--domain '%s': a name without blanks and colons was expected", domain.name);
+	if (!utf8_is_valid(domain.name, strlen(domain.name)))
+		die_usage("--domain '%s': a name in UTF-8 was expected", domain.name);
 	settings->domains = xreallocarray(settings->domains, (size_t)settings->n_domains + 1, sizeof domain);
 	settings->domains[settings->n_domains++] = domain;
 }

@@ -789,6 +789,7 @@ int main(int argc, char **argv)
 	struct cli cli;
 	struct settings settings;
 	parse(argc, argv, &cli, &settings);
+	blas_reserve(cli.threads);
 
 	const struct architecture *architecture = architecture_named(
 		json_string_value(json_object_get(settings.config, "architecture")));

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "data/utf8.h"
+
 #define ITEMS_AT_ONCE 256 /* encoded by a thread at a time */
 
 /* A piece of the template: literal text, then an attribute's value (-1: the template's end, none). */
@@ -62,6 +64,8 @@ static void add_part(struct item_texts *texts, char *before, int attribute)
 static void parse_template(struct item_texts *texts, const char *template)
 {
 	const char *rest = template, *open, *close;
+	if (!utf8_is_valid(template, strlen(template)))
+		die("template: '%s': UTF-8 was expected", template);
 	while ((open = strchr(rest, '{'))) {
 		close = strchr(open, '}');
 		if (!close)

@@ -15,6 +15,11 @@
  */
 void blas_init(char **argv);
 /*
+ * To be called once the number of threads is known: takes the memory that products will work in, on any of so many, for
+ * good. Dies where it is not to be had, which would otherwise be found out within a product, for ever.
+ */
+void blas_reserve(int threads);
+/*
  * Large products take so many threads (1 until then) where they are not within a team of several already. Of a given
  * number the result is always the same.
  */
