@@ -33,7 +33,7 @@ WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvl
 SANITIZE := $(if $(SAN),-O1 -fno-omit-frame-pointer -fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined)
 override CPPFLAGS += -D_GNU_SOURCE -Ilib $(BLAS_CFLAGS)
 override CFLAGS += -std=c11 -fopenmp -fno-math-errno -fno-trapping-math -MMD -MP $(WARNINGS) $(SANITIZE)
-LDLIBS := -lzstd -ljansson -lpcre2-8 -lcsv $(BLAS_LIBS) -lmvec -lm
+LDLIBS := -lzstd -lz -ljansson -lpcre2-8 -lcsv $(BLAS_LIBS) -lmvec -lm
 
 TOOLS := $(patsubst tools/%.c,%,$(wildcard tools/*.c))
 FLOORS := stream data nn model rank task
@@ -99,6 +99,7 @@ COMPILE_NEEDS := \
 	$(if $(findstring clang,$(CC)),omp.h=libomp-dev) \
 	stdio.h=libc6-dev \
 	zstd.h=libzstd-dev \
+	zlib.h=zlib1g-dev \
 	csv.h=libcsv-dev \
 	jansson.h=libjansson-dev \
 	pcre2.h=libpcre2-dev \

@@ -1,37 +1,11 @@
 #!/usr/bin/env bats
 load helpers
+load input
 
 setup() {
 	cd "$BATS_TEST_TMPDIR" || exit
 	printf 'user_id,item_id,timestamp\nu1,b,3\nu2,a,1\nu1,a,1\nu1,c,2\nu2,b,2\n' >events.csv
 	printf 'item_id,title,brand\na,Red pen,Bic\nb,"Ink, blue",\nz,Never sold,Bic\n' >items.csv
-}
-
-# member FILE NAME
-member() {
-	tar --zstd -xOf "$1" "$2"
-}
-
-# sequences FILE: a line a user, "user: item item ..."
-sequences() {
-	rm -rf seen && mkdir seen && tar --zstd -xf "$1" -C seen
-	python3 - <<-'END'
-		import numpy
-		users = open("seen/sequences/000000.user_id.txt").read().split("\n")[:-1]
-		items = open("seen/catalog/000000.item_id.txt").read().split("\n")[:-1]
-		indptr, item = (numpy.load(f"seen/sequences/000000.{name}.npy") for name in ("indptr", "item"))
-		for i, user in enumerate(users):
-		    print(user + ":", *(items[k] for k in item[indptr[i]:indptr[i + 1]]))
-	END
-}
-
-# makes EVENTS-TEXT EXPECTED-SEQUENCES OPTION...
-makes() {
-	local text=$1 expected=$2
-	shift 2
-	printf "%b" "$text" | seq-tokenize -q "$@" -o made.tar.zst
-	output=$(sequences made.tar.zst | paste -sd/ -)
-	[ "$output" = "$expected" ] || { printf 'expected %s, made %s\n' "$expected" "$output"; return 1; }
 }
 
 # wrong TEXT MESSAGE OPTION...: fatal, and counted with --skip-bad
@@ -100,7 +74,10 @@ H='user_id,item_id,timestamp\n'
 	says "seq-tokenize: events.csv: no column who (the user); the columns are user_id, item_id, timestamp"
 	printf '1,2,3\n4,5,6\n' >bare.csv
 	fails seq-tokenize bare.csv -o x
-	says "bare.csv: no user column by a usual name (name it with --user-column); the columns are 1, 2, 3"
+	says "bare.csv: the first line should name the columns, and has 1, 2, 3; where no line does: --columns user,item,-"
+	printf 'who,what\n4,5\n' >strange.csv
+	fails seq-tokenize strange.csv -o x
+	says "strange.csv: no user column by a usual name (name it with --user-column); the columns are who, what"
 	fails seq-tokenize --time-column item_id events.csv -o x
 	says "column item_id cannot be two things at once"
 	printf 'user_id,user_id,item_id\n' >twice.csv
@@ -268,7 +245,7 @@ texts() {
 	output=$(<said)
 	says "warning: leave-one-out trains on the future: 25.0 % of the training events"
 	[ -z "$(seq-tokenize -q future.csv 2>&1 >s)" ]
-	[ -z "$(seq-tokenize --split-time 2 future.csv 2>&1 >s | grep future)" ]
+	[ -z "$(seq-tokenize --split-time 2 future.csv 2>&1 >s | grep 'the future')" ]
 	printf "%b" "${H}u,a,0\nu,b,1\nu,c,2\nv,a,0\nv,b,1\nv,c,2\nv,d,3\n" >positions.csv
 	[ -z "$(seq-tokenize positions.csv 2>&1 >s | grep future)" ]
 }
@@ -284,7 +261,7 @@ texts() {
 	wrong "${H}u,a,1\nu,b\0000c,2\n" "line 3, column item_id: 'b': a NUL byte inside"
 	wrong "${H}u,a,1\nu,\0377,2\n" "line 3, column item_id: "
 	says "not UTF-8"
-	wrong "${H}u,a,1\nu,5\" nail,2\n" "line 3, column item_id: 'u,5\" nail,2': a quote inside a field is two quotes"
+	wrong "${H}u,a,1\nu,\"5\nnail\" x,2\n" "line 3, column item_id: 'nail\" ': a quote opened here is closed in line 4"
 	wrong "user_id,note,item_id\nu,\"1\n\n2\",a\nu,x\n" "line 5: 2 fields"
 	wrong "user_id\titem_id\r\nu\ta\r\nu\r\n" "line 3: 1 field, 2 were expected"
 }
@@ -375,7 +352,15 @@ texts() {
 	misused seq-tokenize --ties sometimes events.csv
 	misused seq-tokenize --duplicates some events.csv
 	misused seq-tokenize --min-user -1 events.csv
-	misused seq-tokenize --delimiter ab events.csv
+	misused seq-tokenize --delimiter '"' events.csv
+	misused seq-tokenize --delimiter '' events.csv
+	misused seq-tokenize --columns , events.csv
+	misused seq-tokenize --time-format soon events.csv
+	misused seq-tokenize --time-format %s events.csv
+	says "%s is written s"
+	misused seq-tokenize --rating-column stars events.csv
+	misused seq-tokenize --min-rating many events.csv
+	misused seq-tokenize --items-columns id,title events.csv
 	misused seq-tokenize --vocab-size 10 --items items.csv events.csv
 	misused seq-tokenize --vocab-size 300 events.csv
 	says "need --items"

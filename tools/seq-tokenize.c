@@ -26,16 +26,17 @@ struct domain {
 struct settings {
 	struct domain *domains;
 	int n_domains;
-	const char *items, *tokenizer, *item_id_column;
-	char **attributes;
+	const char *items, *tokenizer;
+	char **attributes, **items_columns;
 	int64_t vocab_size, min_user, min_item;
 	int duplicates, ties;
 	bool has_split;
 	int64_t split_time;
 	struct reading reading;
+	const char *time_format;
 };
 
-static const char *const duplicates_names[] = {"keep", "first", "last", NULL};
+static const char *const duplicates_names[] = {"keep", "exact", "first", "last", NULL};
 static const char *const ties_names[] = {"file", "shuffle", NULL};
 enum { TIES_FILE, TIES_SHUFFLE };
 
@@ -50,6 +51,11 @@ enum {
 	KEY_TIME_COLUMN,
 	KEY_ITEM_ID_COLUMN,
 	KEY_DELIMITER,
+	KEY_COLUMNS,
+	KEY_ITEMS_COLUMNS,
+	KEY_TIME_FORMAT,
+	KEY_RATING_COLUMN,
+	KEY_MIN_RATING,
 	KEY_SKIP_BAD,
 	KEY_MIN_USER,
 	KEY_MIN_ITEM,
@@ -62,8 +68,15 @@ enum {
 static const struct argp_option options[] = {{NULL, 0, NULL, 0, "Events:", 1},
 	{"user-column", KEY_USER_COLUMN, "NAME", 0, "Column of the user (default: the usual names)", 1},
 	{"item-column", KEY_ITEM_COLUMN, "NAME", 0, "Column of the item", 1},
-	{"time-column", KEY_TIME_COLUMN, "NAME", 0, "Column of the time: seconds, or ISO 8601 dates", 1},
-	{"duplicates", KEY_DUPLICATES, "WHICH", 0, "Of a user's events with one item: keep (default), first, last", 1},
+	{"time-column", KEY_TIME_COLUMN, "NAME", 0, "Column of the time", 1},
+	{"columns", KEY_COLUMNS, "A,B,...", 0,
+		"Names of the columns in files whose first line does not name them: user,item,rating,time; - for others", 1},
+	{"time-format", KEY_TIME_FORMAT, "FORMAT", 0,
+		"s, ms, us, ns or a form of strptime, like %d.%m.%Y (default: by size; ISO 8601 dates)", 1},
+	{"rating-column", KEY_RATING_COLUMN, "NAME", 0, "Column of the rating", 1},
+	{"min-rating", KEY_MIN_RATING, "X", 0, "Only events rated X and higher", 1},
+	{"duplicates", KEY_DUPLICATES, "WHICH", 0,
+		"Of a user's events with one item: keep (default), exact (once at one time), first, last", 1},
 	{"min-user", KEY_MIN_USER, "N", 0, "k-core: only users with N events and more", 1},
 	{"min-item", KEY_MIN_ITEM, "N", 0, "k-core: only items with N events and more", 1},
 	{"ties", KEY_TIES, "ORDER", 0, "Events of one time: file (default: as they stand), shuffle (by --seed)", 1},
@@ -71,6 +84,8 @@ static const struct argp_option options[] = {{NULL, 0, NULL, 0, "Events:", 1},
 		"Split by time, not leave-one-out: the test event is the first from TIME on", 1},
 	{NULL, 0, NULL, 0, "Items:", 2}, {"items", KEY_ITEMS, "FILE", 0, "Texts of the items: an id and attributes", 2},
 	{"item-id-column", KEY_ITEM_ID_COLUMN, "NAME", 0, "Column of the id in FILE", 2},
+	{"items-columns", KEY_ITEMS_COLUMNS, "A,B,...", 0,
+		"Names of FILE's columns, where its first line does not name them", 2},
 	{"attributes", KEY_ATTRIBUTES, "A,B,...", 0, "Text columns, in this order (default: all)", 2},
 	{"keep-entities", KEY_KEEP_ENTITIES, NULL, 0, "Do not decode HTML entities", 2},
 	{"tokenizer", KEY_TOKENIZER, "FILE", 0,
@@ -80,16 +95,19 @@ static const struct argp_option options[] = {{NULL, 0, NULL, 0, "Events:", 1},
 	{NULL, 0, NULL, 0, "Both:", 3},
 	{"domain", KEY_DOMAIN, "NAME=ITEMS,EVENTS,...", 0,
 		"In place of --items and EVENTS, and more than once: the tables of a domain, whose ids become NAME:id", 3},
-	{"delimiter", KEY_DELIMITER, "C", 0, "Between fields: a character, or tab (default: as in the header)", 3},
+	{"delimiter", KEY_DELIMITER, "TEXT", 0,
+		"Between fields: a character, ::, tab or blanks (default: as in the first line)", 3},
 	{"skip-bad", KEY_SKIP_BAD, NULL, 0, "Count and leave out wrong rows (default: the first one is fatal)", 3}, {0}};
 
-static char delimiter_option(const char *value)
+static const char *delimiter_option(const char *value)
 {
 	if (!strcmp(value, "tab") || !strcmp(value, "\\t"))
-		return '\t';
-	if (strlen(value) != 1 || strchr("\"\r\n ", *value) || *value & 0x80)
-		die_usage("--delimiter %s: one character, or tab, was expected", value);
-	return *value;
+		return "\t";
+	if (!strcmp(value, "blanks"))
+		return "";
+	if (!*value || strpbrk(value, "\"\r\n"))
+		die_usage("--delimiter '%s': characters between fields, tab or blanks were expected", value);
+	return value;
 }
 
 /* "a,b" as a NULL-terminated list */
@@ -109,6 +127,26 @@ static char **attributes_option(const char *value)
 	if (!*list)
 		die_usage("--attributes '%s': names of columns were expected", value);
 	return list;
+}
+
+/* "user,-,time": names without a column's are "" */
+static char **columns_option(const char *option, const char *value)
+{
+	char **list = list_option(value);
+	for (int i = 0; list[i]; i++)
+		if (!strcmp(list[i], "-") || !strcmp(list[i], "_"))
+			list[i] = "";
+	if (!*list)
+		die_usage("%s '%s': names of columns were expected, as user,item,time", option, value);
+	return list;
+}
+
+static const char *time_format_option(const char *value)
+{
+	const char *problem = time_format_problem(value);
+	if (problem)
+		die_usage("--time-format %s: %s", value, problem);
+	return value;
 }
 
 static void domain_option(struct settings *settings, const char *value)
@@ -132,11 +170,10 @@ static void domain_option(struct settings *settings, const char *value)
 
 static int64_t time_option(const char *value)
 {
-	int64_t seconds;
-	uint32_t fraction;
-	if (!parse_time(value, &seconds, &fraction) || fraction)
+	struct time time;
+	if (!parse_time(value, &time, NULL) || time.nanoseconds)
 		die_usage("--split-time %s: whole seconds or a date like 2011-11-21 was expected", value);
-	return seconds;
+	return time.seconds;
 }
 
 static error_t option(int key, char *value, struct argp_state *state)
@@ -149,13 +186,21 @@ static error_t option(int key, char *value, struct argp_state *state)
 	case KEY_VOCAB_SIZE: settings->vocab_size = option_int("--vocab-size", value, LEARNED_VOCAB_MIN, 1 << 24); return 0;
 	case KEY_ATTRIBUTES: settings->attributes = attributes_option(value); return 0;
 	case KEY_DOMAIN: domain_option(settings, value); return 0;
-	case KEY_KEEP_ENTITIES: reading->keep_entities = true; return 0;
-	case KEY_USER_COLUMN: reading->user = value; return 0;
-	case KEY_ITEM_COLUMN: reading->item = value; return 0;
-	case KEY_TIME_COLUMN: reading->time = value; return 0;
-	case KEY_ITEM_ID_COLUMN: settings->item_id_column = value; return 0;
-	case KEY_DELIMITER: reading->delimiter = delimiter_option(value); return 0;
-	case KEY_SKIP_BAD: reading->skip_bad = true; return 0;
+	case KEY_KEEP_ENTITIES: reading->text.keep_entities = true; return 0;
+	case KEY_USER_COLUMN: reading->column[ROLE_USER] = value; return 0;
+	case KEY_ITEM_COLUMN: reading->column[ROLE_ITEM] = value; return 0;
+	case KEY_TIME_COLUMN: reading->column[ROLE_TIME] = value; return 0;
+	case KEY_ITEM_ID_COLUMN: reading->column[ROLE_ITEM_ID] = value; return 0;
+	case KEY_DELIMITER: reading->format.delimiter = delimiter_option(value); return 0;
+	case KEY_COLUMNS: reading->format.columns = columns_option("--columns", value); return 0;
+	case KEY_ITEMS_COLUMNS: settings->items_columns = columns_option("--items-columns", value); return 0;
+	case KEY_TIME_FORMAT: settings->time_format = time_format_option(value); return 0;
+	case KEY_RATING_COLUMN: reading->column[ROLE_RATING] = value; return 0;
+	case KEY_MIN_RATING:
+		reading->has_min_rating = true;
+		reading->min_rating = option_float("--min-rating", value, -1e300, 1e300);
+		return 0;
+	case KEY_SKIP_BAD: reading->format.skip_bad = true; return 0;
 	case KEY_MIN_USER: settings->min_user = option_int("--min-user", value, 0, INT64_MAX); return 0;
 	case KEY_MIN_ITEM: settings->min_item = option_int("--min-item", value, 0, INT64_MAX); return 0;
 	case KEY_DUPLICATES: settings->duplicates = option_choice("--duplicates", value, duplicates_names); return 0;
@@ -171,8 +216,9 @@ static error_t option(int key, char *value, struct argp_state *state)
 static const struct cli_tool tool = {
 	.name = "seq-tokenize",
 	.arguments = "[EVENTS...]",
-	.summary = "Reads events (who met what, when) and the texts of items from CSV or TSV with a header line, plain or "
-			   "compressed by zstd, and writes the groups tokenizer, catalog and sequences of a tensor stream.",
+	.summary =
+		"Reads events (who met what, when) and the texts of items from CSV, TSV or JSON lines, plain or compressed "
+		"by gzip or zstd, and writes the groups tokenizer, catalog and sequences of a tensor stream.",
 	.examples =
 		"  seq-tokenize --items items.csv events.csv | seq-train --arch sasrec | seq-rank | rec-eval\n"
 		"  seq-tokenize --items items.csv --attributes title,brand --tokenizer llm.gguf events.tsv -o s.tar.zst\n"
@@ -188,11 +234,14 @@ static void check_settings(const struct settings *settings, const struct cli *cl
 {
 	if (settings->tokenizer && settings->vocab_size)
 		die_usage("--vocab-size is for a learned vocabulary, not for --tokenizer");
-	bool for_items = settings->tokenizer || settings->vocab_size || settings->attributes || settings->item_id_column;
+	bool for_items = settings->tokenizer || settings->vocab_size || settings->attributes ||
+		settings->reading.column[ROLE_ITEM_ID] || settings->items_columns;
 	if (settings->n_domains && (settings->items || cli->n_inputs))
 		die_usage("--domain names its items and events itself: no --items and no events beside it");
 	if (for_items && !settings->items && !settings->n_domains)
-		die_usage("--tokenizer, --vocab-size, --attributes and --item-id-column need --items");
+		die_usage("--tokenizer, --vocab-size, --attributes, --item-id-column and --items-columns need --items");
+	if (settings->reading.column[ROLE_RATING] && !settings->reading.has_min_rating)
+		die_usage("--rating-column is for --min-rating");
 	bool items_stdin = settings->items && !strcmp(settings->items, "-"), events_stdin = !cli->n_inputs;
 	for (int i = 0; i < cli->n_inputs; i++)
 		events_stdin |= !strcmp(cli->inputs[i], "-");
@@ -205,7 +254,7 @@ static void check_settings(const struct settings *settings, const struct cli *cl
 static void read_items(struct dataset *dataset, const char *path, const char *domain, const struct settings *settings)
 {
 	struct reading reading = settings->reading;
-	reading.item = settings->item_id_column;
+	reading.format.columns = settings->items_columns;
 	reading.domain = domain;
 	dataset_read_items(dataset, path, &reading, settings->attributes);
 	if (!dataset->attributes.n)
@@ -235,16 +284,18 @@ static void read_events(struct dataset *dataset, char *const paths[], const char
 static void read_tables(struct dataset *dataset, const struct settings *settings, const struct cli *cli)
 {
 	char *const from_stdin[] = {"-", NULL};
+	dataset->times.format = settings->time_format;
+	dataset->has_domains = settings->n_domains;
 	for (int i = 0; i < settings->n_domains; i++)
 		read_items(dataset, settings->domains[i].items, settings->domains[i].name, settings);
 	for (int i = 0; i < settings->n_domains; i++)
 		read_events(dataset, settings->domains[i].events, settings->domains[i].name, settings->domains[i].items,
 			settings);
-	if (settings->n_domains)
-		return;
 	if (settings->items)
 		read_items(dataset, settings->items, NULL, settings);
-	read_events(dataset, cli->n_inputs ? cli->inputs : from_stdin, NULL, settings->items, settings);
+	if (!settings->n_domains)
+		read_events(dataset, cli->n_inputs ? cli->inputs : from_stdin, NULL, settings->items, settings);
+	dataset_check(dataset);
 }
 
 static bool has_items(const struct settings *settings)
@@ -257,7 +308,7 @@ static json_t *filter(struct dataset *dataset, const struct settings *settings, 
 {
 	struct rng rng;
 	rng_seed(&rng, cli->seed);
-	dataset_order(dataset, settings->ties == TIES_SHUFFLE ? &rng : NULL);
+	dataset_order(dataset, settings->ties == TIES_SHUFFLE ? &rng : NULL, settings->duplicates == DUPLICATES_EXACT);
 	dataset_deduplicate(dataset, (enum duplicates)settings->duplicates);
 	int64_t duplicates = dataset->n_read - dataset->n_events, before = dataset->n_events;
 	int64_t users = dataset->user_id.count, items = dataset->item_id.count;
@@ -523,6 +574,12 @@ static void write_sequences(struct bag_out *out, const struct dataset *dataset, 
 static void tell(const struct settings *settings, const struct dataset *dataset, const struct dataset_facts *facts,
 	int64_t tokens, int64_t split_users)
 {
+	for (int64_t i = 0; i < dataset->notes.count; i++)
+		notice("%s", strings_at(&dataset->notes, i));
+	if (dataset->n_repeated)
+		notice("%s%lld events repeat an earlier one's user, item and time%s",
+			settings->duplicates == DUPLICATES_KEEP ? "warning: " : "", (long long)dataset->n_repeated,
+			settings->duplicates == DUPLICATES_KEEP ? " (--duplicates exact drops them)" : "");
 	notice("%lld users, %lld items, %lld events; %.1f events a user (median %lld)", (long long)dataset->user_id.count,
 		(long long)dataset->item_id.count, (long long)dataset->n_events, facts->mean_length,
 		(long long)facts->median_length);

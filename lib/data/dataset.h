@@ -4,6 +4,7 @@
  *
  *     dataset_read_items()      optional, first, once for each domain: fixes the order of the catalog
  *     dataset_read_events()     once for each file
+ *     dataset_check()           what was read is looked at as a whole
  *     dataset_order()           events become sequences, oldest first
  *     dataset_deduplicate(), dataset_core()   in this order, if wanted
  *     dataset_compact()         users and items that are left are numbered
@@ -14,17 +15,21 @@
 #ifndef RECPIPE_DATASET_H
 #define RECPIPE_DATASET_H
 
+#include "data/columns.h"
 #include "data/strings.h"
 #include "data/table.h"
+#include "data/text.h"
+#include "data/times.h"
 
 #define ATTRIBUTES_MAX 256
 
-/* How a file is to be read. Names of columns, NULL: the first usual name that the header has. */
+/* How a file is to be read. */
 struct reading {
-	const char *user, *item, *time;
-	char delimiter; /* 0: by the header */
-	bool skip_bad;
-	bool keep_entities; /* texts of items are not decoded */
+	struct table_format format;
+	const char *column[N_ROLES]; /* names; NULL: the first usual name that the header has */
+	struct text_rules text;      /* of items */
+	bool has_min_rating;
+	double min_rating;  /* events rated lower are left out */
 	const char *domain; /* NULL, or what ids get in front: "DOMAIN:id" */
 };
 
@@ -43,16 +48,33 @@ struct event {
 	int32_t user, item;
 };
 
+/* Where the events of a user are who came with a list of them (RecBole's benchmark files): the longest list counts. */
+struct history {
+	int64_t first;
+	int32_t length; /* 0: came without a list */
+};
+
 struct dataset {
 	struct strings user_id, item_id;
 	struct attributes attributes;
+	struct time_column times; /* its format may be set before the first file */
 	bool has_time;
 	int64_t n_read;      /* events read */
 	int64_t n_skipped;   /* rows left out (skip_bad) */
 	char *first_problem; /* of the first of them, with its file; or NULL */
+	int64_t n_low_rated; /* events left out for their rating */
+	int64_t n_repeated;  /* events of the same user, item and time as another before; known after dataset_order() */
+	/* What people should know: the columns taken, and what looks wrong without being so for sure; a line each. */
+	struct strings notes;
 
 	struct event *event; /* until dataset_order() */
 	int64_t capacity;
+	struct history *history; /* by user, n_histories of them; NULL: no file had lists */
+	int64_t n_histories, n_dropped;
+	bool has_domains;      /* ids are "DOMAIN:id" */
+	char *columns;         /* those of the last table, as they were told */
+	char *others[N_ROLES]; /* columns that could be meant, too */
+	char *finer_time;      /* a column not taken, finer than days */
 
 	int64_t n_events;
 	int64_t *indptr; /* user_id.count + 1 */
@@ -67,16 +89,25 @@ struct dataset {
  */
 void dataset_read_items(struct dataset *dataset, const char *path, const struct reading *reading,
 	char *const attributes[]);
+/*
+ * Rows of a user, an item and mostly a time, or of a user, the items met before and an item: of these rows the longest
+ * of a user counts, the later of equal ones; they have no times.
+ */
 void dataset_read_events(struct dataset *dataset, const char *path, const struct reading *reading);
+/* Adds a note. */
+void dataset_note(struct dataset *dataset, const char *format, ...) PRINTF_LIKE(2, 3);
+/* Adds notes on what only shows in all that was read: ids that stand for none, days without times, lists as items. */
+void dataset_check(struct dataset *dataset);
 
 /*
  * Sorts each user's events by time. Equal times keep the order of the file, or are shuffled where rng is not NULL.
- * Without a time column: the order of the file.
+ * Without a time column: the order of the file. Events of the same user, item and time are counted; with drop_repeated
+ * the first of them alone stays.
  */
-void dataset_order(struct dataset *dataset, struct rng *rng);
+void dataset_order(struct dataset *dataset, struct rng *rng, bool drop_repeated);
 
-/* Of events with the same user and item only the first or the last stays. */
-enum duplicates { DUPLICATES_KEEP, DUPLICATES_FIRST, DUPLICATES_LAST };
+/* Of events with the same user and item only the first or the last stays. EXACT is for dataset_order(). */
+enum duplicates { DUPLICATES_KEEP, DUPLICATES_EXACT, DUPLICATES_FIRST, DUPLICATES_LAST };
 void dataset_deduplicate(struct dataset *dataset, enum duplicates duplicates);
 
 /* Drops users of fewer than min_user events and items of fewer than min_item, until none is left. Returns rounds. */
@@ -93,9 +124,6 @@ void dataset_require_overlap(const struct dataset *dataset, const char *items_pa
 
 /* What text there is of item i's attribute a; "" if none. Borrowed. */
 const char *dataset_text(const struct dataset *dataset, int64_t item, int attribute);
-
-/* Seconds since 1970 and nanoseconds: a whole or decimal number, or an ISO 8601 date with or without time and zone. */
-bool parse_time(const char *text, int64_t *seconds, uint32_t *nanoseconds) MUST_USE;
 
 /* --- what is worth knowing before it is used --- */
 

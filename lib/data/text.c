@@ -95,7 +95,7 @@ static size_t space_at(const char *text, size_t length)
 	return length > 1 && byte == 0xc2 && (unsigned char)text[1] == 0xa0 ? 2 : 0;
 }
 
-size_t text_clean(struct buffer *buffer, const char *text, size_t length, bool decode)
+size_t text_clean(struct buffer *buffer, const char *text, size_t length, const struct text_rules *rules)
 {
 	size_t before = buffer->size;
 	char *start = buffer_add(buffer, length + 1), *out = start;
@@ -104,7 +104,7 @@ size_t text_clean(struct buffer *buffer, const char *text, size_t length, bool d
 		char decoded[4];
 		const char *from = text;
 		size_t size = 1, used = 1;
-		size_t entity_length = decode && *text == '&' ? decode_entity(text, length, decoded, &size) : 0;
+		size_t entity_length = !rules->keep_entities && *text == '&' ? decode_entity(text, length, decoded, &size) : 0;
 		if (entity_length) {
 			from = decoded;
 			used = entity_length;

@@ -6,11 +6,16 @@
 
 #include "stream/util.h"
 
+/* What is kept as it is. */
+struct text_rules {
+	bool keep_entities;
+};
+
 /*
  * Appends the text to the buffer, with a NUL, every run of white space and control characters as one space, none at
- * the ends. decode: entities of HTML 4 with their semicolon (&amp; &#39; &#x27; &eacute; &trade;) become characters,
- * once; what is no entity stays. Returns the length without the NUL.
+ * the ends. Entities of HTML 4 with their semicolon (&amp; &#39; &#x27; &eacute; &trade;) become characters,
+ * once, unless rules say otherwise; what is no entity stays. Returns the length without the NUL.
  */
-size_t text_clean(struct buffer *buffer, const char *text, size_t length, bool decode);
+size_t text_clean(struct buffer *buffer, const char *text, size_t length, const struct text_rules *rules);
 
 #endif

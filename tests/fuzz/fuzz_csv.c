@@ -6,7 +6,7 @@
 /* What table.h promises of every row. */
 static void walk(const char *path, bool skip_bad)
 {
-	struct table *table = table_open(path, 0, skip_bad);
+	struct table *table = table_open(path, &(struct table_format){.skip_bad = skip_bad});
 	while (table_next(table))
 		for (int i = 0; i < table_columns(table); i++) {
 			size_t length;
@@ -20,7 +20,7 @@ static void walk(const char *path, bool skip_bad)
 static void fuzz_one(const char *path, const uint8_t *data, size_t size)
 {
 	int mode = size ? data[size - 1] : 0;
-	struct reading reading = {.skip_bad = mode & 1};
+	struct reading reading = {.format.skip_bad = mode & 1};
 	struct dataset dataset = {0};
 	walk(path, mode & 1);
 	if (mode & 2)
@@ -29,8 +29,9 @@ static void fuzz_one(const char *path, const uint8_t *data, size_t size)
 		dataset_read_events(&dataset, path, &reading);
 	struct rng rng;
 	rng_seed(&rng, 1);
-	dataset_order(&dataset, mode & 4 ? &rng : NULL);
-	dataset_deduplicate(&dataset, (enum duplicates)(mode >> 3 & 1) + 1);
+	dataset_check(&dataset);
+	dataset_order(&dataset, mode & 4 ? &rng : NULL, mode & 8);
+	dataset_deduplicate(&dataset, (enum duplicates)(mode >> 3 & 1) + 2);
 	dataset_core(&dataset, 2, 2);
 	dataset_compact(&dataset, mode & 16);
 	struct dataset_facts facts;

@@ -1,0 +1,26 @@
+/*
+ * The bytes of a file that holds a table, whatever it is packed in: gzip and
+ * zstd are taken apart, told by their first bytes and not by the file's name.
+ * What cannot be read is named, with what to run before. The only file that
+ * knows zlib.
+ */
+#ifndef RECPIPE_CONTAINER_H
+#define RECPIPE_CONTAINER_H
+
+#include <stddef.h>
+
+struct container;
+/* path "-" is stdin. Dies where it cannot be opened, or holds no text. The path is borrowed. */
+struct container *container_open(const char *path);
+/* Fills data with `size` bytes; fewer only at the proven end. Dies where the file is truncated or corrupt. */
+size_t container_read(struct container *container, void *data, size_t size);
+/* The path, or "stdin", for messages. */
+const char *container_name(const struct container *container);
+/* Bytes of the file consumed so far and in all (0 where unknown), as they are packed. */
+void container_progress(const struct container *container, long long *done, long long *total);
+void container_close(struct container *container);
+
+/* The path as a word of a shell's command, to be freed; FILE for stdin. */
+char *container_shell_name(const char *name);
+
+#endif
