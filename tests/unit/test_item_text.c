@@ -100,7 +100,7 @@ static void first_attribute_stands_for_the_title(void **state)
 /* Every value of a table of items comes back, in the default order, through a tokenizer that never saw it. */
 static void round_trip(const char *path, const struct tokenizer *tokenizer)
 {
-	struct table *table = table_open(path, 0, false);
+	struct table *table = table_open(path, &(struct table_format){.delimiter = NULL});
 	struct strings strings = {0};
 	int columns = table_columns(table) - 1;
 	for (int i = 1; i <= columns; i++)
