@@ -243,8 +243,8 @@ static struct array *attention(struct tape *tape, const struct sasrec *s, const 
 			tape_params(tape, layer->key_bias, layer->value_bias), ACT_NONE, 0);
 	}
 	struct array *k = tape_columns(tape, kv, kv->columns - 2 * d, d), *v = tape_columns(tape, kv, kv->columns - d, d);
-	struct array *seen = causal_attention(tape, q, k, v, s->heads, histories->indptr, histories->rows,
-		s->attention_dropout);
+	const struct attention_kind kind = {.heads = s->heads, .dropout = s->attention_dropout};
+	struct array *seen = self_attention(tape, q, k, v, &kind, histories->indptr, histories->rows);
 	return linear(tape, seen, tape_param(tape, layer->out), tape_param(tape, layer->out_bias), ACT_NONE,
 		s->attention_output_dropout);
 }

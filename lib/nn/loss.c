@@ -54,12 +54,13 @@ static void scale_rows(float *rows, const float *factor, int64_t n, int64_t d)
 struct block {
 	struct array *hidden, *items, *bias;
 	float *dhidden, *ditems, *dbias; /* their gradients; NULL where not wanted */
-	float scale;
-	int64_t n; /* positions */
+	float scale, softcap;            /* 0: none */
+	int64_t n;                       /* positions */
 	const int32_t *row, *target;
 	float *h;           /* n x d: their hidden states */
 	bool keep;          /* p is of all tiles, end to end; else each takes the place of the one before */
 	float *p;           /* by tile: n x items, or transposed */
+	float *slope;       /* n x tile, with a softcap: of scores, then P times it */
 	float *dh, *factor; /* n x d, n; scratch */
 	/* n each: largest score, sum of P, for earlier tiles; the target's score */
 	float *max, *sum, *rescale, *of_target;
@@ -73,8 +74,9 @@ static void targets_backward(const struct block *b)
 	int64_t d = b->items->columns;
 	for (int64_t r = 0; r < b->n; r++) {
 		const float *next = b->items->value + b->target[r] * b->items->stride;
+		float share = b->softcap > 0 ? b->of_target[r] / b->softcap : 0;
 		if (b->dhidden)
-			vec_axpy(-b->scale, next, b->dhidden + b->row[r] * b->hidden->stride, d);
+			vec_axpy(-b->scale * (1 - share * share), next, b->dhidden + b->row[r] * b->hidden->stride, d);
 		if (b->ditems)
 			vec_axpy(-b->scale, b->h + r * d, b->ditems + b->target[r] * b->items->stride, d);
 		if (b->dbias)
@@ -109,6 +111,14 @@ static void start_sums(const struct block *b, int64_t count)
 #define GEMM_TILE 1024 /* a multiple of MULTIPLY_ROWS */
 #define GEMM_ROWS 512
 
+/* Caps a tile's scores, and notes by how much less they grow now. */
+static void cap_scores(const struct block *b, int64_t n, float *p)
+{
+	vec_softcap(p, b->n * n, 1, b->softcap);
+	for (int64_t i = 0; i < b->n * n; i++)
+		b->slope[i] = 1 - p[i] / b->softcap * (p[i] / b->softcap);
+}
+
 static void rows_forward(const struct block *b)
 {
 	int64_t d = b->items->columns, n_items = b->items->rows;
@@ -120,6 +130,8 @@ static void rows_forward(const struct block *b)
 		for (int64_t r = 0; b->bias && r < b->n; r++)
 			memcpy(p + r * n, b->bias->value + from, (size_t)n * sizeof *p);
 		multiply(b->items, from, n, true, b->n, b->h, d, b->bias, p, n);
+		if (b->softcap > 0)
+			cap_scores(b, n, p);
 		for (int64_t r = 0; r < b->n; r++)
 			if (b->target[r] >= from && b->target[r] < from + n)
 				b->of_target[r] = p[r * n + b->target[r] - from];
@@ -128,7 +140,9 @@ static void rows_forward(const struct block *b)
 		if (!b->dhidden)
 			continue;
 		scale_rows(b->dh, b->rescale, b->n, d);
-		multiply(b->items, from, n, false, b->n, p, n, true, b->dh, d);
+		for (int64_t i = 0; b->softcap > 0 && i < b->n * n; i++)
+			b->slope[i] *= p[i];
+		multiply(b->items, from, n, false, b->n, b->softcap > 0 ? b->slope : p, n, true, b->dh, d);
 	}
 }
 
@@ -234,7 +248,7 @@ static double block_by_kernel(struct tape *tape, const struct block *b)
 #define NARROW 256
 
 static double cross_entropy(struct tape *tape, struct array *hidden, struct array *items, struct array *bias,
-	const int32_t *target, float scale, float *nll, bool *said)
+	const int32_t *target, float scale, float softcap, float *nll, bool *said)
 {
 	int64_t d = items->columns;
 	struct positions positions = positions_of(tape, target, hidden->rows);
@@ -242,19 +256,22 @@ static double cross_entropy(struct tape *tape, struct array *hidden, struct arra
 		.items = items,
 		.bias = bias,
 		.scale = scale,
+		.softcap = softcap,
 		.nll = nll,
 		.said = said,
 		.dhidden = started_gradient(tape, hidden),
 		.ditems = started_gradient(tape, items),
 		.dbias = bias ? started_gradient(tape, bias) : NULL};
 	block.keep = block.ditems || block.dbias;
-	bool by_kernel = !bias && !items->packed && d <= NARROW && d % KERNEL_LANE == 0 && kernel_available();
+	bool by_kernel = !bias && softcap <= 0 && !items->packed && d <= NARROW && d % KERNEL_LANE == 0 &&
+		kernel_available();
 	int64_t size = by_kernel ? MAX_LANES : GEMM_ROWS, tile = by_kernel ? TILE : GEMM_TILE;
 	while (size > KERNEL_LANE && (size / 2 >= positions.n || (block.keep && size * items->rows * 4 > BLOCK_BYTES)))
 		size /= 2;
 	float *h = gather(tape, hidden, positions.row, positions.n);
 	block.p = arena_take(&tape->arena, size, block.keep ? items->rows : tile, sizeof *block.p);
 	block.dh = arena_take(&tape->arena, size, d, sizeof *block.dh);
+	block.slope = softcap > 0 ? arena_take(&tape->arena, size, tile, sizeof(float)) : NULL;
 	block.shift = arena_take(&tape->arena, size, items->rows / tile + 1, sizeof *block.shift);
 	float **const each[] = {&block.factor, &block.max, &block.sum, &block.rescale, &block.of_target};
 	for (size_t i = 0; i < COUNT_OF(each); i++)
@@ -273,23 +290,23 @@ static double cross_entropy(struct tape *tape, struct array *hidden, struct arra
 double full_cross_entropy(struct tape *tape, struct array *hidden, struct array *items, const int32_t *target,
 	float scale)
 {
-	return cross_entropy(tape, hidden, items, NULL, target, scale, NULL, NULL);
+	return cross_entropy(tape, hidden, items, NULL, target, scale, 0, NULL, NULL);
 }
 
 double biased_cross_entropy(struct tape *tape, struct array *hidden, struct array *items, struct array *bias,
 	const int32_t *target, float scale)
 {
-	return cross_entropy(tape, hidden, items, bias, target, scale, NULL, NULL);
+	return cross_entropy(tape, hidden, items, bias, target, scale, 0, NULL, NULL);
 }
 
 double full_cross_entropy_each(struct tape *tape, struct array *hidden, struct array *items, const int32_t *target,
-	float scale, float *nll, bool *said)
+	float scale, float softcap, float *nll, bool *said)
 {
 	for (int64_t t = 0; t < hidden->rows; t++) {
 		nll[t] = 0;
 		said[t] = false;
 	}
-	return cross_entropy(tape, hidden, items, NULL, target, scale, nll, said);
+	return cross_entropy(tape, hidden, items, NULL, target, scale, softcap, nll, said);
 }
 
 double sampled_cross_entropy(struct tape *tape, struct array *hidden, int64_t first, int64_t n, struct array *items,

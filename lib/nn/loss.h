@@ -15,9 +15,12 @@ double full_cross_entropy(struct tape *tape, struct array *hidden, struct array 
 /* The same with a bias for each item: a vector, or NULL. */
 double biased_cross_entropy(struct tape *tape, struct array *hidden, struct array *items, struct array *bias,
 	const int32_t *target, float scale);
-/* The same, and for each position -log p(target) and whether no item scores higher; 0 and false without a target. */
+/*
+ * The same, and for each position -log p(target) and whether no item scores higher; 0 and false without a target. softcap: 0,
+ * or, where items have no gradient, scores become softcap x tanh(score / softcap).
+ */
 double full_cross_entropy_each(struct tape *tape, struct array *hidden, struct array *items, const int32_t *target,
-	float scale, float *nll, bool *said);
+	float scale, float softcap, float *nll, bool *said);
 
 /*
  * Cross-entropy of the softmax over the target and n_negatives items that all positions of one sequence share.

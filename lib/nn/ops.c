@@ -172,38 +172,41 @@ struct array *linear_of_gelu(struct tape *tape, struct array *x, struct array *w
 struct norm {
 	struct operation operation;
 	struct array *x, *update, *weight, *bias, *sum, *out; /* bias NULL: of the root mean square */
-	float *moments; /* mean and 1 / deviation of each row; or 1 / root mean square */
+	float *moments; /* mean and 1 / deviation of each row, or head of it; or 1 / root mean square */
 };
 
-static void add_gradient(struct tape *tape, struct array *array, int64_t row, const float *gradient, float beta)
+/* Adds to n floats of an array's gradient, or sets them. */
+static void add_gradient(struct tape *tape, struct array *array, int64_t offset, const float *gradient, int64_t n,
+	float beta)
 {
-	float *to = tape_gradient(tape, array) + row * array->stride;
+	float *to = tape_gradient(tape, array) + offset;
 	if (beta)
-		vec_axpy(1, gradient, to, array->columns);
+		vec_axpy(1, gradient, to, n);
 	else
-		memcpy(to, gradient, (size_t)array->columns * sizeof *to);
+		memcpy(to, gradient, (size_t)n * sizeof *to);
 }
 
 static void norm_backward(struct tape *tape, struct operation *operation)
 {
 	struct norm *o = (struct norm *)operation;
-	int64_t d = o->out->columns;
+	int64_t d = o->weight->columns, heads = o->out->columns / d;
 	float *dx = tape_take(tape, 1, d), *dout = tape_gradient(tape, o->out);
 	float *dsum = o->update && o->sum->touched ? tape_gradient(tape, o->sum) : NULL;
 	float *dweight = o->weight->wanted ? tape_gradient(tape, o->weight) : NULL;
 	float *dbias = o->bias && o->bias->wanted ? tape_gradient(tape, o->bias) : NULL;
 	float x_beta = o->x->wanted ? gradient_beta(o->x) : 0;
 	float update_beta = o->update && o->update->wanted ? gradient_beta(o->update) : 0;
-	for (int64_t r = 0; r < o->out->rows; r++) {
-		const float *s = o->sum->value + r * o->sum->stride, *ds = dsum ? dsum + r * d : NULL;
+	for (int64_t r = 0; r < o->out->rows * heads; r++) {
+		int64_t row = r / heads, column = r % heads * d;
+		const float *s = o->sum->value + row * o->sum->stride + column, *ds = dsum ? dsum + r * d : NULL;
 		if (o->bias)
 			vec_norm_backward(s, dout + r * d, o->weight->value, ds, dx, dweight, dbias, d, o->moments + 2 * r);
 		else
 			vec_rms_norm_backward(s, dout + r * d, o->weight->value, ds, dx, dweight, d, o->moments[r]);
 		if (o->x->wanted)
-			add_gradient(tape, o->x, r, dx, x_beta);
+			add_gradient(tape, o->x, row * o->x->stride + column, dx, d, x_beta);
 		if (o->update && o->update->wanted)
-			add_gradient(tape, o->update, r, dx, update_beta);
+			add_gradient(tape, o->update, row * o->update->stride + column, dx, d, update_beta);
 	}
 	tape_give(tape, dx, 1, d);
 }
@@ -211,14 +214,16 @@ static void norm_backward(struct tape *tape, struct operation *operation)
 static struct array *norm(struct tape *tape, struct array *x, struct array *update, struct array *weight,
 	struct array *bias, float epsilon, struct array **sum)
 {
-	int64_t n = x->rows, d = x->columns;
+	int64_t n = x->rows, d = weight->columns, heads = x->columns / d;
 	bool gradient = x->wanted || weight->wanted || (update && update->wanted);
-	struct array *out = tape_array(tape, n, d, gradient);
-	struct array *added = update ? tape_array(tape, n, d, gradient) : x;
-	float *moments = arena_take(&tape->arena, n, 2, sizeof *moments);
-	for (int64_t r = 0; r < n; r++) {
-		const float *from = x->value + r * x->stride, *change = update ? update->value + r * update->stride : NULL;
-		float *s = added->value + r * added->stride, *y = out->value + r * d;
+	struct array *out = tape_array(tape, n, x->columns, gradient);
+	struct array *added = update ? tape_array(tape, n, x->columns, gradient) : x;
+	float *moments = arena_take(&tape->arena, n * heads, 2, sizeof *moments);
+	for (int64_t r = 0; r < n * heads; r++) {
+		int64_t row = r / heads, column = r % heads * d;
+		const float *from = x->value + row * x->stride + column;
+		const float *change = update ? update->value + row * update->stride + column : NULL;
+		float *s = added->value + row * added->stride + column, *y = out->value + r * d;
 		if (bias)
 			vec_norm(from, change, s, y, weight->value, bias->value, epsilon, d, moments + 2 * r);
 		else
@@ -246,40 +251,78 @@ struct array *residual_rms_norm(struct tape *tape, struct array *x, struct array
 	return norm(tape, x, update, weight, NULL, epsilon, sum);
 }
 
-/* --- SwiGLU --- */
+/* --- gates --- */
 
-struct swiglu {
+struct gated {
 	struct operation operation;
 	struct array *gate, *up, *out;
+	enum activation activation;
 };
 
-static void swiglu_backward(struct tape *tape, struct operation *operation)
+static void gelu_rows(const struct gated *o, const float *gate, float *y)
 {
-	struct swiglu *s = (struct swiglu *)operation;
-	int64_t d = s->out->columns;
-	const float *dout = tape_gradient(tape, s->out);
+	if (o->activation == ACT_GELU)
+		vec_gelu(gate, y, o->out->columns);
+	else
+		vec_gelu_new(gate, y, o->out->columns);
+}
+
+/* Of one row, for gelus: silu has it all in one. */
+static void gelu_row_backward(const struct gated *o, const float *gate, const float *up, const float *dout,
+	float *dgate, float *dup)
+{
+	int64_t d = o->out->columns;
+	gelu_rows(o, gate, dup);
+	for (int64_t i = 0; i < d; i++) {
+		dup[i] *= dout[i];
+		dgate[i] = dout[i] * up[i];
+	}
+	if (o->activation == ACT_GELU)
+		vec_gelu_backward(gate, dgate, d);
+	else
+		vec_gelu_new_backward(gate, dgate, d);
+}
+
+static void gated_backward(struct tape *tape, struct operation *operation)
+{
+	struct gated *o = (struct gated *)operation;
+	int64_t d = o->out->columns;
+	const float *dout = tape_gradient(tape, o->out);
 	float *dgate = tape_take(tape, 1, d), *dup = tape_take(tape, 1, d);
-	float gate_beta = gradient_beta(s->gate), up_beta = gradient_beta(s->up);
-	for (int64_t r = 0; r < s->out->rows; r++) {
-		vec_swiglu_backward(s->gate->value + r * s->gate->stride, s->up->value + r * s->up->stride, dout + r * d, dgate,
-			dup, d);
-		add_gradient(tape, s->gate, r, dgate, gate_beta);
-		add_gradient(tape, s->up, r, dup, up_beta);
+	float gate_beta = gradient_beta(o->gate), up_beta = gradient_beta(o->up);
+	for (int64_t r = 0; r < o->out->rows; r++) {
+		const float *gate = o->gate->value + r * o->gate->stride, *up = o->up->value + r * o->up->stride;
+		if (o->activation == ACT_SILU)
+			vec_swiglu_backward(gate, up, dout + r * d, dgate, dup, d);
+		else
+			gelu_row_backward(o, gate, up, dout + r * d, dgate, dup);
+		add_gradient(tape, o->gate, r * o->gate->stride, dgate, d, gate_beta);
+		add_gradient(tape, o->up, r * o->up->stride, dup, d, up_beta);
 	}
 	tape_give(tape, dgate, 1, d);
 	tape_give(tape, dup, 1, d);
 }
 
-struct array *swiglu(struct tape *tape, struct array *gate, struct array *up)
+struct array *gated(struct tape *tape, struct array *gate, struct array *up, enum activation activation)
 {
 	int64_t d = gate->columns;
-	struct array *out = tape_array(tape, gate->rows, d, gate->wanted && up->wanted);
-	for (int64_t r = 0; r < out->rows; r++)
-		vec_swiglu(gate->value + r * gate->stride, up->value + r * up->stride, out->value + r * d, d);
-	if (!out->wanted)
-		return out;
+	struct gated o = {.operation.backward = gated_backward, .gate = gate, .up = up, .activation = activation};
+	o.out = tape_array(tape, gate->rows, d, gate->wanted && up->wanted);
+	for (int64_t r = 0; r < o.out->rows; r++) {
+		const float *from = gate->value + r * gate->stride, *times = up->value + r * up->stride;
+		float *y = o.out->value + r * d;
+		if (activation == ACT_SILU) {
+			vec_swiglu(from, times, y, d);
+			continue;
+		}
+		gelu_rows(&o, from, y);
+		for (int64_t i = 0; i < d; i++)
+			y[i] *= times[i];
+	}
+	if (!o.out->wanted)
+		return o.out;
 	tape_keep(gate);
 	tape_keep(up);
-	RECORD(tape, struct swiglu, swiglu_backward, .gate = gate, .up = up, .out = out);
-	return out;
+	tape_record(tape, &o, sizeof o);
+	return o.out;
 }

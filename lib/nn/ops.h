@@ -7,7 +7,14 @@
 
 #include "nn/tape.h"
 
-enum activation { ACT_NONE, ACT_RELU, ACT_GELU /* with erf */, ACT_GELU_NEW /* with tanh: GPT-2 */, N_ACTIVATIONS };
+enum activation {
+	ACT_NONE,
+	ACT_RELU,
+	ACT_GELU /* with erf */,
+	ACT_GELU_NEW /* with tanh: GPT-2 */,
+	N_ACTIVATIONS,
+	ACT_SILU = N_ACTIVATIONS /* of gates alone */
+};
 extern const char *const activation_names[]; /* "none", "relu", "gelu", "gelu_new", NULL */
 
 /*
@@ -34,22 +41,27 @@ struct array *linear_of_gelu(struct tape *tape, struct array *x, struct array *w
 struct array *residual_norm(struct tape *tape, struct array *x, struct array *update, struct array *weight,
 	struct array *bias, float epsilon, struct array **sum);
 
-/* The same with result = weight * sum / root mean square of sum (Zhang & Sennrich 2019). */
+/*
+ * The same with result = weight * sum / root mean square of sum (Zhang & Sennrich 2019). With a weight for a head alone it
+ * is done head by head, as many as lie side by side in x.
+ */
 struct array *residual_rms_norm(struct tape *tape, struct array *x, struct array *update, struct array *weight,
 	float epsilon, struct array **sum);
 
-/* silu(gate) * up, element by element (Shazeer 2020). Both (n, d), may be views. */
-struct array *swiglu(struct tape *tape, struct array *gate, struct array *up);
+/* activation(gate) * up, element by element (Shazeer 2020): silu, gelu or gelu_new. Both (n, d), may be views. */
+struct array *gated(struct tape *tape, struct array *gate, struct array *up, enum activation activation);
 
 /*
- * Rotary positions (Su et al. 2021), from 0 in each sequence: pair m of a head of `width` columns is turned by position
- * x frequency[m]. Pairs are columns (m, m + width / 2) or (2m, 2m + 1).
+ * Rotary positions (Su et al. 2021), from 0 in each sequence: pair m of a head is turned by position x frequency[m]. Pairs
+ * are columns (m, m + turned / 2) or (2m, 2m + 1).
  */
 enum rope_pairing { ROPE_HALF, ROPE_INTERLEAVED };
 struct rope {
-	int64_t width;
+	int64_t width; /* of a head */
 	enum rope_pairing pairing;
-	const float *frequency; /* width / 2 */
+	const float *frequency; /* turned / 2 */
+	int64_t turned;         /* columns of a head, its first; 0: all of them */
+	float scale;            /* they are multiplied with; 0: 1 */
 };
 /* Their cosines and sines, for all layers; lives as long as the tape's batch. Sequences as for attention. */
 struct rope_angles;
@@ -59,13 +71,20 @@ const struct rope_angles *rope_angles(struct tape *tape, const struct rope *rope
 void rotate(struct tape *tape, struct array *x, const struct rope_angles *angles);
 
 /*
- * Causal multi-head attention of each sequence with itself: token t of a sequence sees tokens 0..t of it. q (n, d), k and
- * v (n, d / group), may be views; heads divides d, and adjacent heads of q share one of k and v in groups. Sequence s is
- * tokens [indptr[s] - indptr[0], indptr[s + 1] - indptr[0]). Scores are scaled by 1 / sqrt(d / heads); dropout is of the
- * probabilities.
+ * Multi-head attention of each sequence with itself. q (n, d), k and v (n, d / group), may be views; heads divides d, and
+ * adjacent heads of q share one of k and v in groups. Sequence s is tokens
+ * [indptr[s] - indptr[0], indptr[s + 1] - indptr[0]). Zeroed but for heads, a kind is the causal one.
  */
-struct array *causal_attention(struct tape *tape, struct array *q, struct array *k, struct array *v, int heads,
-	const int64_t *indptr, int64_t sequences, float dropout);
+struct attention_kind {
+	int heads;
+	float scale;    /* of the scores; 0: 1 / sqrt(d / heads) */
+	float softcap;  /* 0: none; else scores become softcap x tanh(score / softcap) (Gemma 2) */
+	bool both_ways; /* a token sees those behind it, too */
+	int64_t window; /* 0: all; else it sees so many, itself the last (and, both ways, the first) */
+	float dropout;  /* of the probabilities */
+};
+struct array *self_attention(struct tape *tape, struct array *q, struct array *k, struct array *v,
+	const struct attention_kind *kind, const int64_t *indptr, int64_t sequences);
 
 /*
  * A layer of gated recurrent units as PyTorch's (Cho et al. 2014, reset after the recurrent product), gates in the

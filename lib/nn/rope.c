@@ -5,11 +5,11 @@
 #include "nn/vec.h"
 
 struct rope_angles {
-	int64_t width;
+	int64_t width, turned;
 	enum rope_pairing pairing;
 	const int64_t *indptr;
 	int64_t sequences;
-	float *cosine, *sine; /* by position, width / 2 each */
+	float *cosine, *sine; /* by position, turned / 2 each */
 };
 
 struct rotation {
@@ -21,27 +21,28 @@ struct rotation {
 const struct rope_angles *rope_angles(struct tape *tape, const struct rope *rope, const int64_t *indptr,
 	int64_t sequences)
 {
-	int64_t longest = 0, pairs = rope->width / 2;
+	int64_t longest = 0, turned = rope->turned ? rope->turned : rope->width, pairs = turned / 2;
+	double scale = rope->scale > 0 ? (double)rope->scale : 1;
 	for (int64_t s = 0; s < sequences; s++)
 		if (indptr[s + 1] - indptr[s] > longest)
 			longest = indptr[s + 1] - indptr[s];
 	struct rope_angles *angles = arena_take(&tape->arena, 1, 1, sizeof *angles);
-	*angles = (struct rope_angles){rope->width, rope->pairing, indptr, sequences,
+	*angles = (struct rope_angles){rope->width, turned, rope->pairing, indptr, sequences,
 		arena_take(&tape->arena, longest, pairs, sizeof(float)),
 		arena_take(&tape->arena, longest, pairs, sizeof(float))};
 	for (int64_t t = 0; t < longest; t++)
 		for (int64_t m = 0; m < pairs; m++) {
 			float angle = (float)t * rope->frequency[m]; /* in floats, as models were trained */
-			angles->cosine[t * pairs + m] = (float)cos((double)angle);
-			angles->sine[t * pairs + m] = (float)sin((double)angle);
+			angles->cosine[t * pairs + m] = (float)(scale * cos((double)angle));
+			angles->sine[t * pairs + m] = (float)(scale * sin((double)angle));
 		}
 	return angles;
 }
 
-/* direction -1: back */
+/* direction -1: back; a scale stays as it is, both ways */
 static void turn(const struct rope_angles *angles, const struct array *x, float *rows, float direction)
 {
-	int64_t width = angles->width, pairs = width / 2;
+	int64_t width = angles->width, pairs = angles->turned / 2;
 	bool half = angles->pairing == ROPE_HALF;
 	for (int64_t s = 0; s < angles->sequences; s++) {
 		int64_t first = angles->indptr[s] - angles->indptr[0], length = angles->indptr[s + 1] - angles->indptr[s];

@@ -164,6 +164,34 @@ struct array *unit_rows(struct tape *tape, struct array *x, float scale)
 	return out;
 }
 
+/* --- scaled --- */
+
+struct scaled {
+	struct operation operation;
+	struct array *x, *out;
+	float factor;
+};
+
+static void scaled_backward(struct tape *tape, struct operation *operation)
+{
+	struct scaled *s = (struct scaled *)operation;
+	const float *gradient = tape_gradient(tape, s->out);
+	float *dx = started_gradient(tape, s->x);
+	for (int64_t r = 0; r < s->out->rows; r++)
+		vec_axpy(s->factor, gradient + r * s->out->columns, dx + r * s->x->stride, s->out->columns);
+}
+
+struct array *scaled(struct tape *tape, struct array *x, float factor)
+{
+	struct array *out = tape_array(tape, x->rows, x->columns, x->wanted);
+	for (int64_t r = 0; r < out->rows; r++)
+		for (int64_t i = 0; i < out->columns; i++)
+			out->value[r * out->columns + i] = factor * x->value[r * x->stride + i];
+	if (out->wanted)
+		RECORD(tape, struct scaled, scaled_backward, .x = x, .out = out, .factor = factor);
+	return out;
+}
+
 /* --- add --- */
 
 struct add {

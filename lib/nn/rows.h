@@ -24,6 +24,9 @@ struct array *dropped(struct tape *tape, struct array *x, float dropout);
 /* scale x each row / its length; rows shorter than 1e-8 are divided by that. */
 struct array *unit_rows(struct tape *tape, struct array *x, float scale);
 
+/* factor x */
+struct array *scaled(struct tape *tape, struct array *x, float factor);
+
 /* x + y, of one shape. */
 struct array *add(struct tape *tape, struct array *x, struct array *y);
 

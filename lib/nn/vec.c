@@ -222,11 +222,11 @@ void VEC(vec_dropout)(const float *x, float *y, int64_t n, float p, uint64_t key
 	}
 }
 
-void VEC(vec_causal_softmax)(float *scores, int64_t rows, int64_t columns, int64_t visible, float scale)
+void VEC(vec_band_softmax)(float *scores, int64_t rows, int64_t columns, int64_t first, int64_t end, float scale)
 {
 	for (int64_t r = 0; r < rows; r++) {
-		float *row = scores + r * columns, max = row[0], sum = 0;
-		int64_t n = visible + r;
+		int64_t from = first + r > 0 ? first + r : 0, n = (end + r < columns ? end + r : columns) - from;
+		float *all = scores + r * columns, *row = all + from, max = row[0], sum = 0;
 		for (int64_t i = 1; i < n; i++)
 			max = row[i] > max ? row[i] : max;
 		for (int64_t i = 0; i < n; i++) {
@@ -235,8 +235,24 @@ void VEC(vec_causal_softmax)(float *scores, int64_t rows, int64_t columns, int64
 		}
 		for (int64_t i = 0; i < n; i++)
 			row[i] *= 1 / sum;
-		for (int64_t i = n; i < columns; i++)
-			row[i] = 0;
+		for (int64_t i = 0; i < from; i++)
+			all[i] = 0;
+		for (int64_t i = from + n; i < columns; i++)
+			all[i] = 0;
+	}
+}
+
+void VEC(vec_softcap)(float *x, int64_t n, float scale, float cap)
+{
+	for (int64_t i = 0; i < n; i++)
+		x[i] = cap * tanhf(x[i] * (scale / cap));
+}
+
+void VEC(vec_softcap_backward)(const float *restrict x, float *restrict dx, int64_t n, float scale, float cap)
+{
+	for (int64_t i = 0; i < n; i++) {
+		float t = tanhf(x[i] * (scale / cap));
+		dx[i] *= scale * (1 - t * t);
 	}
 }
 

@@ -54,12 +54,15 @@ extern void (*vec_rotate)(float *x, int64_t n, int64_t step, int64_t apart, cons
 extern void (*vec_dropout)(const float *x, float *y, int64_t n, float p, uint64_t key, uint64_t from);
 
 /*
- * Row-wise softmax of scale x scores, where row r sees `visible` + r columns; the rest of its `columns` become 0.
- * Backward: from probabilities and their gradients to the scores' gradients, in place of the latter.
+ * Row-wise softmax of scale x scores, where row r sees columns [first + r, end + r), as far as there are any; the rest
+ * become 0. Backward: from probabilities and their gradients to the scores' gradients, in place of the latter.
  */
-extern void (*vec_causal_softmax)(float *scores, int64_t rows, int64_t columns, int64_t visible, float scale);
+extern void (*vec_band_softmax)(float *scores, int64_t rows, int64_t columns, int64_t first, int64_t end, float scale);
 extern void (
 	*vec_softmax_backward)(const float *probability, float *gradient, int64_t rows, int64_t columns, float scale);
+/* x = cap tanh(scale x / cap); and dx *= its derivative at x */
+extern void (*vec_softcap)(float *x, int64_t n, float scale, float cap);
+extern void (*vec_softcap_backward)(const float *x, float *dx, int64_t n, float scale, float cap);
 /* Forward where row r sees column 0 and, of the others, those at most `reach` from its own, which is column own + r. */
 extern void (
 	*vec_window_softmax)(float *scores, int64_t rows, int64_t columns, int64_t own, int64_t reach, float scale);
@@ -105,7 +108,8 @@ extern float (*vec_adam)(const struct adam_factors *factors, const float *gradie
 	F(vec_dot) F(vec_sum_of_squares) F(vec_axpy) F(vec_add_rows) F(vec_sum_rows) F(vec_exp_sum) \
 	F(vec_exp_lanes) F(vec_exp_rows) F(vec_scale_rows) F(vec_reweigh) F(vec_relu) F(vec_relu_backward) \
 	F(vec_gelu) F(vec_gelu_backward) F(vec_gelu_new) F(vec_gelu_new_backward) F(vec_swiglu) \
-	F(vec_swiglu_backward) F(vec_rotate) F(vec_dropout) F(vec_causal_softmax) F(vec_softmax_backward) \
+	F(vec_swiglu_backward) F(vec_rotate) F(vec_dropout) F(vec_band_softmax) F(vec_softmax_backward) \
+	F(vec_softcap) F(vec_softcap_backward) \
 	F(vec_window_softmax) F(vec_norm) F(vec_norm_backward) F(vec_rms_norm) F(vec_rms_norm_backward) F(vec_gru) \
 	F(vec_gru_backward) F(vec_adam)
 /* clang-format on */

@@ -20,6 +20,7 @@
 #include "nn/kernel.h"
 #include "nn/loss.h"
 #include "nn/ops.h"
+#include "nn/rows.h"
 #include "nn/vec.h"
 #include "skip.h"
 #include "stream/frame.h"
@@ -387,7 +388,7 @@ static struct array *build_attention(struct tape *tape, struct array *const p[])
 {
 	struct array *x = embedding(tape, p[0], ids, N, 1, p[1], places, 0);
 	struct array *q = linear(tape, x, p[2], NULL, ACT_NONE, 0), *v = linear(tape, x, p[2], p[3], ACT_NONE, 0);
-	return causal_attention(tape, q, x, v, 2, indptr, 4, .3f);
+	return self_attention(tape, q, x, v, &(struct attention_kind){.heads = 2, .dropout = .3f}, indptr, 4);
 }
 
 static struct array *build_of_gelu(struct tape *tape, struct array *const p[])
@@ -408,36 +409,58 @@ static struct array *build_rms_norm(struct tape *tape, struct array *const p[])
 	return residual_rms_norm(tape, y, sum, p[5], 1e-5f, NULL);
 }
 
-static struct array *build_swiglu(struct tape *tape, struct array *const p[])
+static struct array *build_gated(struct tape *tape, struct array *const p[])
 {
 	struct array *x = embedding(tape, p[0], ids, N, 1, p[1], places, 0);
-	struct array *two = linear(tape, swiglu(tape, linear(tape, x, p[2], p[3], ACT_NONE, 0), x), p[10], NULL, ACT_NONE,
-		0);
-	return swiglu(tape, tape_columns(tape, two, 0, 2), tape_columns(tape, two, 2, 2));
+	struct array *two = linear(tape, gated(tape, linear(tape, x, p[2], p[3], ACT_NONE, 0), x, ACT_SILU), p[10], NULL,
+		ACT_NONE, 0);
+	return gated(tape, tape_columns(tape, two, 0, 2), tape_columns(tape, two, 2, 2), ACT_SILU);
+}
+
+static struct array *build_gated_gelu(struct tape *tape, struct array *const p[])
+{
+	struct array *x = embedding(tape, p[0], ids, N, 1, p[1], places, 0);
+	struct array *two = linear(tape, gated(tape, linear(tape, x, p[2], p[3], ACT_NONE, 0), x, ACT_GELU), p[10], NULL,
+		ACT_NONE, 0);
+	return gated(tape, tape_columns(tape, two, 0, 2), tape_columns(tape, two, 2, 2), ACT_GELU_NEW);
+}
+
+/* Of what a window shows, before a token or on both sides; scores capped, heads brought to one length, turned in part. */
+static struct array *build_banded(struct tape *tape, struct array *const p[])
+{
+	static const float frequency[] = {.7f};
+	const struct rope rope = {.width = 3, .pairing = ROPE_HALF, .frequency = frequency, .turned = 2, .scale = 1.2f};
+	const struct attention_kind before = {.heads = 2, .scale = .7f, .softcap = 1.5f, .window = 2};
+	const struct attention_kind around = {.heads = 2, .both_ways = true, .window = 2, .dropout = .3f};
+	struct array *x = embedding(tape, p[0], ids, N, 1, p[1], places, 0), *weight = tape_columns(tape, p[4], 0, 3);
+	struct array *q = residual_rms_norm(tape, linear(tape, x, p[2], p[3], ACT_NONE, 0), NULL, weight, 1e-5f, NULL);
+	rotate(tape, q, rope_angles(tape, &rope, indptr, 4));
+	struct array *seen = self_attention(tape, q, x, scaled(tape, x, -2), &before, indptr, 4);
+	return self_attention(tape, seen, q, x, &around, indptr, 4);
 }
 
 /* Three heads of queries that share one of keys and values, turned. */
 static struct array *build_grouped(struct tape *tape, struct array *const p[])
 {
 	static const float frequency[] = {.7f};
-	struct rope rope = {2, ROPE_HALF, frequency};
+	struct rope rope = {.width = 2, .pairing = ROPE_HALF, .frequency = frequency};
 	struct array *x = embedding(tape, p[0], ids, N, 1, p[1], places, 0);
 	struct array *q = linear(tape, x, p[2], p[3], ACT_NONE, 0), *kv = linear(tape, x, p[10], NULL, ACT_NONE, 0);
 	struct array *k = tape_columns(tape, kv, 0, 2), *v = tape_columns(tape, kv, 2, 2);
 	const struct rope_angles *angles = rope_angles(tape, &rope, indptr, 4);
 	rotate(tape, q, angles);
 	rotate(tape, k, angles);
-	return causal_attention(tape, q, k, v, 3, indptr, 4, .3f);
+	return self_attention(tape, q, k, v, &(struct attention_kind){.heads = 3, .dropout = .3f}, indptr, 4);
 }
 
 static struct array *build_interleaved(struct tape *tape, struct array *const p[])
 {
 	static const float frequency[] = {1, .5f, .25f};
-	struct rope rope = {D, ROPE_INTERLEAVED, frequency};
+	struct rope rope = {.width = D, .pairing = ROPE_INTERLEAVED, .frequency = frequency};
 	struct array *x = embedding(tape, p[0], ids, N, 1, p[1], places, 0);
 	struct array *q = linear(tape, x, p[2], p[3], ACT_NONE, 0), *v = linear(tape, x, p[2], NULL, ACT_NONE, 0);
 	rotate(tape, q, rope_angles(tape, &rope, indptr, 4));
-	return causal_attention(tape, q, x, v, 2, indptr, 4, 0);
+	return self_attention(tape, q, x, v, &(struct attention_kind){.heads = 2, .dropout = 0}, indptr, 4);
 }
 
 static struct array *build_gru(struct tape *tape, struct array *const p[])
@@ -461,7 +484,9 @@ static void test_finite_differences(void **state)
 	differences_of(&all, build_gru, "gru");
 	differences_of(&all, build_gelu_new, "linear, gelu_new");
 	differences_of(&all, build_rms_norm, "residual and root mean square norm");
-	differences_of(&all, build_swiglu, "swiglu");
+	differences_of(&all, build_gated, "gated");
+	differences_of(&all, build_gated_gelu, "gated by gelu");
+	differences_of(&all, build_banded, "banded attention");
 	differences_of(&all, build_grouped, "grouped attention, rotary positions");
 	differences_of(&all, build_interleaved, "rotary positions, interleaved");
 }
@@ -529,8 +554,8 @@ static void frozen_case(const struct param *h, struct param *e, const int32_t *t
 	struct tape tape = {0};
 	e->frozen = true;
 	tape_begin(&tape, gradient, 1, 0);
-	double again = full_cross_entropy_each(&tape, tape_param(&tape, h), tape_param(&tape, e), target, 1 / (float)n, nll,
-		said);
+	double again = full_cross_entropy_each(&tape, tape_param(&tape, h), tape_param(&tape, e), target, 1 / (float)n, 0,
+		nll, said);
 	assert_true(fabs(again - loss) <= 1e-6 * (1 + loss));
 	assert_near(gradient, expected, n * d, 1e-5, "full cross-entropy: hidden, items frozen");
 	for (int64_t t = 0; t < n; t++) {
