@@ -177,7 +177,7 @@ static void load(const struct cli *cli, const struct settings *settings, struct 
 static void open_llm(const struct settings *settings, struct inputs *inputs)
 {
 	if (settings->llm) {
-		inputs->llm = llm_open(settings->llm);
+		inputs->llm = llm_open(settings->llm, LLM_SAYS);
 	} else {
 		if (!inputs->model.complete || !is_llm(inputs->model.model))
 			die("no LLM: neither --llm PATH, nor a model of arch llama or gpt2 in the stream (seq-train --arch llama trains one)");

@@ -154,7 +154,7 @@ static void from_projector(struct project *project)
 static struct model *open_llm(struct project *project)
 {
 	const char *path = project->settings->llm;
-	struct model *llm = path ? llm_open(path) : project->loader.model;
+	struct model *llm = path ? llm_open(path, LLM_READS) : project->loader.model;
 	if (!llm || !is_llm(llm))
 		die("no LLM: --llm PATH was not given, and the stream has no language model");
 	tokenizer_require(project->tokenizer, llm->belongs_to, path ? path : "model");

@@ -427,10 +427,6 @@ static void settle_task(struct settings *settings)
 		die_usage("--task %s is for --arch recformer", task_names[settings->task]);
 	if (!is_encoder && settings->run.epochs == 0)
 		die_usage("--epochs 0 is for --arch recformer, whose published weights need no training");
-	static const char *const gpt2[][2] = {{"hidden_size", "n_embd"}, {"num_hidden_layers", "n_layer"},
-		{"num_attention_heads", "n_head"}, {"intermediate_size", "n_inner"}};
-	if (!strcmp(architecture, "gpt2"))
-		rename_keys(settings->config, gpt2, COUNT_OF(gpt2));
 	if (!given)
 		json_set(settings->config, "architecture", json_string(architecture));
 }

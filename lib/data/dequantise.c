@@ -1,6 +1,7 @@
 #include "data/dequantise.h"
 
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "stream/util.h"
@@ -49,6 +50,18 @@ static void decode_bf16(const unsigned char *from, int64_t blocks, float *to)
 }
 
 /* --- blocks of 32: a scale, perhaps a minimum; low halves of bytes are the first 16 numbers, high ones the last --- */
+
+/* What four bits stand for where they are not numbers. */
+static const int8_t IQ4[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
+static const int8_t FP4[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
+
+static inline void uneven(float scale, const unsigned char *low, const int8_t numbers[16], float to[32])
+{
+	for (int i = 0; i < 16; i++) {
+		to[i] = scale * (float)numbers[low[i] & 15];
+		to[i + 16] = scale * (float)numbers[low[i] >> 4];
+	}
+}
 
 static void decode_q4_0(const unsigned char *from, int64_t blocks, float *to)
 {
@@ -116,6 +129,22 @@ static void decode_q8_0(const unsigned char *from, int64_t blocks, float *to)
 	}
 }
 
+static void decode_iq4_nl(const unsigned char *from, int64_t blocks, float *to)
+{
+	for (; blocks--; from += 18, to += 32)
+		uneven(half_at(from), from + 2, IQ4, to);
+}
+
+static void decode_mxfp4(const unsigned char *from, int64_t blocks, float *to)
+{
+	for (; blocks--; from += 17, to += 32) {
+		uint32_t bits = *from < 2 ? UINT32_C(0x00200000) << *from : (uint32_t)(*from - 1) << 23;
+		float half_scale; /* of numbers that are halves */
+		memcpy(&half_scale, &bits, sizeof half_scale);
+		uneven(half_scale, from + 1, FP4, to);
+	}
+}
+
 /* --- blocks of 256: sub-blocks of 32 or 16 with a small scale each, which the block's scale multiplies --- */
 
 /* Scale and minimum of sub-block i of 8, 6 bits each in 12 bytes: the last four fill what the first four leave. */
@@ -179,6 +208,47 @@ static void decode_q6_k(const unsigned char *from, int64_t blocks, float *to)
 	}
 }
 
+/* Sub-blocks of 16, each a byte of scale and minimum; two bits for a number. */
+static void decode_q2_k(const unsigned char *from, int64_t blocks, float *to)
+{
+	for (; blocks--; from += 84) {
+		float block_scale = half_at(from + 80), block_minimum = half_at(from + 82);
+		for (int part = 0; part < 16; part++, to += 16) {
+			const unsigned char *low = from + 16 + part / 8 * 32 + part % 2 * 16;
+			float times = block_scale * (float)(from[part] & 15), minus = block_minimum * (float)(from[part] >> 4);
+			for (int i = 0; i < 16; i++)
+				to[i] = times * (float)(low[i] >> part / 2 % 4 * 2 & 3) - minus;
+		}
+	}
+}
+
+/* Sub-blocks of 16; of a number, two bits here and one there; of a scale, four bits here and two there. */
+static void decode_q3_k(const unsigned char *from, int64_t blocks, float *to)
+{
+	for (; blocks--; from += 110) {
+		float block_scale = half_at(from + 108);
+		const unsigned char *scales = from + 96;
+		for (int part = 0; part < 16; part++, to += 16) {
+			const unsigned char *low = from + 32 + part / 8 * 32 + part % 2 * 16, *high = from + part % 2 * 16;
+			int scale = (scales[part % 8] >> part / 8 * 4 & 15) | (scales[8 + part % 4] >> part / 4 * 2 & 3) << 4;
+			float times = block_scale * (float)(scale - 32);
+			for (int i = 0; i < 16; i++)
+				to[i] = times * (float)((low[i] >> part / 2 % 4 * 2 & 3) - (high[i] >> part / 2 & 1 ? 0 : 4));
+		}
+	}
+}
+
+static void decode_iq4_xs(const unsigned char *from, int64_t blocks, float *to)
+{
+	for (; blocks--; from += 136) {
+		float block_scale = half_at(from);
+		for (int part = 0; part < 8; part++, to += 32) {
+			int scale = (from[4 + part / 2] >> part % 2 * 4 & 15) | (from[2 + part / 4] >> part % 4 * 2 & 3) << 4;
+			uneven(block_scale * (float)(scale - 32), from + 8 + part * 16, IQ4, to);
+		}
+	}
+}
+
 static const struct storage STORAGES[] = {[0] = {"F32", 1, 4, decode_f32},
 	[1] = {"F16", 1, 2, decode_f16},
 	[2] = {"Q4_0", 32, 18, decode_q4_0},
@@ -187,8 +257,8 @@ static const struct storage STORAGES[] = {[0] = {"F32", 1, 4, decode_f32},
 	[7] = {"Q5_1", 32, 24, decode_q5_1},
 	[8] = {"Q8_0", 32, 34, decode_q8_0},
 	[9] = {"Q8_1", 32, 36, NULL},
-	[10] = {"Q2_K", 256, 84, NULL},
-	[11] = {"Q3_K", 256, 110, NULL},
+	[10] = {"Q2_K", 256, 84, decode_q2_k},
+	[11] = {"Q3_K", 256, 110, decode_q3_k},
 	[12] = {"Q4_K", 256, 144, decode_q4_k},
 	[13] = {"Q5_K", 256, 176, decode_q5_k},
 	[14] = {"Q6_K", 256, 210, decode_q6_k},
@@ -197,10 +267,10 @@ static const struct storage STORAGES[] = {[0] = {"F32", 1, 4, decode_f32},
 	[17] = {"IQ2_XS", 256, 74, NULL},
 	[18] = {"IQ3_XXS", 256, 98, NULL},
 	[19] = {"IQ1_S", 256, 50, NULL},
-	[20] = {"IQ4_NL", 32, 18, NULL},
+	[20] = {"IQ4_NL", 32, 18, decode_iq4_nl},
 	[21] = {"IQ3_S", 256, 110, NULL},
 	[22] = {"IQ2_S", 256, 82, NULL},
-	[23] = {"IQ4_XS", 256, 136, NULL},
+	[23] = {"IQ4_XS", 256, 136, decode_iq4_xs},
 	[24] = {"I8", 1, 1, NULL},
 	[25] = {"I16", 1, 2, NULL},
 	[26] = {"I32", 1, 4, NULL},
@@ -210,11 +280,24 @@ static const struct storage STORAGES[] = {[0] = {"F32", 1, 4, decode_f32},
 	[30] = {"BF16", 1, 2, decode_bf16},
 	[34] = {"TQ1_0", 256, 54, NULL},
 	[35] = {"TQ2_0", 256, 66, NULL},
-	[39] = {"MXFP4", 32, 17, NULL}};
+	[39] = {"MXFP4", 32, 17, decode_mxfp4}};
 
 const struct storage *storage_of(uint32_t number)
 {
 	return number < COUNT_OF(STORAGES) && STORAGES[number].name ? &STORAGES[number] : NULL;
+}
+
+char *storages_readable(void)
+{
+	char *list = NULL;
+	for (size_t i = 0; i < COUNT_OF(STORAGES); i++) {
+		if (!STORAGES[i].name || !STORAGES[i].decode)
+			continue;
+		char *longer = list ? xasprintf("%s, %s", list, STORAGES[i].name) : xstrdup(STORAGES[i].name);
+		free(list);
+		list = longer;
+	}
+	return list;
 }
 
 void dequantise(const struct storage *storage, const void *from, int64_t count, float *to)

@@ -22,7 +22,8 @@ struct storage {
 /* NULL where ggml has no such number, or no longer. */
 const struct storage *storage_of(uint32_t number);
 
-#define STORAGE_READABLE "F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K and Q6_K"
+/* The names of those that can be read, "F32, F16, ...". To be freed. */
+char *storages_readable(void);
 
 /* `count` numbers, whole blocks, in parallel. storage->decode is not NULL. */
 void dequantise(const struct storage *storage, const void *from, int64_t count, float *to);

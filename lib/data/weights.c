@@ -77,6 +77,16 @@ const json_t *weights_config(const struct weights *weights)
 	return weights->config;
 }
 
+const char *weights_token_vectors(const struct weights *weights)
+{
+	char *name = weights->family->names ? family_name(weights->family, PART_TOKENS, 0) : NULL;
+	char *full = name ? xasprintf("%s.weight", name) : NULL;
+	const struct weight *weight = full ? find(weights, full) : NULL;
+	free(name);
+	free(full);
+	return weight && weight->n_dims == 2 ? weight->name : NULL;
+}
+
 static struct tokenizer *folder_tokenizer(const char *folder)
 {
 	static const char *const files[] = {"tokenizer.json", "vocab.json", "encoder.json"};
@@ -119,20 +129,25 @@ bool weights_shape(const struct weights *weights, const char *name, int *n_dims,
 const float *weights_map(const struct weights *weights, const char *name)
 {
 	const struct weight *weight = find(weights, name);
-	bool fits = weight && weight->storage == storage_of(STORED_F32) && !weight->is_transposed;
+	bool fits = weight && weight->storage == storage_of(STORED_F32) && !weight->outer && !weight->is_less_one;
 	fits = fits && (uintptr_t)weight->data % _Alignof(float) == 0;
 	return fits ? (const float *)(const void *)weight->data : NULL;
 }
 
-/* to (columns, rows) is from (rows, columns), turned. */
-static void transpose(const float *from, int64_t rows, int64_t columns, float *to)
+/* to (inner, outer, rest) is from (outer, inner, rest), turned. */
+static void swap_axes(const float *from, int64_t outer, int64_t inner, int64_t rest, float *to)
 {
 #pragma omp parallel for schedule(static)
-	for (int64_t column = 0; column < columns; column += TILE)
-		for (int64_t row = 0; row < rows; row += TILE)
-			for (int64_t j = column; j < columns && j < column + TILE; j++)
-				for (int64_t i = row; i < rows && i < row + TILE; i++)
-					to[j * rows + i] = from[i * columns + j];
+	for (int64_t column = 0; column < inner; column += TILE)
+		for (int64_t row = 0; row < outer; row += TILE)
+			for (int64_t j = column; j < inner && j < column + TILE; j++)
+				for (int64_t i = row; i < outer && i < row + TILE; i++) {
+					if (rest == 1) {
+						to[j * outer + i] = from[i * inner + j];
+						continue;
+					}
+					memcpy(to + (j * outer + i) * rest, from + (i * inner + j) * rest, (size_t)rest * sizeof *to);
+				}
 }
 
 void weights_read(const struct weights *weights, const char *name, float *to)
@@ -141,14 +156,14 @@ void weights_read(const struct weights *weights, const char *name, float *to)
 	if (!weight)
 		die("%s: there is no tensor %.80s", weights->path, name);
 	if (!weight->storage)
-		die("%s: %.80s: of type %s: " STORAGE_READABLE " can be read", weight->path, name, weight->type);
+		die("%s: %.80s: of type %s: %s can be read", weight->path, name, weight->type, storages_readable());
 	int64_t count = (int64_t)weight->size / weight->storage->bytes * weight->storage->elements;
-	if (!weight->is_transposed) {
-		dequantise(weight->storage, weight->data, count, to);
-		return;
+	float *as_stored = weight->outer ? xreallocarray(NULL, (size_t)count, sizeof *as_stored) : to;
+	dequantise(weight->storage, weight->data, count, as_stored);
+	if (weight->outer) {
+		swap_axes(as_stored, weight->outer, weight->inner, count / weight->outer / weight->inner, to);
+		free(as_stored);
 	}
-	float *turned = xreallocarray(NULL, (size_t)count, sizeof *turned);
-	dequantise(weight->storage, weight->data, count, turned);
-	transpose(turned, weight->shape[1], weight->shape[0], to);
-	free(turned);
+	for (int64_t i = 0; weight->is_less_one && i < count; i++)
+		to[i] += 1;
 }

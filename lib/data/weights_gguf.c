@@ -9,29 +9,12 @@
 
 #define MOST 0x7fffffff /* of any size a model has */
 
-/* A name without ".weight" or ".bias"; of a block: without "blk.N." and what Hugging Face puts there. */
-struct translation {
-	const char *gguf, *hugging_face;
-};
-
-static const struct translation LLAMA_BLOCK[] = {{"attn_norm", "input_layernorm"}, {"attn_q", "self_attn.q_proj"},
-	{"attn_k", "self_attn.k_proj"}, {"attn_v", "self_attn.v_proj"}, {"attn_output", "self_attn.o_proj"},
-	{"ffn_norm", "post_attention_layernorm"}, {"ffn_gate", "mlp.gate_proj"}, {"ffn_up", "mlp.up_proj"},
-	{"ffn_down", "mlp.down_proj"}, {NULL, NULL}};
-static const struct translation LLAMA_WHOLE[] = {{"token_embd", "model.embed_tokens"}, {"output_norm", "model.norm"},
-	{"output", "lm_head"}, {NULL, NULL}};
-static const struct translation GPT2_BLOCK[] = {{"attn_norm", "ln_1"}, {"attn_qkv", "attn.c_attn"},
-	{"attn_output", "attn.c_proj"}, {"ffn_norm", "ln_2"}, {"ffn_up", "mlp.c_fc"}, {"ffn_down", "mlp.c_proj"},
-	{NULL, NULL}};
-static const struct translation GPT2_WHOLE[] = {{"token_embd", "transformer.wte"}, {"position_embd", "transformer.wpe"},
-	{"output_norm", "transformer.ln_f"}, {"output", "lm_head"}, {NULL, NULL}};
-
 /* --- metadata --- */
 
 /* Keys begin with the architecture's name. */
 struct metadata {
 	const struct gguf *gguf;
-	const char *architecture;
+	const struct family *family;
 };
 
 struct key {
@@ -41,7 +24,7 @@ struct key {
 static struct key key_of(const struct metadata *metadata, const char *rest)
 {
 	struct key key;
-	snprintf(key.text, sizeof key.text, "%s.%s", metadata->architecture, rest);
+	snprintf(key.text, sizeof key.text, "%s.%s", metadata->family->gguf, rest);
 	return key;
 }
 
@@ -82,25 +65,42 @@ static int64_t vocab_size(const struct gguf *gguf)
 	return embedding->shape[1];
 }
 
-/* LLaMA 3's scaling, worked out by whoever wrote the file: a divisor for each frequency. */
-static json_t *rope_factors(const struct gguf *gguf, int64_t head_dim)
+/* A divisor for each frequency, worked out by whoever wrote the file. */
+static json_t *factors_of(const struct gguf *gguf, const char *name, int64_t pairs)
 {
-	const struct gguf_tensor *tensor = gguf_tensor(gguf, "rope_freqs.weight");
+	const struct gguf_tensor *tensor = gguf_tensor(gguf, name);
 	if (!tensor)
 		return NULL;
-	if (tensor->type != STORED_F32 || tensor->n_dims != 1 || tensor->shape[0] != head_dim / 2)
-		die("%s: rope_freqs.weight: %lld numbers of type F32 were expected", gguf->path, (long long)head_dim / 2);
+	if (tensor->type != STORED_F32 || tensor->n_dims != 1 || tensor->shape[0] != pairs)
+		die("%s: %s: %lld numbers of type F32 were expected", gguf->path, name, (long long)pairs);
 	json_t *factors = json_array();
 	for (int64_t i = 0; i < tensor->shape[0]; i++) {
 		float factor;
 		memcpy(&factor, tensor->data + (size_t)i * sizeof factor, sizeof factor);
 		if (!(factor > 0 && isfinite(factor)))
-			die("%s: rope_freqs.weight: number %lld is not above 0", gguf->path, (long long)i);
+			die("%s: %s: number %lld is not above 0", gguf->path, name, (long long)i);
 		json_append(factors, json_real((double)factor));
 	}
+	return factors;
+}
+
+/* LLaMA 3's scaling, or Phi 3's up to the length that it was trained with first. NULL: neither. */
+static json_t *rope_factors(const struct metadata *metadata, int64_t pairs, json_t *config)
+{
+	const struct gguf *gguf = metadata->gguf;
+	json_t *one = factors_of(gguf, "rope_freqs.weight", pairs);
+	json_t *factors = one ? one : factors_of(gguf, "rope_factors_short.weight", pairs);
+	if (!factors)
+		return NULL;
 	json_t *scaling = json_object();
 	json_set(scaling, "rope_type", json_string("factors"));
 	json_set(scaling, "factors", factors);
+	if (one)
+		return scaling;
+	json_set(scaling, "attention_factor", json_real(positive(metadata, "rope.scaling.attn_factor", 1)));
+	int64_t first = int_of(metadata, "rope.scaling.original_context_length", MOST);
+	if (first < json_integer_value(json_object_get(config, "max_position_embeddings")))
+		json_set(config, "max_position_embeddings", json_integer(first));
 	return scaling;
 }
 
@@ -119,17 +119,17 @@ static json_t *yarn(const struct metadata *metadata, double factor)
 }
 
 /* NULL: none. Files of before mid-2023 have only scale_linear. */
-static json_t *rope_scaling(const struct metadata *metadata, int64_t head_dim)
+static json_t *rope_scaling(const struct metadata *metadata, int64_t pairs, json_t *config)
 {
 	const struct gguf *gguf = metadata->gguf;
 	double linear = positive(metadata, "rope.scale_linear", 1);
 	struct key key = key_of(metadata, "rope.scaling.type");
 	char *type = gguf_get_string(gguf, key.text, linear != 1 ? "linear" : "none");
 	double factor = positive(metadata, "rope.scaling.factor", linear);
-	json_t *scaling = rope_factors(gguf, head_dim);
-	bool scales = strcmp(type, "none") && factor != 1;
+	json_t *scaling = rope_factors(metadata, pairs, config);
+	bool scales = strcmp(type, "none") && strcmp(type, "longrope") && factor != 1;
 	if (scaling && scales)
-		die("%s: %s and rope_freqs.weight: one of them was expected", gguf->path, key.text);
+		die("%s: %s and a tensor of factors: one of them was expected", gguf->path, key.text);
 	if (scales && !strcmp(type, "yarn")) {
 		scaling = yarn(metadata, factor);
 	} else if (scales && !strcmp(type, "linear")) {
@@ -149,113 +149,117 @@ static int64_t head_dim_of(const struct metadata *metadata, int64_t width, int64
 	const struct gguf *gguf = metadata->gguf;
 	int64_t head_dim = int_of(metadata, "attention.key_length", width / heads);
 	int64_t value_dim = int_of(metadata, "attention.value_length", head_dim);
-	int64_t rotated = int_of(metadata, "rope.dimension_count", head_dim);
-	if (value_dim != head_dim || rotated != head_dim)
-		die("%s: heads of %lld, values of %lld, %lld of them rotated: the same number was expected", gguf->path,
-			(long long)head_dim, (long long)value_dim, (long long)rotated);
+	if (value_dim != head_dim)
+		die("%s: heads of %lld, values of %lld: the same number was expected", gguf->path, (long long)head_dim,
+			(long long)value_dim);
 	if (gguf_get_int(gguf, key_of(metadata, "expert_count").text, 0, MOST, 0))
 		die("%s: a mixture of experts, which is not supported", gguf->path);
 	return head_dim;
 }
 
-static json_t *llama_config(const struct metadata *metadata)
+static void set_rope(const struct metadata *metadata, json_t *config, int64_t head_dim)
+{
+	int64_t turned = int_of(metadata, "rope.dimension_count", head_dim);
+	if (turned > head_dim || turned < 1)
+		die("%s: heads of %lld, %lld of them rotated: at most the same number was expected", metadata->gguf->path,
+			(long long)head_dim, (long long)turned);
+	json_set(config, "rope_theta", json_real(positive(metadata, "rope.freq_base", 10000)));
+	json_set(config, "rope_pairing", json_string(metadata->family->interleaved ? "interleaved" : "half"));
+	json_set(config, "partial_rotary_factor", json_real((double)turned / (double)head_dim));
+	json_t *scaling = rope_scaling(metadata, turned / 2, config);
+	if (scaling)
+		json_set(config, "rope_scaling", scaling);
+}
+
+/* Numbers that a file has under these names, and we under those. */
+static const char *const numbers[][2] = {{"attention.layer_norm_rms_epsilon", "rms_norm_eps"},
+	{"attention.layer_norm_epsilon", "layer_norm_eps"}, {"attention.scale", "attention_multiplier"},
+	{"embedding_scale", "embedding_multiplier"}, {"residual_scale", "residual_multiplier"},
+	{"logit_scale", "logits_scaling"}, {"attn_logit_softcapping", "attn_logit_softcapping"},
+	{"final_logit_softcapping", "final_logit_softcapping"}, {"rope.freq_base_swa", "rope_local_base_freq"}};
+
+static void set_numbers(const struct metadata *metadata, json_t *config)
+{
+	for (size_t i = 0; i < COUNT_OF(numbers); i++)
+		if (gguf_find(metadata->gguf, key_of(metadata, numbers[i][0]).text))
+			json_set(config, numbers[i][1], json_real(positive(metadata, numbers[i][0], 1)));
+}
+
+static json_t *config_of(const struct metadata *metadata)
 {
 	const struct gguf *gguf = metadata->gguf;
+	const struct family *family = metadata->family;
 	json_t *config = json_object();
-	int64_t width = required_int(metadata, "embedding_length");
+	int64_t width = required_int(metadata, "embedding_length"), layers = required_int(metadata, "block_count");
 	int64_t heads = required_int(metadata, "attention.head_count");
-	int64_t head_dim = head_dim_of(metadata, width, heads);
-	int64_t kv_heads = int_of(metadata, "attention.head_count_kv", heads);
-	json_set(config, "model_type", json_string(metadata->architecture));
+	int64_t head_dim = head_dim_of(metadata, width, heads), window = int_of(metadata, "attention.sliding_window", 0);
+	json_set(config, "model_type", json_string(family->model_type));
 	json_set(config, "hidden_size", json_integer(width));
 	json_set(config, "intermediate_size", json_integer(required_int(metadata, "feed_forward_length")));
-	json_set(config, "num_hidden_layers", json_integer(required_int(metadata, "block_count")));
+	json_set(config, "num_hidden_layers", json_integer(layers));
 	json_set(config, "num_attention_heads", json_integer(heads));
-	json_set(config, "num_key_value_heads", json_integer(kv_heads));
+	json_set(config, "num_key_value_heads", json_integer(int_of(metadata, "attention.head_count_kv", heads)));
 	json_set(config, "head_dim", json_integer(head_dim));
 	json_set(config, "vocab_size", json_integer(vocab_size(gguf)));
 	json_set(config, "max_position_embeddings", json_integer(required_int(metadata, "context_length")));
-	json_set(config, "rms_norm_eps", json_real(positive(metadata, "attention.layer_norm_rms_epsilon", 1e-5)));
-	json_set(config, "rope_theta", json_real(positive(metadata, "rope.freq_base", 10000)));
-	json_t *scaling = rope_scaling(metadata, head_dim);
-	if (scaling)
-		json_set(config, "rope_scaling", scaling);
-	json_set(config, "rope_pairing", json_string(strcmp(metadata->architecture, "llama") ? "half" : "interleaved"));
-	json_set(config, "attention_bias", json_boolean(has_tensor(gguf, "blk.0.attn_q.bias")));
+	json_set(config, "sliding_window", window ? json_integer(window) : json_null());
+	json_set(config, "attention_bias",
+		json_boolean(has_tensor(gguf, "blk.0.attn_q.bias") || has_tensor(gguf, "blk.0.attn_qkv.bias")));
 	json_set(config, "mlp_bias", json_boolean(has_tensor(gguf, "blk.0.ffn_up.bias")));
 	json_set(config, "tie_word_embeddings", json_boolean(!has_tensor(gguf, "output.weight")));
-	return config;
-}
-
-static json_t *gpt2_config(const struct metadata *metadata)
-{
-	const struct gguf *gguf = metadata->gguf;
-	json_t *config = json_object();
-	json_set(config, "model_type", json_string(metadata->architecture));
-	json_set(config, "n_embd", json_integer(required_int(metadata, "embedding_length")));
-	json_set(config, "n_layer", json_integer(required_int(metadata, "block_count")));
-	json_set(config, "n_head", json_integer(required_int(metadata, "attention.head_count")));
-	json_set(config, "n_inner", json_integer(required_int(metadata, "feed_forward_length")));
-	json_set(config, "n_positions", json_integer(required_int(metadata, "context_length")));
-	json_set(config, "vocab_size", json_integer(vocab_size(gguf)));
-	json_set(config, "layer_norm_epsilon", json_real(positive(metadata, "attention.layer_norm_epsilon", 1e-5)));
-	json_set(config, "activation_function", json_string("gelu_new"));
-	json_set(config, "tie_word_embeddings", json_boolean(!has_tensor(gguf, "output.weight")));
+	if (gguf_find(gguf, key_of(metadata, "use_parallel_residual").text))
+		json_set(config, "use_parallel_residual",
+			json_boolean(gguf_get_bool(gguf, key_of(metadata, "use_parallel_residual").text, true)));
+	if (family->layers_scaled_by_width)
+		json_set(config, "attention_multiplier",
+			json_real(1 / sqrt((double)(layers == family->layers_scaled_by_width ? width / heads : head_dim))));
+	if (!family->learned_positions)
+		set_rope(metadata, config, head_dim);
+	set_numbers(metadata, config);
+	family_settle(family, config, gguf->path);
 	return config;
 }
 
 /* --- names --- */
 
-static const struct architecture {
-	const char *name;
-	const struct translation *whole, *block;
-	const char *blocks; /* what Hugging Face puts before a block's number */
-	json_t *(*config)(const struct metadata *);
-} ARCHITECTURES[] = {
-	{"llama", LLAMA_WHOLE, LLAMA_BLOCK, "model.layers", llama_config},
-	{"qwen2", LLAMA_WHOLE, LLAMA_BLOCK, "model.layers", llama_config},
-	{"gpt2", GPT2_WHOLE, GPT2_BLOCK, "transformer.h", gpt2_config},
-};
-
-/* Hugging Face's name; NULL: this architecture has no such tensor. */
-static char *translate(const struct architecture *architecture, const char *name)
+/* Hugging Face's name; NULL: this family has no such tensor. */
+static char *translate(const struct family *family, const char *name)
 {
 	const char *ending = strrchr(name, '.'), *stem = name;
-	const struct translation *table = architecture->whole;
 	unsigned block = 0;
 	int length = 0;
 	if (!ending || (strcmp(ending, ".weight") && strcmp(ending, ".bias")))
 		return NULL;
-	if (sscanf(name, "blk.%9u.%n", &block, &length) == 1 && length) {
+	bool of_block = sscanf(name, "blk.%9u.%n", &block, &length) == 1 && length;
+	if (of_block)
 		stem += length;
-		table = architecture->block;
-	}
-	for (; table->gguf; table++) {
-		size_t known = strlen(table->gguf);
-		if (strncmp(stem, table->gguf, known) || stem + known != ending)
+	for (enum family_part part = of_block ? PART_ATTENTION_NORM : 0; part < (of_block ? N_PARTS : PART_ATTENTION_NORM);
+		 part++) {
+		const char *known = family_gguf_name(part);
+		if (!family_has(family, part) || strncmp(stem, known, strlen(known)) || stem + strlen(known) != ending)
 			continue;
-		return length ? xasprintf("%s.%u.%s%s", architecture->blocks, block, table->hugging_face, ending) :
-						xasprintf("%s%s", table->hugging_face, ending);
+		char *ours = family_name(family, part, (int)block), *full = xasprintf("%s%s", ours, ending);
+		free(ours);
+		return full;
 	}
 	return NULL;
 }
 
-static void add_tensor(struct weights *weights, const struct architecture *architecture,
-	const struct gguf_tensor *tensor)
+static void add_tensor(struct weights *weights, const struct gguf_tensor *tensor)
 {
 	const char *path = weights->gguf.path;
 	char *name = xstrndup(tensor->name.text, tensor->name.length);
 	const struct storage *storage = storage_of(tensor->type);
-	if (!strcmp(name, "rope_freqs.weight")) { /* is in the configuration */
+	if (!strncmp(name, "rope_f", 6)) { /* factors, which are in the configuration */
 		free(name);
 		return;
 	}
 	if (!storage->decode)
-		die("%s: %.80s: of type %s: " STORAGE_READABLE " can be read", path, name, storage->name);
+		die("%s: %.80s: of type %s: %s can be read", path, name, storage->name, storages_readable());
 	struct weight *weight = weights_add(weights);
-	weight->name = translate(architecture, name);
+	weight->name = translate(weights->family, name);
 	if (!weight->name)
-		die("%s: %.80s: a tensor that architecture %s does not have", path, name, architecture->name);
+		die("%s: %.80s: a tensor that architecture %s does not have", path, name, weights->family->gguf);
 	weight->path = path;
 	weight->type = storage->name;
 	weight->storage = storage;
@@ -272,16 +276,14 @@ void weights_from_gguf(struct weights *weights)
 	struct gguf *gguf = &weights->gguf;
 	gguf_open(gguf, weights->path);
 	char *name = gguf_get_string(gguf, "general.architecture", "");
-	const struct architecture *architecture = NULL;
-	for (size_t i = 0; i < COUNT_OF(ARCHITECTURES); i++)
-		if (!strcmp(name, ARCHITECTURES[i].name))
-			architecture = &ARCHITECTURES[i];
-	if (!architecture)
-		die("%s: general.architecture is \"%.40s\": llama, qwen2 or gpt2 was expected", gguf->path, name);
+	weights->family = family_of_gguf(name);
+	if (!weights->family)
+		die("%s: general.architecture is \"%.40s\", which is not supported; those that are: %s", gguf->path, name,
+			family_list(true));
 	free(name);
 	if (gguf_get_int(gguf, "split.count", 0, MOST, 1) > 1)
 		die("%s: one part of a split model: they must be merged into one file first", gguf->path);
-	weights->config = architecture->config(&(struct metadata){gguf, architecture->name});
+	weights->config = config_of(&(struct metadata){gguf, weights->family});
 	for (int64_t i = 0; i < gguf->n_tensors; i++)
-		add_tensor(weights, architecture, &gguf->tensors[i]);
+		add_tensor(weights, &gguf->tensors[i]);
 }

@@ -5,6 +5,7 @@
 #define RECPIPE_WEIGHTS_PARTS_H
 
 #include "data/dequantise.h"
+#include "data/family.h"
 #include "data/gguf.h"
 #include "data/safetensors.h"
 #include "data/weights.h"
@@ -16,13 +17,15 @@ struct weight {
 	const struct storage *storage; /* NULL: not numbers that can be read */
 	int n_dims;
 	int64_t shape[WEIGHTS_MAX_DIMS]; /* outermost first */
-	bool is_transposed;              /* in the file: shape is after transposition */
+	int64_t outer, inner; /* the file's is of (outer, inner, the rest): these are swapped on reading; 0: not so */
+	bool is_less_one;     /* 1 is added */
 	const unsigned char *data;
 	size_t size;
 };
 
 struct weights {
 	const char *path;
+	const struct family *family;
 	json_t *config;
 	struct weight *list; /* by name */
 	int64_t count, capacity;
@@ -36,7 +39,7 @@ struct weights {
 /* Room for one more weight, zeroed. */
 struct weight *weights_add(struct weights *weights);
 
-/* Each fills config and list. */
+/* Each fills family, config and list. */
 void weights_from_gguf(struct weights *weights);
 void weights_from_folder(struct weights *weights);
 

@@ -10,19 +10,16 @@
 
 float *token_vectors(const struct weights *weights, const char *path, int64_t *vocabulary, int64_t *width)
 {
-	static const char *const names[] = {"model.embed_tokens.weight", "transformer.wte.weight"};
-	for (size_t i = 0; i < COUNT_OF(names); i++) {
-		int n_dims;
-		int64_t shape[WEIGHTS_MAX_DIMS];
-		if (!weights_shape(weights, names[i], &n_dims, shape) || n_dims != 2)
-			continue;
-		*vocabulary = shape[0];
-		*width = shape[1];
-		float *table = xreallocarray(NULL, (size_t)(shape[0] * shape[1]) + 1, sizeof *table);
-		weights_read(weights, names[i], table);
-		return table;
-	}
-	die("%s: no token vectors: %s or %s, of two axes, was expected", path, names[0], names[1]);
+	const char *name = weights_token_vectors(weights);
+	int n_dims;
+	int64_t shape[WEIGHTS_MAX_DIMS];
+	if (!name || !weights_shape(weights, name, &n_dims, shape))
+		die("%s: no token vectors, of two axes, in it", path);
+	*vocabulary = shape[0];
+	*width = shape[1];
+	float *table = xreallocarray(NULL, (size_t)(shape[0] * shape[1]) + 1, sizeof *table);
+	weights_read(weights, name, table);
+	return table;
 }
 
 void mean_token_vectors(const float *table, int64_t width, const struct item_tokens *tokens, float *vectors,

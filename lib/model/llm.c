@@ -3,14 +3,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "data/tokenizer.h"
 #include "data/weights.h"
+#include "model/transformer.h"
 #include "nn/blas.h"
 #include "nn/ops.h"
 
 bool is_llm(const struct model *model)
 {
-	return model->architecture == &llama_architecture || model->architecture == &gpt2_architecture;
+	return model->architecture->reads_tokens && !model->architecture->encode;
 }
 
 /* --- opening --- */
@@ -31,16 +31,17 @@ static void check_shape(const struct weights *weights, const struct param *param
 	}
 }
 
-struct model *llm_open(const char *path)
+struct model *llm_open(const char *path, enum llm_use use)
 {
 	struct weights *weights = weights_open(path);
 	json_t *config = json_deep_copy(weights_config(weights));
 	const char *family = json_get_string(config, "model_type", path);
 	json_set(config, "architecture", json_string(strcmp(family, "gpt2") ? "llama" : "gpt2"));
+	if (use == LLM_READS)
+		json_set(config, "tie_word_embeddings", json_true());
 	int64_t vocabulary = json_get_int(config, "vocab_size", 1, INT32_MAX, path);
 	struct model *model = model_declared(config, vocabulary, "", path);
-	struct llm *llm = model->state;
-	llm->weights = weights;
+	transformer_keep(model, weights);
 	weights_fingerprint(weights, model->belongs_to);
 	for (int i = 0; i < model->params.count; i++) {
 		struct param *param = model->params.list[i];
@@ -68,42 +69,36 @@ void llm_in_integers(struct model *model, bool wanted)
 		params_unpack(&model->params);
 		return;
 	}
-	((const struct llm *)model->state)->to_integers(model);
+	transformer_pack(model, PACKED_INTEGERS);
 	struct param *head = params_find(&model->params, model->item_vectors->name);
 	params_pack(head, head, PACKED_INTEGERS);
-}
-
-void llm_release(struct model *model)
-{
-	struct llm *llm = model->state;
-	if (llm->weights)
-		weights_close(llm->weights);
-	free(llm);
 }
 
 /* --- states --- */
 
 const float *llm_token_vectors(const struct model *model)
 {
-	const struct llm *llm = model->state;
-	return llm->tokens->value;
+	return transformer_tokens(model)->value;
+}
+
+float llm_softcap(const struct model *model)
+{
+	return (float)json_number_value(json_object_get(model->config, "final_logit_softcapping"));
 }
 
 struct array *llm_hidden(struct tape *tape, const struct model *model, struct array *embeddings, const int64_t *indptr,
 	int64_t sequences)
 {
-	const struct llm *llm = model->state;
 	tape_keep(embeddings); /* the caller's */
-	return llm->states(tape, model, embeddings, indptr, sequences);
+	return transformer_states(tape, model, embeddings, indptr, sequences);
 }
 
 struct array *llm_hidden_of_tokens(struct tape *tape, const struct model *model, const struct histories *histories)
 {
-	const struct llm *llm = model->state;
 	int64_t n = histories->indptr[histories->rows] - histories->indptr[0];
-	struct array *embeddings = embedding(tape, tape_param(tape, llm->tokens), histories->item + histories->indptr[0], n,
-		1, NULL, NULL, 0);
-	return llm->states(tape, model, embeddings, histories->indptr, histories->rows);
+	struct array *embeddings = embedding(tape, tape_param(tape, transformer_tokens(model)),
+		histories->item + histories->indptr[0], n, 1, NULL, NULL, 0);
+	return transformer_states(tape, model, embeddings, histories->indptr, histories->rows);
 }
 
 /* --- greedy text --- */

@@ -1,11 +1,10 @@
 /*
- * Language models of the LLaMA family (LLaMA 2 and 3, Mistral, SmolLM2, TinyLlama,
- * Qwen2: llama.c) and GPT-2 (gpt2.c): architectures like others, whose "items" are
+ * Language models of the families of data/family.h (transformer.c): architectures like others, whose "items" are
  * tokens, so that seq-train trains them; and read from published weights, frozen,
  * as what teaches item embeddings in SAID (Hu et al., WWW 2024, section 3.1), which
  * feeds them vectors in the place of tokens.
  *
- * Config keys and parameter names are Hugging Face's. GPT-2's matrices are (out, in), as all others here.
+ * Parameter names are Hugging Face's, config keys LLaMA's there. GPT-2's matrices are (out, in), as all others here.
  */
 #ifndef RECPIPE_LLM_H
 #define RECPIPE_LLM_H
@@ -15,9 +14,10 @@
 /*
  * From a GGUF file or a Hugging Face folder (data/weights.h); every parameter frozen, mapped where the file holds floats.
  * It belongs to the file's own tokenizer, where there is one. Dies naming file and tensor where one is missing or of
- * another shape.
+ * another shape. Where only hidden states are asked for, it has no head, and the file needs none: nothing can be said then.
  */
-struct model *llm_open(const char *path);
+enum llm_use { LLM_SAYS, LLM_READS };
+struct model *llm_open(const char *path, enum llm_use use);
 /* Whether it is one; and makes one that was trained here like one from llm_open: no parameter has a gradient. */
 bool is_llm(const struct model *model);
 void llm_freeze(struct model *model);
@@ -25,7 +25,7 @@ void llm_freeze(struct model *model);
 /* The matrices of a frozen one from now on in integers (nn/integer.h), which is faster; or, false, as they are again. */
 void llm_in_integers(struct model *model, bool wanted);
 
-/* vocabulary x width: what tokens are on the way in. Borrowed. */
+/* vocabulary x width: what tokens are on the way in, before a factor that the family may have. Borrowed. */
 const float *llm_token_vectors(const struct model *model);
 /*
  * Hidden states, (n, width), of packed sequences of input vectors (n, width): what model->item_vectors scores the next
@@ -34,6 +34,9 @@ const float *llm_token_vectors(const struct model *model);
 struct array *llm_hidden(struct tape *tape, const struct model *model, struct array *embeddings, const int64_t *indptr,
 	int64_t sequences);
 
+/* Scores of tokens become softcap x tanh(score / softcap); 0: they are left alone. */
+float llm_softcap(const struct model *model);
+
 /*
  * Greedy text: what the model says after each of n vectors, alone or behind the token `start` (-1: alone): at most
  * max_tokens tokens, up to but without `stop`, tokens[i * max_tokens ...], length[i] of them. In parallel over the vectors.
@@ -41,18 +44,7 @@ struct array *llm_hidden(struct tape *tape, const struct model *model, struct ar
 void llm_say(const struct model *model, int32_t start, const float *vectors, int64_t n, int32_t stop,
 	int64_t max_tokens, int32_t *tokens, int64_t *length);
 
-/* --- between llm.c and the families --- */
-
-/* What a family's state begins with. */
-struct llm {
-	const struct param *tokens; /* vocabulary x width */
-	struct weights *weights;    /* what parameters are mapped from; NULL: they are all the model's own */
-	struct array *(*states)(struct tape *tape, const struct model *model, struct array *embeddings,
-		const int64_t *indptr, int64_t sequences);
-	void (*to_integers)(const struct model *model); /* its matrices, as linear() takes them */
-};
-/* Of both architectures; release frees the state. */
-void llm_release(struct model *model);
+/* Of the architectures: hidden states of tokens. */
 struct array *llm_hidden_of_tokens(struct tape *tape, const struct model *model, const struct histories *histories);
 
 #endif

@@ -54,6 +54,12 @@ bool config_bool(struct model *model, const char *key, bool fallback, const char
 	return json_get_bool(model->config, key, where);
 }
 
+const char *config_text(struct model *model, const char *key, const char *fallback, const char *where)
+{
+	config_value(model, key, json_string(fallback));
+	return json_get_string(model->config, key, where);
+}
+
 int config_choice(struct model *model, const char *key, const char *const names[], int fallback, const char *where)
 {
 	config_value(model, key, json_string(names[fallback]));

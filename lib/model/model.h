@@ -83,6 +83,7 @@ int64_t config_int(struct model *model, const char *key, int64_t fallback, int64
 	const char *where);
 double config_real(struct model *model, const char *key, double fallback, double low, double high, const char *where);
 bool config_bool(struct model *model, const char *key, bool fallback, const char *where);
+const char *config_text(struct model *model, const char *key, const char *fallback, const char *where);
 /* The index in the NULL-terminated list of names. */
 int config_choice(struct model *model, const char *key, const char *const names[], int fallback, const char *where);
 

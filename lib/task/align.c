@@ -169,8 +169,8 @@ static void compute_part(struct align *task, struct worker *worker, int64_t firs
 	struct array *x = with_vectors(tape, vectors, task->options.lead, llm_token_vectors(llm), batch->token, indptr);
 	struct array *hidden = llm_hidden(tape, llm, x, indptr, end - first);
 	struct array *head = tape_param(tape, llm->item_vectors);
-	worker->loss += full_cross_entropy_each(tape, hidden, head, batch->target + from, batch->scale, batch->nll + from,
-		batch->said + from);
+	worker->loss += full_cross_entropy_each(tape, hidden, head, batch->target + from, batch->scale, llm_softcap(llm),
+		batch->nll + from, batch->said + from);
 	if (!batch->learn)
 		return;
 	tape_backward(tape);

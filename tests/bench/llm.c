@@ -27,7 +27,7 @@
 static struct model *open_model(const char *path)
 {
 	if (!strstr(path, ".json"))
-		return llm_open(path);
+		return llm_open(path, LLM_SAYS);
 	json_t *config = json_load_file(path, 0, NULL);
 	struct model *model = model_new(config, json_get_int(config, "vocab_size", 1, INT32_MAX, path), "", path);
 	struct rng rng;

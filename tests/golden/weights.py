@@ -46,7 +46,7 @@ def keep(case, path, config, tensors, tokens=0):
 
 # where the two bytes of each half of a block are: anything random may be elsewhere
 HALVES = {Q.F16: [0], Q.Q4_0: [0], Q.Q4_1: [0, 2], Q.Q5_0: [0], Q.Q5_1: [0, 2], Q.Q8_0: [0], Q.Q4_K: [0, 2],
-          Q.Q5_K: [0, 2], Q.Q6_K: [208]}
+          Q.Q5_K: [0, 2], Q.Q6_K: [208], Q.Q2_K: [80, 82], Q.Q3_K: [108], Q.IQ4_NL: [0], Q.IQ4_XS: [0]}
 
 
 def stored(shape, kind):
@@ -58,6 +58,8 @@ def stored(shape, kind):
         blocks.view("<f4")[:] = random.normal(size=blocks.shape[0])[:, None]
     if kind == Q.BF16:
         blocks[:, 1] &= 0xbf  # exponents in which nothing is infinite
+    if kind == Q.MXFP4:
+        blocks[:, 0] = numpy.arange(len(blocks)) % 250  # exponents, the smallest too, that make nothing infinite
     for at in HALVES.get(kind, []):
         half = random.normal(size=len(blocks)).astype("<f2")
         half[::5] = (random.integers(-1023, 1024, len(half[::5])) * 2.0 ** -24).astype("<f2")
@@ -126,12 +128,14 @@ llama_gguf("llama3", "llama", {
     "blk.0.attn_v.weight": Q.Q4_0, "blk.0.attn_output.weight": Q.F16, "blk.0.ffn_gate.weight": Q.Q4_1,
     "blk.0.ffn_up.weight": Q.Q5_0, "blk.0.ffn_down.weight": Q.BF16, "blk.1.attn_q.weight": Q.Q5_1,
     "blk.1.attn_k.weight": Q.Q8_0, "blk.1.attn_v.weight": Q.Q6_K, "blk.1.attn_output.weight": Q.BF16,
-    "blk.1.ffn_gate.weight": Q.Q5_K, "blk.1.ffn_up.weight": Q.Q4_K, "output.weight": Q.Q8_0},
+    "blk.1.ffn_gate.weight": Q.Q5_K, "blk.1.ffn_up.weight": Q.Q4_K, "output.weight": Q.Q8_0,
+    "blk.2.attn_q.weight": Q.Q2_K, "blk.2.attn_k.weight": Q.Q3_K, "blk.2.attn_v.weight": Q.IQ4_NL,
+    "blk.2.ffn_gate.weight": Q.IQ4_XS, "blk.2.ffn_up.weight": Q.MXFP4},
     {"max_position_embeddings": 77, "rms_norm_eps": 2.0 ** -17, "rope_theta": 500000.0, "rope_pairing": "interleaved",
      "rope_scaling": {"rope_type": "factors", "factors": [1.0, 32.0]}},
     {"context_length": 77, "attention.head_count_kv": 1, "attention.key_length": 4, "attention.value_length": 4,
      "attention.layer_norm_rms_epsilon": 2.0 ** -17, "rope.freq_base": 500000.0, "rope.dimension_count": 4},
-    [1, 32], width=256, inner=3, heads=2, kv_heads=1, dim=4, layers=2, vocab=5)
+    [1, 32], width=256, inner=3, heads=2, kv_heads=1, dim=4, layers=3, vocab=5)
 llama_gguf("linear", "llama", {}, {
     "max_position_embeddings": 9, "rms_norm_eps": 0.5, "rope_theta": 10000.0, "rope_pairing": "interleaved",
     "rope_scaling": {"rope_type": "linear", "factor": 4.0}},
@@ -179,15 +183,18 @@ folder("sharded", LlamaForCausalLM(LlamaConfig(
                   "max_position_embeddings": 64, "tie_word_embeddings": False, "rms_norm_eps": 1e-6},
     torch.bfloat16, max_shard_size=700)
 folder("mistral", MistralForCausalLM(MistralConfig(**LLAMA, num_key_value_heads=2, head_dim=6, sliding_window=16)),
-       LLAMA_SAID | {"num_key_value_heads": 2, "head_dim": 6, "rope_theta": 10000.0, "rope_scaling": None,
-                     "max_position_embeddings": 16, "tie_word_embeddings": False}, torch.float16)
+       LLAMA_SAID | {"model_type": "mistral", "num_key_value_heads": 2, "head_dim": 6, "rope_theta": 10000.0,
+                     "rope_scaling": None, "max_position_embeddings": 131072, "sliding_window": 16,
+                     "layer_types": ["sliding_attention"] * 2, "tie_word_embeddings": False}, torch.float16)
 folder("qwen2", Qwen2ForCausalLM(Qwen2Config(**LLAMA, num_key_value_heads=1, tie_word_embeddings=True)),
        LLAMA_SAID | {"model_type": "qwen2", "num_key_value_heads": 1, "head_dim": 4, "attention_bias": True,
                      "rope_theta": 10000.0, "max_position_embeddings": 32768, "tie_word_embeddings": True},
        tokens={"a": 0, "b": 1, "ab": 2, "c": 3})
 
 GPT2 = dict(n_embd=8, n_layer=2, n_head=2, n_positions=12, vocab_size=11)
-GPT2_SAID = GPT2 | {"model_type": "gpt2", "n_inner": 32, "layer_norm_epsilon": 1e-5, "tie_word_embeddings": True}
+GPT2_SAID = {"hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2, "max_position_embeddings": 12,
+             "vocab_size": 11, "model_type": "gpt2", "intermediate_size": 32, "layer_norm_eps": 1e-5,
+             "hidden_act": "gelu_new", "attention_bias": True, "mlp_bias": True, "tie_word_embeddings": True}
 state = folder("gpt2", GPT2LMHeadModel(GPT2Config(**GPT2)), GPT2_SAID)
 
 # as the first checkpoints were saved: no prefix, masks among the tensors, little in config.json
@@ -219,7 +226,7 @@ writer.write_header_to_file()
 writer.write_kv_data_to_file()
 writer.write_tensors_to_file()
 writer.close()
-keep("gpt2-gguf", "gpt2.gguf", GPT2_SAID | {"layer_norm_epsilon": 2.0 ** -17, "tie_word_embeddings": False}, tensors)
+keep("gpt2-gguf", "gpt2.gguf", GPT2_SAID | {"layer_norm_eps": 2.0 ** -17, "tie_word_embeddings": False}, tensors)
 
 archive = io.BytesIO()
 with tarfile.open(fileobj=archive, mode="w", format=tarfile.USTAR_FORMAT) as tar:

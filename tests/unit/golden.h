@@ -16,7 +16,7 @@ static struct golden_member {
 	char *bytes;
 	size_t size;
 	struct tensor tensor;
-} golden_members[256];
+} golden_members[512];
 static int n_golden;
 
 static void golden_open(const char *path)
