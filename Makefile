@@ -66,7 +66,7 @@ $(BUILD)/%.o: %.c | $(BUILD)/packages
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
 # the commit, of a build in a clone; `+` where something is not committed. From a tarball: none
-$(BUILD)/commit: .FORCE
+$(BUILD)/commit: ask-git
 	@mkdir -p $(@D)
 	@commit=$$([ ! -e .git ] || git describe --always --exclude='*' --dirty=+ 2>/dev/null); \
 		[ -e $@ ] && [ "$$commit" = "$$(cat $@)" ] || echo "$$commit" >$@
@@ -219,8 +219,7 @@ uninstall:
 clean:
 	rm -rf build build-mpi build-san build-san-mpi build-fuzz build-clang build-coverage
 
-.PHONY: all demo check units check-long coverage format lint bench fuzz install uninstall clean
-.FORCE:
+.PHONY: ask-git all demo check units check-long coverage format lint bench fuzz install uninstall clean
 .SECONDARY:
 .DELETE_ON_ERROR:
 -include $(shell find $(sort $(BUILD) $(LINKED)) -name '*.d' 2>/dev/null)

@@ -6,6 +6,8 @@
 #
 #   diff <(tests/same.sh old/bin) <(tests/same.sh build/bin)
 #
+# RECPIPE_CPU=avx2 OPENBLAS_CORETYPE=Haswell before it: as older processors have it, on every one.
+#
 # A PIPELINE is one of those at the end of this file (default: all of them). tests/golden/same.*.txt are recorded so, and
 # same.bats compares with them. JSON members are left out, as they may gain keys, and members that are_new.
 set -euo pipefail
@@ -57,24 +59,24 @@ checksum() {
 }
 
 machine() {
-	local blas compiler flags
+	local blas compiler level
+	history_of_a_training >history
+	# above AVX-512 are products in integers, which are the same bytes everywhere
+	level=$(key instructions | sed 's/^\(vnni\|bf16\|amx\)$/avx512/')
 	blas=$(realpath "$(ldd "$bin/seq-train" | awk '/openblas/ { print $3 }')")
 	compiler=$(readelf -p .comment "$bin/seq-train" | grep -o '\(GCC\|clang\).*' | sort -u | paste -sd' ')
-	flags=$(grep -m1 '^flags' /proc/cpuinfo)
-	case $flags in
-	*avx512f*avx512_vnni*) flags=avx512 ;;
-	*avx2*) flags=avx2 ;;
-	*) flags=none ;;
-	esac
 	! grep -qE '__asan_init|__gcov_init' "$bin/seq-train" || compiler+=", instrumented"
-	printf '# %s %s, %s of %s, glibc %s, %s\n' "$(uname -m)" "$flags" "$(history_of blas)" "$(basename "$blas")" \
+	printf '# %s %s, %s of %s, glibc %s, %s\n' "$(uname -m)" "$level" "$(key blas)" "$(basename "$blas")" \
 		"$(ldd --version | sed -n '1s/.* //p')" "$compiler"
 }
 
-# history_of KEY: what a training wrote of itself
-history_of() {
+history_of_a_training() {
 	printf 'user_id,item_id\na,x\na,y\na,z\na,x\n' | seq-tokenize -q | seq-train -q --epochs 1 |
-		tar --zstd -xO --wildcards 'log/*-seq-train.json' | grep -o "\"$1\":\"[^\"]*\"" | cut -d'"' -f 4
+		tar --zstd -xO --wildcards 'log/*-seq-train.json'
+}
+
+key() {
+	sed -n "s/.*\"$1\":\"\([^\"]*\)\".*/\1/p" history
 }
 
 # --- trainings
