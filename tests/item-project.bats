@@ -233,7 +233,7 @@ for i, item in enumerate(items):
 	seq-tokenize -q --items items.csv --vocab-size 270 events.csv -o other.tar.zst
 	mkdir other && tar --zstd -xf other.tar.zst -C other
 	tar --format=ustar -cf other.tar -C other tokenizer/meta.json tokenizer/tokenizer.json tokenizer/end.json
-	fails item-project --from tfidf small.tar.zst other.tar -o out.tar.zst
+	fails item-project -q --from tfidf small.tar.zst other.tar -o out.tar.zst
 	says "its text belongs to the tokenizer"
 	fails item-project --from tfidf other.tar -o out.tar.zst
 	says "no catalog in the stream"

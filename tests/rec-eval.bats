@@ -250,7 +250,7 @@ END
 	says "no users"
 	make_ranking catalog --item-prefix x
 	fails rec-eval a/base.tar catalog/ranking.tar
-	says "belongs to the catalog"
+	says "ranking of catalog/ranking.tar: of another catalog than that of a/base.tar"
 	make_ranking sequences --seed 2
 	fails rec-eval sequences/base.tar a/ranking.tar
 	says "the target of user"

@@ -200,7 +200,7 @@ without_group() {
 	fails seq-rank -q rest other -o none
 	says "catalog"
 	fails seq-rank -q --serve other.popular rest
-	says "belongs to the catalog"
+	says "model of rest knows other items than the catalog of other.popular ("
 	printf 'user,item,time\na,x,1\na,y,2\nb,x,1\n' >short.csv
 	seq-tokenize -q short.csv | seq-train -q --arch popular -o short
 	fails seq-rank -q short -o none
@@ -239,4 +239,58 @@ without_group() {
 	printf 'a\t\n' >request
 	fails bash -c 'exec seq-rank -q --serve sasrec <request >/dev/full'
 	seq-rank --help | grep -e --serve >/dev/null
+}
+
+@test "seq-rank: --model takes the model of another stream, and nothing else of it" {
+	seq-rank -q --no-history markov >expected
+	seq-rank -q --no-history --model markov sequences -o out.tar.zst
+	cmp <(tar --zstd -xOf expected --wildcards 'ranking/*' 'model/*') <(tar --zstd -xOf out.tar.zst --wildcards 'ranking/*' 'model/*')
+	[ "$(tar --zstd -tf out.tar.zst | grep -c 'meta.json')" = "$(tar --zstd -tf expected | grep -c 'meta.json')" ]
+	# in place of the stream's own, without a word
+	seq-rank --no-history --model markov popular -o out.tar.zst 2>said
+	[ "$(grep -c replaced said)" = 0 ]
+	[ "$(tar --zstd -tf out.tar.zst | grep -c model/meta.json)" = 1 ]
+	tar --zstd -xOf out.tar.zst model/config.json | grep -q markov
+	fails seq-rank -q --model sequences popular -o none
+	says "sequences: no model in it; seq-train trains one"
+	fails seq-rank -q --model missing popular -o none
+	says "missing"
+	misused seq-rank -q --model - -o none
+	says "--model - and the stream"
+	misused seq-rank -q --serve --model - popular
+	says "a model cannot come from there too"
+	[ ! -e none ]
+}
+
+@test "seq-rank: a model knows its items by id, and says which catalog it does not know" {
+	cmp <(tar --zstd -xOf popular model/item_id.txt) <(tar --zstd -xOf popular catalog/000000.item_id.txt)
+	printf 'user,item,time\na,x,1\na,y,2\na,z,3\n' >xyz.csv
+	printf 'user,item,time\na,y,1\na,x,2\na,z,3\n' >yxz.csv
+	printf 'user,item,time\na,x,1\na,y,2\na,z,3\na,w,4\n' >wxyz.csv
+	for name in xyz yxz wxyz; do
+		seq-tokenize -q $name.csv -o $name
+	done
+	seq-train -q --arch popular xyz -o model
+	fails seq-rank -q --model model wxyz -o none
+	says "model of model knows other items than the catalog of wxyz (3 and 4, 3 in common); seq-train trains one"
+	fails seq-rank -q --model model yxz -o none
+	says "model of model knows the 3 items of the catalog of yxz in another order"
+	# ids that are not those of the catalog that meta.json names
+	mkdir x && tar --zstd -xf model -C x
+	printf 'x\ny\nw\n' >x/model/item_id.txt
+	tar --zstd -tf model >names
+	tar --format=ustar -cf damaged -C x -T names
+	fails seq-rank -q damaged -o none
+	says "model/item_id.txt: the item ids have fingerprint"
+	printf 'x\ny\n' >x/model/item_id.txt
+	tar --format=ustar -cf damaged -C x -T names
+	fails seq-rank -q damaged -o none
+	says "model/item_id.txt: 2 lines, 3 items were expected"
+	# of a stream written before models had them
+	rm x/model/item_id.txt
+	tar --zstd -tf model | grep -v model/item_id.txt >without
+	tar --format=ustar -cf older -C x -T without
+	seq-rank -q --format tsv older | cmp - <(seq-rank -q --format tsv model)
+	fails seq-rank -q --model older wxyz -o none
+	says "model of older: of another catalog than that of wxyz; seq-train trains one"
 }

@@ -241,9 +241,9 @@ assert (get("hidden_size", "n_embd"), get("num_hidden_layers", "n_layer"), get("
 	grep -qx model/item_feature.weight.npy trainable.names
 	[ "$(grep -c adaptor none.names)" = 0 ]
 	grep -qx model/item_id.weight.npy frozen.names
-	[ "$(grep -c model/item_id trainable.names)" = 0 ]
+	[ "$(grep -c model/item_id.weight trainable.names)" = 0 ]
 	seq-train -q --epochs 2 --hidden-size 16 --feature-ids no --feature-scale 0 items.tar.zst | tar --zstd -tf - >plain.names
-	[ "$(grep -c model/item_id plain.names)" = 0 ]
+	[ "$(grep -c model/item_id.weight plain.names)" = 0 ]
 	misused seq-train -q --feature-scale -1 items.tar.zst -o x.tar.zst
 	says "--feature-scale -1"
 	seq-train -q --arch gru --epochs 2 --hidden-size 16 --adaptor mlp --feature-ids yes --score cosine items.tar.zst -o gru.tar.zst

@@ -119,6 +119,79 @@ for m in tar:
 	[ "$(seq-train -q --arch markov model.tar.zst | tar --zstd -tf - | grep -c '^model/meta.json')" = 1 ]
 }
 
+@test "a group that a later stream replaces is told in a line, with the files it was in" {
+	seq-train -q --arch markov shop.tar.zst -o markov.tar.zst
+	seq-rank model.tar.zst markov.tar.zst -o ranked.tar.zst 2>said.txt
+	[ "$(grep -c 'replaced' said.txt)" = 1 ]
+	grep -qx 'seq-rank: model of model.tar.zst replaced by that of markov.tar.zst' said.txt
+	cat model.tar.zst markov.tar.zst | seq-rank -o ranked.tar.zst 2>said.txt
+	grep -qx 'seq-rank: model of stdin replaced by a later one in it' said.txt
+	[ -z "$(seq-rank -q model.tar.zst markov.tar.zst 2>&1 >ranked.tar.zst)" ]
+	# a copy of the same is no replacement
+	seq-rank model.tar.zst shop.tar.zst -o ranked.tar.zst 2>said.txt
+	run grep replaced said.txt
+	[ "$status" = 1 ]
+}
+
+# with_meta GROUP EDIT STREAM: the stream, as tar, with the group's meta.json changed by a line of Python
+with_meta() {
+	zstd -dcq "$3" | python3 -c '
+import io, json, sys, tarfile
+source, to = tarfile.open(fileobj=sys.stdin.buffer, mode="r|"), tarfile.open(fileobj=sys.stdout.buffer, mode="w|")
+for member in source:
+    data = source.extractfile(member).read()
+    if member.name == sys.argv[1] + "/meta.json":
+        meta = json.loads(data)
+        exec(sys.argv[2])
+        data = json.dumps(meta).encode()
+        member.size = len(data)
+    to.addfile(member, io.BytesIO(data))' "$1" "$2"
+}
+
+@test "every group says its format; a newer one is refused, one without it is the first" {
+	needs tar zstd python3
+	seq-rank -q model.tar.zst -o ranked.tar.zst
+	for group in catalog sequences tokenizer model ranking; do
+		tar --zstd -xOf ranked.tar.zst $group/meta.json | grep -q '"format":1'
+	done
+	with_meta model 'meta["format"] = 2' model.tar.zst >newer.tar
+	fails seq-rank -q newer.tar -o out.tar.zst
+	says "newer.tar: model/meta.json: the model is of format 2, this recpipe reads 1: use a newer one"
+	with_meta catalog 'meta["format"] = 0' model.tar.zst >none.tar
+	fails seq-rank -q none.tar -o out.tar.zst
+	says '"format" is not a whole number'
+	# what a tool does not read, it passes on
+	with_meta ranking 'meta["format"] = 9' ranked.tar.zst >later.tar
+	seq-train -q --arch popular later.tar -o trained.tar.zst
+	with_meta catalog 'del meta["format"]' model.tar.zst >first.tar
+	seq-rank -q --no-history first.tar --format tsv | cmp - <(seq-rank -q --no-history model.tar.zst --format tsv)
+}
+
+@test "the catalog carries the attributes of its items as they were read" {
+	printf 'item,title,"size (cm), of it",item_id,Title\nx,"a  b\nc",3,own,T\ny,,,,\n' >attributes.csv
+	printf 'user,item,time\na,x,1\na,y,2\nb,z,1\n' >few.csv
+	seq-tokenize -q --item-id-column item --items attributes.csv few.csv -o few.tar.zst
+	tar --zstd -xOf few.tar.zst catalog/meta.json | python3 -c '
+import json, sys
+meta = json.load(sys.stdin)
+assert meta["attributes"] == ["title", "size (cm), of it", "item_id", "Title"], meta
+assert meta["attribute_fields"] == ["title", "size__cm___of_it", "item_id-2", "Title-2"], meta'
+	[ "$(tar --zstd -xOf few.tar.zst catalog/000000.title.txt)" = "a b c" ]
+	[ "$(tar --zstd -xOf few.tar.zst catalog/000000.title.txt | wc -l)" = 3 ]
+	[ "$(tar --zstd -xOf few.tar.zst catalog/000000.size__cm___of_it.txt | head -n 1)" = 3 ]
+	[ "$(tar --zstd -xOf few.tar.zst catalog/000000.item_id-2.txt | head -n 1)" = own ]
+	[ "$(tar --zstd -xOf few.tar.zst catalog/000000.Title-2.txt | head -n 1)" = T ]
+}
+
+@test "a catalog of as many attributes as there may be" {
+	seq -s, 0 254 | sed 's/^/item_id,/; s/,\([0-9]*\)/,name \1/g' >wide.csv
+	printf 'x%s\n' "$(printf ',v%.0s' {0..254})" >>wide.csv
+	printf 'user,item,time\na,x,1\n' >one.csv
+	seq-tokenize -q --items wide.csv one.csv -o wide.tar.zst
+	[ "$(tar --zstd -tf wide.tar.zst | grep -c 'catalog/000000.name_')" = 255 ]
+	[ "$(seq-train -q --arch popular wide.tar.zst | tar --zstd -xOf - catalog/000000.name_254.txt)" = v ]
+}
+
 @test "shards joined by cat are the whole, in any order" {
 	seq-rank -q model.tar.zst | rec-eval -u | sort >whole.txt
 	for shard in 1 2 3; do

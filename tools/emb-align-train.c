@@ -5,7 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "data/tokenizer_group.h"
 #include "model/llm.h"
+#include "model/model_group.h"
+#include "model/projector_group.h"
 #include "nn/blas.h"
 #include "nn/matrix.h"
 #include "stream/cli.h"
@@ -145,31 +148,25 @@ static void parse(int argc, char **argv, struct cli *cli, struct settings *setti
 
 struct inputs {
 	struct catalog catalog;
-	struct tokenizer *tokenizer;
-	struct model_loader model;
-	struct projector_loader projector; /* an earlier one */
+	struct tokenizer_group tokenizer;
+	struct model_group model;
+	struct projector_group projector; /* an earlier one */
 	struct model *llm;
 };
 
 static void load(const struct cli *cli, const struct settings *settings, struct bag_out *out, struct inputs *inputs)
 {
-	struct bag *bag = bag_open(cli);
-	bag_want(bag, "catalog");
-	bag_want(bag, "tokenizer");
+	struct bag *bag = bag_open(cli->inputs);
+	bag_take(bag, &catalog_group, &inputs->catalog);
+	bag_take(bag, &tokenizer_group, &inputs->tokenizer);
 	if (!settings->llm)
-		bag_want(bag, "model");
-	bag_want(bag, "projector");
+		bag_take(bag, &model_group, &inputs->model);
+	bag_take(bag, &projector_group, &inputs->projector);
 	bag_drop(bag, "projector");
 	bag_pass_to(bag, out);
-	struct piece piece;
-	while (bag_next(bag, &piece))
-		if (!catalog_take(&inputs->catalog, &piece) && !tokenizer_take(&inputs->tokenizer, &piece) &&
-			!model_take(&inputs->model, &piece))
-			projector_take(&inputs->projector, &piece);
-	bag_close(bag);
-	if (!inputs->catalog.complete)
-		die("no catalog in the stream; seq-tokenize writes one");
-	if (!inputs->catalog.indptr || !inputs->tokenizer)
+	bag_read(bag);
+	group_require(&catalog_group, &inputs->catalog.group);
+	if (!inputs->catalog.indptr || !inputs->tokenizer.tokenizer)
 		die("catalog: its items have no text; seq-tokenize --items gives them one");
 }
 
@@ -179,21 +176,21 @@ static void open_llm(const struct settings *settings, struct inputs *inputs)
 	if (settings->llm) {
 		inputs->llm = llm_open(settings->llm, LLM_SAYS);
 	} else {
-		if (!inputs->model.complete || !is_llm(inputs->model.model))
+		if (!inputs->model.group.complete || !is_llm(inputs->model.model))
 			die("no LLM: neither --llm PATH, nor a model of arch llama or gpt2 in the stream (seq-train --arch llama trains one)");
 		inputs->llm = inputs->model.model;
 		llm_freeze(inputs->llm);
 	}
-	tokenizer_require(inputs->tokenizer, inputs->llm->belongs_to, settings->llm ? settings->llm : "model");
+	tokenizer_require(inputs->tokenizer.tokenizer, inputs->llm->belongs_to, settings->llm ? settings->llm : "model");
 }
 
 static void free_inputs(struct inputs *inputs)
 {
-	projector_free(inputs->projector.projector);
+	projector_group_free(&inputs->projector);
 	if (inputs->model.model != inputs->llm)
-		model_free(inputs->model.model);
-	model_free(inputs->llm);
-	tokenizer_free(inputs->tokenizer);
+		model_free(inputs->llm);
+	model_group_free(&inputs->model);
+	tokenizer_group_free(&inputs->tokenizer);
 	catalog_free(&inputs->catalog);
 }
 
@@ -242,7 +239,7 @@ static int64_t start_rows(struct projector *projector, struct projector *earlier
 /* From the stream's projector, if there is one. Returns which items are new to it where only those are to be trained. */
 static bool *start(const struct settings *settings, const struct inputs *inputs, struct projector *projector)
 {
-	struct projector *earlier = inputs->projector.complete ? inputs->projector.projector : NULL;
+	struct projector *earlier = inputs->projector.group.complete ? inputs->projector.projector : NULL;
 	if (!earlier && settings->only_new)
 		die("--only-new: no projector in the stream");
 	if (!earlier)
@@ -250,9 +247,8 @@ static bool *start(const struct settings *settings, const struct inputs *inputs,
 	if (strcmp(earlier->tokenizer, projector->tokenizer) || earlier->width != projector->width)
 		die("projector: the stream's is of another LLM (tokenizer %s, width %lld; the LLM's: %s, %lld)",
 			earlier->tokenizer, (long long)earlier->width, projector->tokenizer, (long long)projector->width);
-	if (!settings->only_new && earlier->kind == PROJECTOR_TABLE && strcmp(earlier->catalog, projector->catalog))
-		die("projector: belongs to catalog %s, the stream's is %s; --only-new adds the items that are new",
-			earlier->catalog, projector->catalog);
+	if (!settings->only_new && earlier->kind == PROJECTOR_TABLE)
+		projector_require_catalog(&inputs->projector, &inputs->catalog);
 	bool *is_new = xcalloc((size_t)projector->n_items, sizeof *is_new);
 	if (projector->kind == PROJECTOR_MLP) {
 		start_network(projector, earlier);
@@ -282,7 +278,7 @@ static uint64_t training_id(const struct settings *settings, const struct cli *c
 		"%s %s %s %s %s from %s new %d tokens %lld seed %llu threads %d rate %.17g schedule %d epochs %lld "
 		"batch %lld patience %lld sample %lld integers %d template %s",
 		recpipe_version, config, llm_config, projector->catalog, projector->tokenizer,
-		inputs->projector.complete ? inputs->projector.projector->id : "-", settings->only_new,
+		inputs->projector.group.complete ? inputs->projector.group.id : "-", settings->only_new,
 		(long long)settings->max_tokens, (unsigned long long)cli->seed, cli->threads, settings->rate,
 		settings->schedule, projector->kind == PROJECTOR_TABLE ? 0 : (long long)settings->run.epochs,
 		(long long)settings->run.batch_size, (long long)settings->run.patience, (long long)settings->sample,
@@ -357,8 +353,8 @@ static void show(const struct settings *settings, const struct inputs *inputs, c
 	for (int64_t i = 0; i < n; i++) {
 		int64_t item = i * projector->n_items / n, from = tokens->indptr[item];
 		struct buffer text = {0}, saying = {0};
-		tokenizer_decode(inputs->tokenizer, tokens->ids + from, tokens->indptr[item + 1] - from, &text);
-		tokenizer_decode(inputs->tokenizer, said + i * longest, length[i], &saying);
+		tokenizer_decode(inputs->tokenizer.tokenizer, tokens->ids + from, tokens->indptr[item + 1] - from, &text);
+		tokenizer_decode(inputs->tokenizer.tokenizer, said + i * longest, length[i], &saying);
 		fprintf(stderr, "item  %s\ntext  %.*s\nsays  %.*s\n\n", strings_at(&projector->item_id, item), (int)text.size,
 			text.data ? text.data : "", (int)saying.size, saying.data ? saying.data : "");
 		buffer_free(&text);
@@ -380,12 +376,13 @@ int main(int argc, char **argv)
 	blas_reserve(cli.threads);
 
 	struct inputs inputs = {0};
-	struct bag_out *out = bag_create(&cli);
+	struct bag_out *out = bag_create(cli.output, cli.level);
 	load(&cli, &settings, out, &inputs);
 	open_llm(&settings, &inputs);
-	struct text_ends ends = text_ends_of(inputs.tokenizer, "tokenizer");
-	struct item_texts *texts = item_texts_new(&inputs.catalog, inputs.tokenizer, settings.template);
-	struct item_tokens tokens = item_texts_encode(texts, inputs.tokenizer, settings.max_tokens, false, cli.threads);
+	struct text_ends ends = text_ends_of(inputs.tokenizer.tokenizer, "tokenizer");
+	struct item_texts *texts = item_texts_new(&inputs.catalog, inputs.tokenizer.tokenizer, settings.template);
+	struct item_tokens tokens = item_texts_encode(texts, inputs.tokenizer.tokenizer, settings.max_tokens, false,
+		cli.threads);
 
 	struct rng rng;
 	rng_seed(&rng, cli.seed);
@@ -407,11 +404,9 @@ int main(int argc, char **argv)
 		show(&settings, &inputs, projector, &tokens, ends);
 	projector_write(out, projector, fingerprint(settings.run.id, &settings.run.epochs, sizeof settings.run.epochs));
 
-	json_t *history = cli_history(&cli);
-	json_object_update_new(history, measured);
-	json_set(history, "llm_parameters", json_integer(inputs.llm->params.size));
-	products_describe(history);
-	bag_finish(out, history);
+	json_set(measured, "llm_parameters", json_integer(inputs.llm->params.size));
+	products_describe(measured);
+	cli_finish(&cli, out, measured);
 	free(only);
 	projector_free(projector);
 	item_tokens_free(&tokens);

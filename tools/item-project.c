@@ -6,12 +6,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "data/embedding.h"
 #include "data/item_text.h"
+#include "data/tokenizer_group.h"
 #include "data/weights.h"
 #include "model/encoder.h"
 #include "model/item_vectors.h"
 #include "model/llm.h"
-#include "model/projector.h"
+#include "model/model_group.h"
+#include "model/projector_group.h"
 #include "model/tfidf.h"
 #include "nn/blas.h"
 #include "nn/matrix.h"
@@ -28,12 +31,22 @@ static const char *const source_names[] = {"projector", "recformer", "llm", "tok
 
 struct settings {
 	int from; /* in source_names; -1: by what the stream has */
-	const char *llm, *template;
+	const char *llm, *model, *template;
 	int64_t max_tokens, width;
 	bool standardise, whiten, integers;
 };
 
-enum { KEY_FROM = 0x2000, KEY_LLM, KEY_TEMPLATE, KEY_MAX_TOKENS, KEY_WIDTH, KEY_STANDARDISE, KEY_WHITEN, KEY_INTEGERS };
+enum {
+	KEY_FROM = 0x2000,
+	KEY_LLM,
+	KEY_TEMPLATE,
+	KEY_MAX_TOKENS,
+	KEY_WIDTH,
+	KEY_STANDARDISE,
+	KEY_WHITEN,
+	KEY_INTEGERS,
+	KEY_MODEL
+};
 
 static const struct argp_option options[] = {
 	{"from", KEY_FROM, "SOURCE", 0,
@@ -41,6 +54,7 @@ static const struct argp_option options[] = {
 		"token vectors; tfidf: the words of the text, cut down by a truncated SVD",
 		1},
 	{"llm", KEY_LLM, "PATH", 0, "The LLM: a GGUF file or a Hugging Face folder (default: the stream's model)", 1},
+	{"model", KEY_MODEL, "STREAM", 0, "For recformer, llm and tokens: the model of this stream", 1},
 	{"integers", KEY_INTEGERS, NULL, 0, "llm: with the LLM's matrices in integers: faster, and nearly the same", 1},
 	{"template", KEY_TEMPLATE, "TEXT", 0, "An item's text, with attributes in braces: 'Brand {brand} Title {title}'",
 		1},
@@ -62,6 +76,7 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
 	struct settings *settings = state->input;
 	switch (key) {
 	case KEY_FROM: settings->from = option_choice("--from", value, source_names); return 0;
+	case KEY_MODEL: settings->model = value; return 0;
 	case KEY_LLM: settings->llm = value; return 0;
 	case KEY_INTEGERS: settings->integers = true; return 0;
 	case KEY_TEMPLATE: settings->template = value; return 0;
@@ -73,7 +88,7 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
 	}
 }
 
-static void check_settings(struct settings *settings)
+static void check_settings(const struct settings *settings, const struct cli *cli)
 {
 	bool reads_text = settings->from > FROM_RECFORMER, reads_tokens = reads_text && settings->from != FROM_TFIDF;
 	if (settings->template && !reads_text)
@@ -85,6 +100,9 @@ static void check_settings(struct settings *settings)
 		die_usage("--llm and --max-tokens go with --from llm and --from tokens alone");
 	if (settings->integers && settings->from != FROM_LLM)
 		die_usage("--integers goes with --from llm alone");
+	if (settings->model && (settings->llm || settings->from == FROM_PROJECTOR || from_tfidf))
+		die_usage("--model is for --from recformer, or for --from llm and --from tokens without --llm");
+	cli_check_stdin(cli, "--model", settings->model);
 }
 
 /* --- what a source makes vectors from, and what it makes --- */
@@ -94,9 +112,9 @@ struct project {
 	const struct cli *cli;
 	int from; /* in source_names */
 	struct catalog catalog;
-	struct tokenizer *tokenizer;
-	struct model_loader loader; /* of the stream's model, where it may be the LLM */
-	struct projector_loader projector;
+	struct tokenizer_group tokenizer;
+	struct model_group model; /* where it may be the LLM, or an encoder */
+	struct projector_group projector;
 	/* what it makes */
 	int64_t width;
 	float *vectors;   /* items x width */
@@ -109,7 +127,7 @@ static struct item_texts *texts_of(struct project *project, const char *template
 {
 	if (project->settings->template)
 		template = project->settings->template;
-	struct item_texts *texts = item_texts_new(&project->catalog, project->tokenizer, template);
+	struct item_texts *texts = item_texts_new(&project->catalog, project->tokenizer.tokenizer, template);
 	struct buffer text = {0};
 	int64_t items = project->catalog.n_items, without = 0;
 	for (int64_t item = 0; item < items; item++) {
@@ -137,13 +155,10 @@ static void take_vectors(struct project *project, int64_t width)
 
 static void from_projector(struct project *project)
 {
-	if (!project->projector.complete)
+	if (!project->projector.group.complete)
 		die("no projector in the stream: emb-align-train adds one; --from llm, tokens or tfidf need none");
 	const struct projector *projector = project->projector.projector;
-	catalog_require(&project->catalog, projector->catalog, "projector");
-	if (projector->n_items != project->catalog.n_items)
-		die("projector: made for %lld items, the catalog has %lld", (long long)projector->n_items,
-			(long long)project->catalog.n_items);
+	projector_require_catalog(&project->projector, &project->catalog);
 	take_vectors(project, projector->width);
 	projector_vectors(projector, project->vectors);
 	json_set(project->facts, "projector", json_string(projector_names[projector->kind]));
@@ -154,17 +169,17 @@ static void from_projector(struct project *project)
 static struct model *open_llm(struct project *project)
 {
 	const char *path = project->settings->llm;
-	struct model *llm = path ? llm_open(path, LLM_READS) : project->loader.model;
+	struct model *llm = path ? llm_open(path, LLM_READS) : project->model.model;
 	if (!llm || !is_llm(llm))
 		die("no LLM: --llm PATH was not given, and the stream has no language model");
-	tokenizer_require(project->tokenizer, llm->belongs_to, path ? path : "model");
+	tokenizer_require(project->tokenizer.tokenizer, llm->belongs_to, path ? path : "model");
 	return llm;
 }
 
 /* What its own and the stream's tokenizer agree on may still be more than it has vectors for. */
 static void check_vocabulary(const struct project *project, int64_t vectors)
 {
-	int64_t tokens = tokenizer_vocab_size(project->tokenizer);
+	int64_t tokens = tokenizer_vocab_size(project->tokenizer.tokenizer);
 	if (vectors < tokens)
 		die("the LLM has %lld token vectors, its tokenizer %lld tokens", (long long)vectors, (long long)tokens);
 }
@@ -176,7 +191,7 @@ static struct item_tokens tokens_of(struct project *project, const struct item_t
 	int64_t budget = project->settings->max_tokens ? project->settings->max_tokens : DEFAULT_TOKENS;
 	if (longest && budget > longest)
 		budget = longest;
-	struct item_tokens tokens = item_texts_encode(texts, project->tokenizer, budget, add_special,
+	struct item_tokens tokens = item_texts_encode(texts, project->tokenizer.tokenizer, budget, add_special,
 		project->cli->threads);
 	json_set(project->facts, "max_tokens", json_integer(budget));
 	json_object_update_new(project->measured,
@@ -212,7 +227,7 @@ static float *read_token_vectors(const struct project *project, int64_t *vocabul
 	struct weights *weights = weights_open(path);
 	char of_llm[17];
 	weights_fingerprint(weights, of_llm);
-	tokenizer_require(project->tokenizer, of_llm, path);
+	tokenizer_require(project->tokenizer.tokenizer, of_llm, path);
 	float *table = token_vectors(weights, path, vocabulary, width);
 	weights_close(weights);
 	return table;
@@ -266,8 +281,8 @@ static void from_tfidf(struct project *project)
 
 static void from_recformer(struct project *project)
 {
-	struct model *model = project->loader.model;
-	if (!project->loader.complete || !model->architecture->encode)
+	struct model *model = project->model.model;
+	if (!project->model.group.complete || !model->architecture->encode)
 		die("no Recformer in the stream; seq-train --task pretrain makes one");
 	encoder_read(model, &project->catalog);
 	project->width = model->width;
@@ -275,7 +290,7 @@ static void from_recformer(struct project *project)
 	double started = seconds_now();
 	encoder_items(model, project->vectors);
 	notice("%lld items encoded in %.1f s", (long long)project->catalog.n_items, seconds_now() - started);
-	json_set(project->facts, "model", json_string(project->loader.id));
+	json_set(project->facts, "model", json_string(project->model.group.id));
 	json_set(project->measured, "encoding_seconds", json_real(seconds_now() - started));
 }
 
@@ -291,30 +306,26 @@ static void (*const make[])(struct project *) = {[FROM_PROJECTOR] = from_project
 
 static void load(struct project *project, struct bag_out *out)
 {
-	struct bag *bag = bag_open(project->cli);
-	struct piece piece;
-	bag_want(bag, "catalog");
-	bag_want(bag, "tokenizer");
-	if (project->settings->from <= FROM_PROJECTOR)
-		bag_want(bag, "projector");
-	if (project->settings->from != FROM_PROJECTOR && project->settings->from != FROM_TFIDF && !project->settings->llm)
-		bag_want(bag, "model");
+	const struct settings *settings = project->settings;
+	struct bag *bag = bag_open(project->cli->inputs);
+	bag_take(bag, &catalog_group, &project->catalog);
+	bag_take(bag, &tokenizer_group, &project->tokenizer);
+	if (settings->from <= FROM_PROJECTOR)
+		bag_take(bag, &projector_group, &project->projector);
+	if (settings->model)
+		bag_take_from(bag, &model_group, &project->model, settings->model);
+	else if (settings->from != FROM_PROJECTOR && settings->from != FROM_TFIDF && !settings->llm)
+		bag_take(bag, &model_group, &project->model);
 	bag_drop(bag, "embedding");
 	bag_pass_to(bag, out);
-	while (bag_next(bag, &piece))
-		if (!catalog_take(&project->catalog, &piece) && !tokenizer_take(&project->tokenizer, &piece) &&
-			!projector_take(&project->projector, &piece))
-			model_take(&project->loader, &piece);
-	bag_close(bag);
-	if (!project->catalog.complete)
-		die("no catalog in the stream; seq-tokenize writes one");
+	bag_read(bag);
+	group_require(&catalog_group, &project->catalog.group);
 	if (!project->catalog.n_items)
 		die("catalog: no items");
-	const struct model *model = project->loader.model;
-	bool has_encoder = project->loader.complete && model->architecture->encode;
-	project->from = project->settings->from;
-	if (project->from < 0)
-		project->from = has_encoder && !project->projector.complete ? FROM_RECFORMER : FROM_PROJECTOR;
+	const struct model *model = project->model.model;
+	bool has_encoder = project->model.group.complete && model->architecture->encode;
+	bool is_encoder = settings->model || (has_encoder && !project->projector.group.complete);
+	project->from = settings->from >= 0 ? settings->from : is_encoder ? FROM_RECFORMER : FROM_PROJECTOR;
 }
 
 static void check_finite(const struct project *project)
@@ -325,27 +336,12 @@ static void check_finite(const struct project *project)
 				strings_at(&project->catalog.item_id, i / project->width));
 }
 
-static void write_embedding(struct bag_out *out, const struct project *project)
+/* For the history. */
+static json_t *measured(const struct project *project)
 {
-	int64_t items = project->catalog.n_items;
-	uint64_t id = fingerprint(FINGERPRINT_START, project->catalog.fingerprint, 16);
-	id = fingerprint(id, project->vectors, (size_t)(items * project->width) * sizeof *project->vectors);
-	json_t *details = json_build("{s:s, s:I, s:s}", "catalog", project->catalog.fingerprint, "width",
-		(json_int_t)project->width, "source", source_names[project->from]);
-	json_object_update(details, project->facts);
-	const struct column column = {.name = "vector", .tensor = tensor_2d(F4, items, project->width, project->vectors)};
-	bag_begin(out, "embedding", id, 1, 1, details);
-	bag_add_rows(out, items, &column, 1);
-	bag_end(out);
-}
-
-static json_t *history(const struct project *project)
-{
-	json_t *record = cli_history(project->cli);
+	json_t *record = json_build("{s:s, s:I, s:I}", "source", source_names[project->from], "items",
+		(json_int_t)project->catalog.n_items, "width", (json_int_t)project->width);
 	products_describe(record);
-	json_object_update_new(record,
-		json_build("{s:s, s:I, s:I}", "source", source_names[project->from], "items",
-			(json_int_t)project->catalog.n_items, "width", (json_int_t)project->width));
 	json_object_update(record, project->facts);
 	json_object_update(record, project->measured);
 	return record;
@@ -369,10 +365,10 @@ int main(int argc, char **argv)
 	struct cli cli;
 	cli_parse(&tool, argc, argv, &cli, &settings);
 	blas_reserve(cli.threads);
-	check_settings(&settings);
+	check_settings(&settings, &cli);
 
 	struct project project = {.settings = &settings, .cli = &cli, .facts = json_object(), .measured = json_object()};
-	struct bag_out *out = bag_create(&cli);
+	struct bag_out *out = bag_create(cli.output, cli.level);
 	load(&project, out);
 	make[project.from](&project);
 	check_finite(&project);
@@ -380,16 +376,15 @@ int main(int argc, char **argv)
 	json_set(project.facts, "whitened", json_boolean(settings.whiten));
 	if (settings.standardise)
 		standardise_vectors(project.vectors, project.catalog.n_items, project.width, settings.whiten, cli.threads);
-	write_embedding(out, &project);
-	bag_finish(out, history(&project));
+	embedding_write(out, &project.catalog, project.vectors, project.width, source_names[project.from], project.facts);
+	cli_finish(&cli, out, measured(&project));
 
 	free(project.vectors);
 	json_decref(project.facts);
 	json_decref(project.measured);
-	model_free(project.loader.model);
-	projector_free(project.projector.projector);
-	json_decref(project.loader.meta);
-	tokenizer_free(project.tokenizer);
+	model_group_free(&project.model);
+	projector_group_free(&project.projector);
+	tokenizer_group_free(&project.tokenizer);
 	catalog_free(&project.catalog);
 	return cli_done(&cli);
 }

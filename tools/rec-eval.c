@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "rank/evaluate.h"
+#include "stream/cli.h"
 #include "stream/output.h"
 #include "stream/process.h"
 
@@ -111,20 +112,16 @@ struct run {
 	const char *name; /* for messages */
 };
 
-static void load(struct run *run, const struct cli *cli, char *const *paths)
+static void load(struct run *run, char *const *paths)
 {
-	struct bag *bag = bag_open_paths(cli, paths);
-	struct piece piece;
+	struct bag *bag = bag_open(paths);
 	run->name = paths[0] ? paths[0] : "stdin";
-	bag_want(bag, "ranking");
-	bag_want(bag, "catalog");
-	bag_want(bag, "sequences");
-	while (bag_next(bag, &piece))
-		if (!ranking_take(&run->ranking, &piece) && !catalog_take(&run->catalog, &piece))
-			sequences_take(&run->sequences, &piece);
-	bag_close(bag);
+	bag_take(bag, &ranking_group, &run->ranking);
+	bag_take(bag, &catalog_group, &run->catalog);
+	bag_take(bag, &sequences_group, &run->sequences);
+	bag_read(bag);
 	ranking_check(&run->ranking, &run->catalog, run->name);
-	if (run->sequences.complete)
+	if (run->sequences.group.complete)
 		sequences_check(&run->sequences, &run->catalog);
 }
 
@@ -172,16 +169,16 @@ static void add_holdout(json_t *protocol, const struct sequences *sequences)
 	char *time = xasprintf("time %lld", (long long)sequences->split_time);
 	json_set(protocol, "holdout", json_string(sequences->split_time == INT64_MIN ? "leave-one-out" : time));
 	free(time);
-	add_text(protocol, "equal_times", json_object_get(sequences->meta, "ties"));
+	add_text(protocol, "equal_times", json_object_get(sequences->group.meta, "ties"));
 }
 
 static json_t *protocol_of(const struct settings *settings, const struct run *run, const struct slices *slices)
 {
 	const struct ranking *ranking = &run->ranking;
 	json_t *protocol = json_object();
-	add_text(protocol, "model", json_object_get(ranking->meta, "model"));
+	add_text(protocol, "model", json_object_get(ranking->group.meta, "model"));
 	json_set(protocol, "split", json_string(ranking->part == PART_TEST ? "test" : "valid"));
-	if (run->sequences.complete)
+	if (run->sequences.group.complete)
 		add_holdout(protocol, &run->sequences);
 	json_set(protocol, "seen", json_string(ranking->seen_removed ? "removed" : "kept"));
 	json_set(protocol, "ties", json_string(ties_names[settings->ties]));
@@ -221,20 +218,6 @@ static double user_value(const struct report *report, int64_t row, int measure)
 	return evaluate_user(&report->run->ranking, row, &report->measures->at[measure], report->settings->ties);
 }
 
-/* A number with a comma every three digits. */
-static const char *grouped(int64_t number, char text[32])
-{
-	char digits[32];
-	int length = snprintf(digits, sizeof digits, "%lld", (long long)number), used = 0;
-	for (int i = 0; i < length; i++) {
-		if (i && (length - i) % 3 == 0)
-			text[used++] = ',';
-		text[used++] = digits[i];
-	}
-	text[used] = '\0';
-	return text;
-}
-
 static int terminal_width(void)
 {
 	struct winsize size;
@@ -250,22 +233,23 @@ static void write_protocol_text(const struct report *report)
 	const char *order = json_string_value(json_object_get(report->protocol, "equal_times"));
 	char a[32], b[32], c[32];
 	fprintf(report->out, "%s%s%s targets of %s users", model ? model : "", model ? ": " : "",
-		ranking->part == PART_TEST ? "test" : "validation", grouped(slices->users[SLICE_ALL], a));
+		ranking->part == PART_TEST ? "test" : "validation", number_text(slices->users[SLICE_ALL], a));
 	if (slices->users[SLICE_ALL] != ranking->n_users)
-		fprintf(report->out, " (%s more have none)", grouped(ranking->n_users - slices->users[SLICE_ALL], a));
+		fprintf(report->out, " (%s more have none)", number_text(ranking->n_users - slices->users[SLICE_ALL], a));
 	if (holdout)
 		fprintf(report->out, ", %s%s%s", holdout, order ? ", equal times: " : "", order ? order : "");
-	fprintf(report->out, "\nranks among all %s items, seen items %s\n", grouped(ranking->n_items, a),
+	fprintf(report->out, "\nranks among all %s items, seen items %s\n", number_text(ranking->n_items, a),
 		ranking->seen_removed ? "removed" : "kept");
 	fprintf(report->out, "equal scores: %s rank; %s targets share theirs\n", ties_names[report->settings->ties],
-		grouped(slices->tied, a));
+		number_text(slices->tied, a));
 	if (slices->count > 1 && slices->head_items)
 		fprintf(report->out, "head: %s training events or more (%s items), tail: fewer (%s), cold: none",
-			grouped(slices->head_events, a), grouped(slices->head_items, b), grouped(slices->tail_items, c));
+			number_text(slices->head_events, a), number_text(slices->head_items, b),
+			number_text(slices->tail_items, c));
 	else if (slices->count > 1)
-		fprintf(report->out, "tail: any training event (%s items), cold: none", grouped(slices->tail_items, a));
+		fprintf(report->out, "tail: any training event (%s items), cold: none", number_text(slices->tail_items, a));
 	if (slices->count > 1)
-		fprintf(report->out, " (%s)\n", grouped(slices->cold_items, a));
+		fprintf(report->out, " (%s)\n", number_text(slices->cold_items, a));
 }
 
 /* A name of two words, the first one only where it changes. */
@@ -329,7 +313,7 @@ static void write_block(const struct report *report, int first, int end, int lab
 	write_heads(report, first, end, label + 10);
 	for (int slice = 0; slice < report->slices->count; slice++) {
 		write_label(report, slice, label);
-		fprintf(report->out, "%10s", grouped(report->slices->users[slice], number));
+		fprintf(report->out, "%10s", number_text(report->slices->users[slice], number));
 		for (int i = first; i < end; i++) {
 			int width = column_width(report, &report->measures->at[i]);
 			if (has_figure(report, i, slice))
@@ -486,7 +470,7 @@ static void write_duel_table(const struct report *report, const struct duel duel
 	char wins[32], losses[32], ties[32];
 	write_protocol_text(report);
 	fprintf(report->out, "A: %s\nB: %s\nintervals of 95 %%, two-sided p; %s paired bootstrap resamples\n\n",
-		report->run->name, versus->name, grouped(report->settings->resamples, wins));
+		report->run->name, versus->name, number_text(report->settings->resamples, wins));
 	fprintf(report->out, "%-14s%*s%*s%*s  %-*s %*s  %s\n", "", width, "A", width, "B", width, "A - B", 2 * width + 1,
 		"interval", width, "p", "A wins / loses / ties");
 	for (int i = 0; i < report->measures->count; i++) {
@@ -496,8 +480,8 @@ static void write_duel_table(const struct report *report, const struct duel duel
 			digits, duel->there, width, digits, duel->here - duel->there);
 		if (report->measures->at[i].metric->value)
 			fprintf(report->out, "  [%+.*f,%+*.*f] %*.*f  %s / %s / %s", digits, comparison->low, width, digits,
-				comparison->high, width, digits, comparison->p, grouped(comparison->wins, wins),
-				grouped(comparison->losses, losses), grouped(comparison->ties, ties));
+				comparison->high, width, digits, comparison->p, number_text(comparison->wins, wins),
+				number_text(comparison->losses, losses), number_text(comparison->ties, ties));
 		fputc('\n', report->out);
 	}
 }
@@ -517,7 +501,7 @@ static void compare_versus(struct report *report, const struct cli *cli, int for
 {
 	const struct settings *settings = report->settings;
 	struct run *run = report->run, versus = {0};
-	load(&versus, cli, (char *[]){(char *)(uintptr_t)settings->versus, NULL});
+	load(&versus, (char *[]){(char *)(uintptr_t)settings->versus, NULL});
 	check_comparable(run, &versus);
 	struct pairs pairs = pairs_make(&run->ranking, &versus.ranking, run->name, versus.name);
 	if (pairs.missing_here || pairs.missing_there)
@@ -564,9 +548,9 @@ int main(int argc, char **argv)
 	const char *list = settings.measures ? settings.measures : "ndcg,recall,mrr,coverage";
 	struct measures measures = measures_parse(list, settings.cuts, settings.n_cuts);
 	struct run run = {0};
-	load(&run, &cli, cli.inputs);
+	load(&run, cli.inputs);
 	check_lists(&measures, &run, settings.measures != NULL);
-	struct sequences *sequences = settings.by_slices && run.sequences.complete ? &run.sequences : NULL;
+	struct sequences *sequences = settings.by_slices && run.sequences.group.complete ? &run.sequences : NULL;
 	struct slices slices = slices_make(&run.ranking, sequences, settings.head / 100, settings.bounds,
 		settings.n_bounds);
 	if (!slices.users[SLICE_ALL])

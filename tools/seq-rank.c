@@ -7,8 +7,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "data/tables.h"
+#include "data/embedding.h"
+#include "data/ranking.h"
 #include "model/encoder.h"
+#include "model/model_group.h"
 #include "rank/recommend.h"
 #include "nn/blas.h"
 #include "nn/matrix.h"
@@ -16,7 +18,6 @@
 #include "stream/descriptor.h"
 #include "stream/output.h"
 #include "stream/process.h"
-#include "stream/spool.h"
 
 #define LINE_BYTES (1 << 20)   /* longest request of --serve */
 #define LIST_ENTRIES (1 << 23) /* of best items at a time */
@@ -34,14 +35,15 @@ struct settings {
 	int format;      /* -1: not given */
 	int shard, shards;
 	int64_t batch;
-	const char *run_name;
+	const char *run_name, *model;
 	bool serve;
 };
 
-enum { KEY_SPLIT = 0x2000, KEY_SEEN, KEY_FORMAT, KEY_SHARD, KEY_BATCH, KEY_RUN, KEY_SERVE };
+enum { KEY_SPLIT = 0x2000, KEY_SEEN, KEY_FORMAT, KEY_SHARD, KEY_BATCH, KEY_RUN, KEY_SERVE, KEY_MODEL };
 
 static const struct argp_option options[] = {
 	{"top", 'k', "N", 0, "Best items to a user (default 100; with --serve 10)", 0},
+	{"model", KEY_MODEL, "STREAM", 0, "Rank with the model of this stream", 0},
 	{"split", KEY_SPLIT, "test|valid", 0, "Target: the test item (default) or the validation item", 0},
 	{"seen", KEY_SEEN, "remove|keep", 0, "Items of the history: leave them out (default) or rank them too", 0},
 	{"format", KEY_FORMAT, "FORMAT", 0,
@@ -77,19 +79,28 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
 	case KEY_FORMAT: settings->format = option_choice("--format", value, format_names); return 0;
 	case KEY_SHARD: parse_shard(value, settings); return 0;
 	case KEY_BATCH: settings->batch = option_int("--batch", value, 1, 1 << 24); return 0;
+	case KEY_MODEL: settings->model = value; return 0;
 	case KEY_RUN: settings->run_name = value; return 0;
 	case KEY_SERVE: settings->serve = true; return 0;
 	default: return ARGP_ERR_UNKNOWN;
 	}
 }
 
+static enum part part_of(const struct settings *settings)
+{
+	return settings->split ? PART_VALID : PART_TEST;
+}
+
 static void check_settings(struct settings *settings, const struct cli *cli)
 {
+	cli_check_stdin(cli, "--model", settings->model);
 	if (settings->serve) {
 		if (settings->format >= 0 || settings->shards > 1)
 			die_usage("--serve has its own format and no shards");
 		if (!cli->n_inputs)
 			die_usage("--serve reads requests from stdin: name the streams as arguments");
+		if (settings->model && !strcmp(settings->model, "-"))
+			die_usage("--serve reads requests from stdin: a model cannot come from there too");
 		for (int i = 0; i < cli->n_inputs; i++)
 			if (!strcmp(cli->inputs[i], "-"))
 				die_usage("--serve reads requests from stdin: a stream cannot come from there too");
@@ -107,108 +118,27 @@ struct run {
 	const struct settings *settings;
 	const struct cli *cli;
 	struct catalog catalog;
-	struct sequences users; /* one chunk of them at a time */
-	int64_t n_users;        /* of all chunks */
-	struct spool spool;
-	struct model_loader loader;
+	struct kept_sequences users;
+	struct model_group model;
 	struct embedding embedding; /* what a text encoder ranks, where the stream has it */
 	struct recommender *recommender;
 	int32_t k;
 	int64_t n_ranked, n_without_target;
 };
 
-struct kept_chunk {
-	int64_t users, events, text_size;
-	bool has_timestamp;
-};
-
-static void clear_users(struct sequences *users)
-{
-	strings_free(&users->user_id);
-	free(users->indptr);
-	free(users->item);
-	free(users->timestamp);
-	users->indptr = NULL;
-	users->item = NULL;
-	users->timestamp = NULL;
-	users->n_users = users->n_events = 0;
-}
-
-static void keep_users(struct run *run)
-{
-	struct sequences *users = &run->users;
-	struct kept_chunk chunk;
-	memset(&chunk, 0, sizeof chunk);
-	chunk.users = users->n_users;
-	chunk.events = users->n_events;
-	chunk.text_size = (int64_t)users->user_id.text.size;
-	chunk.has_timestamp = users->timestamp != NULL;
-	spool_write(&run->spool, &chunk, sizeof chunk);
-	spool_write(&run->spool, users->user_id.text.data, (size_t)chunk.text_size);
-	spool_write(&run->spool, users->indptr, ((size_t)chunk.users + 1) * sizeof *users->indptr);
-	spool_write(&run->spool, users->item, (size_t)chunk.events * sizeof *users->item);
-	if (chunk.has_timestamp)
-		spool_write(&run->spool, users->timestamp, (size_t)chunk.events * sizeof *users->timestamp);
-	run->n_users += users->n_users;
-	clear_users(users);
-}
-
-static void *read_kept(struct run *run, int64_t count, size_t size)
-{
-	void *values = xreallocarray(NULL, (size_t)count + 1, size);
-	if (!spool_read(&run->spool, values, (size_t)count * size))
-		die("temporary file: truncated");
-	return values;
-}
-
-/* The next chunk of users that were kept, checked; false after the last. */
-static bool next_users(struct run *run)
-{
-	struct kept_chunk chunk;
-	struct sequences *users = &run->users;
-	clear_users(users);
-	if (!spool_read(&run->spool, &chunk, sizeof chunk))
-		return false;
-	char *text = read_kept(run, chunk.text_size, 1);
-	strings_add_all(&users->user_id, text, chunk.users);
-	free(text);
-	users->n_users = chunk.users;
-	users->n_events = chunk.events;
-	users->indptr = read_kept(run, chunk.users + 1, sizeof *users->indptr);
-	users->item = read_kept(run, chunk.events, sizeof *users->item);
-	if (chunk.has_timestamp)
-		users->timestamp = read_kept(run, chunk.events, sizeof *users->timestamp);
-	else if (users->split_time != INT64_MIN)
-		die("sequences: split by time, but without timestamps");
-	sequences_check(users, &run->catalog);
-	return true;
-}
-
-static void take_users(struct run *run, const struct piece *piece)
-{
-	if (!sequences_take(&run->users, piece))
-		return;
-	if (piece->kind == PIECE_META && !piece->continues) {
-		spool_free(&run->spool);
-		run->n_users = 0;
-	} else if (piece->kind == PIECE_CHUNK) {
-		keep_users(run);
-	}
-}
-
 /* Whether the stream's embedding is what this model makes of this catalog. */
 static bool is_own_embedding(const struct run *run)
 {
 	const struct embedding *embedding = &run->embedding;
-	const char *model = json_string_value(json_object_get(embedding->meta, "model"));
-	return embedding->complete && model && !strcmp(model, run->loader.id) &&
+	const char *model = json_string_value(json_object_get(embedding->group.meta, "model"));
+	return embedding->group.complete && model && !strcmp(model, run->model.group.id) &&
 		!strcmp(embedding->catalog, run->catalog.fingerprint);
 }
 
 /* A text encoder ranks whatever has text: by the vectors in the stream, or else encoded here. */
 static void read_items(struct run *run)
 {
-	struct model *model = run->loader.model;
+	struct model *model = run->model.model;
 	encoder_read(model, &run->catalog);
 	if (is_own_embedding(run)) {
 		embedding_check(&run->embedding, &run->catalog);
@@ -228,36 +158,31 @@ static void read_items(struct run *run)
 
 static void load(struct run *run, struct bag_out *out)
 {
-	struct bag *bag = bag_open(run->cli);
-	struct piece piece;
-	bag_want(bag, "catalog");
-	bag_want(bag, "model");
-	bag_want(bag, "embedding");
-	if (!run->settings->serve)
-		bag_want(bag, "sequences");
+	const struct settings *settings = run->settings;
+	struct bag *bag = bag_open(run->cli->inputs);
+	bag_take(bag, &catalog_group, &run->catalog);
+	bag_take(bag, &embedding_group, &run->embedding);
+	if (!settings->serve)
+		bag_take(bag, &kept_sequences_group, &run->users);
+	if (settings->model)
+		bag_take_from(bag, &model_group, &run->model, settings->model);
+	else
+		bag_take(bag, &model_group, &run->model);
 	bag_drop(bag, "ranking");
-	if (out)
-		bag_pass_to(bag, out);
-	while (bag_next(bag, &piece))
-		if (!catalog_take(&run->catalog, &piece) && !model_take(&run->loader, &piece) &&
-			!embedding_take(&run->embedding, &piece))
-			take_users(run, &piece);
-	bag_close(bag);
-	spool_rewind(&run->spool);
+	bag_pass_to(bag, out);
+	bag_read(bag);
 
-	struct model *model = run->loader.model;
-	if (!run->loader.complete)
-		die("no model in the stream; seq-train writes one");
-	if (run->settings->serve && !run->catalog.complete)
-		die("no catalog in the stream; seq-tokenize writes one");
-	if (!run->settings->serve)
-		sequences_check(&run->users, &run->catalog);
+	group_require(&model_group, &run->model.group);
+	group_require(&catalog_group, &run->catalog.group);
+	if (!settings->serve)
+		sequences_check(&run->users.part, &run->catalog);
 	if (!run->catalog.n_items)
 		die("catalog: no items to rank");
+	struct model *model = run->model.model;
 	if (model->architecture->encode)
 		read_items(run);
 	else
-		catalog_require(&run->catalog, model->belongs_to, "model");
+		model_require_catalog(&run->model, &run->catalog);
 	if (model_ranked(model) != run->catalog.n_items)
 		die("model: made for %" PRId64 " items, the catalog has %" PRId64, model->n_items, run->catalog.n_items);
 	run->recommender = recommender_new(model, "model");
@@ -267,11 +192,9 @@ static void load(struct run *run, struct bag_out *out)
 static void run_free(struct run *run)
 {
 	recommender_free(run->recommender);
-	model_free(run->loader.model);
-	json_decref(run->loader.meta);
+	model_group_free(&run->model);
 	embedding_free(&run->embedding);
-	spool_free(&run->spool);
-	sequences_free(&run->users);
+	kept_sequences_free(&run->users);
 	catalog_free(&run->catalog);
 }
 
@@ -290,7 +213,7 @@ static void batch_new(struct batch *batch, const struct run *run)
 	int64_t most = LIST_ENTRIES / run->k < 1 ? 1 : LIST_ENTRIES / run->k;
 	batch->capacity = run->settings->batch < most ? run->settings->batch : most;
 	size_t rows = (size_t)batch->capacity, entries = rows * (size_t)run->k;
-	batch->packed = histories_new(&run->users);
+	batch->packed = histories_new(&run->users.part);
 	batch->target = xcalloc(rows, sizeof *batch->target);
 	batch->greater = xcalloc(rows, sizeof *batch->greater);
 	batch->equal = xcalloc(rows, sizeof *batch->equal);
@@ -353,54 +276,25 @@ struct writer {
 	const char *run_name;
 };
 
-/* The same for all shards of a ranking. */
-static uint64_t ranking_id(const struct run *run)
-{
-	char *text = xasprintf("%s %s %s %s %s %d", run->catalog.fingerprint, run->users.id, run->loader.id,
-		split_names[run->settings->split], seen_names[run->settings->seen], run->k);
-	uint64_t id = fingerprint(FINGERPRINT_START, text, strlen(text));
-	free(text);
-	return id;
-}
-
-static void begin_ranking(struct bag_out *out, const struct run *run)
-{
-	const struct settings *settings = run->settings;
-	bool by_time = run->users.split_time != INT64_MIN;
-	json_t *details = json_build("{s:s, s:s, s:s, s:s, s:I, s:i, s:s, s:s, s:s}", "catalog", run->catalog.fingerprint,
-		"sequences", run->users.id, "model", run->loader.model->architecture->name, "model_id", run->loader.id,
-		"n_items", (json_int_t)run->catalog.n_items, "k", run->k, "split", split_names[settings->split], "seen",
-		seen_names[settings->seen], "protocol", by_time ? "global time split" : "leave-one-out");
-	if (by_time)
-		json_set(details, "split_time", json_integer(run->users.split_time));
-	bag_begin(out, "ranking", ranking_id(run), settings->shard, settings->shards, details);
-}
-
 static struct writer writer_open(const struct run *run, struct bag_out *bag)
 {
 	struct writer writer = {.bag = bag};
 	const struct settings *settings = run->settings;
-	writer.run_name = settings->run_name ? settings->run_name : run->loader.model->architecture->name;
+	writer.run_name = settings->run_name ? settings->run_name : run->model.model->architecture->name;
 	if (bag) {
-		begin_ranking(bag, run);
+		const struct ranking_of of = {.catalog = &run->catalog,
+			.sequences = &run->users.part,
+			.model = run->model.model->architecture->name,
+			.model_id = run->model.group.id,
+			.part = part_of(settings),
+			.seen_removed = !settings->seen,
+			.k = run->k};
+		ranking_begin(bag, &of, settings->shard, settings->shards);
 		return writer;
 	}
 	writer.output = output_open(run->cli->output);
 	writer.file = output_file(writer.output);
 	return writer;
-}
-
-static void write_stream(struct bag_out *out, const struct batch *batch, int32_t k)
-{
-	const struct column columns[] = {
-		{.name = "user_id", .is_text = true, .text = batch->user_id.data},
-		{.name = "target", .tensor = tensor_1d(I4, batch->rows, batch->target)},
-		{.name = "greater", .tensor = tensor_1d(I4, batch->rows, batch->greater)},
-		{.name = "equal", .tensor = tensor_1d(I4, batch->rows, batch->equal)},
-		{.name = "top_item", .tensor = tensor_2d(I4, batch->rows, k, batch->top_item)},
-		{.name = "top_score", .tensor = tensor_2d(F4, batch->rows, k, batch->top_score)},
-	};
-	bag_add_rows(out, batch->rows, columns, COUNT_OF(columns));
 }
 
 /* An id with a separator inside would be read as something else. */
@@ -441,7 +335,9 @@ static void flush_batch(struct batch *batch, struct run *run, const struct write
 		return;
 	batch_rank(batch, run);
 	if (writer->bag)
-		write_stream(writer->bag, batch, run->k);
+		ranking_add(writer->bag,
+			&(struct ranking_rows){batch->rows, batch->user_id.data, batch->target, batch->greater, batch->equal,
+				run->k, batch->top_item, batch->top_score});
 	else
 		write_text(writer, run, batch);
 	run->n_ranked += batch->rows;
@@ -455,27 +351,30 @@ static void flush_batch(struct batch *batch, struct run *run, const struct write
 static void rank_users(struct run *run, const struct writer *writer)
 {
 	const struct settings *settings = run->settings;
-	const enum part part = settings->split ? PART_VALID : PART_TEST;
-	const int64_t first = run->n_users * (settings->shard - 1) / settings->shards;
-	const int64_t end = run->n_users * settings->shard / settings->shards;
+	const enum part part = part_of(settings);
+	const struct sequences *users = &run->users.part;
+	const int64_t n_users = run->users.n_users, first = n_users * (settings->shard - 1) / settings->shards;
+	const int64_t end = n_users * settings->shard / settings->shards;
 	struct batch batch = {0};
 	struct progress progress;
-	batch_new(&batch, run);
 	progress_start(&progress, "users", end - first);
-	for (int64_t base = 0; next_users(run); base += run->users.n_users)
-		for (int64_t user = 0; user < run->users.n_users; user++) {
+	for (int64_t base = 0; sequences_next(&run->users, &run->catalog); base += users->n_users) {
+		if (!batch.capacity)
+			batch_new(&batch, run);
+		for (int64_t user = 0; user < users->n_users; user++) {
 			if (base + user < first || base + user >= end)
 				continue;
-			int64_t target = target_index(&run->users, user, part);
+			int64_t target = target_index(users, user, part);
 			if (target < 0)
 				run->n_without_target++;
 			else
-				batch_add(&batch, &run->users, user, target);
+				batch_add(&batch, users, user, target);
 			if (batch.rows == batch.capacity) {
 				flush_batch(&batch, run, writer);
 				progress_at(&progress, base + user + 1 - first, NULL);
 			}
 		}
+	}
 	flush_batch(&batch, run, writer);
 	progress_end(&progress);
 	batch_free(&batch);
@@ -484,23 +383,21 @@ static void rank_users(struct run *run, const struct writer *writer)
 static void rank_all(struct run *run)
 {
 	const struct settings *settings = run->settings;
-	struct bag_out *bag = settings->format == FORMAT_STREAM ? bag_create(run->cli) : NULL;
+	struct bag_out *bag = settings->format == FORMAT_STREAM ? bag_create(run->cli->output, run->cli->level) : NULL;
 	load(run, bag);
 	struct writer writer = writer_open(run, bag);
 	double started = seconds_now();
 	rank_users(run, &writer);
 	double seconds = seconds_now() - started;
 	if (!run->n_ranked && settings->shards == 1)
-		die("sequences: none of %" PRId64 " users has a %s target", run->n_users, split_names[settings->split]);
+		die("sequences: none of %" PRId64 " users has a %s target", run->users.n_users, split_names[settings->split]);
 	if (bag) {
 		bag_end(bag);
-		json_t *history = cli_history(run->cli);
 		json_t *measured = json_build("{s:I, s:I, s:I, s:i, s:f}", "users", (json_int_t)run->n_ranked,
 			"users_without_target", (json_int_t)run->n_without_target, "n_items", (json_int_t)run->catalog.n_items, "k",
 			run->k, "ranking_seconds", seconds);
-		json_object_update_new(history, measured);
-		products_describe(history);
-		bag_finish(bag, history);
+		products_describe(measured);
+		cli_finish(run->cli, bag, measured);
 	} else {
 		output_file_close(writer.output, writer.file);
 		output_commit(writer.output);

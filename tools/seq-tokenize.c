@@ -8,14 +8,14 @@
 #include <sys/stat.h>
 
 #include "data/dataset.h"
-#include "data/tokenizer.h"
+#include "data/sequences.h"
+#include "data/tokenizer_group.h"
 #include "data/utf8.h"
-#include "stream/bag.h"
 #include "stream/bytes.h"
+#include "stream/cli.h"
 #include "stream/process.h"
 
 #define DEFAULT_VOCAB 8192
-#define ITEMS_AT_ONCE 256 /* encoded by a thread before they are written */
 
 /* --domain NAME=ITEMS,EVENTS,... */
 struct domain {
@@ -356,20 +356,6 @@ static bool is_stream(const char *path)
 	return stream;
 }
 
-static struct tokenizer *tokenizer_of_stream(const struct cli *cli, const char *path)
-{
-	struct tokenizer *tokenizer = NULL;
-	struct bag *bag = bag_open_paths(cli, (char *[]){(char *)(uintptr_t)path, NULL});
-	bag_want(bag, "tokenizer");
-	struct piece piece;
-	while (bag_next(bag, &piece))
-		tokenizer_take(&tokenizer, &piece);
-	bag_close(bag);
-	if (!tokenizer)
-		die("%s: no tokenizer in the stream", path);
-	return tokenizer;
-}
-
 static struct tokenizer *learn(const struct dataset *dataset, int64_t vocab_size)
 {
 	struct learner *learner = learner_new();
@@ -384,189 +370,14 @@ static struct tokenizer *learn(const struct dataset *dataset, int64_t vocab_size
 	return learner_finish(learner, vocab_size ? vocab_size : DEFAULT_VOCAB);
 }
 
-static struct tokenizer *find_tokenizer(const struct settings *settings, const struct dataset *dataset,
-	const struct cli *cli)
+static struct tokenizer *find_tokenizer(const struct settings *settings, const struct dataset *dataset)
 {
 	if (!has_items(settings))
 		return NULL;
 	if (!settings->tokenizer)
 		return learn(dataset, settings->vocab_size);
-	return is_stream(settings->tokenizer) ? tokenizer_of_stream(cli, settings->tokenizer) :
+	return is_stream(settings->tokenizer) ? tokenizer_of_stream(settings->tokenizer) :
 											tokenizer_load(settings->tokenizer);
-}
-
-static void write_tokenizer(struct bag_out *out, const struct tokenizer *tokenizer)
-{
-	size_t size;
-	const char *text = tokenizer_json(tokenizer, &size);
-	bag_begin(out, "tokenizer", tokenizer_fingerprint(tokenizer), 1, 1,
-		json_build("{s:I}", "vocab_size", (json_int_t)tokenizer_vocab_size(tokenizer)));
-	bag_add_bytes(out, "tokenizer.json", text, size);
-	bag_end(out);
-}
-
-/* --- catalog --- */
-
-/* Tokens of consecutive items. */
-struct encoded {
-	int64_t indptr[ITEMS_AT_ONCE + 1];
-	struct buffer ids, types, attribute;
-};
-
-static void encode_part(struct encoded *encoded, struct encoder *encoder, const char *text, int type, int attribute)
-{
-	size_t before = encoded->ids.size;
-	encoder_encode(encoder, text, strlen(text), false, &encoded->ids);
-	size_t tokens = (encoded->ids.size - before) / sizeof(int32_t);
-	memset(buffer_add(&encoded->types, tokens), type, tokens);
-	memset(buffer_add(&encoded->attribute, tokens), attribute, tokens);
-}
-
-/* Key and value apart, as Recformer does; an attribute without a value is left out. */
-static void encode_items(struct encoded *encoded, struct encoder *encoder, const struct dataset *dataset, int64_t from,
-	int64_t to)
-{
-	encoded->ids.size = encoded->types.size = encoded->attribute.size = 0;
-	encoded->indptr[0] = 0;
-	for (int64_t item = from; item < to; item++) {
-		for (int i = 0; i < dataset->attributes.n; i++) {
-			const char *text = dataset_text(dataset, item, i);
-			if (!*text)
-				continue;
-			encode_part(encoded, encoder, dataset->attributes.name[i], 1, i);
-			encode_part(encoded, encoder, text, 2, i);
-		}
-		encoded->indptr[item - from + 1] = (int64_t)encoded->types.size;
-	}
-}
-
-static void write_encoded(struct bag_out *out, const struct encoded *encoded, const char *ids, int64_t rows)
-{
-	int64_t tokens = encoded->indptr[rows];
-	const struct column columns[] = {
-		{.name = "item_id", .is_text = true, .text = ids},
-		{.name = "indptr", .tensor = tensor_1d(I8, rows + 1, encoded->indptr)},
-		{.name = "input_ids", .is_ragged = true, .tensor = tensor_1d(I4, tokens, encoded->ids.data)},
-		{.name = "token_type_ids", .is_ragged = true, .tensor = tensor_1d(U1, tokens, encoded->types.data)},
-		{.name = "attribute", .is_ragged = true, .tensor = tensor_1d(U1, tokens, encoded->attribute.data)},
-	};
-	bag_add_rows(out, rows, columns, COUNT_OF(columns));
-}
-
-/* Threads encode, each in turn writes. Returns the number of tokens. */
-static int64_t write_items(struct bag_out *out, const struct dataset *dataset, const struct tokenizer *tokenizer,
-	const struct cli *cli)
-{
-	int64_t items = dataset->item_id.count, tokens = 0;
-	struct progress progress;
-	progress_start(&progress, "items", items);
-#pragma omp parallel num_threads(cli->threads)
-	{
-		struct encoder *encoder = encoder_new(tokenizer);
-		struct encoded encoded = {.ids = {0}};
-#pragma omp for ordered schedule(dynamic)
-		for (int64_t from = 0; from < items; from += ITEMS_AT_ONCE) {
-			int64_t to = from + ITEMS_AT_ONCE < items ? from + ITEMS_AT_ONCE : items;
-			encode_items(&encoded, encoder, dataset, from, to);
-#pragma omp ordered
-			{
-				write_encoded(out, &encoded, strings_at(&dataset->item_id, from), to - from);
-				tokens += encoded.indptr[to - from];
-				progress_at(&progress, to, NULL);
-			}
-		}
-		encoder_free(encoder);
-		buffer_free(&encoded.ids);
-		buffer_free(&encoded.types);
-		buffer_free(&encoded.attribute);
-	}
-	progress_end(&progress);
-	return tokens;
-}
-
-static json_t *attribute_names(const struct dataset *dataset)
-{
-	json_t *names = json_array();
-	for (int i = 0; i < dataset->attributes.n; i++)
-		json_append(names, json_string(dataset->attributes.name[i]));
-	return names;
-}
-
-/* Of all that the catalog's members are made from. */
-static uint64_t catalog_id(const struct dataset *dataset, uint64_t of_ids, const struct tokenizer *tokenizer)
-{
-	uint64_t id = of_ids;
-	if (!tokenizer)
-		return id;
-	uint64_t of_tokenizer = tokenizer_fingerprint(tokenizer);
-	id = fingerprint(id, &of_tokenizer, sizeof of_tokenizer);
-	for (int i = 0; i < dataset->attributes.n; i++)
-		id = fingerprint(id, dataset->attributes.name[i], strlen(dataset->attributes.name[i]) + 1);
-	for (int64_t item = 0; item < dataset->item_id.count; item++)
-		for (int i = 0; i < dataset->attributes.n; i++) {
-			const char *text = dataset_text(dataset, item, i);
-			id = fingerprint(id, text, strlen(text) + 1);
-		}
-	return id;
-}
-
-/* tokenizer NULL: ids alone. Returns the number of tokens. */
-static int64_t write_catalog(struct bag_out *out, const struct dataset *dataset, uint64_t of_ids,
-	const struct tokenizer *tokenizer, const struct cli *cli)
-{
-	char text[17];
-	fingerprint_text(of_ids, text);
-	json_t *meta = json_build("{s:s, s:I}", "fingerprint", text, "n_items", (json_int_t)dataset->item_id.count);
-	if (tokenizer) {
-		fingerprint_text(tokenizer_fingerprint(tokenizer), text);
-		json_set(meta, "tokenizer", json_string(text));
-		json_set(meta, "attributes", attribute_names(dataset));
-	}
-	bag_begin(out, "catalog", catalog_id(dataset, of_ids, tokenizer), 1, 1, meta);
-	int64_t tokens = 0;
-	if (tokenizer) {
-		tokens = write_items(out, dataset, tokenizer, cli);
-	} else {
-		const struct column ids = {.name = "item_id", .is_text = true, .text = dataset->item_id.text.data};
-		bag_add_rows(out, dataset->item_id.count, &ids, 1);
-	}
-	bag_end(out);
-	return tokens;
-}
-
-/* --- sequences --- */
-
-static uint64_t sequences_id(const struct dataset *dataset, uint64_t of_items)
-{
-	uint64_t id = fingerprint(of_items, dataset->user_id.text.data, dataset->user_id.text.size);
-	id = fingerprint(id, dataset->indptr, ((size_t)dataset->user_id.count + 1) * sizeof *dataset->indptr);
-	id = fingerprint(id, dataset->item, (size_t)dataset->n_events * sizeof *dataset->item);
-	return dataset->time ? fingerprint(id, dataset->time, (size_t)dataset->n_events * sizeof *dataset->time) : id;
-}
-
-static void write_sequences(struct bag_out *out, const struct dataset *dataset, uint64_t of_items,
-	const struct settings *settings)
-{
-	char text[17];
-	fingerprint_text(of_items, text);
-	json_t *meta = json_build("{s:s, s:I, s:I, s:s, s:s, s:I, s:I}", "catalog", text, "n_users",
-		(json_int_t)dataset->user_id.count, "n_events", (json_int_t)dataset->n_events, "ties",
-		ties_names[settings->ties], "duplicates", duplicates_names[settings->duplicates], "min_user",
-		(json_int_t)settings->min_user, "min_item", (json_int_t)settings->min_item);
-	uint64_t id = sequences_id(dataset, of_items);
-	if (settings->has_split) {
-		json_set(meta, "split_time", json_integer(settings->split_time));
-		id = fingerprint(id, &settings->split_time, sizeof settings->split_time);
-	}
-	bag_begin(out, "sequences", id, 1, 1, meta);
-	const struct column columns[] = {
-		{.name = "user_id", .is_text = true, .text = dataset->user_id.text.data},
-		{.name = "indptr", .tensor = tensor_1d(I8, dataset->user_id.count + 1, dataset->indptr)},
-		{.name = "item", .is_ragged = true, .tensor = tensor_1d(I4, dataset->n_events, dataset->item)},
-		{.name = "timestamp", .is_ragged = true, .tensor = tensor_1d(I8, dataset->n_events, dataset->time)},
-	};
-	bag_add_rows(out, dataset->user_id.count, columns, dataset->time ? 4 : 3);
-	bag_end(out);
 }
 
 /* --- what was found --- */
@@ -601,10 +412,17 @@ static void tell(const struct settings *settings, const struct dataset *dataset,
 			100 * facts->future_share);
 }
 
-static json_t *history(const struct cli *cli, const struct dataset *dataset, const struct dataset_facts *facts,
-	json_t *dropped, const struct tokenizer *tokenizer, int64_t tokens)
+/* For the sequences' meta.json. */
+static json_t *how_made(const struct settings *settings)
 {
-	json_t *record = cli_history(cli);
+	return json_build("{s:s, s:s, s:I, s:I}", "ties", ties_names[settings->ties], "duplicates",
+		duplicates_names[settings->duplicates], "min_user", (json_int_t)settings->min_user, "min_item",
+		(json_int_t)settings->min_item);
+}
+
+static json_t *measured(const struct dataset *dataset, const struct dataset_facts *facts, json_t *dropped,
+	const struct tokenizer *tokenizer, int64_t tokens)
+{
 	json_t *found = json_build("{s:I, s:I, s:I, s:I, s:I, s:f, s:I, s:I, s:I, s:f, s:f, s:o}", "events_read",
 		(json_int_t)dataset->n_read, "rows_skipped", (json_int_t)dataset->n_skipped, "users",
 		(json_int_t)dataset->user_id.count, "items", (json_int_t)dataset->item_id.count, "events",
@@ -617,9 +435,7 @@ static json_t *history(const struct cli *cli, const struct dataset *dataset, con
 		json_set(found, "tokens", json_integer(tokens));
 		json_set(found, "vocab_size", json_integer(tokenizer_vocab_size(tokenizer)));
 	}
-	json_object_update(record, found);
-	json_decref(found);
-	return record;
+	return found;
 }
 
 int main(int argc, char **argv)
@@ -636,15 +452,14 @@ int main(int argc, char **argv)
 	struct dataset_facts facts;
 	dataset_describe(&dataset, &facts);
 	int64_t split_users = require_split(&dataset, &settings);
-	struct tokenizer *tokenizer = find_tokenizer(&settings, &dataset, &cli);
+	struct tokenizer *tokenizer = find_tokenizer(&settings, &dataset);
 
-	uint64_t of_items = fingerprint(FINGERPRINT_START, dataset.item_id.text.data, dataset.item_id.text.size);
-	struct bag_out *out = bag_create(&cli);
+	struct bag_out *out = bag_create(cli.output, cli.level);
 	if (tokenizer)
-		write_tokenizer(out, tokenizer);
-	int64_t tokens = write_catalog(out, &dataset, of_items, tokenizer, &cli);
-	write_sequences(out, &dataset, of_items, &settings);
-	bag_finish(out, history(&cli, &dataset, &facts, dropped, tokenizer, tokens));
+		tokenizer_write(out, tokenizer);
+	int64_t tokens = catalog_write(out, &dataset, tokenizer, cli.threads);
+	sequences_write(out, &dataset, settings.has_split ? &settings.split_time : NULL, how_made(&settings));
+	cli_finish(&cli, out, measured(&dataset, &facts, dropped, tokenizer, tokens));
 
 	tell(&settings, &dataset, &facts, tokens, split_users);
 	if (tokenizer)

@@ -5,10 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "data/tables.h"
+#include "data/embedding.h"
+#include "data/sequences.h"
+#include "data/tokenizer_group.h"
 #include "model/encoder.h"
 #include "model/item_vectors.h"
 #include "model/items.h"
+#include "model/model_group.h"
 #include "model/recformer_start.h"
 #include "nn/blas.h"
 #include "nn/matrix.h"
@@ -47,6 +50,7 @@ enum {
 	KEY_WORDS_WEIGHT,
 	KEY_MASK_RATE,
 	KEY_WORDS,
+	KEY_START,
 	KEY_MODEL = 0x3000
 }; /* and those of run_option() between */
 
@@ -133,7 +137,7 @@ static const char *const task_names[] = {"next", "pretrain", "finetune", NULL};
 /* Of text encoders. */
 struct encoder_settings {
 	int size; /* in recformer_sizes; -1: not given */
-	const char *weights, *words;
+	const char *model, *weights, *words;
 	bool frozen_words, as_code;
 	int64_t accumulate;
 	double words_weight, mask_rate;
@@ -207,6 +211,7 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
 	case KEY_MAX_TOKENS: settings->max_tokens = option_int("--max-tokens", value, 1, 1 << 16); break;
 	case KEY_TASK: settings->task = option_choice("--task", value, task_names); break;
 	case KEY_SIZE: settings->encoder.size = option_choice("--size", value, recformer_sizes); break;
+	case KEY_START: settings->encoder.model = value; break;
 	case KEY_WEIGHTS: settings->encoder.weights = value; break;
 	case KEY_FREEZE_WORDS: settings->encoder.frozen_words = true; break;
 	case KEY_ACCUMULATE: settings->encoder.accumulate = option_int("--accumulate", value, 1, 1 << 16); break;
@@ -254,6 +259,7 @@ static const struct argp_option training_options[] = {
 	{NULL, 0, NULL, 0, "Model:", 3},
 	{"size", KEY_SIZE, "NAME", 0,
 		"recformer, new: tiny (2 layers of 64), small (4 of 128, default), base (12 of 768, the paper's)", 3},
+	{"model", KEY_START, "STREAM", 0, "recformer: start from the model of this stream", 3},
 	{"weights", KEY_WEIGHTS, "FOLDER", 0,
 		"recformer: start from a published Longformer or Recformer, in Hugging Face's layout", 3},
 	{"words", KEY_WORDS, "LLM", 0,
@@ -342,6 +348,7 @@ static int trainings_of(int key)
 	case KEY_TEMPLATE: return LANGUAGE;
 	case KEY_MAX_TOKENS: return TEXTS;
 	case KEY_SIZE:
+	case KEY_START:
 	case KEY_WEIGHTS:
 	case KEY_WORDS:
 	case KEY_FREEZE_WORDS: return ENCODER;
@@ -399,6 +406,9 @@ static void refuse_idle_options(const struct settings *settings, const struct ar
 				training & ENCODER ? task_names[settings->task] : architecture);
 	if (settings->encoder.size >= 0 && settings->encoder.weights)
 		die_usage("--size is for a new model, --weights has a size");
+	if (settings->encoder.model &&
+		(settings->encoder.weights || settings->encoder.words || settings->encoder.size >= 0))
+		die_usage("--model is a model to start from, and so are --weights; --size and --words are for a new one");
 	const int loss = settings->next_item.loss.loss;
 	if (settings->given[KEY_NEGATIVES - KEY_ARCH] && loss == LOSS_CE)
 		die_usage("--negatives is no option of --loss ce");
@@ -477,6 +487,7 @@ static void parse(int argc, char **argv, struct cli *cli, struct settings *setti
 		.run = {.epochs = -1, .every = 60}};
 	settings->optimisation.adamw.rate = -1;
 	cli_parse(&tool, argc, argv, cli, settings);
+	cli_check_stdin(cli, "--model", settings->encoder.model);
 	settle_task(settings);
 	refuse_idle_options(settings, all);
 	set_defaults(settings);
@@ -492,36 +503,33 @@ struct inputs {
 	struct catalog catalog;
 	struct sequences sequences;
 	struct embedding embedding;
-	struct tokenizer *tokenizer;
-	struct model_loader start; /* what a text encoder goes on from */
+	struct tokenizer_group tokenizer;
+	struct model_group start; /* what a text encoder goes on from */
 };
 
-static void load(const struct cli *cli, const struct architecture *architecture, struct bag_out *out,
+static void load(const struct cli *cli, const struct architecture *architecture, const char *model, struct bag_out *out,
 	struct inputs *inputs)
 {
-	struct bag *bag = bag_open(cli);
-	bag_want(bag, "catalog");
-	bag_want(bag, "sequences");
-	bag_want(bag, "embedding");
-	bag_want(bag, "tokenizer");
+	struct bag *bag = bag_open(cli->inputs);
+	bag_take(bag, &catalog_group, &inputs->catalog);
+	bag_take(bag, &sequences_group, &inputs->sequences);
+	bag_take(bag, &embedding_group, &inputs->embedding);
+	bag_take(bag, &tokenizer_group, &inputs->tokenizer);
 	bag_drop(bag, "model");
 	bag_drop(bag, "ranking");
 	if (architecture->encode) {
-		bag_want(bag, "model");
+		bag_take(bag, &model_group, &inputs->start);
 		bag_drop(bag, "embedding");
 	}
+	if (model)
+		bag_take_from(bag, &model_group, &inputs->start, model);
 	bag_pass_to(bag, out);
-	struct piece piece;
-	while (bag_next(bag, &piece))
-		if (!catalog_take(&inputs->catalog, &piece) && !sequences_take(&inputs->sequences, &piece) &&
-			!tokenizer_take(&inputs->tokenizer, &piece) && !model_take(&inputs->start, &piece))
-			embedding_take(&inputs->embedding, &piece);
-	bag_close(bag);
-	if (architecture->reads_tokens && (!inputs->catalog.indptr || !inputs->tokenizer))
+	bag_read(bag);
+	if (architecture->reads_tokens && (!inputs->catalog.indptr || !inputs->tokenizer.tokenizer))
 		die("%s: the stream has no items with text; seq-tokenize --items gives them one", architecture->name);
 	if (!architecture->reads_tokens || architecture->encode)
 		sequences_check(&inputs->sequences, &inputs->catalog);
-	if (inputs->embedding.complete && !architecture->encode)
+	if (inputs->embedding.group.complete && !architecture->encode)
 		embedding_check(&inputs->embedding, &inputs->catalog);
 }
 
@@ -529,9 +537,8 @@ static void free_inputs(struct inputs *inputs)
 {
 	sequences_free(&inputs->sequences);
 	embedding_free(&inputs->embedding);
-	tokenizer_free(inputs->tokenizer);
-	model_free(inputs->start.model);
-	json_decref(inputs->start.meta);
+	tokenizer_group_free(&inputs->tokenizer);
+	model_group_free(&inputs->start);
 	catalog_free(&inputs->catalog);
 }
 
@@ -541,15 +548,15 @@ static void free_inputs(struct inputs *inputs)
 static bool choose_features(json_t *config, const struct embedding *embedding)
 {
 	const char *features = json_string_value(json_object_get(config, "features"));
-	if (!features && embedding->complete)
+	if (!features && embedding->group.complete)
 		json_set(config, "features", json_string(features = "frozen"));
 	if (features && !strcmp(features, "none"))
 		return false;
-	if (!embedding->complete && features)
+	if (!embedding->group.complete && features)
 		die("--features %s: no embedding in the stream; item-project adds one", features);
-	if (!embedding->complete && option_of_features(config))
+	if (!embedding->group.complete && option_of_features(config))
 		die("--%s: no embedding in the stream; item-project adds one", option_of_features(config));
-	if (!embedding->complete)
+	if (!embedding->group.complete)
 		return false;
 	json_set(config, "feature_size", json_integer(embedding->width));
 	if (!json_object_get(config, "feature_whiten"))
@@ -579,8 +586,9 @@ static struct model *new_model(const struct architecture *architecture, struct s
 {
 	if (architecture->reads_tokens) {
 		char tokenizer[17];
-		fingerprint_text(tokenizer_fingerprint(inputs->tokenizer), tokenizer);
-		return model_new(json_incref(settings->config), tokenizer_vocab_size(inputs->tokenizer), tokenizer, "options");
+		fingerprint_text(tokenizer_fingerprint(inputs->tokenizer.tokenizer), tokenizer);
+		return model_new(json_incref(settings->config), tokenizer_vocab_size(inputs->tokenizer.tokenizer), tokenizer,
+			"options");
 	}
 	if (!architecture->count) {
 		bool has_features = choose_features(settings->config, &inputs->embedding);
@@ -600,13 +608,14 @@ static uint64_t training_id(const struct settings *settings, const struct cli *c
 	char *rest = xasprintf(
 		"%s %s %s seed %llu threads %d loss %d %lld %.17g adamw %.17g %.17g %.17g clip %.17g schedule %d "
 		"%lld epochs %lld batch %lld patience %lld valid %lld %d catalog %s %s tokens %lld template %s task %d from %s %s %s accumulate %lld words %.17g %.17g code %d",
-		recpipe_version, inputs->sequences.id, items_feature_size(model) ? inputs->embedding.id : "-",
+		recpipe_version, inputs->sequences.group.id, items_feature_size(model) ? inputs->embedding.group.id : "-",
 		(unsigned long long)cli->seed, cli->threads, (int)loss->loss, (long long)loss->negatives, loss->gbce_t,
 		optimisation->adamw.rate, optimisation->adamw.beta2, optimisation->adamw.weight_decay, optimisation->clip,
 		(int)optimisation->schedule, (long long)optimisation->warmup, (long long)run->epochs,
 		(long long)run->batch_size, (long long)run->patience, (long long)settings->next_item.valid_users,
 		settings->next_item.keep_seen, inputs->catalog.fingerprint, model->belongs_to, (long long)settings->max_tokens,
-		settings->template ? settings->template : "-", settings->task, inputs->start.complete ? inputs->start.id : "-",
+		settings->template ? settings->template : "-", settings->task,
+		inputs->start.group.complete ? inputs->start.group.id : "-",
 		settings->encoder.weights ? settings->encoder.weights : "-",
 		settings->encoder.words ? settings->encoder.words : "-", (long long)settings->encoder.accumulate,
 		settings->encoder.words_weight, settings->encoder.mask_rate, settings->encoder.as_code);
@@ -637,10 +646,11 @@ static struct task *sequence_task(const struct cli *cli, const struct settings *
 static struct task *text_task(const struct cli *cli, const struct settings *settings, struct model *model,
 	const struct inputs *inputs)
 {
-	struct item_texts *texts = item_texts_new(&inputs->catalog, inputs->tokenizer, settings->template);
-	struct item_tokens tokens = item_texts_encode(texts, inputs->tokenizer,
+	struct item_texts *texts = item_texts_new(&inputs->catalog, inputs->tokenizer.tokenizer, settings->template);
+	struct item_tokens tokens = item_texts_encode(texts, inputs->tokenizer.tokenizer,
 		settings->max_tokens ? settings->max_tokens : 32, false, cli->threads);
-	struct task *task = language_task(model, &tokens, text_ends_of(inputs->tokenizer, "tokenizer"), cli->threads);
+	struct task *task = language_task(model, &tokens, text_ends_of(inputs->tokenizer.tokenizer, "tokenizer"),
+		cli->threads);
 	notice("%s: %lld parameters, vocabulary of %lld, %lld texts", model->architecture->name,
 		(long long)model->params.trainable, (long long)model->n_items, (long long)task->examples);
 	item_tokens_free(&tokens);
@@ -676,15 +686,15 @@ static struct model *start_encoder(const struct settings *settings, const struct
 {
 	const struct encoder_settings *encoder = &settings->encoder;
 	struct recformer_start start = {.config = encoder_config(settings),
-		.tokenizer = inputs->tokenizer,
+		.tokenizer = inputs->tokenizer.tokenizer,
 		.rng = rng,
 		.words = encoder->words,
 		.catalog = &inputs->catalog};
-	if (encoder->words && (encoder->weights || inputs->start.complete))
+	if (encoder->words && (encoder->weights || inputs->start.group.complete))
 		die("--words %s is for a new model, there is one already", encoder->words);
 	if (encoder->weights)
 		return recformer_from_weights(&start, encoder->weights);
-	if (inputs->start.complete) {
+	if (inputs->start.group.complete) {
 		if (encoder->size >= 0)
 			die("--size %s is for a new model, the stream has one", recformer_sizes[encoder->size]);
 		if (!inputs->start.model->architecture->encode)
@@ -706,7 +716,7 @@ static struct task *encoder_task(const struct settings *settings, struct model *
 			.words_weight = settings->encoder.words_weight,
 			.mask_rate = settings->encoder.mask_rate,
 			.valid_users = settings->next_item.valid_users < INT32_MAX ? settings->next_item.valid_users : 4096};
-		return pretrain_task(model, &inputs->sequences, inputs->tokenizer, &options, trainer->n_workers);
+		return pretrain_task(model, &inputs->sequences, inputs->tokenizer.tokenizer, &options, trainer->n_workers);
 	}
 	const struct finetune_options options = {.epochs = run->epochs,
 		.patience = {run->patience, run->patience > 2 ? run->patience - 2 : 1},
@@ -716,18 +726,14 @@ static struct task *encoder_task(const struct settings *settings, struct model *
 	return finetune_task(model, trainer, &inputs->sequences, &options);
 }
 
-static void write_items(struct bag_out *out, const struct model *model, const float *vectors, uint64_t model_id)
+/* With the model's id: who ranks with it need not encode the items again. */
+static void write_vectors(struct bag_out *out, const struct model *model, const float *vectors, uint64_t model_id)
 {
-	const struct catalog *catalog = model->catalog;
 	char text[17];
 	fingerprint_text(model_id, text);
-	json_t *details = json_build("{s:s, s:I, s:s, s:s}", "catalog", catalog->fingerprint, "width",
-		(json_int_t)model->width, "source", "recformer", "model", text);
-	uint64_t id = fingerprint(model_id, catalog->fingerprint, 16);
-	const struct column column = {.name = "vector", .tensor = tensor_2d(F4, catalog->n_items, model->width, vectors)};
-	bag_begin(out, "embedding", id, 1, 1, details);
-	bag_add_rows(out, catalog->n_items, &column, 1);
-	bag_end(out);
+	json_t *facts = json_build("{s:s}", "model", text);
+	embedding_write(out, model->catalog, vectors, model->width, "recformer", facts);
+	json_decref(facts);
 }
 
 /* Trains and writes; what was measured. */
@@ -754,9 +760,9 @@ static json_t *train_encoder(const struct cli *cli, struct settings *settings, c
 		(long long)task->examples, (long long)inputs->catalog.n_items);
 	json_t *measured = run(task, trainer, &run_options, &rng);
 	json_set(measured, "parameters", json_integer(model->params.size));
-	model_write(out, model, run_options.id);
+	model_write(out, model, &inputs->catalog, run_options.id);
 	if (settings->task == TASK_FINETUNE)
-		write_items(out, model, finetune_items(task), run_options.id);
+		write_vectors(out, model, finetune_items(task), run_options.id);
 	task->free(task);
 	trainer_free(trainer);
 	model_free(model);
@@ -772,7 +778,7 @@ static json_t *train_other(const struct cli *cli, struct settings *settings, con
 		json_build("{s:I}", "events", (json_int_t)next_item_count(model, &inputs->sequences)) :
 		train_by_gradients(cli, settings, model, inputs);
 	json_set(measured, "parameters", json_integer(model->params.size));
-	model_write(out, model, settings->run.id);
+	model_write(out, model, &inputs->catalog, settings->run.id);
 	model_free(model);
 	return measured;
 }
@@ -790,14 +796,12 @@ int main(int argc, char **argv)
 	const struct architecture *architecture = architecture_named(
 		json_string_value(json_object_get(settings.config, "architecture")));
 	struct inputs inputs = {0};
-	struct bag_out *out = bag_create(&cli);
-	load(&cli, architecture, out, &inputs);
+	struct bag_out *out = bag_create(cli.output, cli.level);
+	load(&cli, architecture, settings.encoder.model, out, &inputs);
 	json_t *measured = architecture->encode ? train_encoder(&cli, &settings, &inputs, out) :
 											  train_other(&cli, &settings, architecture, &inputs, out);
-	json_t *history = cli_history(&cli);
-	json_object_update_new(history, measured);
-	products_describe(history);
-	bag_finish(out, history);
+	products_describe(measured);
+	cli_finish(&cli, out, measured);
 	free_inputs(&inputs);
 	json_decref(settings.config);
 	return cli_done(&cli);

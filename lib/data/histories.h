@@ -4,7 +4,7 @@
 #ifndef RECPIPE_HISTORIES_H
 #define RECPIPE_HISTORIES_H
 
-#include "data/tables.h"
+#include "data/sequences.h"
 #include "stream/ragged.h"
 
 /* Oldest item first: history r is item[indptr[r] .. indptr[r + 1]). Borrowed. */

@@ -120,7 +120,7 @@ static char *template_text(const struct item_texts *texts)
 
 static const json_t *attribute_names(const struct catalog *catalog)
 {
-	const json_t *names = json_object_get(catalog->meta, "attributes");
+	const json_t *names = json_object_get(catalog->group.meta, "attributes");
 	size_t n = json_array_size(names), i;
 	for (i = 0; i < n && json_is_string(json_array_get(names, i)); i++)
 		;
@@ -131,7 +131,7 @@ static const json_t *attribute_names(const struct catalog *catalog)
 
 static void check_text(const struct catalog *catalog)
 {
-	if (!catalog->complete)
+	if (!catalog->group.complete)
 		die("no catalog in the stream; seq-tokenize writes one");
 	if (!catalog->indptr)
 		die("catalog: no text of the items; seq-tokenize --items adds it");
@@ -143,7 +143,7 @@ static void check_tokenizer(const struct catalog *catalog, const struct tokenize
 		die("no tokenizer in the stream; seq-tokenize --items writes one");
 	char of_tokenizer[17];
 	fingerprint_text(tokenizer_fingerprint(tokenizer), of_tokenizer);
-	const char *of_text = json_get_string(catalog->meta, "tokenizer", "catalog/meta.json");
+	const char *of_text = json_get_string(catalog->group.meta, "tokenizer", "catalog/meta.json");
 	if (strcmp(of_text, of_tokenizer))
 		die("catalog: its text belongs to the tokenizer %s, the stream's tokenizer is %s", of_text, of_tokenizer);
 }

@@ -9,7 +9,7 @@
 #ifndef RECPIPE_ITEM_TEXT_H
 #define RECPIPE_ITEM_TEXT_H
 
-#include "data/tables.h"
+#include "data/sequences.h"
 #include "data/tokenizer.h"
 #include "stream/ragged.h"
 

@@ -3,36 +3,43 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void take_meta(struct ranking *ranking, const struct piece *piece)
+enum { USER_ID, TARGET, GREATER, EQUAL, TOP_ITEM, TOP_SCORE, N_COLUMNS };
+
+/* Lists are as wide as they are long. */
+static const struct column columns[N_COLUMNS] = {
+	[USER_ID] = {"user_id", COLUMN_TEXT, U1, 0},
+	[TARGET] = {"target", COLUMN_ONE, I4, 0},
+	[GREATER] = {"greater", COLUMN_ONE, I4, 0},
+	[EQUAL] = {"equal", COLUMN_ONE, I4, 0},
+	[TOP_ITEM] = {"top_item", COLUMN_WIDE, I4, 0},
+	[TOP_SCORE] = {"top_score", COLUMN_WIDE, F4, 0},
+};
+
+/* --- reading --- */
+
+static void begin(void *group, const char *where)
 {
-	const char *catalog = json_get_string(piece->json, "catalog", piece->where);
-	const char *split = json_get_string(piece->json, "split", piece->where);
-	const char *seen = json_get_string(piece->json, "seen", piece->where);
-	ranking_free(ranking);
-	if (strlen(catalog) != 16)
-		die("%s: \"catalog\" is \"%s\", 16 hexadecimal digits were expected", piece->where, catalog);
+	struct ranking *ranking = group;
+	const json_t *meta = ranking->group.meta;
+	const char *split = json_get_string(meta, "split", where), *seen = json_get_string(meta, "seen", where);
 	if (strcmp(split, "test") && strcmp(split, "valid"))
-		die("%s: \"split\" is \"%s\", \"valid\" or \"test\" was expected", piece->where, split);
+		die("%s: \"split\" is \"%s\", \"valid\" or \"test\" was expected", where, split);
 	if (strcmp(seen, "remove") && strcmp(seen, "keep"))
-		die("%s: \"seen\" is \"%s\", \"keep\" or \"remove\" was expected", piece->where, seen);
-	memcpy(ranking->catalog, catalog, 17);
+		die("%s: \"seen\" is \"%s\", \"keep\" or \"remove\" was expected", where, seen);
+	group_fingerprint(&ranking->group, "catalog", ranking->catalog, where);
 	ranking->part = strcmp(split, "test") ? PART_VALID : PART_TEST;
 	ranking->seen_removed = !strcmp(seen, "remove");
-	ranking->n_items = json_get_int(piece->json, "n_items", 0, INT32_MAX, piece->where);
-	ranking->meta = json_incref(piece->json);
+	ranking->n_items = json_get_int(meta, "n_items", 0, INT32_MAX, where);
 }
 
-/* A field of one number a row, behind those there are. */
-static int32_t *take_numbers(const struct ranking *ranking, int32_t *numbers, const struct piece *piece,
-	const char *name)
+/* A column of one number a row, behind those there are. */
+static int32_t *append_numbers(const struct ranking *ranking, int32_t *numbers, const struct chunk *chunk,
+	const struct column *column)
 {
-	int64_t rows = piece->chunk->rows, count;
-	int32_t *more = piece_array(piece, name, I4, &count);
-	if (count != rows)
-		die("%s: %s: %lld entries, %lld were expected", piece->where, name, (long long)count, (long long)rows);
-	numbers = xreallocarray(numbers, (size_t)(ranking->n_users + rows), sizeof *numbers);
-	if (rows)
-		memcpy(numbers + ranking->n_users, more, (size_t)rows * sizeof *numbers);
+	int32_t *more = chunk_numbers(chunk, column);
+	numbers = xreallocarray(numbers, (size_t)(ranking->n_users + chunk->rows), sizeof *numbers);
+	if (chunk->rows)
+		memcpy(numbers + ranking->n_users, more, (size_t)chunk->rows * sizeof *numbers);
 	free(more);
 	return numbers;
 }
@@ -62,64 +69,59 @@ static void note_place(struct ranking *ranking, int32_t item, int64_t place, int
 		*best = (int32_t)place;
 }
 
-static void take_lists(struct ranking *ranking, const struct piece *piece)
+static void take_lists(struct ranking *ranking, const struct chunk *chunk)
 {
-	const struct field *field = chunk_field(piece->chunk, "top_item");
-	if (!field)
+	const struct column *column = &columns[TOP_ITEM];
+	if (!chunk_has(chunk, column))
 		return;
-	if (field->is_text || field->tensor.n_dims != 2)
-		die("%s: top_item: two axes, users and places, were expected", piece->where);
-	int64_t width = field->tensor.shape[1], count;
-	int32_t *item = piece_array(piece, "top_item", I4, &count);
+	const int64_t width = chunk_width(chunk, column);
+	int32_t *item = chunk_numbers(chunk, column);
 	if (!ranking->best_place) {
 		ranking->list_length = width;
 		ranking->best_place = xcalloc((size_t)ranking->n_items, sizeof *ranking->best_place);
 	}
-	if (width != ranking->list_length)
-		die("%s: top_item: %lld places, the chunks before had %lld", piece->where, (long long)width,
-			(long long)ranking->list_length);
 	const int32_t *next = item;
-	for (int64_t row = 0; row < piece->chunk->rows; row++)
+	for (int64_t row = 0; row < chunk->rows; row++)
 		for (int64_t place = 1; place <= width; place++, next++)
-			note_place(ranking, *next, place, row, piece->where);
+			note_place(ranking, *next, place, row, chunk->where);
 	free(item);
 }
 
-static void take_chunk(struct ranking *ranking, const struct piece *piece)
+static void chunk(void *group, const struct chunk *chunk)
 {
-	size_t size;
-	int64_t rows = piece->chunk->rows;
-	strings_add_all(&ranking->user_id, piece_text(piece, "user_id", &size), rows);
-	ranking->target = take_numbers(ranking, ranking->target, piece, "target");
-	ranking->greater = take_numbers(ranking, ranking->greater, piece, "greater");
-	ranking->equal = take_numbers(ranking, ranking->equal, piece, "equal");
-	for (int64_t row = 0; row < rows; row++)
-		check_row(ranking, ranking->n_users + row, piece->where);
-	take_lists(ranking, piece);
-	ranking->n_users += rows;
+	struct ranking *ranking = group;
+	strings_add_all(&ranking->user_id, chunk_text(chunk, &columns[USER_ID]), chunk->rows);
+	ranking->target = append_numbers(ranking, ranking->target, chunk, &columns[TARGET]);
+	ranking->greater = append_numbers(ranking, ranking->greater, chunk, &columns[GREATER]);
+	ranking->equal = append_numbers(ranking, ranking->equal, chunk, &columns[EQUAL]);
+	for (int64_t row = 0; row < chunk->rows; row++)
+		check_row(ranking, ranking->n_users + row, chunk->where);
+	take_lists(ranking, chunk);
+	ranking->n_users += chunk->rows;
 }
 
-bool ranking_take(struct ranking *ranking, const struct piece *piece)
+static void free_group(void *group)
 {
-	if (strcmp(piece->group, "ranking"))
-		return false;
-	if (piece->kind == PIECE_META && !piece->continues)
-		take_meta(ranking, piece);
-	else if (piece->kind == PIECE_CHUNK)
-		take_chunk(ranking, piece);
-	else if (piece->kind == PIECE_END)
-		ranking->complete = true;
-	return true;
+	ranking_free(group);
 }
+
+const struct group_kind ranking_group = {
+	.name = "ranking",
+	.writer = "seq-rank writes one",
+	.format = 1,
+	.begin = begin,
+	.chunk = chunk,
+	.free = free_group,
+};
 
 void ranking_check(struct ranking *ranking, const struct catalog *catalog, const char *run)
 {
-	if (!ranking->complete)
-		die("%s: no ranking in the stream; seq-rank writes one", run);
+	if (!ranking->group.complete)
+		die("%s: no ranking in the stream; %s", run, ranking_group.writer);
 	if (!ranking->n_users)
 		die("%s: the ranking has no users", run);
-	if (catalog->complete) {
-		catalog_require(catalog, ranking->catalog, "ranking");
+	if (catalog->group.complete) {
+		catalog_require(catalog, &ranking_group, &ranking->group, ranking->catalog, NULL);
 		if (catalog->n_items != ranking->n_items)
 			die("%s: ranking of %lld items, the catalog has %lld", run, (long long)ranking->n_items,
 				(long long)catalog->n_items);
@@ -141,11 +143,45 @@ int64_t ranking_reach(const struct ranking *ranking, int64_t cut)
 
 void ranking_free(struct ranking *ranking)
 {
-	json_decref(ranking->meta);
+	group_free(&ranking->group);
 	strings_free(&ranking->user_id);
 	free(ranking->target);
 	free(ranking->greater);
 	free(ranking->equal);
 	free(ranking->best_place);
-	*ranking = (struct ranking){0};
+	*ranking = (struct ranking){.n_users = 0};
+}
+
+/* --- writing --- */
+
+/* The same for all shards of a ranking. */
+static uint64_t ranking_id(const struct ranking_of *of)
+{
+	char *text = xasprintf("%s %s %s %s %s %d", of->catalog->fingerprint, of->sequences->group.id, of->model_id,
+		part_names[of->part], of->seen_removed ? "remove" : "keep", of->k);
+	uint64_t id = fingerprint(FINGERPRINT_START, text, strlen(text));
+	free(text);
+	return id;
+}
+
+void ranking_begin(struct bag_out *out, const struct ranking_of *of, int shard, int shards)
+{
+	const bool by_time = of->sequences->split_time != INT64_MIN;
+	json_t *meta = json_build("{s:s, s:s, s:s, s:s, s:I, s:i, s:s, s:s, s:s}", "catalog", of->catalog->fingerprint,
+		"sequences", of->sequences->group.id, "model", of->model, "model_id", of->model_id, "n_items",
+		(json_int_t)of->catalog->n_items, "k", of->k, "split", part_names[of->part], "seen",
+		of->seen_removed ? "remove" : "keep", "protocol", by_time ? "global time split" : "leave-one-out");
+	if (by_time)
+		json_set(meta, "split_time", json_integer(of->sequences->split_time));
+	bag_begin(out, &ranking_group, ranking_id(of), shard, shards, meta);
+}
+
+void ranking_add(struct bag_out *out, const struct ranking_rows *rows)
+{
+	struct column with_width[N_COLUMNS];
+	memcpy(with_width, columns, sizeof columns);
+	with_width[TOP_ITEM].width = with_width[TOP_SCORE].width = rows->k;
+	bag_add_rows(out, rows->rows, with_width,
+		(const void *[]){rows->user_id, rows->target, rows->greater, rows->equal, rows->top_item, rows->top_score},
+		N_COLUMNS);
 }

@@ -38,19 +38,6 @@ void tokenizer_free(struct tokenizer *tokenizer)
 
 /* --- what is known about it --- */
 
-bool tokenizer_take(struct tokenizer **tokenizer, const struct piece *piece)
-{
-	if (strcmp(piece->group, "tokenizer"))
-		return false;
-	if (piece->kind != PIECE_MEMBER || strcmp(piece->name, "tokenizer.json"))
-		return true;
-	json_t *document = json_parse(piece->bytes, piece->size, piece->where);
-	tokenizer_free(*tokenizer);
-	*tokenizer = tokenizer_from_json(document, piece->where);
-	json_decref(document);
-	return true;
-}
-
 const char *tokenizer_json(const struct tokenizer *tokenizer, size_t *size)
 {
 	*size = tokenizer->json_size;

@@ -18,7 +18,6 @@
 #ifndef RECPIPE_TOKENIZER_H
 #define RECPIPE_TOKENIZER_H
 
-#include "stream/bag.h"
 #include "stream/json.h"
 #include "stream/util.h"
 
@@ -31,8 +30,6 @@ struct tokenizer;
 struct tokenizer *tokenizer_load(const char *path);
 /* From a document, as a stream carries it (borrowed). `where` names it in messages. */
 struct tokenizer *tokenizer_from_json(const json_t *document, const char *where);
-/* Takes the piece if it is of the group "tokenizer": one that comes again replaces the one before. NULL: none yet. */
-bool tokenizer_take(struct tokenizer **tokenizer, const struct piece *piece);
 /* From an open GGUF's vocabulary. */
 struct gguf;
 struct tokenizer *tokenizer_from_gguf(const struct gguf *gguf);

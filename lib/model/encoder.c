@@ -13,7 +13,7 @@ void encoder_read(struct model *model, const struct catalog *catalog)
 {
 	if (!catalog->indptr)
 		die("catalog: no text of the items, which %s reads; seq-tokenize --items gives it", model->architecture->name);
-	const char *tokenizer = json_get_string(catalog->meta, "tokenizer", "catalog/meta.json");
+	const char *tokenizer = json_get_string(catalog->group.meta, "tokenizer", "catalog/meta.json");
 	if (strcmp(tokenizer, model->belongs_to))
 		die("model: belongs to the tokenizer %s, the catalog's tokens are of %s; seq-tokenize --tokenizer takes the model's",
 			model->belongs_to, tokenizer);

@@ -6,7 +6,7 @@
 #ifndef RECPIPE_ENCODER_H
 #define RECPIPE_ENCODER_H
 
-#include "data/tables.h"
+#include "data/sequences.h"
 #include "model/model.h"
 
 /*

@@ -107,7 +107,7 @@ static void write(struct bag_out *out, const struct model *model)
 }
 
 /* One axis of `expected` entries (-1: any), as memory of our own. */
-static void *take_vector(const struct piece *member, enum dtype dtype, int64_t expected)
+static void *take_vector(const struct member *member, enum dtype dtype, int64_t expected)
 {
 	struct tensor tensor;
 	npy_parse(member->bytes, member->size, &tensor, member->where);
@@ -119,7 +119,7 @@ static void *take_vector(const struct piece *member, enum dtype dtype, int64_t e
 	return tensor_as(&tensor, dtype, member->where);
 }
 
-static void take_indptr(struct model *model, const struct piece *member)
+static void take_indptr(struct model *model, const struct member *member)
 {
 	struct transitions *transitions = model->state;
 	transitions->indptr = take_vector(member, I8, model->n_items + 1);
@@ -129,7 +129,7 @@ static void take_indptr(struct model *model, const struct piece *member)
 	transitions->count = transitions->indptr[model->n_items];
 }
 
-static void take_items(struct model *model, const struct piece *member)
+static void take_items(struct model *model, const struct member *member)
 {
 	struct transitions *transitions = model->state;
 	transitions->item = take_vector(member, I4, transitions->count);
@@ -139,7 +139,7 @@ static void take_items(struct model *model, const struct piece *member)
 				(long long)model->n_items);
 }
 
-static bool take(struct model *model, const struct piece *member)
+static bool take(struct model *model, const struct member *member)
 {
 	struct transitions *transitions = model->state;
 	if (!strcmp(member->name, "transition.indptr.npy") && !transitions->indptr)

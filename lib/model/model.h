@@ -12,7 +12,7 @@
 #include "data/histories.h"
 #include "nn/params.h"
 #include "nn/tape.h"
-#include "stream/bag.h"
+#include "stream/bag_out.h"
 #include "stream/option.h"
 
 struct model {
@@ -66,10 +66,10 @@ struct architecture {
 	/* Models that give whole rows of scores: scores is rows x n_items. NULL otherwise. */
 	void (*score)(const struct model *model, const struct histories *histories, float *scores);
 	/* Models that keep tables of their own in `state`; each may be NULL. */
-	void (*write)(struct bag_out *out, const struct model *model); /* members after the parameters */
-	bool (*take)(struct model *model, const struct piece *member); /* whether the member was its own */
-	bool (*is_complete)(const struct model *model);                /* whether all of them came */
-	void (*release)(struct model *model);                          /* frees state */
+	void (*write)(struct bag_out *out, const struct model *model);  /* members after the parameters */
+	bool (*take)(struct model *model, const struct member *member); /* whether the member was its own */
+	bool (*is_complete)(const struct model *model);                 /* whether all of them came */
+	void (*release)(struct model *model);                           /* frees state */
 };
 extern const struct architecture sasrec_architecture, gru_architecture, popular_architecture, markov_architecture;
 extern const struct architecture recformer_architecture, llama_architecture, gpt2_architecture;
@@ -110,18 +110,6 @@ const float *model_item_vectors(const struct model *model);
 /* How many items the model ranks. */
 int64_t model_ranked(const struct model *model);
 
-/* Writes the group "model": meta, config.json, parameters, end. `id` tells one training from another. */
-void model_write(struct bag_out *out, const struct model *model, uint64_t id);
-/* Takes pieces of the group "model"; the finished model is loader->model once its end was met. */
-struct model_loader {
-	struct model *model;
-	bool complete;
-	char id[17];
-	/* private */
-	json_t *meta;
-	bool *loaded; /* by parameter */
-};
-bool model_take(struct model_loader *loader, const struct piece *piece);
 void model_free(struct model *model);
 
 #endif

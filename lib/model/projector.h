@@ -9,8 +9,7 @@
  *          teaches serves all, and a new item needs no training. Moment k of the token vectors x_0 .. x_(T-1) is
  *          1/T sum_t cos(pi k (t + 1/2) / T) x_t: 0 is the mean, the others know the order of words.
  *
- * In a stream: the group "projector", of a catalog (its own item ids are in it, so that items that
- * join the catalog later can be told).
+ * It knows its items by their ids, so that those that join the catalog later can be told.
  */
 #ifndef RECPIPE_PROJECTOR_H
 #define RECPIPE_PROJECTOR_H
@@ -18,15 +17,14 @@
 #include "data/item_text.h"
 #include "nn/params.h"
 #include "nn/tape.h"
-#include "stream/bag.h"
 
 enum projector_kind { PROJECTOR_TABLE, PROJECTOR_MLP };
 extern const char *const projector_names[]; /* "table", "mlp", NULL */
 
 struct projector {
 	enum projector_kind kind;
-	json_t *config; /* config.json: kind, sizes, and what it was trained with */
-	char catalog[17], tokenizer[17], id[17];
+	json_t *config;                  /* config.json: kind, sizes, and what it was trained with */
+	char catalog[17], tokenizer[17]; /* fingerprints of what it belongs to */
 	int64_t n_items, width;
 	struct strings item_id;
 	/* table */
@@ -55,14 +53,11 @@ struct array *projector_forward(struct tape *tape, const struct projector *proje
 /* Of all items, n_items x width, in parallel. */
 void projector_vectors(const struct projector *projector, float *vectors);
 
-/* Writes the group. Of an mlp: with the token vectors of the words that occur, so that it needs no LLM. */
-void projector_write(struct bag_out *out, const struct projector *projector, uint64_t id);
-/* Takes pieces of the group; *projector is there once its end was met. Zeroed loader is empty. */
-struct projector_loader {
-	struct projector *projector;
-	bool complete;
-	unsigned params; /* which of an mlp's have come, a bit each */
-};
-bool projector_take(struct projector_loader *loader, const struct piece *piece);
+/* --- for projector_group.c --- */
+
+/* Without vectors, a network, texts and what it belongs to. */
+struct projector *projector_new(enum projector_kind kind, int64_t n_items, int64_t width);
+/* The parameters of an mlp, not their values. */
+void projector_declare(struct projector *projector, int64_t moments, int64_t hidden);
 
 #endif

@@ -4,7 +4,7 @@
 #ifndef RECPIPE_RECFORMER_WORDS_H
 #define RECPIPE_RECFORMER_WORDS_H
 
-#include "data/tables.h"
+#include "data/sequences.h"
 #include "data/tokenizer.h"
 #include "model/model.h"
 

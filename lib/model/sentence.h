@@ -6,7 +6,7 @@
 #ifndef RECPIPE_SENTENCE_H
 #define RECPIPE_SENTENCE_H
 
-#include "data/tables.h"
+#include "data/sequences.h"
 #include "stream/ragged.h"
 
 /* What is left of long texts: of an item the first attributes it has, of an attribute the first tokens, its key's included. */

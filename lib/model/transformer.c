@@ -27,14 +27,14 @@ struct affine {
 };
 
 /* Matrices of one x: one, or several that lie end to end in memory, unless they are mapped from a file. */
-struct group {
+struct joined {
 	struct param *weight[3], *bias[3];
 	int count;
 };
 
 struct layer {
 	struct affine attention_norm, query_norm, key_norm, post_attention_norm, ffn_norm, post_ffn_norm;
-	struct group qkv, gate_up; /* of a plain FFN: up alone */
+	struct joined qkv, gate_up; /* of a plain FFN: up alone */
 	struct affine out, down;
 	int64_t window;          /* 0: all that is before a token */
 	const struct rope *rope; /* NULL: it does not turn */
@@ -184,11 +184,11 @@ static struct affine matrix(struct model *model, enum family_part part, int laye
 }
 
 /* Those of the parts that the family has: all weights, then all biases. */
-static struct group group_of(struct model *model, const enum family_part parts[], const int64_t rows[], int count,
+static struct joined joined_of(struct model *model, const enum family_part parts[], const int64_t rows[], int count,
 	int layer, bool bias)
 {
 	const struct transformer *t = model->state;
-	struct group group = {.count = 0};
+	struct joined group = {.count = 0};
 	for (int i = 0; i < count; i++)
 		if (family_has(t->family, parts[i]))
 			group.weight[group.count++] = param(model, parts[i], layer, "weight", rows[i], t->d);
@@ -212,13 +212,13 @@ static void declare_layer(struct model *model, struct transformer *t, int i, boo
 	bool together = t->family->head_norm == HEADS_TOGETHER;
 	struct layer *layer = &t->layers[i];
 	layer->attention_norm = norm_of(model, PART_ATTENTION_NORM, i, t->d);
-	layer->qkv = group_of(model, qkv, qkv_rows, COUNT_OF(qkv), i, attention_bias);
+	layer->qkv = joined_of(model, qkv, qkv_rows, COUNT_OF(qkv), i, attention_bias);
 	layer->query_norm.weight = param(model, PART_QUERY_NORM, i, "weight", 0, together ? width : t->head_width);
 	layer->key_norm.weight = param(model, PART_KEY_NORM, i, "weight", 0, together ? key_width : t->head_width);
 	layer->out = matrix(model, PART_OUT, i, t->d, width, attention_bias && !t->family->out_unbiased);
 	layer->post_attention_norm = norm_of(model, PART_POST_ATTENTION_NORM, i, t->d);
 	layer->ffn_norm = norm_of(model, PART_FFN_NORM, i, t->d);
-	layer->gate_up = group_of(model, gate_up, gate_up_rows, COUNT_OF(gate_up), i, ffn_bias);
+	layer->gate_up = joined_of(model, gate_up, gate_up_rows, COUNT_OF(gate_up), i, ffn_bias);
 	layer->down = matrix(model, PART_DOWN, i, t->d, t->inner, ffn_bias);
 	layer->post_ffn_norm = norm_of(model, PART_POST_FFN_NORM, i, t->d);
 }
@@ -313,13 +313,13 @@ static bool adjacent(struct param *const params[], int count)
 }
 
 /* Several matrices of one x that lie end to end, biases too, are one. */
-static bool are_one(const struct group *group)
+static bool are_one(const struct joined *group)
 {
 	return adjacent(group->weight, group->count) && adjacent(group->bias, group->count);
 }
 
 /* One x through a group: products of so many columns, side by side in memory where the group is one. */
-static void project(struct tape *tape, struct array *x, const struct group *group, const int64_t columns[], int count,
+static void project(struct tape *tape, struct array *x, const struct joined *group, const int64_t columns[], int count,
 	struct array *out[])
 {
 	if (!are_one(group)) {
@@ -334,7 +334,7 @@ static void project(struct tape *tape, struct array *x, const struct group *grou
 		out[i] = tape_columns(tape, all, at, columns[i]);
 }
 
-static void pack_group(const struct group *group, enum packing packing)
+static void pack_group(const struct joined *group, enum packing packing)
 {
 	bool as_one = are_one(group);
 	for (int i = 0; i < (as_one ? 1 : group->count); i++)
@@ -442,7 +442,7 @@ static struct array *attention(struct tape *tape, const struct transformer *t, c
 }
 
 /* The inner activations of an FFN, with a gate or without. */
-static struct array *inner_of(struct tape *tape, const struct transformer *t, const struct group *group,
+static struct array *inner_of(struct tape *tape, const struct transformer *t, const struct joined *group,
 	struct array *x, bool keep_x)
 {
 	const int64_t columns[] = {t->inner, t->inner};

@@ -1,5 +1,5 @@
 /*
- * Bytes in and out. The only file that knows zstd.
+ * Bytes in and out; what zstd is, is known here alone.
  *
  * A source is a path or stdin; zstd frames (any number) are taken apart,
  * anything else is read as it is. A sink compresses what goes to an output.

@@ -254,15 +254,26 @@ int option_choice(const char *option, const char *value, const char *const names
 	die_usage("%s %s: one of %.*s was expected", option, value, (int)list.size, list.data);
 }
 
-json_t *cli_history(const struct cli *cli)
+void cli_check_stdin(const struct cli *cli, const char *option, const char *path)
 {
-	json_t *history = json_build("{s:s, s:s, s:s*, s:s, s:I, s:i, s:f, s:f}", "tool", program_name, "version",
+	bool from_stdin = !cli->n_inputs;
+	for (int i = 0; i < cli->n_inputs; i++)
+		from_stdin |= !strcmp(cli->inputs[i], "-");
+	if (path && !strcmp(path, "-") && from_stdin)
+		die_usage("%s - and the stream cannot both be read from stdin", option);
+}
+
+void cli_finish(const struct cli *cli, struct bag_out *out, json_t *measured)
+{
+	json_t *record = json_build("{s:s, s:s, s:s*, s:s, s:I, s:i, s:f, s:f}", "tool", program_name, "version",
 		recpipe_version, "commit", *recpipe_commit ? recpipe_commit : NULL, "command", cli->command, "seed",
 		(json_int_t)cli->seed, "threads", cli->threads, "seconds", seconds_now() - cli->started, "peak_memory_mib",
 		peak_memory_mib());
 	if (ranks_count() > 1)
-		json_set(history, "ranks", json_integer(ranks_count()));
-	return history;
+		json_set(record, "ranks", json_integer(ranks_count()));
+	json_object_update_new(record, measured);
+	bag_finish(out, cli->history ? json_incref(record) : NULL);
+	json_decref(record);
 }
 
 int cli_done(const struct cli *cli)

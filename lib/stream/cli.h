@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "stream/bag_out.h"
 #include "stream/option.h"
 #include "stream/progress.h"
 #include "stream/util.h"
@@ -79,8 +80,14 @@ double option_float(const char *option, const char *value, double low, double hi
 /* The index of value in the NULL-terminated list of names. */
 int option_choice(const char *option, const char *value, const char *const names[]);
 
-/* The history document: version, command, seed, threads, seconds, peak memory; add to it what was measured. */
-json_t *cli_history(const struct cli *cli);
+/* Wrong usage where an option's file and the stream are both stdin. path: "-", another or NULL. */
+void cli_check_stdin(const struct cli *cli, const char *option, const char *path);
+
+/*
+ * Ends the stream, with the tool's record of the history unless --no-history: version, command, seed, threads, seconds, peak
+ * memory, and what was measured (reference stolen).
+ */
+void cli_finish(const struct cli *cli, struct bag_out *out, json_t *measured);
 
 /* Frees; the exit status of main. */
 int cli_done(const struct cli *cli);

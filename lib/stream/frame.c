@@ -1,10 +1,10 @@
 #include "stream/frame.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "stream/bytes.h"
-#include "stream/util.h"
 
 #define BLOCK 512
 #define MEMBER_BYTES_MAX ((UINT64_C(1) << 33) - 1) /* eleven octal digits */
@@ -54,16 +54,11 @@ struct frame_in {
 
 static char *const only_stdin[] = {"-", NULL};
 
-struct frame_in *frame_open_paths(char *const *paths)
+struct frame_in *frame_open(char *const *paths)
 {
 	struct frame_in *in = xcalloc(1, sizeof *in);
 	in->paths = paths && *paths ? paths : only_stdin;
 	return in;
-}
-
-struct frame_in *frame_open(const struct cli *cli)
-{
-	return frame_open_paths(cli->inputs);
 }
 
 static void set_context(struct frame_in *in, char *context)
@@ -229,6 +224,11 @@ char *frame_read_all(struct frame_in *in, size_t limit, size_t *size)
 	return data;
 }
 
+const char *frame_source(const struct frame_in *in)
+{
+	return in->source ? source_name(in->source) : "stdin";
+}
+
 const char *frame_where(const struct frame_in *in)
 {
 	return in->where ? in->where : in->source ? source_name(in->source) : "stdin";
@@ -250,10 +250,10 @@ struct frame_out {
 	uint64_t left, padding;
 };
 
-struct frame_out *frame_create(const struct cli *cli)
+struct frame_out *frame_create(const char *path, int level)
 {
 	struct frame_out *out = xcalloc(1, sizeof *out);
-	out->sink = sink_open(output_open(cli->output), cli->level);
+	out->sink = sink_open(output_open(path), level);
 	return out;
 }
 

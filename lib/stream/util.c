@@ -295,6 +295,19 @@ void fingerprint_text(uint64_t hash, char text[17])
 	snprintf(text, 17, "%016llx", (unsigned long long)hash);
 }
 
+const char *number_text(int64_t number, char text[32])
+{
+	char digits[32];
+	int length = snprintf(digits, sizeof digits, "%lld", (long long)number), used = 0;
+	for (int i = 0; i < length; i++) {
+		if (i && (length - i) % 3 == 0 && digits[i - 1] != '-')
+			text[used++] = ',';
+		text[used++] = digits[i];
+	}
+	text[used] = '\0';
+	return text;
+}
+
 double seconds_now(void)
 {
 	struct timespec now;

@@ -72,6 +72,9 @@ uint64_t fingerprint(uint64_t hash, const void *data, size_t size);
 /* As 16 lower-case hexadecimal digits and a NUL. */
 void fingerprint_text(uint64_t hash, char text[17]);
 
+/* With a comma every three digits: "1,105". */
+const char *number_text(int64_t number, char text[32]);
+
 double seconds_now(void);     /* monotonic */
 double peak_memory_mib(void); /* of this process so far; 0 where there is no /proc */
 

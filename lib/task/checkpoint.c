@@ -5,26 +5,19 @@
 
 #include "stream/bag.h"
 #include "stream/bytes.h"
-#include "stream/cli.h"
-
-void checkpoint_write(const char *path, uint64_t id, const struct state *const lists[])
-{
-	struct cli to_file = {.output = path, .level = 1};
-	struct bag_out *out = bag_create(&to_file);
-	bag_begin(out, "checkpoint", id, 1, 1, NULL);
-	for (; *lists; lists++)
-		for (const struct state *state = *lists; state->name; state++) {
-			struct tensor tensor = tensor_1d(state->dtype, state->count, state->data);
-			bag_add_tensor(out, state->name, &tensor);
-		}
-	bag_end(out);
-	bag_finish(out, NULL);
-}
 
 /* What is still to be read: states, as lists have them. */
 struct expected {
 	const struct state **state;
 	int count;
+};
+
+/* The group of the stream that a checkpoint is. */
+struct checkpoint {
+	struct group group;
+	const char *path;
+	uint64_t id;
+	struct expected expected;
 };
 
 static struct expected expect(const struct state *const lists[])
@@ -38,48 +31,77 @@ static struct expected expect(const struct state *const lists[])
 	return expected;
 }
 
-static const struct state *take_expected(struct expected *expected, const struct piece *piece)
+static const struct state *take_expected(struct expected *expected, const struct member *member)
 {
 	for (int i = 0; i < expected->count; i++)
-		if (!strcmp(expected->state[i]->name, piece->name)) {
+		if (!strcmp(expected->state[i]->name, member->name)) {
 			const struct state *state = expected->state[i];
 			expected->state[i] = expected->state[--expected->count];
 			return state;
 		}
-	die("%s: not a member of this training's checkpoint, or there twice", piece->where);
+	die("%s: not a member of this training's checkpoint, or there twice", member->where);
 }
 
-static void load(const struct state *state, const struct piece *piece)
+static void load(const struct state *state, const struct member *member)
 {
 	const struct tensor expected = tensor_1d(state->dtype, state->count, state->data);
 	struct tensor tensor;
-	npy_parse(piece->bytes, piece->size, &tensor, piece->where);
+	npy_parse(member->bytes, member->size, &tensor, member->where);
 	size_t bytes = tensor_bytes(&tensor), most = tensor_bytes(&expected);
 	if (tensor.dtype != expected.dtype || bytes > most || (bytes < most && !state->grows)) {
 		char is[128], should_be[128];
-		die("%s: %s, %s was expected", piece->where, tensor_describe(&tensor, is),
+		die("%s: %s, %s was expected", member->where, tensor_describe(&tensor, is),
 			tensor_describe(&expected, should_be));
 	}
 	if (bytes)
 		memcpy(state->data, tensor.data, bytes);
 }
 
+static void begin(void *group, const char *where)
+{
+	const struct checkpoint *checkpoint = group;
+	char id[17];
+	(void)where;
+	fingerprint_text(checkpoint->id, id);
+	if (strcmp(checkpoint->group.id, id))
+		die("%s: is of another training: data, options, seed or thread count differ", checkpoint->path);
+}
+
+static void take_member(void *group, const struct member *member)
+{
+	struct checkpoint *checkpoint = group;
+	load(take_expected(&checkpoint->expected, member), member);
+}
+
+static const struct group_kind checkpoint_group = {
+	.name = "checkpoint",
+	.writer = "--checkpoint writes one",
+	.format = 1,
+	.begin = begin,
+	.member = take_member,
+};
+
 void checkpoint_read(const char *path, uint64_t id, const struct state *const lists[])
 {
-	struct expected expected = expect(lists);
-	char id_text[17], *paths[] = {(char *)(uintptr_t)path, NULL};
-	struct bag *bag = bag_open_paths(NULL, paths);
-	struct piece piece;
-	fingerprint_text(id, id_text);
-	bag_want(bag, "checkpoint");
-	while (bag_next(bag, &piece)) {
-		if (piece.kind == PIECE_META && strcmp(json_get_string(piece.json, "id", piece.where), id_text))
-			die("%s: is of another training: data, options, seed or thread count differ", path);
-		if (piece.kind == PIECE_MEMBER)
-			load(take_expected(&expected, &piece), &piece);
-	}
-	if (expected.count)
-		die("%s: %s is missing in the checkpoint", path, expected.state[0]->name);
-	bag_close(bag);
-	free(expected.state);
+	struct checkpoint checkpoint = {.path = path, .id = id, .expected = expect(lists)};
+	struct bag *bag = bag_open((char *const[]){(char *)(uintptr_t)path, NULL});
+	bag_take(bag, &checkpoint_group, &checkpoint);
+	bag_read(bag);
+	if (checkpoint.expected.count)
+		die("%s: %s is missing in the checkpoint", path, checkpoint.expected.state[0]->name);
+	group_free(&checkpoint.group);
+	free(checkpoint.expected.state);
+}
+
+void checkpoint_write(const char *path, uint64_t id, const struct state *const lists[])
+{
+	struct bag_out *out = bag_create(path, 1);
+	bag_begin(out, &checkpoint_group, id, 1, 1, NULL);
+	for (; *lists; lists++)
+		for (const struct state *state = *lists; state->name; state++) {
+			struct tensor tensor = tensor_1d(state->dtype, state->count, state->data);
+			bag_add_tensor(out, state->name, &tensor);
+		}
+	bag_end(out);
+	bag_finish(out, NULL);
 }

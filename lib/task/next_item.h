@@ -1,12 +1,12 @@
 /*
  * The task of sequence models: from a user's training events up to each, the
  * next one. Validated by ranking the whole catalog for the validation item;
- * the test item is never looked at (the split: data/tables.h).
+ * the test item is never looked at (the split: data/sequences.h).
  */
 #ifndef RECPIPE_NEXT_ITEM_H
 #define RECPIPE_NEXT_ITEM_H
 
-#include "data/tables.h"
+#include "data/sequences.h"
 #include "task/next.h"
 #include "task/run.h"
 

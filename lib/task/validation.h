@@ -5,7 +5,7 @@
 #ifndef RECPIPE_VALIDATION_H
 #define RECPIPE_VALIDATION_H
 
-#include "data/tables.h"
+#include "data/sequences.h"
 #include "model/model.h"
 
 struct validation {

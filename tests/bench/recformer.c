@@ -42,10 +42,10 @@ static int32_t random_token(struct rng *rng, int64_t vocabulary)
 
 static struct catalog make_catalog(const struct tokenizer *tokenizer, struct rng *rng)
 {
-	struct catalog c = {.complete = true};
+	struct catalog c = {.group.complete = true};
 	char fingerprint[17];
 	fingerprint_text(tokenizer_fingerprint(tokenizer), fingerprint);
-	c.meta = json_pack("{s:s}", "tokenizer", fingerprint);
+	c.group.meta = json_pack("{s:s}", "tokenizer", fingerprint);
 	const size_t room = ITEMS * 64;
 	c.indptr = xcalloc(ITEMS + 1, sizeof *c.indptr);
 	c.input_ids = xcalloc(room, sizeof *c.input_ids);
@@ -65,7 +65,7 @@ static struct catalog make_catalog(const struct tokenizer *tokenizer, struct rng
 
 static struct sequences make_sequences(struct rng *rng)
 {
-	struct sequences s = {.complete = true, .n_users = MOST_USERS, .split_time = INT64_MIN};
+	struct sequences s = {.group.complete = true, .n_users = MOST_USERS, .split_time = INT64_MIN};
 	s.indptr = xcalloc(MOST_USERS + 1, sizeof *s.indptr);
 	s.item = xcalloc(MOST_USERS * EVENTS, sizeof *s.item);
 	for (int64_t user = 0; user < MOST_USERS; user++) {

@@ -11,12 +11,26 @@
 #include <unistd.h>
 
 #include "stream/bag.h"
+#include "stream/cli.h"
+#include "stream/frame.h"
 
 enum { USERS = 250000, ITEMS = 100000, EVENTS = 80, WIDTH = 64 };
 
+static const struct column columns[] = {{"user_id", COLUMN_TEXT, U1, 0}, {"indptr", COLUMN_INDPTR, I8, 0},
+	{"item", COLUMN_RAGGED, I4, 0}, {"timestamp", COLUMN_RAGGED, I8, 0}};
+static const struct column vector_column = {"vector", COLUMN_WIDE, F4, WIDTH};
+
+/* Arrays are ready in memory: nothing more to do. */
+static void take_chunk(void *group, const struct chunk *chunk)
+{
+	(void)group, (void)chunk;
+}
+static const struct group_kind sequences_kind = {.name = "sequences", .format = 1, .chunk = take_chunk},
+							   embedding_kind = {.name = "embedding", .format = 1, .chunk = take_chunk};
+
 static void make_sequences(struct bag_out *out, struct rng *rng)
 {
-	bag_begin(out, "sequences", 1, 1, 1, NULL);
+	bag_begin(out, &sequences_kind, 1, 1, 1, NULL);
 	for (int user = 0; user < USERS; user++) {
 		char id[32];
 		int32_t item[EVENTS];
@@ -29,13 +43,7 @@ static void make_sequences(struct bag_out *out, struct rng *rng)
 			item[i] = (int32_t)(ITEMS * uniform * uniform * uniform);
 			timestamp[i] = time += (int64_t)rng_below(rng, 100000);
 		}
-		const struct column columns[] = {
-			{.name = "user_id", .is_text = true, .text = id},
-			{.name = "indptr", .tensor = tensor_1d(I8, 2, indptr)},
-			{.name = "item", .is_ragged = true, .tensor = tensor_1d(I4, EVENTS, item)},
-			{.name = "timestamp", .is_ragged = true, .tensor = tensor_1d(I8, EVENTS, timestamp)},
-		};
-		bag_add_rows(out, 1, columns, COUNT_OF(columns));
+		bag_add_rows(out, 1, columns, (const void *[]){id, indptr, item, timestamp}, COUNT_OF(columns));
 	}
 	bag_end(out);
 }
@@ -45,9 +53,8 @@ static void make_vectors(struct bag_out *out, struct rng *rng)
 	float *vector = xcalloc((size_t)ITEMS * WIDTH, sizeof *vector);
 	for (int i = 0; i < ITEMS * WIDTH; i++)
 		vector[i] = (float)rng_normal(rng);
-	const struct column column = {.name = "vector", .tensor = tensor_2d(F4, ITEMS, WIDTH, vector)};
-	bag_begin(out, "embedding", 2, 1, 1, NULL);
-	bag_add_rows(out, ITEMS, &column, 1);
+	bag_begin(out, &embedding_kind, 2, 1, 1, NULL);
+	bag_add_rows(out, ITEMS, &vector_column, (const void *[]){vector}, 1);
 	bag_end(out);
 	free(vector);
 }
@@ -56,7 +63,7 @@ static void make(const struct cli *cli)
 {
 	struct rng rng;
 	rng_seed(&rng, 1);
-	struct bag_out *out = bag_create(cli);
+	struct bag_out *out = bag_create(cli->output, cli->level);
 	make_sequences(out, &rng);
 	make_vectors(out, &rng);
 	bag_finish(out, NULL);
@@ -65,8 +72,8 @@ static void make(const struct cli *cli)
 /* Members are handed on whole, from memory, as a tool does with what it has computed. */
 static void write_stream(const struct cli *cli)
 {
-	struct frame_in *in = frame_open(cli);
-	struct frame_out *out = frame_create(cli);
+	struct frame_in *in = frame_open(cli->inputs);
+	struct frame_out *out = frame_create(cli->output, cli->level);
 	uint64_t size;
 	for (const char *name; (name = frame_next(in, &size));) {
 		char *data = xmalloc((size_t)size);
@@ -80,14 +87,13 @@ static void write_stream(const struct cli *cli)
 
 static void read_stream(const struct cli *cli)
 {
-	struct bag *bag = bag_open(cli);
-	bag_want(bag, "sequences");
-	bag_want(bag, "embedding");
-	struct piece piece;
-	while (bag_next(bag, &piece)) {
-		/* arrays are ready in memory: nothing more to do */
-	}
-	bag_close(bag);
+	struct group sequences = {0}, embedding = {0};
+	struct bag *bag = bag_open(cli->inputs);
+	bag_take(bag, &sequences_kind, &sequences);
+	bag_take(bag, &embedding_kind, &embedding);
+	bag_read(bag);
+	group_free(&sequences);
+	group_free(&embedding);
 }
 
 int main(int argc, char **argv)

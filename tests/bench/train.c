@@ -11,23 +11,18 @@
 #include <string.h>
 #include <time.h>
 
-#include "data/tables.h"
+#include "data/sequences.h"
 #include "nn/blas.h"
 #include "sgemm.h"
 #include "task/next.h"
 
 static struct sequences read_sequences(char *path, struct catalog *catalog)
 {
-	struct cli cli = {.inputs = (char *[]){path, NULL}, .n_inputs = 1};
-	struct bag *bag = bag_open(&cli);
-	bag_want(bag, "catalog");
-	bag_want(bag, "sequences");
 	struct sequences sequences = {0};
-	struct piece piece;
-	while (bag_next(bag, &piece))
-		if (!catalog_take(catalog, &piece))
-			sequences_take(&sequences, &piece);
-	bag_close(bag);
+	struct bag *bag = bag_open((char *const[]){path, NULL});
+	bag_take(bag, &catalog_group, catalog);
+	bag_take(bag, &sequences_group, &sequences);
+	bag_read(bag);
 	sequences_check(&sequences, catalog);
 	return sequences;
 }

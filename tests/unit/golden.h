@@ -22,7 +22,7 @@ static int n_golden;
 static void golden_open(const char *path)
 {
 	char *paths[] = {(char *)(uintptr_t)path, NULL};
-	struct frame_in *in = frame_open_paths(paths);
+	struct frame_in *in = frame_open(paths);
 	uint64_t size;
 	for (const char *name; (name = frame_next(in, &size)); n_golden++) {
 		struct golden_member *member = &golden_members[n_golden];

@@ -25,14 +25,14 @@ static inline void encode_part(struct catalog *catalog, struct encoder *encoder,
 static inline struct catalog make_catalog(const struct tokenizer *tokenizer, const struct strings *texts, int columns)
 {
 	char of_tokenizer[17];
-	struct catalog catalog = {.complete = true, .n_items = texts->count / columns - 1};
+	struct catalog catalog = {.group.complete = true, .n_items = texts->count / columns - 1};
 	struct encoder *encoder = encoder_new(tokenizer);
 	struct buffer ids = {0};
 	json_t *names = json_array();
 	for (int i = 0; i < columns; i++)
 		json_array_append_new(names, json_string(strings_at(texts, i)));
 	fingerprint_text(tokenizer_fingerprint(tokenizer), of_tokenizer);
-	catalog.meta = json_pack("{s:s, s:o}", "tokenizer", of_tokenizer, "attributes", names);
+	catalog.group.meta = json_pack("{s:s, s:o}", "tokenizer", of_tokenizer, "attributes", names);
 	catalog.indptr = xcalloc((size_t)catalog.n_items + 1, sizeof *catalog.indptr);
 	for (int64_t item = 0; item < catalog.n_items; item++) {
 		for (int i = 0; i < columns; i++) {

@@ -254,7 +254,7 @@ static void wrong_catalogs_and_templates_are_errors(void **state)
 	refuse(&catalog, tokenizer, "", "like {title}, was expected");
 	refuse(&catalog, NULL, NULL, "no tokenizer in the stream");
 	refuse(&catalog, other, NULL, "belongs to the tokenizer");
-	changed.complete = false;
+	changed.group.complete = false;
 	refuse(&changed, tokenizer, NULL, "no catalog in the stream");
 	changed = catalog;
 	changed.indptr = NULL;
@@ -266,9 +266,9 @@ static void wrong_catalogs_and_templates_are_errors(void **state)
 	catalog.input_ids[3] = 0;
 	catalog.attribute[5] = 3;
 	refuse(&catalog, tokenizer, NULL, "token 5: attribute 3, one of 3 was expected");
-	json_object_set_new(catalog.meta, "attributes", json_pack("[s, i]", "title", 1));
+	json_object_set_new(catalog.group.meta, "attributes", json_pack("[s, i]", "title", 1));
 	refuse(&catalog, tokenizer, NULL, "\"attributes\": a list of names was expected");
-	json_object_del(catalog.meta, "attributes");
+	json_object_del(catalog.group.meta, "attributes");
 	refuse(&catalog, tokenizer, NULL, "\"attributes\": a list of names was expected");
 	catalog_free(&catalog);
 	tokenizer_free(tokenizer);

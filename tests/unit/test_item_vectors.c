@@ -10,6 +10,8 @@
 
 #include <cmocka.h>
 
+#include "stream/progress.h"
+
 static void means_of_token_vectors(void **state)
 {
 	(void)state;

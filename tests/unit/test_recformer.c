@@ -279,7 +279,7 @@ static void test_finite_differences(void **state)
 /* Items of the catalog: attributes and tokens "key value value ..."; -1 ends an attribute, -2 an item. */
 static struct catalog catalog_of(const int *codes)
 {
-	struct catalog c = {.complete = true};
+	struct catalog c = {.group.complete = true};
 	int64_t room = 0;
 	for (const int *code = codes; *code != -3; code++)
 		room++;
@@ -514,9 +514,9 @@ static struct small_world make_world(void)
 	w.catalog = catalog_of(codes);
 	char fingerprint[17];
 	fingerprint_text(tokenizer_fingerprint(w.tokenizer), fingerprint);
-	w.catalog.meta = json_pack("{s:s}", "tokenizer", fingerprint);
+	w.catalog.group.meta = json_pack("{s:s}", "tokenizer", fingerprint);
 	struct sequences *s = &w.sequences;
-	*s = (struct sequences){.complete = true, .n_users = USERS, .split_time = INT64_MIN};
+	*s = (struct sequences){.group.complete = true, .n_users = USERS, .split_time = INT64_MIN};
 	s->indptr = xcalloc(USERS + 1, sizeof *s->indptr);
 	s->item = xcalloc(USERS * 8, sizeof *s->item);
 	for (int user = 0; user < USERS; user++) {

@@ -1,5 +1,5 @@
 /* Tables written as a stream and taken back, and what of them is refused. */
-#include "data/tables.h"
+#include "data/embedding.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -29,24 +29,23 @@ static void write_embedding(struct bag_out *out, const struct case_of *c, const 
 {
 	float vector[3][2] = {{1, 2}, {3, 4}, {5, c->value}};
 	int64_t from = c->rows * (shard - 1) / c->shards, rows = c->rows * shard / c->shards - from;
-	const struct column column = {.name = "vector", .tensor = tensor_2d(F4, rows, c->width, vector[from])};
-	bag_begin(out, "embedding", 7, shard, c->shards,
+	const struct column column = {"vector", COLUMN_WIDE, F4, c->width};
+	bag_begin(out, &embedding_group, 7, shard, c->shards,
 		json_pack("{s:s, s:I, s:s}", "catalog", c->catalog ? c->catalog : catalog, "width", (json_int_t)c->said_width,
 			"source", "tfidf"));
-	bag_add_rows(out, rows, &column, 1);
+	bag_add_rows(out, rows, &column, (const void *[]){vector[from]}, 1);
 	bag_end(out);
 }
 
 static void write_stream(const struct case_of *c)
 {
 	char catalog[17];
-	struct cli cli = {.output = path, .level = 1};
-	struct bag_out *out = bag_create(&cli);
+	struct bag_out *out = bag_create(path, 1);
 	fingerprint_text(fingerprint(FINGERPRINT_START, ids, 6), catalog);
 	if (!c->no_catalog) {
-		const struct column column = {.name = "item_id", .is_text = true, .text = ids};
-		bag_begin(out, "catalog", 1, 1, 1, json_pack("{s:s}", "fingerprint", catalog));
-		bag_add_rows(out, 3, &column, 1);
+		const struct column column = {"item_id", COLUMN_TEXT, U1, 0};
+		bag_begin(out, &catalog_group, 1, 1, 1, json_pack("{s:s}", "fingerprint", catalog));
+		bag_add_rows(out, 3, &column, (const void *[]){ids}, 1);
 		bag_end(out);
 	}
 	for (int shard = 1; shard <= c->shards && !c->no_embedding; shard++)
@@ -56,14 +55,10 @@ static void write_stream(const struct case_of *c)
 
 static void read_stream(struct catalog *catalog, struct embedding *embedding)
 {
-	char *inputs[] = {path, NULL};
-	struct bag *bag = bag_open_paths(NULL, inputs);
-	bag_want(bag, "catalog");
-	bag_want(bag, "embedding");
-	struct piece piece;
-	while (bag_next(bag, &piece))
-		assert_true(catalog_take(catalog, &piece) != embedding_take(embedding, &piece));
-	bag_close(bag);
+	struct bag *bag = bag_open((char *const[]){path, NULL});
+	bag_take(bag, &catalog_group, catalog);
+	bag_take(bag, &embedding_group, embedding);
+	bag_read(bag);
 	embedding_check(embedding, catalog);
 }
 
@@ -77,8 +72,8 @@ static void shards_of_an_embedding_join(void **state)
 		read_stream(&catalog, &embedding);
 		assert_int_equal(embedding.rows, 3);
 		assert_int_equal(embedding.width, 2);
-		assert_string_equal(embedding.id, "0000000000000007");
-		assert_string_equal(json_get_string(embedding.meta, "source", "meta"), "tfidf");
+		assert_string_equal(embedding.group.id, "0000000000000007");
+		assert_string_equal(json_get_string(embedding.group.meta, "source", "meta"), "tfidf");
 		for (int i = 0; i < 6; i++)
 			assert_true(embedding.vector[i] == (float)(i + 1));
 		embedding_free(&embedding);
@@ -115,7 +110,7 @@ static void wrong_embeddings_are_errors(void **state)
 	refuse(&c, "vector");
 	c = good;
 	c.catalog = "0123456789abcdef";
-	refuse(&c, "belongs to the catalog 0123456789abcdef");
+	refuse(&c, "of another catalog than that of");
 	c.catalog = "0123";
 	refuse(&c, "16 hexadecimal digits");
 	c = good;

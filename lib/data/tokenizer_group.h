@@ -1,0 +1,20 @@
+/*
+ * The group `tokenizer`: tokenizer.json, in Hugging Face's format.
+ */
+#ifndef RECPIPE_TOKENIZER_GROUP_H
+#define RECPIPE_TOKENIZER_GROUP_H
+
+#include "data/tokenizer.h"
+#include "stream/bag.h"
+
+struct tokenizer_group {
+	struct group group;
+	struct tokenizer *tokenizer; /* NULL: none came */
+};
+extern const struct group_kind tokenizer_group;
+void tokenizer_group_free(struct tokenizer_group *read); /* the tokenizer too */
+void tokenizer_write(struct bag_out *out, const struct tokenizer *tokenizer);
+/* The tokenizer of a stream, for tokenizer_free(); dies where it has none. */
+struct tokenizer *tokenizer_of_stream(const char *path);
+
+#endif

@@ -1,0 +1,117 @@
+#include "model/model_group.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/param_members.h"
+
+/* What a model's meta.json calls the fingerprint of what it belongs to, and the number of what it tells apart. */
+static const char *belongs_key(const struct architecture *architecture)
+{
+	return architecture->reads_tokens ? "tokenizer" : "catalog";
+}
+
+static const char *count_key(const struct architecture *architecture)
+{
+	return architecture->reads_tokens ? "tokens" : "items";
+}
+
+/* --- reading --- */
+
+static void take_config(struct model_group *read, const struct member *member)
+{
+	const json_t *meta = read->group.meta;
+	if (read->model)
+		die("%s: a second config.json", member->where);
+	bool tokens = !json_object_get(meta, "catalog");
+	const char *belongs_to = json_get_string(meta, tokens ? "tokenizer" : "catalog", member->where);
+	int64_t n_items = json_get_int(meta, tokens ? "tokens" : "items", 1, INT32_MAX, member->where);
+	read->model = model_new(json_parse(member->bytes, member->size, member->where), n_items, belongs_to, member->where);
+	if (read->model->architecture->reads_tokens != tokens)
+		die("%s: %s belongs to a %s, meta.json names none", member->where, read->model->architecture->name,
+			belongs_key(read->model->architecture));
+	read->loaded = xcalloc((size_t)read->model->params.count, sizeof *read->loaded);
+}
+
+static void member(void *group, const struct member *member)
+{
+	struct model_group *read = group;
+	if (!strcmp(member->name, "config.json")) {
+		take_config(read, member);
+		return;
+	}
+	if (!read->model)
+		die("%s: a member before config.json", member->where);
+	if (!strcmp(member->name, ITEM_IDS) && !read->model->architecture->reads_tokens) {
+		item_ids_read(&read->item_id, member, read->model->n_items, read->model->belongs_to);
+		return;
+	}
+	const struct architecture *architecture = read->model->architecture;
+	if (architecture->take && architecture->take(read->model, member))
+		return;
+	int i = params_read(&read->model->params, member);
+	if (i < 0)
+		die("%s: not a parameter of %s", member->where, architecture->name);
+	read->loaded[i] = true;
+}
+
+static void end(void *group, const char *where)
+{
+	const struct model_group *read = group;
+	const struct model *model = read->model;
+	if (!model)
+		die("%s: the model has no config.json", where);
+	for (int i = 0; i < model->params.count; i++)
+		if (!read->loaded[i])
+			die("%s: %s.npy is missing", where, model->params.list[i]->name);
+	if (model->architecture->is_complete && !model->architecture->is_complete(model))
+		die("%s: parts of the model are missing", where);
+}
+
+void model_group_free(struct model_group *read)
+{
+	group_free(&read->group);
+	model_free(read->model);
+	strings_free(&read->item_id);
+	free(read->loaded);
+	*read = (struct model_group){.model = NULL};
+}
+
+static void free_group(void *group)
+{
+	model_group_free(group);
+}
+
+const struct group_kind model_group = {
+	.name = "model",
+	.writer = "seq-train trains one",
+	.format = 1,
+	.member = member,
+	.end = end,
+	.free = free_group,
+};
+
+void model_require_catalog(const struct model_group *read, const struct catalog *catalog)
+{
+	catalog_require(catalog, &model_group, &read->group, read->model->belongs_to, &read->item_id);
+	if (read->model->n_items != catalog->n_items)
+		die("model of %s: made for %lld items, the catalog has %lld", group_source(&read->group),
+			(long long)read->model->n_items, (long long)catalog->n_items);
+}
+
+/* --- writing --- */
+
+void model_write(struct bag_out *out, const struct model *model, const struct catalog *catalog, uint64_t id)
+{
+	const struct architecture *architecture = model->architecture;
+	json_t *details = json_build("{s:s, s:s, s:I}", "architecture", architecture->name, belongs_key(architecture),
+		model->belongs_to, count_key(architecture), (json_int_t)model->n_items);
+	bag_begin(out, &model_group, id, 1, 1, details);
+	bag_add_json(out, "config.json", model->config);
+	if (!architecture->reads_tokens)
+		item_ids_write(out, &catalog->item_id);
+	params_write(out, &model->params);
+	if (architecture->write)
+		architecture->write(out, model);
+	bag_end(out);
+}

@@ -1,0 +1,27 @@
+/*
+ * The group `model`: config.json, the parameters, and of models that know items by their ids, these ids.
+ */
+#ifndef RECPIPE_MODEL_GROUP_H
+#define RECPIPE_MODEL_GROUP_H
+
+#include "data/catalog.h"
+#include "model/model.h"
+#include "stream/bag.h"
+
+struct model_group {
+	struct group group;
+	struct model *model; /* whole where the group is complete */
+	/* Row i is the item that is i to the model. Empty: it reads tokens, or was written before models said so. */
+	struct strings item_id;
+	bool *loaded; /* by parameter */
+};
+extern const struct group_kind model_group;
+/* Dies, naming both files, unless the items it knows are this catalog's, in its order. */
+void model_require_catalog(const struct model_group *read, const struct catalog *catalog);
+/* The model too. */
+void model_group_free(struct model_group *read);
+
+/* Writes the group. catalog: whose items it knows; not looked at where the model reads tokens. id: of the training. */
+void model_write(struct bag_out *out, const struct model *model, const struct catalog *catalog, uint64_t id);
+
+#endif
