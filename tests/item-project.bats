@@ -87,6 +87,23 @@ assert v.shape == (5, 1) and abs(v[:, 0]).tolist() == abs(v[0, 0] * numpy.array(
 	says "1 dimensions instead of 300"
 	[ "$(history textless_items out.tar.zst)" = 2 ]
 	[ "$(history width out.tar.zst)" = 1 ]
+	printf 'item_id,title\na,Pen\nb,!!!\nc,\n' >items.csv
+	printf 'user_id,item_id,timestamp\nu,a,1\nu,b,2\n' >events.csv
+	seq-tokenize -q --items items.csv events.csv | item-project --from tfidf 2>said >out.tar.zst
+	output=$(<said)
+	says "warning: no text in 1 of 3 items"
+	says "warning: no words in 2 of 3 items; their vectors are zero"
+	[ "$(history wordless_items out.tar.zst)" = 2 ]
+}
+
+@test "item-project: titles in Chinese, Japanese and Thai without blanks" {
+	printf 'item_id,title\n1,苹果手机壳防摔\n2,苹果手机保护壳\n3,红色钢笔\n4,ノートブック\n5,ノートブックカバー\n6,ถ้วยกาแฟ\n7,ถ้วยกาแฟสีแดง\n' >items.csv
+	printf 'user_id,item_id,timestamp\nu,1,1\nu,2,2\n' >events.csv
+	seq-tokenize -q --items items.csv events.csv | item-project -q --from tfidf -o out.tar.zst
+	vectors out.tar.zst '
+near = v @ v.T
+assert near[0, 1] > .2 and near[3, 4] > .3 and near[5, 6] > .3, near
+assert abs(near[0, 2]) < 1e-5 and abs(near[0, 3]) < 1e-5 and abs(near[4, 6]) < 1e-5, near'
 }
 
 @test "item-project: --standardise brings each dimension to mean 0 and variance 1, over items with text" {

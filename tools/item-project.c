@@ -259,6 +259,10 @@ static void from_tfidf(struct project *project)
 	int64_t width = project->settings->width ? project->settings->width : DEFAULT_WIDTH;
 	if (!tfidf.words)
 		die("catalog: no words in the texts");
+	int64_t wordless = tfidf_wordless(&tfidf);
+	if (wordless > json_integer_value(json_object_get(project->measured, "textless_items")))
+		notice("warning: no words in %lld of %lld items; their vectors are zero", (long long)wordless,
+			(long long)tfidf.items);
 	struct projection projection = tfidf_project(&tfidf, width, cli->seed, cli->threads);
 	if (projection.width < width)
 		notice("%lld dimensions instead of %lld: the texts have no more", (long long)projection.width,
@@ -266,9 +270,9 @@ static void from_tfidf(struct project *project)
 	notice("%lld words; %lld dimensions hold %.1f %% of the sum of squares", (long long)tfidf.words,
 		(long long)projection.width, 100 * projection.share);
 	json_object_update_new(project->measured,
-		json_build("{s:I, s:I, s:f, s:i}", "words", (json_int_t)tfidf.words, "weights",
-			(json_int_t)tfidf.indptr[tfidf.items], "share_of_squares", projection.share, "iterations",
-			projection.iterations));
+		json_build("{s:I, s:I, s:I, s:f, s:i}", "wordless_items", (json_int_t)wordless, "words",
+			(json_int_t)tfidf.words, "weights", (json_int_t)tfidf.indptr[tfidf.items], "share_of_squares",
+			projection.share, "iterations", projection.iterations));
 	project->width = projection.width;
 	project->vectors = projection.vectors;
 	free(projection.singular);

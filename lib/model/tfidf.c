@@ -24,14 +24,79 @@ static void append_lower(struct buffer *words, const char *text, const char *end
 	buffer_append(words, "", 1);
 }
 
+/* Words are runs of letters, marks and digits; those of `unspaced` scripts, which have no blanks between words, are cut. */
+struct cutter {
+	struct pattern *words, *unspaced;
+};
+
+static struct cutter cutter_new(void)
+{
+	static const char scripts[] = "\\p{Han}\\p{Hiragana}\\p{Katakana}\\p{Thai}\\p{Lao}\\p{Khmer}\\p{Myanmar}";
+	char *unspaced = xasprintf("[%s][%s\\p{M}]*", scripts, scripts);
+	struct cutter cutter = {pattern_new("[\\p{L}\\p{M}\\p{N}]+", false, "words"),
+		pattern_new(unspaced, false, "words without blanks")};
+	free(unspaced);
+	return cutter;
+}
+
+static void cutter_free(struct cutter *cutter)
+{
+	pattern_free(cutter->words);
+	pattern_free(cutter->unspaced);
+}
+
+/* Appends every two neighbouring characters as a word, one that stands alone as itself; returns how many. */
+static int64_t append_bigrams(struct buffer *words, const char *text, const char *end)
+{
+	int64_t count = 0;
+	const char *second = text + utf8_next(text, (size_t)(end - text));
+	do {
+		const char *third = second < end ? second + utf8_next(second, (size_t)(end - second)) : end;
+		append_lower(words, text, third);
+		count++;
+		text = second;
+		second = third;
+	} while (second < end);
+	return count;
+}
+
+/* The characters of all unspaced scripts are of three bytes and more. */
+static bool may_be_unspaced(const char *text, const char *end)
+{
+	while (text < end && (unsigned char)*text < 0xe0)
+		text++;
+	return text < end;
+}
+
+/* Appends a run of letters, marks and digits as a word, or what it is cut into; returns how many words. */
+static int64_t append_run(const struct cutter *cutter, struct matcher *matcher, struct buffer *words, const char *text,
+	size_t length)
+{
+	int64_t count = 0;
+	size_t from = 0, start, end;
+	while (may_be_unspaced(text + from, text + length) &&
+		pattern_find(cutter->unspaced, matcher, text, length, from, &start, &end)) {
+		if (start > from) {
+			append_lower(words, text + from, text + start);
+			count++;
+		}
+		count += append_bigrams(words, text + start, text + end);
+		from = end;
+	}
+	if (from == length)
+		return count;
+	append_lower(words, text + from, text + length);
+	return count + 1;
+}
+
 /* Appends the words of well-formed text, each with a NUL; returns how many. */
-static int64_t cut_words(const struct pattern *pattern, struct matcher *matcher, const char *text, size_t length,
+static int64_t cut_words(const struct cutter *cutter, struct matcher *matcher, const char *text, size_t length,
 	struct buffer *words)
 {
 	int64_t count = 0;
 	size_t start, end;
-	for (size_t from = 0; pattern_find(pattern, matcher, text, length, from, &start, &end); from = end, count++)
-		append_lower(words, text + start, text + end);
+	for (size_t from = 0; pattern_find(cutter->words, matcher, text, length, from, &start, &end); from = end)
+		count += append_run(cutter, matcher, words, text + start, end - start);
 	return count;
 }
 
@@ -73,7 +138,7 @@ static int64_t count_words(struct counts *counts, const char **words, int64_t n)
 static void count_all(const struct item_texts *texts, struct counts *counts, int64_t *indptr, int threads)
 {
 	int64_t items = item_texts_count(texts);
-	struct pattern *pattern = pattern_new("[\\p{L}\\p{M}\\p{N}]+", false, "words");
+	struct cutter cutter = cutter_new();
 #pragma omp parallel num_threads(threads)
 	{
 		struct matcher *matcher = matcher_new();
@@ -89,7 +154,7 @@ static void count_all(const struct item_texts *texts, struct counts *counts, int
 				const char *data = text.data;
 				size_t length = text.size;
 				utf8_clean(&data, &length, &clean);
-				n_words[item - from] = length ? cut_words(pattern, matcher, data, length, &words) : 0;
+				n_words[item - from] = length ? cut_words(&cutter, matcher, data, length, &words) : 0;
 			}
 			const char *next = words.data;
 #pragma omp ordered
@@ -101,7 +166,7 @@ static void count_all(const struct item_texts *texts, struct counts *counts, int
 		buffer_free(&clean);
 		buffer_free(&words);
 	}
-	pattern_free(pattern);
+	cutter_free(&cutter);
 }
 
 /* --- weights --- */
@@ -140,6 +205,14 @@ struct tfidf tfidf_new(const struct item_texts *texts, int threads)
 	buffer_free(&counts.ids);
 	weigh(&tfidf);
 	return tfidf;
+}
+
+int64_t tfidf_wordless(const struct tfidf *tfidf)
+{
+	int64_t count = 0;
+	for (int64_t item = 0; item < tfidf->items; item++)
+		count += tfidf->indptr[item] == tfidf->indptr[item + 1];
+	return count;
 }
 
 void tfidf_free(struct tfidf *tfidf)

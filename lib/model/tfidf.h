@@ -2,7 +2,9 @@
  * Items as vectors of the words of their texts: TF-IDF, and its truncated
  * singular value decomposition (latent semantic analysis).
  *
- * A word is a run of letters, marks and digits, lower-cased. The weight of word w in item i is
+ * A word is a run of letters, marks and digits, lower-cased. Scripts without blanks between words (Chinese, Japanese, Thai,
+ * Lao, Khmer, Burmese) are cut into bigrams instead, every two neighbouring characters (Manning & Schuetze 1999, chapter 4; as
+ * good as dictionaries for retrieval: Nie et al. 2000). The weight of word w in item i is
  *     (1 + ln tf(i, w)) (1 + ln((1 + n) / (1 + df(w)))),
  * n items in all, df(w) of which have the word; each item's weights are then divided by their Euclidean norm. So does
  * scikit-learn's TfidfVectorizer with sublinear_tf=True and its defaults (smooth_idf=True, norm="l2").
@@ -21,6 +23,8 @@ struct tfidf {
 	struct strings vocabulary;
 };
 struct tfidf tfidf_new(const struct item_texts *texts, int threads);
+/* How many items have no word: their vectors are zero. */
+int64_t tfidf_wordless(const struct tfidf *tfidf);
 void tfidf_free(struct tfidf *tfidf);
 
 /*

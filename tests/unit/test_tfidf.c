@@ -107,6 +107,29 @@ static void weights_are_the_reference_s(void **state)
 	expect_weights("items");
 }
 
+static double cosine(const struct tfidf *tfidf, int64_t a, int64_t b)
+{
+	double sum = 0;
+	for (int64_t i = tfidf->indptr[a]; i < tfidf->indptr[a + 1]; i++)
+		for (int64_t j = tfidf->indptr[b]; j < tfidf->indptr[b + 1]; j++)
+			if (tfidf->word[i] == tfidf->word[j])
+				sum += (double)tfidf->weight[i] * (double)tfidf->weight[j];
+	return sum;
+}
+
+/* Titles that differ in a word or two are near each other in every script. */
+static void near_duplicates_are_near(void **state)
+{
+	(void)state;
+	struct fixture fixture;
+	fixture_make(&fixture, "hard");
+	struct tfidf tfidf = tfidf_new(fixture.texts, 1);
+	assert_true(cosine(&tfidf, 12, 13) > .2);
+	assert_true(cosine(&tfidf, 12, 14) < 1e-6);
+	tfidf_free(&tfidf);
+	fixture_free(&fixture);
+}
+
 /* --- the decomposition --- */
 
 static void vectors_are_the_exact_ones(void **state)
@@ -150,8 +173,9 @@ static void no_wider_than_the_rank(void **state)
 	fixture_make(&fixture, "hard");
 	struct tfidf tfidf = tfidf_new(fixture.texts, 1);
 	struct projection ours = tfidf_project(&tfidf, 300, 1, 1);
-	assert_int_equal(tfidf.items, 12);
-	assert_int_equal(ours.width, 10); /* two texts have no words, the others are linearly independent */
+	assert_int_equal(tfidf.items, 18);
+	assert_int_equal(tfidf_wordless(&tfidf), 2);
+	assert_int_equal(ours.width, 16); /* two texts have no words, the others are linearly independent */
 	assert_true(fabs(ours.share - 1) < 1e-6);
 	for (int64_t item = 0; item < tfidf.items; item++) {
 		double length = 0;
@@ -190,6 +214,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(weights_are_the_reference_s),
+		cmocka_unit_test(near_duplicates_are_near),
 		cmocka_unit_test(vectors_are_the_exact_ones),
 		cmocka_unit_test(no_wider_than_the_rank),
 		cmocka_unit_test(threads_leave_no_trace),
