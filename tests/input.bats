@@ -181,7 +181,7 @@ u,a,20191006\nu,a,20191007\nu,a,20191008\nu,a,20191009\n"
 	refuses "line 4, column timestamp: '2020-01-0': a time was expected, and the file ends in this line: cut off?" "${H}u,a,2020-01-01\nu,b,2020-01-02\nu,c,2020-01-0"
 	refuses "line 3, column timestamp: '16000': shorter" 'user_id\titem_id\ttimestamp\nu\ta\t1600000000\nu\tb\t16000'
 	tells "told.csv ends without a line break: line 3, if it was cut off there, is not whole" "${H}u,a,1600000000\nu,b,1600000001"
-	refuses "line 2, column user_id: '{\"user_id\": \"u\", \"item_': " '{"user_id": "u", "item_id": "a"}\n{"user_id": "u", "item_'
+	refuses "line 2: '{\"user_id\": \"u\", \"item_': " '{"user_id": "u", "item_id": "a"}\n{"user_id": "u", "item_'
 	says "the file ends in this line: cut off?"
 	[ -z "$(printf '{"user_id": "u", "item_id": "a"}' | seq-tokenize 2>&1 >s | grep 'cut off')" ]
 }
@@ -222,6 +222,7 @@ u,a,20191006\nu,a,20191007\nu,a,20191008\nu,a,20191009\n"
 	makes 'user_id item_id\nu a\nu b\n' "u: a b" --delimiter ' '
 	makes 'user_id::item_id\nu::a:b\n' "u: a:b"
 	makes 'user_id<>item_id\nu<>a\n' "u: a" --delimiter '<>'
+	makes '"user_id"\t"item_id"\n"u"\t"a"\n' "u: a"
 	refuses "the first line should name the columns, and has 1, 1193, 5, 978300760; where no line does: --columns user,item,rating,time" \
 		'1::1193::5::978300760\n'
 	refuses "where no line does: --columns user,item, in their order" '1 1\n1 2\n'
@@ -237,6 +238,11 @@ u,a,20191006\nu,a,20191007\nu,a,20191008\nu,a,20191009\n"
 	refuses "line 1, column item_id: 'a, b': a list" '{"user_id": "u", "item_id": ["a", "b"]}\n'
 	tells "warning: the item is a list in 2 of 2 events, like 'N1 N2 N3'" 'user_id,item_id\nu,N1 N2 N3\nu,N2 N3 N4\n'
 	makes 'user_id,item_id\nu,[unknown]\nu,Blink 182\n' "u: [unknown] Blink 182"
+	refuses "no item column by a usual name (name it with --item-column; item_ids has lists? a row for each event was expected)" \
+		'user_id\titem_ids\n1\t3 4 5\n'
+	refuses "no item column by a usual name (name it with --item-column; is it offer_id?)" 'user_id,offer_id,price\n1,3,5\n'
+	refuses "line 1: 5 fields, 2 were expected (user, item); is the rest a list? a row for each event was expected" \
+		'1 10 11 12 13\n2 10\n' --columns user,item
 	refuses "column item_id holds lists (token_seq)" 'user_id:token\titem_id:token_seq\nu\ta b\n' --item-column item_id
 }
 
@@ -268,7 +274,7 @@ u,a,20191006\nu,a,20191007\nu,a,20191008\nu,a,20191009\n"
 	makes '{"rating": 5.0, "asin": "x", "parent_asin": "b", "user_id": "u", "timestamp": 1588687728923, "images": [], "verified_purchase": true}\n' "u: b"
 	makes '{"user_id": 12, "item_id": 12345678901234}\n' "12: 12345678901234"
 	refuses "line 2, column user_id: '': empty, an id was expected" '{"user_id": "u", "item_id": "a"}\n{"item_id": "b"}\n'
-	refuses "line 2, column user_id: '{\"user_id\": \"u\", ': JSON that goes on behind the line's end" '{"user_id": "u", "item_id": "a"}\n{"user_id": "u", \n"item_id": "a"}\n'
+	refuses "line 2: '{\"user_id\": \"u\", ': JSON that goes on behind the line's end" '{"user_id": "u", "item_id": "a"}\n{"user_id": "u", \n"item_id": "a"}\n'
 	refuses "no line with an object of named values" '{\n  "user_id": "u"\n}\n'
 	refuses "one JSON array, not an object a line; before it is read: jq -c '.[]' bad.csv >table.jsonl" '[{"user_id": "u", "item_id": "a"}]\n'
 	refuses "its lines name the columns themselves" '{"user_id": "u", "item_id": "a"}\n' --columns user,item
@@ -372,6 +378,8 @@ foreign() {
 @test "other character sets are named, with the command" {
 	refuses "not UTF-8 but latin1? iconv -f latin1 -t utf8 bad.csv" 'user_id,item_id,title\nu,a,Caf\xe9 de nuit\n'
 	refuses "not UTF-8 but cp1252? iconv -f cp1252 -t utf8 bad.csv" 'user_id,item_id,title\nu,a,don\x92t\n'
+	refuses "line 2: '\"user_id\": \"u\", \"t\": \"Caf" '{"user_id": "u", "item_id": "a", "t": "x"}\n{"item_id": "a", "user_id": "u", "t": "Caf\xe9"}\n'
+	says "not UTF-8 but latin1? iconv -f latin1 -t utf8 bad.csv"
 	refuses "not UTF-8; is it cp1251, gb18030, shift_jis? iconv -f CHARSET -t utf8 bad.csv" \
 		'user_id,item_id,title\nu,a,\xc4\xe3\xba\xc3\n'
 }

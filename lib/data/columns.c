@@ -18,24 +18,28 @@ static const struct {
 } roles[N_ROLES] = {
 	[ROLE_USER] = {"user", "--user-column",
 		(const char *const[]){"userid", "user", "uid", "customerid", "customer", "reviewerid", "reviewer", "visitorid",
-			"accountid", "memberid", "clientid", "profileid", "playerid", "steamid", "sessionid", "session", NULL},
+			"accountid", "memberid", "clientid", "profileid", "playerid", "steamid", "visitor", "viewerid", "sessionid",
+			"session", NULL},
 		(const char *const[]){"user", "customer", "reviewer", "visitor", "account", "member", "client", "profile",
 			"player", "session", "buyer", "person", "cookie", "device", "household", NULL},
 		true},
 	[ROLE_ITEM] = {"item", "--item-column",
 		(const char *const[]){"itemid", "item", "iid", "parentasin", "asin", "movieid", "movie", "productid", "product",
 			"sku", "isbn", "bookid", "articleid", "newsid", "trackid", "songid", "artistid", "videoid", "businessid",
-			"gmapid", "gameid", "stockcode", "contentid", NULL},
+			"gmapid", "gameid", "stockcode", "contentid", "aid", "goodsid", "recipeid", "animeid", "poiid", "venueid",
+			"locationid", "jobid", "courseid", NULL},
 		(const char *const[]){"item", "asin", "movie", "product", "sku", "isbn", "book", "article", "news", "track",
 			"song", "artist", "album", "video", "business", "game", "stock", "content", "offer", "listing", "venue",
 			"recipe", "poi", NULL},
 		true},
 	[ROLE_TIME] = {"time", "--time-column",
 		(const char *const[]){"timestamp", "time", "unixreviewtime", "unixtime", "datetime", "date", "eventtime",
-			"eventdate", "createdat", "reviewtime", "invoicedate", "tdat", "ts", NULL},
+			"eventdate", "createdat", "reviewtime", "invoicedate", "tdat", "ts", "timems", "dateadded",
+			"eventtimestamp", "reviewdate", "checkintime", "playedat", "purchasedate", "orderdate", "clicktime", NULL},
 		(const char *const[]){"time", "date", "stamp", "created", NULL}, false},
 	[ROLE_RATING] = {"rating", "--rating-column",
-		(const char *const[]){"rating", "overall", "stars", "starrating", "score", "ratings", "reviewrating", NULL},
+		(const char *const[]){"rating", "overall", "stars", "starrating", "score", "ratings", "reviewrating",
+			"bookrating", NULL},
 		(const char *const[]){NULL}, false},
 	/* in a table of their own; among events "id" numbers rows */
 	[ROLE_ITEM_ID] = {"item id", "--item-id-column", NULL, NULL, true},
@@ -144,6 +148,61 @@ bool is_list_of_codes(const char *text)
 	return count >= 3;
 }
 
+/* --- what is told --- */
+
+static bool is_taken(const struct columns *columns, int column)
+{
+	for (enum role role = 0; role < N_ROLES; role++)
+		if (columns->of[role] == column)
+			return true;
+	return columns->history == column;
+}
+
+bool columns_may_be(const struct table *table, const struct columns *columns, int column, enum role role)
+{
+	char plain[NAME_MAX_BYTES];
+	plain_name(table_column(table, column), plain);
+	return !is_taken(columns, column) && !table_is_sequence(table, column) && may_be(plain, role);
+}
+
+char *columns_others(const struct table *table, const struct columns *columns, enum role role)
+{
+	struct buffer list = {0};
+	for (int column = 0; column < table_columns(table); column++) {
+		if (!columns_may_be(table, columns, column, role))
+			continue;
+		buffer_append(&list, ", ", list.size ? 2 : 0);
+		buffer_append(&list, table_column(table, column), strlen(table_column(table, column)));
+	}
+	if (list.size)
+		buffer_append(&list, "", 1);
+	return list.data;
+}
+
+char *columns_text(const struct table *table, const struct columns *columns)
+{
+	struct buffer text = {0};
+	for (enum role role = ROLE_USER; role <= ROLE_RATING; role++) {
+		if (columns->of[role] < 0)
+			continue;
+		char *others = columns_others(table, columns, role);
+		char *part = xasprintf("%s%s is %s%s%s%s", text.size ? ", " : "", roles[role].what,
+			table_column(table, columns->of[role]), others ? " (or " : "", others ? others : "", others ? "?)" : "");
+		buffer_append(&text, part, strlen(part));
+		free(others);
+		free(part);
+	}
+	if (columns->history >= 0) {
+		char *part = xasprintf(", items before it are %s", table_column(table, columns->history));
+		buffer_append(&text, part, strlen(part));
+		free(part);
+	}
+	if (columns->of[ROLE_TIME] < 0)
+		buffer_append(&text, ", no time", 9);
+	buffer_append(&text, "", 1);
+	return text.data;
+}
+
 /* --- choice --- */
 
 /* Which of the first line's fields is a time: a date, else the last number of the size that times have. -1: none. */
@@ -206,17 +265,6 @@ static int find_column(const struct table *table, const char *wanted, enum role 
 	return wanted ? wanted_column(table, wanted, role) : find_usual(table, roles[role].usual);
 }
 
-static int need_column(const struct table *table, const char *wanted, enum role role)
-{
-	int column = find_column(table, wanted, role);
-	if (column < 0 && table_header_is_data(table))
-		die_without_names(table);
-	if (column < 0)
-		die_column(table,
-			xasprintf("%s column by a usual name (name it with %s)", roles[role].what, roles[role].option));
-	return column;
-}
-
 /* RecBole's list of the items met before: the item column's name and "list". */
 static int find_history(const struct table *table, int item)
 {
@@ -231,16 +279,51 @@ static int find_history(const struct table *table, int item)
 	return -1;
 }
 
+/* "item_ids": by its name a column of lists; NULL: none. */
+static const char *name_of_lists(const struct table *table)
+{
+	static const char *const names[] = {"items", "itemids", "itemlist", "itemidlist", "history", "sequence", "events",
+		"itemsequence", "session items", "products", "clicks"};
+	for (int column = 0; column < table_columns(table); column++) {
+		char plain[NAME_MAX_BYTES];
+		plain_name(table_column(table, column), plain);
+		for (size_t i = 0; i < COUNT_OF(names); i++)
+			if (!strcmp(plain, names[i]))
+				return table_column(table, column);
+	}
+	return NULL;
+}
+
+static _Noreturn void die_unnamed(const struct table *table, const struct columns *columns, enum role role)
+{
+	if (table_header_is_data(table))
+		die_without_names(table);
+	char *others = columns_others(table, columns, role);
+	const char *lists = role == ROLE_ITEM && !others ? name_of_lists(table) : NULL;
+	char *more = others ? xasprintf("; is it %s?", others) :
+		lists           ? xasprintf("; %s has lists? a row for each event was expected", lists) :
+						  xstrdup("");
+	die_column(table,
+		xasprintf("%s column by a usual name (name it with %s%s)", roles[role].what, roles[role].option, more));
+}
+
+static void need_column(const struct table *table, const char *wanted, enum role role, struct columns *columns)
+{
+	columns->of[role] = find_column(table, wanted, role);
+	if (columns->of[role] < 0)
+		die_unnamed(table, columns, role);
+}
+
 void columns_of_events(const struct table *table, const char *const wanted[N_ROLES], bool need_rating,
 	struct columns *columns)
 {
 	int *of = columns->of;
-	of[ROLE_ITEM_ID] = of[ROLE_RATING] = -1;
-	of[ROLE_USER] = need_column(table, wanted[ROLE_USER], ROLE_USER);
-	of[ROLE_ITEM] = need_column(table, wanted[ROLE_ITEM], ROLE_ITEM);
+	*columns = (struct columns){.of = {-1, -1, -1, -1, -1}, .history = -1};
+	need_column(table, wanted[ROLE_USER], ROLE_USER, columns);
+	need_column(table, wanted[ROLE_ITEM], ROLE_ITEM, columns);
 	of[ROLE_TIME] = find_column(table, wanted[ROLE_TIME], ROLE_TIME);
 	if (need_rating || wanted[ROLE_RATING])
-		of[ROLE_RATING] = need_column(table, wanted[ROLE_RATING], ROLE_RATING);
+		need_column(table, wanted[ROLE_RATING], ROLE_RATING, columns);
 	for (enum role a = ROLE_USER; a < N_ROLES; a++)
 		for (enum role b = a + 1; b < N_ROLES; b++)
 			if (of[a] >= 0 && of[a] == of[b])
@@ -254,68 +337,11 @@ void columns_of_events(const struct table *table, const char *const wanted[N_ROL
 void columns_of_items(const struct table *table, const char *const wanted[N_ROLES], struct columns *columns)
 {
 	const char *name = wanted[ROLE_ITEM_ID];
-	for (enum role role = 0; role < N_ROLES; role++)
-		columns->of[role] = -1;
-	columns->history = -1;
+	*columns = (struct columns){.of = {-1, -1, -1, -1, -1}, .history = -1};
 	int id = name ? wanted_column(table, name, ROLE_ITEM_ID) : find_usual(table, roles[ROLE_ITEM].usual);
 	if (id < 0)
 		id = find_usual(table, (const char *const[]){"id", NULL});
 	if (id < 0)
 		die_column(table, "item id column by a usual name (name it with --item-id-column)");
 	columns->of[ROLE_ITEM_ID] = id;
-}
-
-/* --- what is told --- */
-
-static bool is_taken(const struct columns *columns, int column)
-{
-	for (enum role role = 0; role < N_ROLES; role++)
-		if (columns->of[role] == column)
-			return true;
-	return columns->history == column;
-}
-
-bool columns_may_be(const struct table *table, const struct columns *columns, int column, enum role role)
-{
-	char plain[NAME_MAX_BYTES];
-	plain_name(table_column(table, column), plain);
-	return !is_taken(columns, column) && !table_is_sequence(table, column) && may_be(plain, role);
-}
-
-char *columns_others(const struct table *table, const struct columns *columns, enum role role)
-{
-	struct buffer list = {0};
-	for (int column = 0; column < table_columns(table); column++) {
-		if (!columns_may_be(table, columns, column, role))
-			continue;
-		buffer_append(&list, ", ", list.size ? 2 : 0);
-		buffer_append(&list, table_column(table, column), strlen(table_column(table, column)));
-	}
-	if (list.size)
-		buffer_append(&list, "", 1);
-	return list.data;
-}
-
-char *columns_text(const struct table *table, const struct columns *columns)
-{
-	struct buffer text = {0};
-	for (enum role role = ROLE_USER; role <= ROLE_RATING; role++) {
-		if (columns->of[role] < 0)
-			continue;
-		char *others = columns_others(table, columns, role);
-		char *part = xasprintf("%s%s is %s%s%s%s", text.size ? ", " : "", roles[role].what,
-			table_column(table, columns->of[role]), others ? " (or " : "", others ? others : "", others ? "?)" : "");
-		buffer_append(&text, part, strlen(part));
-		free(others);
-		free(part);
-	}
-	if (columns->history >= 0) {
-		char *part = xasprintf(", items before it are %s", table_column(table, columns->history));
-		buffer_append(&text, part, strlen(part));
-		free(part);
-	}
-	if (columns->of[ROLE_TIME] < 0)
-		buffer_append(&text, ", no time", 9);
-	buffer_append(&text, "", 1);
-	return text.data;
 }

@@ -13,7 +13,7 @@ void row_begin(struct row *row)
 {
 	row->text.size = 0;
 	row->n_fields = 0;
-	row->open_end = row->is_fatal = false;
+	row->is_text = row->open_end = row->is_fatal = false;
 	row->problem[0] = '\0';
 }
 

@@ -19,10 +19,11 @@ struct row {
 	int n_fields;       /* may exceed n_kept: further ones are counted alone */
 	int n_kept;         /* how many are kept */
 	int64_t line;       /* where it begins */
+	bool is_text;       /* it was not taken apart, as it is no text of its format: a piece of it is its one field */
 	bool open_end;      /* it ends with the file, without a line break */
 
-	char problem[160]; /* "": none that the format knows of */
-	int problem_column;
+	char problem[160];    /* "": none that the format knows of */
+	int problem_column;   /* -1: in the whole row, whose first field is a piece of it */
 	bool is_fatal;        /* where the next row begins cannot be told */
 	int64_t problem_line; /* where to look; the row may have begun before */
 };

@@ -5,6 +5,7 @@
 
 #include "data/python_literal.h"
 #include "data/rows.h"
+#include "data/utf8.h"
 
 #define LINES_AHEAD 1000
 #define BYTES_AHEAD (8 << 20)
@@ -185,6 +186,19 @@ static void find_values(struct json_reader *reader, json_t *object, const struct
 	}
 }
 
+/* A piece of the line with what is no UTF-8 in it. */
+static void add_ill_formed(struct row *row, const char *line, size_t size)
+{
+	size_t at = 0;
+	for (int step; (step = utf8_next(line + at, size - at)) > 0;)
+		at += (size_t)step;
+	size_t from = at < 24 ? 0 : at - 24;
+	while (from && (line[from] & 0xc0) == 0x80)
+		from--;
+	row->is_text = true;
+	row_add(row, line + from, size - from < 48 ? size - from : 48, row->line);
+}
+
 static bool next(struct row_reader *base, struct row *row)
 {
 	struct json_reader *reader = (struct json_reader *)base;
@@ -194,9 +208,14 @@ static bool next(struct row_reader *base, struct row *row)
 	row_begin(row);
 	if (!next_line(reader, row, &line, &size))
 		return false;
+	if (!utf8_is_valid(line, size)) {
+		add_ill_formed(row, line, size);
+		return true;
+	}
 	json_t *object = parse_line(reader, line, size, problem, sizeof problem);
 	if (!object) {
 		row_fail(row, row->line, "%s%s", problem, row->open_end ? "; the file ends in this line: cut off?" : "");
+		row->problem_column = -1;
 		row_add(row, line, size < 60 ? size : 60, row->line);
 		return true;
 	}

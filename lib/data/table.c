@@ -17,7 +17,7 @@ struct table {
 	char **column; /* NULL while the header is read */
 	bool *is_sequence;
 	int n_columns;
-	bool header_is_data;
+	bool header_is_data, by_blanks;
 
 	int64_t skipped;
 	char *first_problem;
@@ -48,31 +48,36 @@ static const char *name_of(const struct table *table, int column)
 /* line: where to look; the row may have begun before. */
 static void report_field(struct table *table, int64_t line, int column, const char *value, const char *problem)
 {
-	report_line(table,
-		xasprintf("line %lld, column %s: '%.*s%s': %s", (long long)line, name_of(table, column), SHOWN, value,
-			strlen(value) > SHOWN ? "..." : "", problem));
+	char *place = column < 0 ? xasprintf("line %lld", (long long)line) :
+							   xasprintf("line %lld, column %s", (long long)line, name_of(table, column));
+	report_line(table, xasprintf("%s: '%.*s%s': %s", place, SHOWN, value, strlen(value) > SHOWN ? "..." : "", problem));
+	free(place);
 }
 
 static void report_problem(struct table *table)
 {
 	const struct row *row = &table->row;
+	int column = row->problem_column, kept = column < 0 ? 0 : column;
+	const char *value = kept < row_kept(row) ? row->text.data + row->start[kept] : "";
 	if (row->is_fatal)
 		report_line(table,
-			xasprintf("line %lld, column %s: %s", (long long)row->problem_line, name_of(table, row->problem_column),
-				row->problem));
+			xasprintf("line %lld, column %s: %s", (long long)row->problem_line, name_of(table, column), row->problem));
 	else
-		report_field(table, row->problem_line, row->problem_column,
-			row->problem_column < row_kept(row) ? row->text.data + row->start[row->problem_column] : "", row->problem);
+		report_field(table, row->problem_line, column, value, row->problem);
 }
 
 static void report_count(struct table *table)
 {
 	const struct row *row = &table->row;
 	char *list = table_column_list(table);
-	const char *cut = row->open_end && row->n_fields < table->n_columns ? "; the file ends in this line: cut off?" : "";
+	const char *why = "";
+	if (row->open_end && row->n_fields < table->n_columns)
+		why = "; the file ends in this line: cut off?";
+	if (table->by_blanks && row->n_fields > table->n_columns)
+		why = "; is the rest a list? a row for each event was expected";
 	report_line(table,
 		xasprintf("line %lld: %d field%s, %d were expected (%s)%s", (long long)row->line, row->n_fields,
-			row->n_fields == 1 ? "" : "s", table->n_columns, list, cut));
+			row->n_fields == 1 ? "" : "s", table->n_columns, list, why));
 	free(list);
 }
 
@@ -107,7 +112,7 @@ static void check_text(struct table *table)
 		row_fail(row, row->line, "not UTF-8 but %s? iconv -f %s -t utf8 %s", charset, charset, name);
 	else
 		row_fail(row, row->line, "not UTF-8; is it cp1251, gb18030, shift_jis? iconv -f CHARSET -t utf8 %s", name);
-	row->problem_column = column;
+	row->problem_column = row->is_text ? -1 : column;
 	free(name);
 }
 
@@ -115,7 +120,7 @@ static bool row_is_good(struct table *table)
 {
 	struct row *row = &table->row;
 	bool right_count = !table->column || row->n_fields == table->n_columns;
-	if (!row->problem[0] && right_count)
+	if (!row->problem[0] && (right_count || row->is_text))
 		check_text(table);
 	if (row->problem[0])
 		report_problem(table);
@@ -178,23 +183,29 @@ static const char *guess_delimiter(const char *line, size_t size)
 	return best < COUNT_OF(delimiters) ? delimiters[best] : ",";
 }
 
-static struct row_reader *reader_of(struct lines *lines, const struct table_format *format)
+static void choose_reader(struct table *table, const struct table_format *format)
 {
 	const char *bytes, *delimiter = format->delimiter;
 	size_t size;
-	if (!lines_peek(lines, &bytes, &size))
-		die("%s: empty, a header line was expected", lines_name(lines));
+	if (!lines_peek(table->lines, &bytes, &size))
+		die("%s: empty, a header line was expected", table_name(table));
 	size_t blank = 0;
 	while (blank < size && strchr(" \r\n", bytes[blank]) && bytes[blank])
 		blank++;
-	if (!delimiter && blank < size && bytes[blank] == '{')
-		return json_reader(lines);
+	char first = blank < size ? bytes[blank] : '\0';
+	if (!delimiter && first == '{') {
+		table->reader = json_reader(table->lines);
+		return;
+	}
 	if (!delimiter)
 		delimiter = guess_delimiter(bytes + blank, size - blank);
 	if (!strcmp(delimiter, " "))
 		delimiter = "";
-	return strlen(delimiter) == 1 && *delimiter != '\t' ? csv_reader(lines, *delimiter) :
-														  split_reader(lines, delimiter);
+	table->by_blanks = !*delimiter;
+	if (strlen(delimiter) == 1 && (*delimiter != '\t' || first == '"'))
+		table->reader = csv_reader(table->lines, *delimiter);
+	else
+		table->reader = split_reader(table->lines, delimiter);
 }
 
 /* --- the columns --- */
@@ -271,7 +282,7 @@ struct table *table_open(const char *path, const struct table_format *format)
 	struct table *table = xcalloc(1, sizeof *table);
 	table->lines = lines_open(path);
 	table->skip_bad = format->skip_bad;
-	table->reader = reader_of(table->lines, format);
+	choose_reader(table, format);
 	table->row.n_kept = COLUMNS_MAX;
 	table->row.start = xreallocarray(NULL, COLUMNS_MAX + 1, sizeof *table->row.start);
 	table->row.is_list = xcalloc(COLUMNS_MAX, sizeof *table->row.is_list);

@@ -2,8 +2,9 @@
  * A table in a file: named columns, and rows of as many fields, whatever the format (rows.h) and the container
  * (container.h).
  *
- * JSON lines are told by the brace that the file begins with; anything else is text with a delimiter. A tab never
- * stands in quotes, nor does a delimiter of several characters or blanks; with any other the file is CSV. The first
+ * JSON lines are told by the brace that the file begins with; anything else is text with a delimiter. With a
+ * delimiter of one character it is CSV, but with a tab only where the first name stands in quotes: a tab never does, nor
+ * does a delimiter of several characters or blanks. The first
  * line names the columns, unless the caller does.
  *
  * Every row handed out has as many fields as there are columns, all of them UTF-8 without NUL and at most FIELD_MAX

@@ -86,13 +86,15 @@ static size_t decode_entity(const char *text, size_t length, char out[4], size_t
 	return size + 2;
 }
 
-/* Length of the white space at text (ASCII's, controls, no-break space), 0: none. */
-static size_t space_at(const char *text, size_t length)
+/* Length of the white space at well-formed text, Unicode's or a control character, 0: none. */
+static size_t space_at(const char *text)
 {
 	unsigned char byte = (unsigned char)*text;
 	if (byte <= ' ' || byte == 127)
 		return 1;
-	return length > 1 && byte == 0xc2 && (unsigned char)text[1] == 0xa0 ? 2 : 0;
+	if (byte != 0xc2 && (byte < 0xe1 || byte > 0xe3))
+		return 0;
+	return is_white_space(utf8_code_point(text)) ? byte == 0xc2 ? 2 : 3 : 0;
 }
 
 size_t text_clean(struct buffer *buffer, const char *text, size_t length, const struct text_rules *rules)
@@ -109,7 +111,7 @@ size_t text_clean(struct buffer *buffer, const char *text, size_t length, const 
 			from = decoded;
 			used = entity_length;
 		}
-		size_t blank = space_at(from, entity_length ? size : length);
+		size_t blank = space_at(from);
 		if (blank) {
 			space = out > start;
 			used = entity_length ? used : blank;

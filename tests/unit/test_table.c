@@ -218,6 +218,7 @@ static void test_text(void **state)
 			"a b"},
 		{"Q&amp;A &lt;b&gt; &quot;x&quot; &#39;y&apos;", "Q&A <b> \"x\" 'y'"}, {"&amp;amp;", "&amp;"},
 		{"caf&eacute;&nbsp;&nbsp;&Ouml;l&yuml;", "caf\xc3\xa9 \xc3\x96l\xc3\xbf"}, {"&nbsp;x&#160;", "x"},
+		{"\xe3\x80\x80\xe4\xb9\xa6\xe3\x80\x80 \xe2\x80\x83\xe7\xac\x94\xe2\x80\x89", "\xe4\xb9\xa6 \xe7\xac\x94"},
 		{"&#x2019;&#8217;&#146;", "\xe2\x80\x99\xe2\x80\x99\xe2\x80\x99"}, {"&#128512;", "\xf0\x9f\x98\x80"},
 		{"&trade;&hearts;&Omega;&mu;", "\xe2\x84\xa2\xe2\x99\xa5\xce\xa9\xce\xbc"},
 		{"&omegA;&Sigmaf;", "&omegA;&Sigmaf;"},
