@@ -378,7 +378,7 @@ foreign() {
 @test "other character sets are named, with the command" {
 	refuses "not UTF-8 but latin1? iconv -f latin1 -t utf8 bad.csv" 'user_id,item_id,title\nu,a,Caf\xe9 de nuit\n'
 	refuses "not UTF-8 but cp1252? iconv -f cp1252 -t utf8 bad.csv" 'user_id,item_id,title\nu,a,don\x92t\n'
-	refuses "line 2: '\"user_id\": \"u\", \"t\": \"Caf" '{"user_id": "u", "item_id": "a", "t": "x"}\n{"item_id": "a", "user_id": "u", "t": "Caf\xe9"}\n'
+	refuses "line 2: 'user_id\": \"u\", \"t\": \"Caf" '{"user_id": "u", "item_id": "a", "t": "x"}\n{"item_id": "a", "user_id": "u", "t": "Caf\xe9"}\n'
 	says "not UTF-8 but latin1? iconv -f latin1 -t utf8 bad.csv"
 	refuses "not UTF-8; is it cp1251, gb18030, shift_jis? iconv -f CHARSET -t utf8 bad.csv" \
 		'user_id,item_id,title\nu,a,\xc4\xe3\xba\xc3\n'

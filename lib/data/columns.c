@@ -95,7 +95,7 @@ static int find_usual(const struct table *table, const char *const names[])
 
 static bool ends_like_id(const char *plain)
 {
-	static const char *const ends[] = {"id", "ids", "code", "key", "no", "nr", "number", "num", "hash", "uuid", "sku"};
+	static const char *const ends[] = {"id", "code", "key", "no", "nr", "number", "num", "hash", "uuid", "sku"};
 	size_t length = strlen(plain);
 	for (size_t i = 0; i < COUNT_OF(ends); i++)
 		if (length > strlen(ends[i]) && !strcmp(plain + length - strlen(ends[i]), ends[i]))
