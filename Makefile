@@ -33,7 +33,7 @@ WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvl
 SANITIZE := $(if $(SAN),-O1 -fno-omit-frame-pointer -fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined)
 override CPPFLAGS += -D_GNU_SOURCE -Ilib $(BLAS_CFLAGS)
 override CFLAGS += -std=c11 -fopenmp -fno-math-errno -fno-trapping-math -MMD -MP $(WARNINGS) $(SANITIZE)
-LDLIBS := -lzstd -lz -ljansson -lpcre2-8 -lcsv $(BLAS_LIBS) -lmvec -lm
+LDLIBS := -lzstd -lz -ljansson -lpcre2-8 -lutf8proc -lcsv $(BLAS_LIBS) -lmvec -lm
 
 TOOLS := $(patsubst tools/%.c,%,$(wildcard tools/*.c))
 FLOORS := stream data nn model rank task
@@ -103,6 +103,7 @@ COMPILE_NEEDS := \
 	csv.h=libcsv-dev \
 	jansson.h=libjansson-dev \
 	pcre2.h=libpcre2-dev \
+	utf8proc.h=libutf8proc-dev \
 	cblas.h=libopenblas-openmp-dev
 # and to look at streams
 BUILD_NEEDS := $(COMPILE_NEEDS) pkg-config=pkg-config zstd=zstd tar=tar

@@ -30,11 +30,12 @@ only task 'stream|data|nn|model|rank|task'
 home 'zstd\.h' lib/stream/bytes.c
 home 'csv\.h' lib/data/rows_csv.c
 home 'zlib\.h' lib/data/container.c
-home 'pcre2\.h' lib/data/bpe.c
+home 'pcre2\.h' lib/data/pattern.c
+home 'utf8proc\.h' lib/data/unicode.c
 home 'cblas\.h' lib/nn/blas.c
 home 'immintrin\.h' lib/nn/kernel.c lib/nn/integer.c lib/rank/rank_scan.c
 home 'mpi\.h' lib/stream/ranks.c
 grep -nE '^#include "nn/(integer|kernel)' lib/*/*.[ch] tools/*.c | grep -vE '^lib/nn/(integer|kernel|matrix|loss)\.c:' && bad=1
 grep -nE '__builtin_cpu|__get_cpuid|target_clones' lib/*/*.[ch] tools/*.c | grep -v '^lib/nn/cpu\.c:' && bad=1
-grep -nE '^#include <(zstd|zlib|csv|pcre2|cblas|immintrin)' tools/*.c && bad=1
+grep -nE '^#include <(zstd|zlib|csv|pcre2|utf8proc|cblas|immintrin)' tools/*.c && bad=1
 exit $bad

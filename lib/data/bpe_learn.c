@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "data/bpe.h"
+#include "data/bpe_learn.h"
+#include "data/byte_level.h"
 
 struct pair {
 	int32_t left, right;
@@ -124,7 +125,7 @@ static void start_learning(struct learning *learning)
 	int32_t byte_id[256];
 	for (unsigned byte = 0; byte < 256; byte++) {
 		char text[2];
-		byte_id[byte] = (int32_t)strings_find(learning->tokens, text, bpe_put_byte(byte, text));
+		byte_id[byte] = (int32_t)strings_find(learning->tokens, text, byte_level_put(byte, text));
 	}
 	for (int64_t w = 0; w < n; w++) {
 		const char *word = strings_at(learning->words, w);
@@ -214,7 +215,7 @@ void bpe_learn(struct strings *words, const int64_t *counts, int64_t vocab_size,
 	struct strings *merges)
 {
 	struct learning learning = {.words = words, .tokens = tokens, .counts = counts};
-	bpe_add_byte_tokens(tokens);
+	byte_level_add_tokens(tokens);
 	start_learning(&learning);
 	struct buffer text = {0};
 	while (tokens->count < vocab_size && learning.heap_size) {

@@ -197,18 +197,19 @@ struct writing {
 	struct column *columns; /* the fixed ones, and one for each attribute */
 };
 
-static void encode_part(struct encoded *encoded, struct encoder *encoder, const char *text, int type, int attribute)
+static void encode_part(struct encoded *encoded, struct tokenize_worker *worker, const char *text, int type,
+	int attribute)
 {
 	size_t before = encoded->ids.size;
-	encoder_encode(encoder, text, strlen(text), false, &encoded->ids);
+	tokenize(worker, text, strlen(text), -1, &encoded->ids);
 	size_t tokens = (encoded->ids.size - before) / sizeof(int32_t);
 	memset(buffer_add(&encoded->types, tokens), type, tokens);
 	memset(buffer_add(&encoded->attribute, tokens), attribute, tokens);
 }
 
 /* Key and value apart, as Recformer does; an attribute without a value has no tokens. */
-static void encode_items(struct encoded *encoded, struct encoder *encoder, const struct dataset *dataset, int64_t from,
-	int64_t to)
+static void encode_items(struct encoded *encoded, struct tokenize_worker *worker, const struct dataset *dataset,
+	int64_t from, int64_t to)
 {
 	encoded->ids.size = encoded->types.size = encoded->attribute.size = 0;
 	encoded->indptr[0] = 0;
@@ -220,8 +221,8 @@ static void encode_items(struct encoded *encoded, struct encoder *encoder, const
 			buffer_append(&encoded->text[i], text, strlen(text) + 1);
 			if (!*text)
 				continue;
-			encode_part(encoded, encoder, dataset->attributes.name[i], 1, i);
-			encode_part(encoded, encoder, text, 2, i);
+			encode_part(encoded, worker, dataset->attributes.name[i], 1, i);
+			encode_part(encoded, worker, text, 2, i);
 		}
 		encoded->indptr[item - from + 1] = (int64_t)encoded->types.size;
 	}
@@ -251,12 +252,13 @@ static int64_t write_items(const struct writing *writing, int threads)
 	progress_start(&progress, "items", items);
 #pragma omp parallel num_threads(threads)
 	{
-		struct encoder *encoder = encoder_new(writing->tokenizer);
+		struct tokenize_options options = {.special_as_text = true};
+		struct tokenize_worker *worker = tokenize_worker_new(writing->tokenizer, options);
 		struct encoded encoded = {.text = xcalloc((size_t)dataset->attributes.n, sizeof *encoded.text)};
 #pragma omp for ordered schedule(dynamic)
 		for (int64_t from = 0; from < items; from += ITEMS_AT_ONCE) {
 			int64_t to = from + ITEMS_AT_ONCE < items ? from + ITEMS_AT_ONCE : items;
-			encode_items(&encoded, encoder, dataset, from, to);
+			encode_items(&encoded, worker, dataset, from, to);
 #pragma omp ordered
 			{
 				write_encoded(writing, &encoded, strings_at(&dataset->item_id, from), to - from);
@@ -264,7 +266,7 @@ static int64_t write_items(const struct writing *writing, int threads)
 				progress_at(&progress, to, NULL);
 			}
 		}
-		encoder_free(encoder);
+		tokenize_worker_free(worker);
 		buffer_free(&encoded.ids);
 		buffer_free(&encoded.types);
 		buffer_free(&encoded.attribute);

@@ -265,16 +265,16 @@ struct scratch {
 };
 
 /* Appends the item's tokens; whether some were left out. */
-static bool encode_item(const struct item_texts *texts, struct encoder *encoder, int64_t item, int64_t budget,
-	bool add_special, struct scratch *scratch, struct ragged *tokens)
+static bool tokenize_item(const struct item_texts *texts, struct tokenize_worker *worker, int64_t item, int64_t budget,
+	struct scratch *scratch, struct ragged *tokens)
 {
+	int64_t left_out = 0;
 	scratch->text.size = scratch->ids.size = 0;
 	item_text(texts, item, &scratch->text);
 	if (scratch->text.size)
-		encoder_encode(encoder, scratch->text.data, scratch->text.size, add_special, &scratch->ids);
-	int64_t count = (int64_t)(scratch->ids.size / sizeof(int32_t));
-	ragged_append(tokens, count < budget ? count : budget, (const void *[]){scratch->ids.data});
-	return count > budget;
+		left_out = tokenize(worker, scratch->text.data, scratch->text.size, budget, &scratch->ids);
+	ragged_append(tokens, (int64_t)(scratch->ids.size / sizeof(int32_t)), (const void *[]){scratch->ids.data});
+	return left_out > 0;
 }
 
 /* What the blocks hold, in their order. */
@@ -296,16 +296,17 @@ struct item_tokens item_texts_encode(const struct item_texts *texts, const struc
 	struct ragged *blocks = xcalloc((size_t)n_blocks, sizeof *blocks);
 #pragma omp parallel num_threads(threads) reduction(+ : n_cut)
 	{
-		struct encoder *encoder = encoder_new(tokenizer);
+		struct tokenize_options options = {.add_special = add_special, .special_as_text = true};
+		struct tokenize_worker *worker = tokenize_worker_new(tokenizer, options);
 		struct scratch scratch = {.text = {0}};
 #pragma omp for schedule(dynamic)
 		for (int64_t block = 0; block < n_blocks; block++) {
 			int64_t end = (block + 1) * ITEMS_AT_ONCE < rows ? (block + 1) * ITEMS_AT_ONCE : rows;
 			blocks[block] = (struct ragged)RAGGED(I4);
 			for (int64_t item = block * ITEMS_AT_ONCE; item < end; item++)
-				n_cut += encode_item(texts, encoder, item, budget, add_special, &scratch, &blocks[block]);
+				n_cut += tokenize_item(texts, worker, item, budget, &scratch, &blocks[block]);
 		}
-		encoder_free(encoder);
+		tokenize_worker_free(worker);
 		buffer_free(&scratch.text);
 		buffer_free(&scratch.ids);
 	}

@@ -2,13 +2,13 @@
  * Text to token ids and back, as the model's own tokenizer does it.
  *
  * Whatever a tokenizer is read from, it becomes one document first: Hugging
- * Face's tokenizer.json. The encoder is built from that document, the stream
- * carries it, and its fingerprint is the tokenizer's. Understood are BPE models,
- * byte-level (GPT-2, RoBERTa, LLaMA 3, Qwen, SmolLM) and sentencepiece-style
- * (LLaMA 2, Phi-3), with their added tokens, normalizers (Prepend, Replace) and
- * pre-tokenizers (ByteLevel, Split, Digits, Metaspace, Sequence); anything else
- * in the document is an error that names it. Its truncation and padding are
- * dropped: they are the caller's business.
+ * Face's tokenizer.json. The tokenizer is built from that document, the stream
+ * carries it, and its fingerprint is the tokenizer's. Understood are models of
+ * the kinds BPE, WordPiece and Unigram with their added tokens, and the
+ * normalizers, pre-tokenizers, post-processors and decoders whose names are in
+ * the tables of normalizer.c, pre_tokenizer.c, tokenizer_json.c and decoder.c;
+ * anything else in the document is an error that names it. Its truncation and
+ * padding are dropped: they are the caller's business.
  *
  * Text is UTF-8. Bytes that are not are read as U+FFFD, one for each maximal
  * ill-formed part, as lossy readers of the reference implementation do.
@@ -24,8 +24,9 @@
 struct tokenizer;
 
 /*
- * From a path: a tokenizer.json; a .gguf; "vocab.json,merges.txt" (or GPT-2's "encoder.json,vocab.bpe"); a folder
- * holding tokenizer.json or either pair.
+ * From a path: a tokenizer.json; a .gguf; "vocab.json,merges.txt" (or GPT-2's "encoder.json,vocab.bpe"); BERT's
+ * vocab.txt; a folder holding one of these. How a family cuts words, which the pair does not say, follows from the
+ * "model_type" of the config.json beside it; where there is none, a warning says what is assumed.
  */
 struct tokenizer *tokenizer_load(const char *path);
 /* From a document, as a stream carries it (borrowed). `where` names it in messages. */
@@ -63,21 +64,25 @@ enum special { SPECIAL_BOS, SPECIAL_EOS, SPECIAL_UNK, SPECIAL_PAD, SPECIAL_MASK,
 int32_t tokenizer_special(const struct tokenizer *tokenizer, enum special special);
 
 /*
- * Encoding. A tokenizer is read-only and shared; an encoder (scratch memory and a cache of words) belongs to one
- * thread. Results do not depend on what was encoded before.
+ * Text to ids. A tokenizer is read-only and shared; a worker (scratch memory and a cache of words) belongs to one
+ * thread. Results do not depend on what was tokenized before.
  */
-struct encoder;
-struct encoder *encoder_new(const struct tokenizer *tokenizer);
+struct tokenize_options {
+	bool add_special;     /* with what the tokenizer puts around a sequence (<s> and </s> for RoBERTa) */
+	bool special_as_text; /* a "<s>" in the text is four characters; else it is the token, as in the reference */
+};
+struct tokenize_worker;
+struct tokenize_worker *tokenize_worker_new(const struct tokenizer *tokenizer, struct tokenize_options options);
+void tokenize_worker_free(struct tokenize_worker *worker);
 /*
- * Appends the ids of text to the buffer, as int32_t. add_special: with what the tokenizer puts around a sequence
- * (<s> and </s> for RoBERTa). Added tokens ("<mask>") are recognised in the text, as in the reference implementation.
+ * Appends the ids of the text to the buffer, as int32_t, at most `budget` of them (below 0: all); what is put behind a
+ * text stays where it is cut. Returns how many were left out.
  */
-void encoder_encode(struct encoder *encoder, const char *text, size_t length, bool add_special, struct buffer *ids);
-void encoder_free(struct encoder *encoder);
+int64_t tokenize(struct tokenize_worker *worker, const char *text, size_t length, int64_t budget, struct buffer *ids);
 
 /*
- * Appends the text of the ids to the buffer, without special tokens; no NUL is added. A character whose bytes are cut
- * off stays cut off. Ids out of range give nothing.
+ * Appends the text of the ids to the buffer, without special tokens; no NUL is added. Bytes that are no character
+ * become U+FFFD. Ids out of range give nothing.
  */
 void tokenizer_decode(const struct tokenizer *tokenizer, const int32_t *ids, int64_t count, struct buffer *text);
 

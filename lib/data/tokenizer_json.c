@@ -1,4 +1,7 @@
 /* Builds a tokenizer from its document, tokenizer.json. */
+#include "data/tokenizer_json.h"
+
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,27 +10,78 @@
 
 #define MAX_ID (1 << 24)
 #define MAX_HOLES (1 << 16) /* ids without a token, in all */
+#define MAX_DEPTH 16        /* of sequences within sequences */
 
-static const char *type_of(const json_t *object, const char *where)
+/* --- what the readers share --- */
+
+const char *part_type(const json_t *object, const char *where)
 {
 	if (!json_is_object(object))
 		die("%s: an object with a \"type\" was expected", where);
 	return json_get_string(object, "type", where);
 }
 
-static bool get_flag(const json_t *object, const char *key, bool fallback, const char *where)
+bool part_flag(const json_t *object, const char *key, bool fallback, const char *where)
 {
 	const json_t *value = json_object_get(object, key);
 	return value && !json_is_null(value) ? json_get_bool(object, key, where) : fallback;
 }
 
-static const json_t *get_array(const json_t *object, const char *key, const char *where)
+const json_t *part_array(const json_t *object, const char *key, const char *where)
 {
 	const json_t *array = json_object_get(object, key);
 	if (!json_is_array(array))
 		die("%s: \"%s\" is not an array", where, key);
 	return array;
 }
+
+struct pattern *part_pattern(const json_t *object, const char *where)
+{
+	const json_t *pattern = json_object_get(object, "pattern");
+	const char *regex = json_string_value(json_object_get(pattern, "Regex"));
+	const char *literal = json_string_value(json_object_get(pattern, "String"));
+	if (!regex == !literal)
+		die("%s: \"pattern\" is neither {\"Regex\": ...} nor {\"String\": ...}", where);
+	if (literal && !*literal)
+		die("%s: \"pattern\" is an empty string", where);
+	return pattern_new(regex ? regex : literal, !regex, where);
+}
+
+static void read_parts(const json_t *object, const char *key, part_reader *read, void *into, int depth,
+	const char *where)
+{
+	const char *type = part_type(object, where);
+	if (strcmp(type, "Sequence")) {
+		read(into, object, type, where);
+		return;
+	}
+	if (depth == MAX_DEPTH)
+		die("%s: \"%s\": sequences within sequences, more than %d deep", where, key, MAX_DEPTH);
+	size_t i;
+	json_t *part;
+	json_array_foreach (part_array(object, key, where), i, part)
+		read_parts(part, key, read, into, depth + 1, where);
+}
+
+void parts_read(const json_t *object, const char *key, part_reader *read, void *into, const char *where)
+{
+	if (object && !json_is_null(object))
+		read_parts(object, key, read, into, 0, where);
+}
+
+_Noreturn void part_unknown(const char *what, const char *type, const char *(*name)(size_t), size_t n,
+	const char *where)
+{
+	struct buffer list = {0};
+	for (size_t i = 0; i < n; i++) {
+		buffer_append(&list, name(i), strlen(name(i)));
+		buffer_append(&list, ", ", 2);
+	}
+	buffer_append(&list, "", 1);
+	die("%s: %s \"%.80s\" is not supported: %sSequence are", where, what, type, list.data);
+}
+
+/* --- vocabulary --- */
 
 /* Tokens by id while they are collected. */
 struct token_list {
@@ -72,214 +126,129 @@ static void check_holes(struct token_list *list, const char *where)
 			(long long)(list->size - list->count), (long long)list->size - 1, MAX_HOLES);
 }
 
-/* Tokens of the model alone, and with the added ones. */
-static void collect_tokens(const json_t *document, const json_t *vocab, struct strings *of_model, struct strings *all,
-	const char *where)
+static void collect_vocab_object(struct token_list *list, const json_t *vocab, const char *where)
 {
-	struct token_list list = {0};
 	const char *token;
 	json_t *value;
 	json_object_foreach ((json_t *)vocab, token, value) {
 		if (!json_is_integer(value))
 			die("%s: model.vocab: the id of \"%.80s\" is not a whole number", where, token);
-		put_token(&list, token, json_integer_value(value), where);
+		put_token(list, token, json_integer_value(value), where);
 	}
-	check_holes(&list, where);
-	list_to_strings(&list, of_model);
+}
+
+/* [token, score] by id; returns the scores, to be freed. */
+static double *collect_vocab_array(struct token_list *list, const json_t *vocab, const char *where)
+{
+	double *scores = xcalloc(json_array_size(vocab), sizeof *scores);
+	size_t id;
+	json_t *pair;
+	json_array_foreach ((json_t *)vocab, id, pair) {
+		const char *token = json_string_value(json_array_get(pair, 0));
+		const json_t *score = json_array_get(pair, 1);
+		if (!token || !json_is_number(score) || !isfinite(json_number_value(score)))
+			die("%s: model.vocab: token %zu is not a pair of text and score", where, id);
+		scores[id] = json_number_value(score);
+		put_token(list, token, (int64_t)id, where);
+	}
+	return scores;
+}
+
+static void collect_added(struct token_list *list, struct strings *of_model, const json_t *added, const char *where)
+{
 	size_t i;
-	json_array_foreach (json_object_get(document, "added_tokens"), i, value) {
+	json_t *value;
+	json_array_foreach ((json_t *)added, i, value) {
 		const char *content = json_get_string(value, "content", where);
 		int64_t id = json_get_int(value, "id", 0, MAX_ID - 1, where);
-		const json_t *known = json_object_get(vocab, content);
-		if (!known)
-			put_token(&list, content, id, where);
-		else if (json_integer_value(known) != id)
+		int64_t known = *content ? strings_find(of_model, content, strlen(content)) : -1;
+		if (known < 0)
+			put_token(list, content, id, where);
+		else if (known != id)
 			die("%s: added token \"%.80s\" has id %lld, but the vocabulary says %lld", where, content, (long long)id,
-				(long long)json_integer_value(known));
+				(long long)known);
 	}
+}
+
+static void refuse_twins(struct strings *tokens, const char *where)
+{
+	for (int64_t id = 0; id < tokens->count; id++) {
+		const char *token = strings_at(tokens, id);
+		if (*token && strings_find(tokens, token, strlen(token)) != id)
+			die("%s: model.vocab: token %lld, \"%.80s\", occurs twice", where, (long long)id, token);
+	}
+}
+
+/* The model, and the tokens of the model and of the document. */
+static void read_model(struct tokenizer *tokenizer, const json_t *document, const char *where)
+{
+	const json_t *model = json_get_object(document, "model", where), *vocab = json_object_get(model, "vocab");
+	const struct subword_kind *kind = subword_kind_of(model, where);
+	struct pre_tokenizer *cuts = &tokenizer->pre_tokenizer;
+	struct token_list list = {0};
+	struct strings of_model = {0};
+	double *scores = NULL;
+	if (json_is_array(vocab))
+		scores = collect_vocab_array(&list, vocab, where);
+	else
+		collect_vocab_object(&list, json_get_object(model, "vocab", where), where);
 	check_holes(&list, where);
-	list_to_strings(&list, all);
+	list_to_strings(&list, &of_model);
+	refuse_twins(&of_model, where);
+	collect_added(&list, &of_model, json_object_get(document, "added_tokens"), where);
+	check_holes(&list, where);
+	list_to_strings(&list, &tokenizer->tokens);
+	strings_find(&tokenizer->tokens, "a", 1); /* builds its index, so that later look-ups change nothing */
 	free(list.tokens);
-}
 
-static void add_merge(struct bpe *bpe, const json_t *merge, size_t rank, const char *where)
-{
-	const char *left = json_string_value(merge), *right;
-	size_t left_length;
-	if (left) {
-		right = strchr(left, ' ');
-		if (!right || strchr(right + 1, ' '))
-			die("%s: merge %zu, \"%.80s\", is not two tokens with a space between", where, rank, left);
-		left_length = (size_t)(right++ - left);
-	} else {
-		left = json_string_value(json_array_get(merge, 0));
-		right = json_string_value(json_array_get(merge, 1));
-		if (!left || !right || json_array_size(merge) != 2)
-			die("%s: merge %zu is not a pair of tokens", where, rank);
-		left_length = strlen(left);
+	struct subword_source source = {.model = model, .tokens = &of_model, .scores = scores, .where = where};
+	/* bytes that the model itself reads need not be spelt first */
+	if (kind->reads_bytes && cuts->n && cuts->cut[cuts->n - 1].spells) {
+		source.byte_level = true;
+		cuts->cut[cuts->n - 1].spells = false;
 	}
-	if (!bpe_add_merge(bpe, left, left_length, right, strlen(right)))
-		die("%s: merge %zu, \"%.*s %.80s\": its parts or their join are not in the vocabulary", where, rank,
-			(int)(left_length < 80 ? left_length : 80), left, right);
+	tokenizer->subword.model = kind->read(&source, &tokenizer->subword.unk);
+	tokenizer->subword.kind = kind;
+	strings_free(&of_model);
+	free(scores);
 }
 
-/* Settings that change the ids and that we do not have; null, false, 0 and "" mean they are not used. */
-static void refuse(const json_t *object, const char *key, const char *where)
-{
-	const json_t *value = json_object_get(object, key);
-	bool unused = !value || json_is_null(value) || json_is_false(value) ||
-		(json_is_number(value) && json_number_value(value) == 0) ||
-		(json_is_string(value) && !json_string_length(value));
-	if (!unused)
-		die("%s: \"%s\" is not supported", where, key);
-}
-
-static void read_model(struct tokenizer *tokenizer, const json_t *document, bool byte_level, const char *where)
-{
-	const json_t *model = json_get_object(document, "model", where);
-	const json_t *type = json_object_get(model, "type");
-	const json_t *vocab = json_get_object(model, "vocab", where), *merges = get_array(model, "merges", where);
-	if (type && (!json_is_string(type) || strcmp(json_string_value(type), "BPE")))
-		die("%s: a model of type \"BPE\" was expected", where);
-	refuse(model, "dropout", where);
-	refuse(model, "continuing_subword_prefix", where);
-	refuse(model, "end_of_word_suffix", where);
-
-	struct strings tokens = {0};
-	collect_tokens(document, vocab, &tokens, &tokenizer->tokens, where);
-	struct bpe_options options = {
-		.byte_level = byte_level,
-		.byte_fallback = get_flag(model, "byte_fallback", false, where),
-		.fuse_unk = get_flag(model, "fuse_unk", false, where),
-		.ignore_merges = get_flag(model, "ignore_merges", false, where),
-		.unk = -1,
-	};
-	const json_t *unk = json_object_get(model, "unk_token");
-	if (unk && !json_is_null(unk)) {
-		const char *token = json_get_string(model, "unk_token", where);
-		options.unk = (int32_t)strings_find(&tokens, token, strlen(token));
-		if (options.unk < 0 || !*token)
-			die("%s: the unknown token \"%.80s\" is not in the vocabulary", where, token);
-	}
-	bpe_init(&tokenizer->bpe, &tokens, &options, (int64_t)json_array_size(merges));
-	for (size_t rank = 0; rank < json_array_size(merges); rank++)
-		add_merge(&tokenizer->bpe, json_array_get(merges, rank), rank, where);
-}
-
-/* A "pattern" of the document: {"Regex": "..."} or {"String": "..."}. */
-static struct pattern *read_pattern(const json_t *object, const char *where)
-{
-	const json_t *pattern = json_object_get(object, "pattern");
-	const char *regex = json_string_value(json_object_get(pattern, "Regex"));
-	const char *literal = json_string_value(json_object_get(pattern, "String"));
-	if (!regex == !literal)
-		die("%s: \"pattern\" is neither {\"Regex\": ...} nor {\"String\": ...}", where);
-	if (literal && !*literal)
-		die("%s: \"pattern\" is an empty string", where);
-	return pattern_new(regex ? regex : literal, !regex, where);
-}
-
-static void read_normalizer(struct tokenizer *tokenizer, const json_t *object, int depth, const char *where)
-{
-	if (!object || json_is_null(object))
-		return;
-	const char *type = type_of(object, where);
-	if (!strcmp(type, "Sequence") && depth < MAX_STEPS) {
-		size_t i;
-		json_t *part;
-		json_array_foreach (get_array(object, "normalizers", where), i, part)
-			read_normalizer(tokenizer, part, depth + 1, where);
-		return;
-	}
-	if (tokenizer->n_normalizers == MAX_STEPS)
-		die("%s: more than %d normalizers", where, MAX_STEPS);
-	struct normalizer *normalizer = &tokenizer->normalizers[tokenizer->n_normalizers++];
-	if (!strcmp(type, "Prepend")) {
-		normalizer->content = xstrdup(json_get_string(object, "prepend", where));
-		tokenizer->adds_space = true;
-	} else if (!strcmp(type, "Replace")) {
-		normalizer->pattern = read_pattern(object, where);
-		normalizer->content = xstrdup(json_get_string(object, "content", where));
-	} else {
-		die("%s: normalizer \"%.80s\" is not supported: Prepend, Replace and Sequence of them are", where, type);
-	}
-}
-
-/* In the order of enum behavior. */
-static const char *const BEHAVIORS[] = {"Isolated", "Removed", "Contiguous", "MergedWithPrevious", "MergedWithNext"};
-
-static enum behavior read_behavior(const json_t *object, const char *where)
-{
-	const char *name = json_get_string(object, "behavior", where);
-	for (size_t i = 0; i < COUNT_OF(BEHAVIORS); i++)
-		if (!strcmp(name, BEHAVIORS[i]))
-			return (enum behavior)i;
-	die("%s: \"behavior\" is \"%.80s\": Isolated, Removed, Contiguous, MergedWithPrevious or MergedWithNext was expected",
-		where, name);
-}
-
-static void read_metaspace(struct tokenizer *tokenizer, struct step *step, const json_t *object, const char *where)
-{
-	const json_t *scheme = json_object_get(object, "prepend_scheme");
-	const char *name = scheme                             ? json_get_string(object, "prepend_scheme", where) :
-		get_flag(object, "add_prefix_space", true, where) ? "always" :
-															"never";
-	step->space = xstrdup(json_get_string(object, "replacement", where));
-	if (!*step->space)
-		die("%s: \"replacement\" is empty", where);
-	if (!strcmp(name, "always") || !strcmp(name, "first")) {
-		step->prefix = xstrdup(step->space);
-		step->prefix_at_start = !strcmp(name, "first");
-		tokenizer->adds_space = true;
-	} else if (strcmp(name, "never")) {
-		die("%s: \"prepend_scheme\" is \"%.80s\": always, first or never was expected", where, name);
-	}
-	if (get_flag(object, "split", true, where)) {
-		step->pattern = pattern_new(step->space, true, where);
-		step->behavior = MERGED_WITH_NEXT;
-	}
-}
-
-static void read_pre_tokenizer(struct tokenizer *tokenizer, const json_t *object, int depth, bool *byte_level,
+static void read_added_token(struct tokenizer *tokenizer, const json_t *token, struct normalizing *work,
 	const char *where)
 {
-	if (!object || json_is_null(object))
-		return;
-	const char *type = type_of(object, where);
-	if (!strcmp(type, "Sequence") && depth < MAX_STEPS) {
-		size_t i;
-		json_t *part;
-		json_array_foreach (get_array(object, "pretokenizers", where), i, part)
-			read_pre_tokenizer(tokenizer, part, depth + 1, byte_level, where);
-		return;
-	}
-	if (tokenizer->n_steps == MAX_STEPS)
-		die("%s: more than %d pre-tokenizers", where, MAX_STEPS);
-	if (*byte_level)
-		die("%s: pre-tokenizer \"%.80s\" after \"ByteLevel\", which was expected last", where, type);
-	struct step *step = &tokenizer->steps[tokenizer->n_steps++];
-	if (!strcmp(type, "ByteLevel")) {
-		*byte_level = true;
-		if (get_flag(object, "add_prefix_space", true, where)) {
-			step->prefix = xstrdup(" ");
-			tokenizer->adds_space = true;
-		}
-		if (get_flag(object, "use_regex", true, where))
-			step->pattern = pattern_new(WORD_PATTERN, false, where);
-	} else if (!strcmp(type, "Split")) {
-		step->pattern = read_pattern(object, where);
-		step->behavior = read_behavior(object, where);
-		step->invert = get_flag(object, "invert", false, where);
-	} else if (!strcmp(type, "Digits")) {
-		step->pattern = pattern_new("\\p{N}", false, where);
-		step->behavior = get_flag(object, "individual_digits", false, where) ? ISOLATED : CONTIGUOUS;
-	} else if (!strcmp(type, "Metaspace")) {
-		read_metaspace(tokenizer, step, object, where);
-	} else {
-		die("%s: pre-tokenizer \"%.80s\" is not supported: ByteLevel, Split, Digits, Metaspace and Sequence are", where,
-			type);
-	}
+	const char *text = json_get_string(token, "content", where);
+	size_t length = strlen(text);
+	bool normalized = part_flag(token, "normalized", false, where);
+	struct added_token added = {
+		.id = tokenizer_id(tokenizer, text),
+		.special = part_flag(token, "special", false, where),
+		.lstrip = part_flag(token, "lstrip", false, where),
+		.rstrip = part_flag(token, "rstrip", false, where),
+		.single_word = part_flag(token, "single_word", false, where),
+	};
+	tokenizer->is_special[added.id] = added.special;
+	if (normalized)
+		normalizers_run(&tokenizer->normalizers, work, &text, &length);
+	if (length)
+		added_tokens_add(normalized ? &tokenizer->normalized : &tokenizer->raw, text, length, &added);
 }
+
+static void read_added_tokens(struct tokenizer *tokenizer, const json_t *document, const char *where)
+{
+	const json_t *list = json_object_get(document, "added_tokens");
+	if (list && !json_is_null(list) && !json_is_array(list))
+		die("%s: \"added_tokens\" is not an array", where);
+	struct normalizing work = {.matcher = matcher_new()};
+	size_t i;
+	json_t *token;
+	tokenizer->is_special = xcalloc((size_t)tokenizer->tokens.count, sizeof *tokenizer->is_special);
+	json_array_foreach ((json_t *)list, i, token)
+		read_added_token(tokenizer, token, &work, where);
+	matcher_free(work.matcher);
+	normalizing_free(&work);
+}
+
+/* --- what is put around a text --- */
 
 static void add_id(const struct tokenizer *tokenizer, struct buffer *ids, const json_t *id, const char *where)
 {
@@ -297,7 +266,7 @@ static void read_template(struct tokenizer *tokenizer, const json_t *object, con
 	bool sequence_met = false;
 	size_t i, j;
 	json_t *part, *id;
-	json_array_foreach (get_array(object, "single", where), i, part) {
+	json_array_foreach (part_array(object, "single", where), i, part) {
 		if (json_object_get(part, "Sequence")) {
 			if (sequence_met)
 				die("%s: post_processor: the template holds the sequence twice", where);
@@ -316,89 +285,77 @@ static void read_template(struct tokenizer *tokenizer, const json_t *object, con
 		die("%s: post_processor: the template has no sequence", where);
 }
 
-static void read_post_processor(struct tokenizer *tokenizer, const json_t *object, bool nested, const char *where)
+static void read_ids(struct tokenizer *tokenizer, const json_t *object, const char *where)
 {
-	if (!object || json_is_null(object))
-		return;
-	const char *type = type_of(object, where);
-	bool done = tokenizer->prefix.size || tokenizer->suffix.size;
-	if (!strcmp(type, "Sequence") && !nested) {
-		size_t i;
-		json_t *part;
-		json_array_foreach (get_array(object, "processors", where), i, part)
-			read_post_processor(tokenizer, part, true, where);
-	} else if (!strcmp(type, "ByteLevel")) {
-		/* moves offsets only */
-	} else if (!strcmp(type, "TemplateProcessing") && !done) {
-		read_template(tokenizer, object, where);
-	} else if ((!strcmp(type, "RobertaProcessing") || !strcmp(type, "BertProcessing")) && !done) {
-		add_id(tokenizer, &tokenizer->prefix, json_array_get(json_object_get(object, "cls"), 1), where);
-		add_id(tokenizer, &tokenizer->suffix, json_array_get(json_object_get(object, "sep"), 1), where);
+	add_id(tokenizer, &tokenizer->prefix, json_array_get(json_object_get(object, "cls"), 1), where);
+	add_id(tokenizer, &tokenizer->suffix, json_array_get(json_object_get(object, "sep"), 1), where);
+}
+
+/* Moves the places of tokens in the text, which nobody asks for here. */
+static void read_nothing(struct tokenizer *tokenizer, const json_t *object, const char *where)
+{
+	(void)tokenizer, (void)object, (void)where;
+}
+
+static const struct {
+	const char *type;
+	void (*read)(struct tokenizer *tokenizer, const json_t *object, const char *where);
+} POST_PROCESSORS[] = {
+	{"BertProcessing", read_ids},
+	{"ByteLevel", read_nothing},
+	{"RobertaProcessing", read_ids},
+	{"TemplateProcessing", read_template},
+};
+
+static const char *post_processor_name(size_t i)
+{
+	return POST_PROCESSORS[i].type;
+}
+
+static void read_post_processor(void *into, const json_t *object, const char *type, const char *where)
+{
+	struct tokenizer *tokenizer = into;
+	size_t i = 0;
+	while (i < COUNT_OF(POST_PROCESSORS) && strcmp(type, POST_PROCESSORS[i].type))
+		i++;
+	if (i == COUNT_OF(POST_PROCESSORS))
+		part_unknown("post_processor", type, post_processor_name, COUNT_OF(POST_PROCESSORS), where);
+	if (POST_PROCESSORS[i].read != read_nothing && (tokenizer->prefix.size || tokenizer->suffix.size))
+		die("%s: post_processor \"%.80s\": another one has put tokens around the text already", where, type);
+	POST_PROCESSORS[i].read(tokenizer, object, where);
+}
+
+/* --- the whole --- */
+
+/* The document does not say how tokens become text: by what its model and pre-tokenizer did. */
+static json_t *usual_decoder(const struct tokenizer *tokenizer, bool spells)
+{
+	const struct pre_tokenizer *cuts = &tokenizer->pre_tokenizer;
+	bool adds_space = cuts->adds_space || tokenizer->normalizers.adds_space;
+	const char *space = cuts->space ? cuts->space : "\u2581";
+	json_t *steps = json_array();
+	if (spells) {
+		json_append(steps, json_build("{s:s}", "type", "ByteLevel"));
+	} else if (tokenizer->subword.kind == &SUBWORD_WORDPIECE) {
+		json_append(steps, json_build("{s:s,s:s,s:b}", "type", "WordPiece", "prefix", "##", "cleanup", 0));
 	} else {
-		die("%s: post_processor \"%.80s\" is not supported there", where, type);
+		json_append(steps, json_build("{s:s}", "type", "ByteFallback"));
+		json_append(steps,
+			json_build("{s:s,s:{s:s},s:s}", "type", "Replace", "pattern", "String", space, "content", " "));
 	}
+	if (adds_space) {
+		json_append(steps, json_build("{s:s}", "type", "Fuse"));
+		json_append(steps, json_build("{s:s,s:s,s:i,s:i}", "type", "Strip", "content", " ", "start", 1, "stop", 0));
+	}
+	return json_build("{s:s,s:o}", "type", "Sequence", "decoders", steps);
 }
 
-static int by_byte_then_longest(const void *a, const void *b)
+static bool is_spelt(const struct tokenizer *tokenizer)
 {
-	const struct added *left = a, *right = b;
-	unsigned char x = (unsigned char)left->text[0], y = (unsigned char)right->text[0];
-	if (x != y)
-		return x < y ? -1 : 1;
-	if (left->length != right->length)
-		return left->length > right->length ? -1 : 1;
-	return (left->id > right->id) - (left->id < right->id);
-}
-
-static void sort_added(struct added_set *set)
-{
-	if (!set->n_tokens)
-		return;
-	qsort(set->tokens, (size_t)set->n_tokens, sizeof *set->tokens, by_byte_then_longest);
-	for (int64_t i = set->n_tokens - 1, byte = 256; byte >= 0; byte--) {
-		while (i >= 0 && (unsigned char)set->tokens[i].text[0] >= byte)
-			i--;
-		set->start[byte] = i + 1;
-	}
-}
-
-static void read_added_tokens(struct tokenizer *tokenizer, const json_t *document, const char *where)
-{
-	const json_t *list = json_object_get(document, "added_tokens");
-	if (list && !json_is_null(list) && !json_is_array(list))
-		die("%s: \"added_tokens\" is not an array", where);
-	struct matcher *matcher = matcher_new();
-	struct buffer work[2] = {0};
-	size_t i;
-	json_t *token;
-	tokenizer->is_special = xcalloc((size_t)tokenizer->tokens.count, sizeof *tokenizer->is_special);
-	json_array_foreach (list, i, token) {
-		const char *text = json_get_string(token, "content", where);
-		size_t length = strlen(text);
-		int32_t id = tokenizer_id(tokenizer, text);
-		tokenizer->is_special[id] = get_flag(token, "special", false, where);
-		bool normalized = get_flag(token, "normalized", false, where);
-		if (normalized)
-			tokenizer_normalize(tokenizer, matcher, work, &text, &length);
-		if (!length)
-			continue;
-		struct added_set *set = normalized ? &tokenizer->normalized : &tokenizer->raw;
-		if (!(set->n_tokens & (set->n_tokens - 1)))
-			set->tokens = xreallocarray(set->tokens, (size_t)set->n_tokens * 2 + 1, sizeof *set->tokens);
-		set->tokens[set->n_tokens++] = (struct added){
-			.text = xstrndup(text, length),
-			.length = length,
-			.id = id,
-			.lstrip = get_flag(token, "lstrip", false, where),
-			.rstrip = get_flag(token, "rstrip", false, where),
-			.single_word = get_flag(token, "single_word", false, where),
-		};
-	}
-	sort_added(&tokenizer->raw);
-	sort_added(&tokenizer->normalized);
-	matcher_free(matcher);
-	buffer_free(&work[0]);
-	buffer_free(&work[1]);
+	for (int i = 0; i < tokenizer->pre_tokenizer.n; i++)
+		if (tokenizer->pre_tokenizer.cut[i].spells)
+			return true;
+	return false;
 }
 
 /* The document as it is kept and written: without what we leave to the caller. */
@@ -407,7 +364,7 @@ static void keep_document(struct tokenizer *tokenizer, const json_t *document)
 	json_t *kept = json_copy((json_t *)document);
 	json_set(kept, "truncation", json_null());
 	json_set(kept, "padding", json_null());
-	tokenizer->json = json_text(kept);
+	tokenizer->json = json_text_exact(kept);
 	tokenizer->json_size = strlen(tokenizer->json);
 	json_decref(kept);
 }
@@ -417,14 +374,16 @@ struct tokenizer *tokenizer_from_json(const json_t *document, const char *where)
 	if (!json_is_object(document))
 		die("%s: not a tokenizer: an object was expected", where);
 	struct tokenizer *tokenizer = xcalloc(1, sizeof *tokenizer);
-	bool byte_level = false;
-	read_normalizer(tokenizer, json_object_get(document, "normalizer"), 0, where);
-	read_pre_tokenizer(tokenizer, json_object_get(document, "pre_tokenizer"), 0, &byte_level, where);
-	read_model(tokenizer, document, byte_level, where);
+	json_t *decoder = json_object_get(document, "decoder");
+	normalizers_read(&tokenizer->normalizers, json_object_get(document, "normalizer"), where);
+	pre_tokenizer_read(&tokenizer->pre_tokenizer, json_object_get(document, "pre_tokenizer"), where);
+	bool spells = is_spelt(tokenizer);
+	read_model(tokenizer, document, where);
 	read_added_tokens(tokenizer, document, where);
-	read_post_processor(tokenizer, json_object_get(document, "post_processor"), false, where);
-	tokenizer->word_character = pattern_new("[\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\x{200c}\\x{200d}]", false, where);
-	strings_find(&tokenizer->tokens, "a", 1); /* builds its index, so that later look-ups change nothing */
+	parts_read(json_object_get(document, "post_processor"), "processors", read_post_processor, tokenizer, where);
+	decoder = decoder && !json_is_null(decoder) ? json_incref(decoder) : usual_decoder(tokenizer, spells);
+	decoders_read(&tokenizer->decoders, decoder, where);
+	json_decref(decoder);
 	keep_document(tokenizer, document);
 	return tokenizer;
 }

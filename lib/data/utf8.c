@@ -55,6 +55,14 @@ void utf8_clean(const char **text, size_t *length, struct buffer *clean)
 	*length = clean->size;
 }
 
+size_t utf8_previous(const char *text, size_t at)
+{
+	do
+		at--;
+	while (((unsigned char)text[at] & 0xc0) == 0x80);
+	return at;
+}
+
 uint32_t utf8_code_point(const char *text)
 {
 	const unsigned char *byte = (const unsigned char *)text;
@@ -83,26 +91,8 @@ int utf8_put(char out[4], uint32_t c)
 	return 4;
 }
 
-/* Ranges of capitals, and how far away their small letters are; 1: each capital is followed by its small letter. */
-static const struct {
-	uint32_t first, last;
-	int32_t distance;
-} capitals[] = {{0x41, 0x5a, 32}, {0xc0, 0xd6, 32}, {0xd8, 0xde, 32}, {0x100, 0x12e, 1}, {0x132, 0x136, 1},
-	{0x139, 0x147, 1}, {0x14a, 0x176, 1}, {0x178, 0x178, -121}, {0x179, 0x17d, 1}, {0x386, 0x386, 38},
-	{0x388, 0x38a, 37}, {0x38c, 0x38c, 64}, {0x38e, 0x38f, 63}, {0x391, 0x3a1, 32}, {0x3a3, 0x3ab, 32},
-	{0x400, 0x40f, 80}, {0x410, 0x42f, 32}, {0x460, 0x480, 1}, {0x48a, 0x4be, 1}, {0x4c1, 0x4cd, 1}, {0x4d0, 0x52e, 1},
-	{0x531, 0x556, 48}, {0x1e00, 0x1e94, 1}, {0x1ea0, 0x1efe, 1}};
-
-uint32_t utf8_lower(uint32_t c)
+void utf8_append(struct buffer *buffer, uint32_t c)
 {
-	for (size_t i = 0; i < COUNT_OF(capitals) && capitals[i].first <= c; i++)
-		if (c <= capitals[i].last && (capitals[i].distance != 1 || !((c - capitals[i].first) & 1)))
-			return (uint32_t)((int32_t)c + capitals[i].distance);
-	return c;
-}
-
-bool is_white_space(uint32_t c)
-{
-	return (c >= 9 && c <= 13) || c == ' ' || c == 0x85 || c == 0xa0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200a) ||
-		c == 0x2028 || c == 0x2029 || c == 0x202f || c == 0x205f || c == 0x3000;
+	char text[4];
+	buffer_append(buffer, text, (size_t)utf8_put(text, c));
 }

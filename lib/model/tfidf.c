@@ -4,7 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "data/bpe.h"
+#include "data/pattern.h"
+#include "data/unicode.h"
 #include "data/utf8.h"
 #include "nn/blas.h"
 #include "nn/vec.h"
@@ -16,9 +17,10 @@
 static void append_lower(struct buffer *words, const char *text, const char *end)
 {
 	while (text < end) {
-		char lower[4];
-		int size = utf8_put(lower, utf8_lower(utf8_code_point(text)));
-		buffer_append(words, lower, (size_t)size);
+		uint32_t lower[2];
+		int n = unicode_lower(utf8_code_point(text), lower);
+		for (int i = 0; i < n; i++)
+			utf8_append(words, lower[i]);
 		text += utf8_next(text, (size_t)(end - text));
 	}
 	buffer_append(words, "", 1);

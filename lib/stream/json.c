@@ -101,9 +101,9 @@ json_t *json_any_text(const char *text)
 	return value;
 }
 
-char *json_text(const json_t *document)
+static char *dump(const json_t *document, size_t digits)
 {
-	char *text = json_dumps(document, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(9));
+	char *text = json_dumps(document, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(digits));
 	if (!text)
 		die("out of memory");
 	size_t length = strlen(text);
@@ -111,4 +111,14 @@ char *json_text(const json_t *document)
 	text[length] = '\n';
 	text[length + 1] = '\0';
 	return text;
+}
+
+char *json_text(const json_t *document)
+{
+	return dump(document, 9);
+}
+
+char *json_text_exact(const json_t *document)
+{
+	return dump(document, 17);
 }

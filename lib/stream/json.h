@@ -33,5 +33,7 @@ void json_append(json_t *array, json_t *value);
 json_t *json_any_text(const char *text);
 /* One line, keys in insertion order, ended by a newline; the caller frees it. */
 char *json_text(const json_t *document);
+/* The same, with real numbers that are read back as they are. */
+char *json_text_exact(const json_t *document);
 
 #endif

@@ -1,9 +1,9 @@
 /*
- * Times the encoder of lib/data/tokenizer.h on one thread, on command, so that a peer can be timed in turns with it.
+ * Times lib/data/tokenizer.h on one thread, on command, so that a peer can be timed in turns with it.
  *
  *     tokenize TOKENIZER TEXTS        texts a line each
  *
- * For each line on stdin encodes all texts, with a new encoder and so an empty cache, and answers with the seconds
+ * For each line on stdin encodes all texts, with a new worker and so an empty cache, and answers with the seconds
  * taken; the ids are then in TEXTS.ids (i4, -1 after each text).
  */
 #include <stdio.h>
@@ -15,13 +15,13 @@
 static double encode(const struct tokenizer *tokenizer, const struct buffer *texts, struct buffer *ids)
 {
 	double started = seconds_now();
-	struct encoder *encoder = encoder_new(tokenizer);
+	struct tokenize_worker *worker = tokenize_worker_new(tokenizer, (struct tokenize_options){.add_special = true});
 	ids->size = 0;
 	for (char *line = texts->data, *end; (end = strchr(line, '\n')); line = end + 1) {
-		encoder_encode(encoder, line, (size_t)(end - line), true, ids);
+		tokenize(worker, line, (size_t)(end - line), -1, ids);
 		buffer_append(ids, &(int32_t){-1}, sizeof(int32_t));
 	}
-	encoder_free(encoder);
+	tokenize_worker_free(worker);
 	return seconds_now() - started;
 }
 

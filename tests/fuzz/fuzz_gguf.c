@@ -53,15 +53,15 @@ static void fuzz_one(const char *path, const uint8_t *data, size_t size)
 		touch_numbers(&gguf.tensors[i]);
 	}
 	struct tokenizer *tokenizer = tokenizer_from_gguf(&gguf);
-	struct encoder *encoder = encoder_new(tokenizer);
+	struct tokenize_worker *worker = tokenize_worker_new(tokenizer, (struct tokenize_options){.add_special = true});
 	struct buffer ids = {0};
 	static const char text[] = "a ab  abc</s>\xc3\xa9\xff 12";
-	encoder_encode(encoder, text, sizeof text - 1, true, &ids);
+	tokenize(worker, text, sizeof text - 1, -1, &ids);
 	for (size_t i = 0; i < ids.size / sizeof(int32_t); i++)
 		if (!tokenizer_token(tokenizer, ((int32_t *)(void *)ids.data)[i]))
 			__builtin_trap();
 	buffer_free(&ids);
-	encoder_free(encoder);
+	tokenize_worker_free(worker);
 	tokenizer_free(tokenizer);
 	gguf_close(&gguf);
 }

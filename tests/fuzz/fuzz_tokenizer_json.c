@@ -4,12 +4,19 @@
 
 #include "data/tokenizer.h"
 
-static void encode(const struct tokenizer *tokenizer, const char *text, size_t length, struct buffer *ids)
+static void encode(const struct tokenizer *tokenizer, bool special_as_text, const char *text, size_t length,
+	struct buffer *ids)
 {
-	struct encoder *encoder = encoder_new(tokenizer);
+	struct tokenize_options options = {.add_special = true, .special_as_text = special_as_text};
+	struct tokenize_worker *worker = tokenize_worker_new(tokenizer, options);
 	ids->size = 0;
-	encoder_encode(encoder, text, length, true, ids);
-	encoder_free(encoder);
+	tokenize(worker, text, length, -1, ids);
+	struct buffer cut = {0};
+	if (tokenize(worker, text, length, 3, &cut) + (int64_t)(cut.size / sizeof(int32_t)) !=
+		(int64_t)(ids->size / sizeof(int32_t)))
+		__builtin_trap();
+	buffer_free(&cut);
+	tokenize_worker_free(worker);
 	for (size_t i = 0; i < ids->size / sizeof(int32_t); i++)
 		if (!tokenizer_token(tokenizer, ((int32_t *)(void *)ids->data)[i]))
 			__builtin_trap();
@@ -31,7 +38,8 @@ static void fuzz_one(const char *path, const uint8_t *data, size_t size)
 	const char *text = end ? (const char *)end + 1 : "";
 	struct tokenizer *tokenizer = parse((const char *)data, document);
 	struct buffer ids = {0}, again = {0}, back = {0};
-	encode(tokenizer, text, rest, &ids);
+	encode(tokenizer, true, text, rest, &ids);
+	encode(tokenizer, false, text, rest, &ids);
 	tokenizer_decode(tokenizer, (int32_t *)(void *)ids.data, (int64_t)(ids.size / sizeof(int32_t)), &back);
 	for (int i = 0; i < N_SPECIAL; i++)
 		if (tokenizer_special(tokenizer, (enum special)i) >= tokenizer_vocab_size(tokenizer))
@@ -41,7 +49,7 @@ static void fuzz_one(const char *path, const uint8_t *data, size_t size)
 	size_t length;
 	const char *written = tokenizer_json(tokenizer, &length);
 	struct tokenizer *copy = parse(written, length);
-	encode(copy, text, rest, &again);
+	encode(copy, false, text, rest, &again);
 	if (tokenizer_fingerprint(copy) != tokenizer_fingerprint(tokenizer) || ids.size != again.size ||
 		(ids.size && memcmp(ids.data, again.data, ids.size)))
 		__builtin_trap();

@@ -8,10 +8,10 @@
 #include "data/item_text.h"
 #include "stream/bytes.h"
 
-static inline void encode_part(struct catalog *catalog, struct encoder *encoder, struct buffer *ids, const char *text,
-	int type, int attribute)
+static inline void encode_part(struct catalog *catalog, struct tokenize_worker *worker, struct buffer *ids,
+	const char *text, int type, int attribute)
 {
-	encoder_encode(encoder, text, strlen(text), false, ids);
+	tokenize(worker, text, strlen(text), -1, ids);
 	int64_t n = (int64_t)(ids->size / sizeof(int32_t));
 	catalog->token_type_ids = xreallocarray(catalog->token_type_ids, (size_t)n + 1, 1);
 	catalog->attribute = xreallocarray(catalog->attribute, (size_t)n + 1, 1);
@@ -26,7 +26,7 @@ static inline struct catalog make_catalog(const struct tokenizer *tokenizer, con
 {
 	char of_tokenizer[17];
 	struct catalog catalog = {.group.complete = true, .n_items = texts->count / columns - 1};
-	struct encoder *encoder = encoder_new(tokenizer);
+	struct tokenize_worker *worker = tokenize_worker_new(tokenizer, (struct tokenize_options){.special_as_text = true});
 	struct buffer ids = {0};
 	json_t *names = json_array();
 	for (int i = 0; i < columns; i++)
@@ -39,13 +39,13 @@ static inline struct catalog make_catalog(const struct tokenizer *tokenizer, con
 			const char *text = strings_at(texts, (item + 1) * columns + i);
 			if (!*text)
 				continue;
-			encode_part(&catalog, encoder, &ids, strings_at(texts, i), 1, i);
-			encode_part(&catalog, encoder, &ids, text, 2, i);
+			encode_part(&catalog, worker, &ids, strings_at(texts, i), 1, i);
+			encode_part(&catalog, worker, &ids, text, 2, i);
 		}
 		catalog.indptr[item + 1] = catalog.n_tokens;
 	}
 	catalog.input_ids = (void *)ids.data;
-	encoder_free(encoder);
+	tokenize_worker_free(worker);
 	return catalog;
 }
 

@@ -164,8 +164,9 @@ static void tokens_are_those_of_the_text(void **state)
 	struct tokenizer *tokenizer = golden_tokenizer("byte_level"), *other = golden_tokenizer("sentencepiece");
 	struct catalog catalog = make_catalog(tokenizer, &strings, 3);
 	struct item_texts *texts = item_texts_new(&catalog, tokenizer, NULL);
-	struct encoder *encoder = encoder_new(other);
-	for (int special = 0; special < 2; special++)
+	for (int special = 0; special < 2; special++) {
+		struct tokenize_worker *worker = tokenize_worker_new(other,
+			(struct tokenize_options){.add_special = special, .special_as_text = true});
 		for (int64_t budget = 1; budget < 40; budget += 19) {
 			struct item_tokens tokens = item_texts_encode(texts, other, budget, special, 2);
 			int64_t cut = 0;
@@ -174,9 +175,9 @@ static void tokens_are_those_of_the_text(void **state)
 				struct buffer text = {0}, ids = {0};
 				item_text(texts, item, &text);
 				if (text.size)
-					encoder_encode(encoder, text.data, text.size, special, &ids);
-				int64_t n = (int64_t)(ids.size / sizeof(int32_t)), kept = n < budget ? n : budget;
-				cut += n > budget;
+					cut += tokenize(worker, text.data, text.size, budget, &ids) > 0;
+				int64_t kept = (int64_t)(ids.size / sizeof(int32_t));
+				assert_true(kept <= budget);
 				assert_int_equal(tokens.indptr[item + 1] - tokens.indptr[item], kept);
 				if (kept)
 					assert_memory_equal(tokens.ids + tokens.indptr[item], ids.data, (size_t)kept * sizeof(int32_t));
@@ -187,7 +188,8 @@ static void tokens_are_those_of_the_text(void **state)
 			assert_true(budget > 1 || cut == 3);
 			item_tokens_free(&tokens);
 		}
-	encoder_free(encoder);
+		tokenize_worker_free(worker);
+	}
 	item_texts_free(texts);
 	catalog_free(&catalog);
 	tokenizer_free(tokenizer);

@@ -359,12 +359,12 @@ static void test_masks(void **state)
 {
 	(void)state;
 	struct tokenizer *tokenizer = learned_tokenizer();
-	struct encoder *encoder = encoder_new(tokenizer);
+	struct tokenize_worker *worker = tokenize_worker_new(tokenizer, (struct tokenize_options){0});
 	struct buffer text = {0};
 	int32_t bos = tokenizer_special(tokenizer, SPECIAL_BOS), mask = tokenizer_special(tokenizer, SPECIAL_MASK);
 	buffer_append(&text, &bos, sizeof bos);
 	for (int i = 0; i < 40; i++)
-		encoder_encode(encoder, "blue ink, red pens red", 22, false, &text);
+		tokenize(worker, "blue ink, red pens red", 22, -1, &text);
 	int64_t n = (int64_t)(text.size / sizeof(int32_t));
 	int32_t *token = (int32_t *)(void *)text.data, *masked = xcalloc((size_t)n, 4), *label = xcalloc((size_t)n, 4);
 	struct masker *masker = masker_new(tokenizer, .15);
@@ -395,7 +395,7 @@ static void test_masks(void **state)
 	assert_true(fabs((double)as_mask / (double)taken - .8) < .02);
 	assert_true(fabs((double)as_is / (double)taken - .1) < .015);
 	masker_free(masker);
-	encoder_free(encoder);
+	tokenize_worker_free(worker);
 	tokenizer_free(tokenizer);
 	buffer_free(&text);
 	free(masked);

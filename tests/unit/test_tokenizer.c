@@ -40,14 +40,14 @@ static struct buffer read_all(const char *path)
 static bool same_ids(const struct tokenizer *tokenizer, const char *text, size_t length, bool special,
 	const json_t *expected)
 {
-	struct encoder *encoder = encoder_new(tokenizer);
+	struct tokenize_worker *worker = tokenize_worker_new(tokenizer, (struct tokenize_options){.add_special = special});
 	struct buffer ids = {0};
-	encoder_encode(encoder, text, length, special, &ids);
+	tokenize(worker, text, length, -1, &ids);
 	size_t n = ids.size / sizeof(int32_t);
 	bool same = n == json_array_size(expected);
 	for (size_t i = 0; same && i < n; i++)
 		same = ((int32_t *)(void *)ids.data)[i] == json_integer_value(json_array_get(expected, i));
-	encoder_free(encoder);
+	tokenize_worker_free(worker);
 	buffer_free(&ids);
 	return same;
 }
@@ -254,11 +254,11 @@ static void threads_agree(void **state)
 	struct buffer text = read_all("examples/online-retail/items.csv"), ids[4] = {{0}};
 #pragma omp parallel for num_threads(4)
 	for (int i = 0; i < 4; i++) {
-		struct encoder *encoder = encoder_new(tokenizer);
-		encoder_encode(encoder, text.data, text.size, true, &ids[i]);
+		struct tokenize_worker *worker = tokenize_worker_new(tokenizer, (struct tokenize_options){.add_special = true});
+		tokenize(worker, text.data, text.size, -1, &ids[i]);
 		ids[i].size = 0;
-		encoder_encode(encoder, text.data, text.size, true, &ids[i]);
-		encoder_free(encoder);
+		tokenize(worker, text.data, text.size, -1, &ids[i]);
+		tokenize_worker_free(worker);
 	}
 	for (int i = 1; i < 4; i++) {
 		assert_int_equal(ids[i].size, ids[0].size);
@@ -316,13 +316,36 @@ static void read_document(const void *text)
 
 #define MODEL "\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1,\"ab\":2},\"merges\":[\"a b\"]}"
 
+#define WORDPIECE(vocab, unk, longest)                                                                                 \
+	"\"model\":{\"type\":\"WordPiece\",\"continuing_subword_prefix\":\"##\",\"unk_token\":\"" unk                      \
+	"\",\"max_input_chars_per_word\":" longest ",\"vocab\":{" vocab "}}"
+#define UNIGRAM(vocab, unk) "\"model\":{\"type\":\"Unigram\",\"unk_id\":" unk ",\"vocab\":[" vocab "]}"
+#define ROBERTA "{\"type\":\"RobertaProcessing\",\"sep\":[\"a\",0],\"cls\":[\"b\",1]}"
+
 static void malformed_documents(void **state)
 {
 	(void)state;
 	static const char *const cases[][2] = {
 		{"[]", "an object was expected"},
 		{"{}", "no \"model\""},
-		{"{\"model\":{\"vocab\":{\"a\":0},\"merges\":[],\"type\":\"Unigram\"}}", "type \"BPE\" was expected"},
+		{"{\"model\":{\"vocab\":{\"a\":0},\"merges\":[],\"type\":\"Unigram\"}}",
+			"an array of [token, score] was expected"},
+		{"{\"model\":{\"vocab\":{\"a\":0},\"type\":\"WordLevel\"}}",
+			"model \"WordLevel\" is not supported: BPE, WordPiece"},
+		{"{\"model\":{\"vocab\":{\"a\":0},\"type\":7}}", "\"type\" is not a string"},
+		{"{" WORDPIECE("\"a\":0", "b", "9") "}", "the unknown token \"b\" is not in the vocabulary"},
+		{"{" WORDPIECE("\"a\":0", "", "9") "}", "the unknown token \"\" is not in the vocabulary"},
+		{"{" WORDPIECE("\"a\":0", "a", "-1") "}", "\"max_input_chars_per_word\" is not a whole number"},
+		{"{" WORDPIECE("\"a\":0", "a", "\"9\"") "}", "\"max_input_chars_per_word\" is not a whole number"},
+		{"{\"model\":{\"type\":\"WordPiece\",\"vocab\":{\"a\":0},\"unk_token\":\"a\"}}",
+			"no \"continuing_subword_prefix\""},
+		{"{" UNIGRAM("[\"a\",0]", "1") "}", "\"unk_id\" is not a whole number from 0 to 0"},
+		{"{" UNIGRAM("[\"a\",0]", "null") "}", "\"unk_id\" is not a whole number"},
+		{"{" UNIGRAM("[\"a\",\"0\"]", "0") "}", "token 0 is not a pair of text and score"},
+		{"{" UNIGRAM("[\"a\",0],[\"b\"]", "0") "}", "token 1 is not a pair of text and score"},
+		{"{" UNIGRAM("[\"a\",0],[\"\",0]", "0") "}", "the token of id 1 is empty"},
+		{"{" UNIGRAM("[\"a\",0],[\"a\",-1]", "0") "}", "token 1, \"a\", occurs twice"},
+		{"{" UNIGRAM("", "0") "}", "the vocabulary is empty"},
 		{"{\"model\":{\"vocab\":{},\"merges\":[]}}", "the vocabulary is empty"},
 		{"{\"model\":{\"vocab\":{\"a\":0,\"b\":0},\"merges\":[]}}", "id 0 belongs to both"},
 		{"{\"model\":{\"vocab\":{\"a\":0,\"a\":1},\"merges\":[]}}", "duplicate"},
@@ -340,8 +363,32 @@ static void malformed_documents(void **state)
 		{"{\"model\":{\"vocab\":{\"a\":0},\"merges\":[],\"unk_token\":\"x\"}}", "the unknown token"},
 		{"{\"model\":{\"vocab\":{\"a\":0},\"merges\":[],\"dropout\":0.1}}", "\"dropout\" is not supported"},
 		{"{\"model\":{\"vocab\":{\"a\":0},\"merges\":[],\"end_of_word_suffix\":\"</w>\"}}", "not supported"},
-		{"{" MODEL ",\"normalizer\":{\"type\":\"NFKC\"}}", "normalizer \"NFKC\" is not supported"},
-		{"{" MODEL ",\"pre_tokenizer\":{\"type\":\"Punctuation\"}}", "pre-tokenizer \"Punctuation\" is not supported"},
+		{"{" MODEL ",\"normalizer\":{\"type\":\"Magic\"}}", "normalizer \"Magic\" is not supported: NFC, NFD,"},
+		{"{" MODEL ",\"normalizer\":{\"type\":\"Strip\"}}", "no \"strip_left\""},
+		{"{" MODEL ",\"normalizer\":{\"type\":\"BertNormalizer\",\"lowercase\":1}}",
+			"\"lowercase\" is not true or false"},
+		{"{" MODEL ",\"normalizer\":{\"type\":\"Precompiled\",\"precompiled_charsmap\":\"*\"}}", "not base64"},
+		{"{" MODEL ",\"normalizer\":{\"type\":\"Precompiled\",\"precompiled_charsmap\":\"\"}}",
+			"a trie of 0 bytes in 0"},
+		{"{" MODEL ",\"normalizer\":{\"type\":\"Precompiled\",\"precompiled_charsmap\":\"/////wAAAAA=\"}}",
+			"a trie of 4294967295 bytes in 8"},
+		{"{" MODEL ",\"normalizer\":{\"type\":\"Precompiled\",\"precompiled_charsmap\":\"BAAAAAAAAAD/\"}}",
+			"its replacements are not UTF-8"},
+		{"{" MODEL ",\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":7}}", "\"normalizers\" is not an array"},
+		{"{" MODEL ",\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[7]}}", "an object with a \"type\""},
+		{"{" MODEL ",\"pre_tokenizer\":{\"type\":\"Magic\"}}",
+			"pre-tokenizer \"Magic\" is not supported: BertPreTokenizer,"},
+		{"{" MODEL ",\"pre_tokenizer\":{\"type\":\"Metaspace\",\"replacement\":\"\"}}", "\"replacement\" is empty"},
+		{"{" MODEL ",\"pre_tokenizer\":{\"type\":\"CharDelimiterSplit\",\"delimiter\":\"\"}}",
+			"\"delimiter\" is empty"},
+		{"{" MODEL ",\"pre_tokenizer\":{\"type\":\"Punctuation\",\"behavior\":\"x\"}}", "\"behavior\""},
+		{"{" MODEL ",\"decoder\":{\"type\":\"CTC\"}}", "decoder \"CTC\" is not supported: BPEDecoder,"},
+		{"{" MODEL ",\"decoder\":{\"type\":\"Strip\",\"content\":\"\",\"start\":0,\"stop\":0}}",
+			"\"content\" is empty"},
+		{"{" MODEL ",\"post_processor\":{\"type\":\"Magic\"}}",
+			"post_processor \"Magic\" is not supported: BertProcessing,"},
+		{"{" MODEL ",\"post_processor\":{\"type\":\"Sequence\",\"processors\":[" ROBERTA "," ROBERTA "]}}",
+			"another one has put tokens around the text"},
 		{"{" MODEL ",\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"Regex\":\"(\"},\"behavior\":\"Isolated\"}}",
 			"not a pattern"},
 		{"{" MODEL ",\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"Regex\":\"a\"},\"behavior\":\"x\"}}",
@@ -590,8 +637,8 @@ static void gguf_vocabularies(void **state)
 	expect_death(read_vocabulary, &file, "not equally many");
 	put_vocabulary(&file, "gpt2", "wonder", good, 4);
 	expect_death(read_vocabulary, &file, "how \"wonder\" cuts words is not known");
-	put_vocabulary(&file, "bert", "gpt-2", good, 4);
-	expect_death(read_vocabulary, &file, "gpt2 or llama was expected");
+	put_vocabulary(&file, "rwkv", "gpt-2", good, 4);
+	expect_death(read_vocabulary, &file, "gpt2, llama, bert or t5 was expected");
 	put_vocabulary(&file, "gpt2", "gpt-2", (const char *const[]){"a", "b", "ab", "ab"}, 4);
 	expect_death(read_vocabulary, &file, "token 3, \"ab\", occurs twice");
 	put_vocabulary(&file, "gpt2", "gpt-2", (const char *const[]){"a", "b", "ab", "\xff"}, 4);
