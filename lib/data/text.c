@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "data/unicode.h"
 #include "data/utf8.h"
 
 /* U+00A0 to U+00FF in order: HTML 4, 24.2.1 */
@@ -94,7 +95,7 @@ static size_t space_at(const char *text)
 		return 1;
 	if (byte != 0xc2 && (byte < 0xe1 || byte > 0xe3))
 		return 0;
-	return is_white_space(utf8_code_point(text)) ? byte == 0xc2 ? 2 : 3 : 0;
+	return unicode_is_white_space(utf8_code_point(text)) ? byte == 0xc2 ? 2 : 3 : 0;
 }
 
 size_t text_clean(struct buffer *buffer, const char *text, size_t length, const struct text_rules *rules)
