@@ -1,6 +1,7 @@
 /*
  * Patterns that cut text: regular expressions in Oniguruma's dialect, as far as
- * tokenizers use it, and plain strings. The only file that knows PCRE2.
+ * tokenizers use it, and plain strings. The only file that knows PCRE2, whose
+ * Unicode may be older: letters that came later are symbols to it.
  */
 #ifndef RECPIPE_PATTERN_H
 #define RECPIPE_PATTERN_H

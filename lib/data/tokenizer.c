@@ -10,6 +10,9 @@ void tokenizer_free(struct tokenizer *tokenizer)
 {
 	if (!tokenizer)
 		return;
+	for (int64_t id = 0; tokenizer->normal_spelling && id < tokenizer->tokens.count; id++)
+		free(tokenizer->normal_spelling[id]);
+	free(tokenizer->normal_spelling);
 	strings_free(&tokenizer->tokens);
 	free(tokenizer->is_special);
 	added_tokens_free(&tokenizer->raw);
@@ -189,8 +192,11 @@ void tokenizer_decode(const struct tokenizer *tokenizer, const int32_t *ids, int
 	struct pieces pieces = {0};
 	for (int64_t i = 0; i < count; i++) {
 		const char *token = tokenizer_token(tokenizer, ids[i]);
-		if (token && !tokenizer->is_special[ids[i]])
-			pieces_add(&pieces, token, strlen(token));
+		if (!token || tokenizer->is_special[ids[i]])
+			continue;
+		if (tokenizer->normal_spelling[ids[i]])
+			token = tokenizer->normal_spelling[ids[i]];
+		pieces_add(&pieces, token, strlen(token));
 	}
 	decoders_run(&tokenizer->decoders, &pieces);
 	buffer_append(text, pieces.text.data, pieces.text.size);

@@ -227,8 +227,13 @@ static void read_added_token(struct tokenizer *tokenizer, const json_t *token, s
 		.single_word = part_flag(token, "single_word", false, where),
 	};
 	tokenizer->is_special[added.id] = added.special;
+	const char *as_read = text;
 	if (normalized)
 		normalizers_run(&tokenizer->normalizers, work, &text, &length);
+	if (length != strlen(as_read) || memcmp(text, as_read, length)) {
+		free(tokenizer->normal_spelling[added.id]);
+		tokenizer->normal_spelling[added.id] = xstrndup(text, length);
+	}
 	if (length)
 		added_tokens_add(normalized ? &tokenizer->normalized : &tokenizer->raw, text, length, &added);
 }
@@ -242,6 +247,7 @@ static void read_added_tokens(struct tokenizer *tokenizer, const json_t *documen
 	size_t i;
 	json_t *token;
 	tokenizer->is_special = xcalloc((size_t)tokenizer->tokens.count, sizeof *tokenizer->is_special);
+	tokenizer->normal_spelling = xcalloc((size_t)tokenizer->tokens.count, sizeof *tokenizer->normal_spelling);
 	json_array_foreach ((json_t *)list, i, token)
 		read_added_token(tokenizer, token, &work, where);
 	matcher_free(work.matcher);

@@ -19,6 +19,7 @@ struct tokenizer {
 	struct pre_tokenizer pre_tokenizer;
 	struct subword subword;
 	struct buffer prefix, suffix; /* int32_t: ids around a sequence */
+	char **normal_spelling;       /* by id: of added tokens that normalization changes, which is decoded */
 	struct decoders decoders;
 	char *json;
 	size_t json_size;

@@ -1,14 +1,21 @@
 #!/usr/bin/env python3
-"""Writes tokenizer.json.zst: two small tokenizers trained by Hugging Face's tokenizers on the example items, variants
-of them, and the ids it gives for texts that are hard to cut. tests/unit/test_tokenizer.c compares.
+"""Writes tokenizer.json.zst: small tokenizers of each kind trained by Hugging Face's tokenizers on the example items,
+variants of them, and for texts that are hard to cut the ids it gives, the ids where special tokens are text (null where
+it has special ones even so), and the text that it makes of the ids again. tests/unit/test_tokenizer.c compares.
 
-Needs the package tokenizers and the zstd program."""
+Needs the packages tokenizers and sentencepiece (for its maps of characters) and the zstd program."""
+import io
 import json
 import random
 import subprocess
+import tempfile
+import unicodedata
 from pathlib import Path
 
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+import sentencepiece
+from sentencepiece import sentencepiece_model_pb2
+
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 HERE = Path(__file__).parent
 LINES = (HERE / "../../examples/online-retail/items.csv").read_text().split("\n")[:-1]
@@ -26,7 +33,7 @@ def byte_level():
     return json.loads(tokenizer.to_str())
 
 
-def sentencepiece():
+def sentencepiece_like():
     bytes_ = [f"<0x{b:02X}>" for b in range(256)]
     tokenizer = Tokenizer(models.BPE(unk_token="<unk>", fuse_unk=True, byte_fallback=True))
     tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
@@ -40,6 +47,43 @@ def sentencepiece():
                                                  {"Sequence": {"id": "A", "type_id": 0}}],
         "pair": [], "special_tokens": {"<s>": {"id": "<s>", "ids": [1], "tokens": ["<s>"]}}}
     return document
+
+
+def wordpiece():
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]", max_input_chars_per_word=20))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.train_from_iterator(LINES + ["日 本 é e\u0301 ê û ñ 한국 1 2 ½ ² Ⅷ , - . ▁ ' ` 사"] * 9, trainers.WordPieceTrainer(
+        vocab_size=600, special_tokens=["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"], show_progress=False))
+    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
+    tokenizer.decoder = decoders.WordPiece()
+    return json.loads(tokenizer.to_str())
+
+
+def unigram():
+    tokenizer = Tokenizer(models.Unigram())
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.train_from_iterator(LINES, trainers.UnigramTrainer(
+        vocab_size=600, special_tokens=["<s>", "<pad>", "</s>", "<unk>"], unk_token="<unk>", show_progress=False))
+    tokenizer.post_processor = processors.TemplateProcessing("<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)])
+    tokenizer.decoder = decoders.Metaspace()
+    return json.loads(tokenizer.to_str())
+
+
+def charsmap():
+    """A small map as sentencepiece writes them: tabs, capitals, ligatures, marks behind letters, half-width letters."""
+    rules = {"\t": " ", "\n": " ", "\u00a0": " ", "\u3000": " ", "A": "a", "É": "é", "e\u0301": "é", "E\u0301": "é",
+             "ﬁ": "fi", "½": "1/2", "\u200b": "", "ｶ": "カ", "ｶﾞ": "ガ", "한": "han", "👩": "woman", "2": "two", "ไท": "x"}
+    with tempfile.TemporaryDirectory() as folder:
+        lines = [" ".join(f"{ord(c):X}" for c in old) + "\t" + " ".join(f"{ord(c):X}" for c in new) for old, new in rules.items()]
+        Path(folder, "rules.tsv").write_text("\n".join(lines) + "\n")
+        model = io.BytesIO()
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(LINES), model_writer=model, vocab_size=300, minloglevel=2,
+            normalization_rule_tsv=folder + "/rules.tsv")
+    proto = sentencepiece_model_pb2.ModelProto()
+    proto.ParseFromString(model.getvalue())
+    return proto.normalizer_spec.precompiled_charsmap
 
 
 def split(pattern, behavior="Isolated", invert=False, kind="Regex"):
@@ -96,20 +140,73 @@ def variants(byte, piece):
     yield "sentencepiece", {"model": piece["model"] | {"vocab": partial}}
 
 
+def part(thing):
+    return json.loads(thing.__getstate__())
+
+
+def more_variants(word, uni):
+    n, p, d = normalizers, pre_tokenizers, decoders
+    yield "wordpiece", {}
+    for options in dict(lowercase=False), dict(strip_accents=False), dict(clean_text=False, handle_chinese_chars=False), \
+            dict(lowercase=False, strip_accents=True):
+        yield "wordpiece", {"normalizer": part(n.BertNormalizer(**options))}
+    strings = n.Sequence([n.Replace("``", '"'), n.NFKD(), n.StripAccents(), n.Lowercase(), n.Strip()])
+    for normalizer in (n.NFC(), n.NFD(), n.NFKC(), n.NFKD(), n.Lowercase(), n.Strip(), n.Strip(left=False), n.StripAccents(),
+                       n.Nmt(), n.Prepend("re"), n.Replace(Regex("[aeiou]+|\\s"), "a"), strings, n.Sequence([n.NFC(), n.ByteLevel()])):
+        yield "wordpiece", {"normalizer": part(normalizer)}
+    for cuts in (p.Whitespace(), p.WhitespaceSplit(), p.Digits(True), p.CharDelimiterSplit("a"), p.Metaspace(), p.ByteLevel(),
+                 p.Sequence([p.WhitespaceSplit(), p.Punctuation("contiguous"), p.Digits(False)]), p.Punctuation("removed"),
+                 p.Punctuation("merged_with_previous"), p.Punctuation("merged_with_next"), p.Punctuation()):
+        yield "wordpiece", {"pre_tokenizer": part(cuts)}
+    yield "wordpiece", {"normalizer": None, "pre_tokenizer": None} | added(word, *EXTRA)
+    yield "unigram", {}
+    for decoder in d.WordPiece(cleanup=False), d.BPEDecoder("e"), d.Sequence([d.Replace("▁", " "), d.Fuse(), d.Strip(" ", 1, 0)]):
+        yield "unigram", {"decoder": part(decoder)}
+    precompiled = n.Sequence([n.Precompiled(charsmap()), n.Replace(Regex(" {2,}"), " ")])
+    yield "unigram", {"normalizer": part(precompiled)}
+    t5 = part(p.Sequence([p.WhitespaceSplit(), p.Metaspace()]))
+    yield "unigram", {"normalizer": part(precompiled), "pre_tokenizer": t5} | added(uni, *EXTRA)
+    yield "unigram", {"pre_tokenizer": part(p.Metaspace(split=False))}
+    yield "unigram", {"pre_tokenizer": part(p.Metaspace(prepend_scheme="first"))} | added(uni, *EXTRA[:3])
+    bytes_ = [[f"<0x{b:02X}>", -20.0] for b in range(256)]
+    fall_back = d.Sequence([d.ByteFallback(), d.Metaspace()])
+    yield "unigram", {"decoder": part(fall_back), "model": uni["model"] | {"byte_fallback": True, "vocab": uni["model"]["vocab"] + bytes_}}
+    falcon = p.Sequence([p.Punctuation("contiguous"), p.ByteLevel(add_prefix_space=False), p.Digits(False),
+                         p.Split(Regex("[0-9][0-9][0-9]"), "isolated")])
+    yield "byte_level", {"pre_tokenizer": part(falcon)}
+    gpt_neox = {"normalizer": part(n.NFC()), "post_processor": part(processors.ByteLevel())}
+    yield "byte_level", gpt_neox
+
+
 BITS = ["'s", "'S", "'LL", "'ſ", " ", "  ", "   ", "\n", "\r\n", "\t", "\u180e", "\u200b", "\u00a0", "\u3000", "\u0085",
         "\x1c", "123", "4567", "٣", "²", "½", "Ⅷ", "<s>", "</s>", "<mask>", " <mask> ", "<unk>", "|>", "hello", "he", "x ",
+        "[CLS]", "[SEP]", "[MASK]", "É", "E\u0301", "ﬁ", "ｶﾞ", "ｶ", "``", "\x00", "\x85", "\u00ad", "\u0327\u0301", "Ǆ", "ẞ",
+        "\U0001e900", "\u0958", "\U0001d15e", "\uac00\u11a8", "㎏", "℻", "²ⁿ", "ª", "ﷺ", "do not", " n't", " ' ", "_", "\u203f",
         "SET", " OF", "RED", "İ", "\ufffd", "\ufeff", "▁", "<0x0A>", "é", "e\u0301", "日本", "한국", "ไทย", "👩‍👩‍👧", "ab", "yz", "-", "..."]
 
 
 def main():
     random.seed(1)
     texts = ["", " ", *BITS, *random.sample(LINES, 10)]
-    texts += ["".join(random.choices(BITS, k=random.randint(2, 14))) for _ in range(40)]
-    bases = {"byte_level": byte_level(), "sentencepiece": sentencepiece()}
+    texts += ["".join(random.choices(BITS, k=random.randint(2, 14))) for _ in range(80)]
+    # letters of later years are none to the patterns of an older PCRE2
+    known = [c for c in map(chr, range(0x110000)) if unicodedata.category(c) not in ("Cn", "Cs")]
+    texts += ["".join(random.choices(known, k=8)) for _ in range(40)]
+    texts = [text.replace("\x00", "\x01") for text in texts]  # which the test's JSON has no place for
+    bases = {"byte_level": byte_level(), "sentencepiece": sentencepiece_like(), "wordpiece": wordpiece(), "unigram": unigram()}
     cases = []
-    for base, patch in variants(*bases.values()):
+    chosen = [*variants(bases["byte_level"], bases["sentencepiece"]), *more_variants(bases["wordpiece"], bases["unigram"])]
+    for base, patch in chosen:
         tokenizer = Tokenizer.from_str(json.dumps(bases[base] | patch))
-        cases.append({"base": base, "patch": patch, "ids": [tokenizer.encode(text).ids for text in texts]})
+        ids = [tokenizer.encode(text).ids for text in texts]
+        decoded = [tokenizer.decode(sequence) for sequence in ids]
+        tokenizer.encode_special_tokens = True
+        plain = [tokenizer.encode(text, add_special_tokens=False).ids for text in texts]
+        # a vocabulary may spell special tokens, which then are no text even so; not here
+        tokens = [t for t in (bases[base] | patch)["added_tokens"] if t["special"]]
+        plain = [None if any(t["id"] in ids_ and t["content"] in text for t in tokens) else ids_
+                 for text, ids_ in zip(texts, plain)]
+        cases.append({"base": base, "patch": patch, "ids": ids, "decoded": decoded, "plain": plain})
     golden = {"bases": bases, "texts": texts, "variants": cases}
     subprocess.run(["zstd", "-q", "-f", "-19", "-o", str(HERE / "tokenizer.json.zst")], check=True,
                    input=json.dumps(golden, ensure_ascii=False, separators=(",", ":")).encode())
