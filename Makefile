@@ -160,10 +160,16 @@ check:
 	$(if $(shell pkg-config --exists ompi-c 2>/dev/null && echo 1),$(again) MPI=1 all)
 	@tests/run $(BUILD)
 
-units: $(UNITS) $(BENCHES) # benches are built too: they must not rot
+units: $(UNITS) $(BENCHES) $(BUILD)/faults/fault.so # benches are built too: they must not rot
+
+# preloaded into the tools by tests/faults
+$(BUILD)/faults/fault.so: tests/faults/fault.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) -O1 -g -shared -fPIC $(WARNINGS) -o $@ $<
 
 check-long: check
 	$(MAKE) SAN=1 check
+	@RECPIPE_BIN=$(CURDIR)/$(BUILD)/bin tests/faults/run
 	@RECPIPE_BIN=$(BUILD)/bin tests/figures.sh all
 
 coverage:

@@ -243,3 +243,34 @@ refused() {
 	[ "$(wc -l <said)" = 1 ]
 	grep -q 'line 1: 50000 unknown items, the first is "x"' said
 }
+
+# the long form's programs, on every so many of their cases
+some() {
+	local program=$1
+	shift
+	needs python3
+	python3 -c 'import numpy' || skip "no numpy"
+	! ldd "$RECPIPE_BIN/seq-train" | grep -q asan || skip "the sanitizers have allocators and limits of their own"
+	[ -e inputs ] || "$ROOT/tests/faults/inputs.sh" inputs
+	"$ROOT/tests/faults/$program" inputs "$@"
+}
+
+@test "some calls that fail" {
+	local shim=$RECPIPE_BIN/../faults/fault.so
+	some calls.py --shim "$shim" --kinds eio-read,enospc-write,short-read,short-write,eintr-read,eagain-read,eagain-write
+	some calls.py --shim "$shim" --kinds alloc --every 97
+	some calls.py --shim "$shim" --kinds no-memory --every 47
+	some calls.py --shim "$shim" --kinds fsync,rename,linkat,close,clone3 --tools seq-train
+}
+
+@test "some damaged streams" {
+	some damage.py --every 499
+}
+
+@test "some hostile streams" {
+	some hostile.py --every 101
+}
+
+@test "some killed trainings" {
+	some kills.py --kills 4 --trainings "sasrec -j2,table"
+}

@@ -197,7 +197,7 @@ static void start_gzip(struct container *container, const unsigned char *head, s
 	container->zlib.next_in = container->packed;
 	container->zlib.avail_in = (uInt)size;
 	if (inflateInit2(&container->zlib, MAX_WBITS + 16) != Z_OK) /* + 16: gzip alone */
-		die("out of memory");
+		die_memory(0, 0);
 	container->in_member = true;
 }
 

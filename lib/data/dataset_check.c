@@ -12,7 +12,7 @@ void dataset_note(struct dataset *dataset, const char *format, ...)
 	va_list arguments;
 	va_start(arguments, format);
 	if (vasprintf(&text, format, arguments) < 0)
-		die("out of memory");
+		die_memory(0, 0);
 	va_end(arguments);
 	strings_add(&dataset->notes, text, strlen(text));
 	free(text);

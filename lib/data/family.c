@@ -414,7 +414,7 @@ static void set_defaults(const struct family *family, json_t *config, const char
 {
 	json_t *defaults = json_parse(family->defaults, strlen(family->defaults), "family.c");
 	if (json_object_update_missing(config, defaults))
-		die("out of memory");
+		die_memory(0, 0);
 	json_decref(defaults);
 	json_int_t width = json_get_int(config, "hidden_size", 1, INT32_MAX / 4, where);
 	json_int_t heads = json_get_int(config, "num_attention_heads", 1, INT32_MAX, where);

@@ -37,7 +37,7 @@ static void reset(struct csv_reader *reader)
 {
 	csv_free(&reader->csv);
 	if (csv_init(&reader->csv, CSV_STRICT | CSV_STRICT_FINI))
-		die("out of memory");
+		die_memory(0, 0);
 	csv_set_delim(&reader->csv, (unsigned char)reader->delimiter);
 	csv_set_blk_size(&reader->csv, CSV_BLOCK);
 }

@@ -51,7 +51,7 @@ static void read_config(struct model *model, const char *where)
 	if (architecture->check)
 		architecture->check(model->state, where);
 	if (json_object_update(config, model->config))
-		die("out of memory");
+		die_memory(0, 0);
 	json_decref(model->config);
 	model->config = config;
 }

@@ -13,7 +13,7 @@ extern int openblas_get_parallel(void) __attribute__((weak));
 extern void openblas_set_num_threads(int) __attribute__((weak));
 
 #define WITH_OPENMP 2 /* what openblas_get_parallel() says of that flavour */
-#define LONG_ENOUGH 2 /* seconds of processor time for what takes milliseconds */
+#define LONG_ENOUGH 1 /* second of processor time for what takes milliseconds */
 
 /*
  * Where there is no room for a buffer OpenBLAS asks for it again, and again, for ever. So it gets its buffers while time is

@@ -96,7 +96,7 @@ static void start(struct source *source)
 		return;
 	source->zstd = ZSTD_createDCtx();
 	if (!source->zstd)
-		die("out of memory");
+		die_memory(0, 0);
 }
 
 static size_t read_plain(struct source *source, char *data, size_t size)
@@ -248,7 +248,7 @@ struct sink *sink_open(struct output *output, int level)
 	sink->buffer = xmalloc(sink->capacity);
 	if (!sink->zstd || ZSTD_isError(ZSTD_CCtx_setParameter(sink->zstd, ZSTD_c_compressionLevel, level)) ||
 		ZSTD_isError(ZSTD_CCtx_setParameter(sink->zstd, ZSTD_c_checksumFlag, 1)))
-		die("out of memory");
+		die_memory(0, 0);
 	return sink;
 }
 

@@ -174,7 +174,7 @@ static void parse_by_argp(const struct cli_tool *tool, int argc, char **argv, st
 	}
 	error_t problem = argp_parse(&all, argc, argv, 0, NULL, &parse);
 	if (problem == ENOMEM)
-		die("out of memory");
+		die_memory(0, 0);
 	if (problem)
 		leave_usage();
 	free(doc);

@@ -105,7 +105,7 @@ static char *dump(const json_t *document, size_t digits)
 {
 	char *text = json_dumps(document, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(digits));
 	if (!text)
-		die("out of memory");
+		die_memory(0, 0);
 	size_t length = strlen(text);
 	text = xreallocarray(text, length + 2, 1);
 	text[length] = '\n';

@@ -394,7 +394,7 @@ void options_read(const struct option *table, json_t *object, void *values, cons
 	}
 	json_object_clear(object);
 	if (json_object_update(object, complete))
-		die("out of memory");
+		die_memory(0, 0);
 	json_decref(complete);
 	free(rows);
 	die_status = status;
@@ -437,7 +437,7 @@ void options_inherit(const struct option *table, json_t *given, const json_t *ba
 			json_set(more, option_key(row), json_incref(value));
 	}
 	if (json_object_update(given, more))
-		die("out of memory");
+		die_memory(0, 0);
 	json_decref(more);
 	free(rows);
 }

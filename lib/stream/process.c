@@ -61,6 +61,9 @@ static const struct {
 	{SIGHUP, "ended by SIGHUP: its terminal is gone"},
 	{SIGQUIT, "ended by SIGQUIT"},
 	{SIGXCPU, "ended by SIGXCPU: its processor time (ulimit -t) is used up"},
+	{SIGALRM, "ended by SIGALRM"},
+	{SIGUSR1, "ended by SIGUSR1"},
+	{SIGUSR2, "ended by SIGUSR2"},
 	{SIGPIPE, NULL},
 };
 
@@ -75,6 +78,14 @@ static void end_by_signal(int number)
 	raise(number);
 }
 
+/* Of a file that is mapped: an error as any other of reading. */
+static void end_by_lost_file(int number)
+{
+	(void)number;
+	last_words("a file became shorter, or its disk failed, while it was in use (SIGBUS)");
+	leave(1);
+}
+
 /* What the parent has ignored stays so. */
 static void handle_signals(void)
 {
@@ -85,12 +96,14 @@ static void handle_signals(void)
 			sigaction(ends[i].number, &action, NULL))
 			continue;
 	signal(SIGXFSZ, SIG_IGN);
+	signal(SIGBUS, end_by_lost_file);
 }
 
 static void check_stdout(void)
 {
 	die_status = 1;
-	if (fflush(stdout) || (fclose(stdout) && errno != EBADF)) /* an output (output.h) may have closed it */
+	/* an output (output.h) may have closed it, and one that was interrupted is closed */
+	if (fflush(stdout) || (fclose(stdout) && errno != EBADF && errno != EINTR))
 		die_errno("stdout");
 }
 
@@ -102,5 +115,5 @@ void process_begin(void)
 	make_stderr_lines();
 	handle_signals();
 	if (atexit(check_stdout))
-		die("out of memory");
+		die_memory(0, 0);
 }

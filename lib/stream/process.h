@@ -10,7 +10,7 @@
  *   written, as before, but for 2, which swallows what is said.
  * - libraries that cannot get memory die as we do, and what they say on stderr is lines;
  * - a signal that ends the process removes unfinished files and says so in a line (SIGPIPE: says nothing). A limit on the
- *   size of files (SIGXFSZ) becomes an error of the write that meets it;
+ *   size of files (SIGXFSZ) becomes an error of the write that meets it, a mapped file that goes away (SIGBUS) is one too;
  * - at the end, what could not be written to stdout is an error.
  */
 void process_begin(void);

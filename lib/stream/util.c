@@ -130,11 +130,21 @@ void unfinished_remove(void)
 			unlink(unfinished[i]);
 }
 
+void die_memory(size_t count, size_t size)
+{
+	die_status = 1; /* no wrong usage, even of options */
+	if (count > 1)
+		die("out of memory: %zu x %zu bytes were asked for", count, size);
+	if (size)
+		die("out of memory: %zu bytes were asked for", size);
+	die_memory(0, 0);
+}
+
 void *xmalloc(size_t size)
 {
 	void *memory = malloc(size ? size : 1);
 	if (!memory)
-		die("out of memory: %zu bytes were asked for", size);
+		die_memory(1, size);
 	return memory;
 }
 
@@ -142,7 +152,7 @@ void *xcalloc(size_t count, size_t size)
 {
 	void *memory = calloc(count ? count : 1, size ? size : 1);
 	if (!memory)
-		die("out of memory: %zu x %zu bytes were asked for", count, size);
+		die_memory(count, size);
 	return memory;
 }
 
@@ -150,7 +160,7 @@ void *xreallocarray(void *old, size_t count, size_t size)
 {
 	void *memory = reallocarray(old, count ? count : 1, size ? size : 1);
 	if (!memory)
-		die("out of memory: %zu x %zu bytes were asked for", count, size);
+		die_memory(count, size);
 	return memory;
 }
 
@@ -175,7 +185,7 @@ char *xasprintf(const char *format, ...)
 	int length = vasprintf(&text, format, arguments);
 	va_end(arguments);
 	if (length < 0)
-		die("out of memory");
+		die_memory(0, 0);
 	return text;
 }
 
@@ -186,12 +196,12 @@ void *xaligned(size_t count, size_t size)
 {
 	size_t bytes;
 	if (__builtin_mul_overflow(count, size, &bytes) || bytes > SIZE_MAX - HUGE_PAGE)
-		die("out of memory: %zu x %zu bytes were asked for", count, size);
+		die_memory(count, size);
 	const size_t alignment = bytes < 4 * HUGE_PAGE ? 64 : HUGE_PAGE;
 	bytes = bytes ? (bytes + alignment - 1) / alignment * alignment : alignment;
 	void *memory = aligned_alloc(alignment, bytes);
 	if (!memory)
-		die("out of memory: %zu bytes were asked for", bytes);
+		die_memory(1, bytes);
 	if (alignment == HUGE_PAGE)
 		madvise(memory, bytes, MADV_HUGEPAGE);
 	memset(memory, 0, bytes);
@@ -201,7 +211,7 @@ void *xaligned(size_t count, size_t size)
 void *buffer_add(struct buffer *buffer, size_t size)
 {
 	if (size > SIZE_MAX / 2 - buffer->size)
-		die("out of memory: %zu more bytes were asked for", size);
+		die_memory(1, size);
 	size_t needed = buffer->size + size;
 	if (needed > buffer->capacity || !buffer->data) { /* NULL + 0 is undefined */
 		size_t capacity = buffer->capacity ? buffer->capacity : 256;

@@ -35,6 +35,8 @@ void unfinished_add(const char *path);
 void unfinished_done(const char *path);
 void unfinished_remove(void); /* all of them; safe in a signal handler */
 
+/* For lack of `count` times `size` bytes; 0 where nobody knows how many. */
+_Noreturn void die_memory(size_t count, size_t size);
 /* Memory, or death. Counts are multiplied with an overflow check. */
 void *xmalloc(size_t size);
 void *xcalloc(size_t count, size_t size);
