@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Prints every include that looks up the stairs of lib/ (stream; data and nn on it; model on these; rank on model; task on all), and every
-# library header, and question to the processor, outside the one file that may know it. Exit 1 if there is any.
+# library header, question to the processor and risky call, outside the one file that may know it. Exit 1 if there is any.
 cd "$(dirname "$0")/.." || exit
 shopt -s nullglob
 bad=0
@@ -38,4 +38,8 @@ home 'mpi\.h' lib/stream/ranks.c
 grep -nE '^#include "nn/(integer|kernel)' lib/*/*.[ch] tools/*.c | grep -vE '^lib/nn/(integer|kernel|matrix|loss)\.c:' && bad=1
 grep -nE '__builtin_cpu|__get_cpuid|target_clones' lib/*/*.[ch] tools/*.c | grep -v '^lib/nn/cpu\.c:' && bad=1
 grep -nE '^#include <(zstd|zlib|csv|pcre2|utf8proc|cblas|immintrin)' tools/*.c && bad=1
+# calls whose failure has one answer: interrupted and waiting ones, signals, JSON that cannot hold its text
+grep -nE '[^_>.a-z](open|read|f?sync|fopen|fdopen|getc_unlocked)\(' lib/*/*.c tools/*.c | grep -vE '^lib/stream/(descriptor|process|ranks|util)\.c:|^[^:]*:[^:]*: ?[/*]|"' && bad=1
+grep -nE '[^_a-z](signal|sigaction)\(' lib/*/*.c tools/*.c | grep -vE '^lib/(stream/process|nn/blas_buffers)\.c:' && bad=1
+grep -nE 'json_pack\(|^\s*json_(object_set_new|array_append_new)\(' lib/*/*.c tools/*.c | grep -v '^lib/stream/json\.c:' && bad=1
 exit $bad

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "stream/bytes.h"
+#include "stream/descriptor.h"
 #include "stream/ranks.h"
 #include "stream/util.h"
 
@@ -27,12 +28,12 @@ static uint64_t add_words(uint64_t hash, const unsigned char *bytes, size_t size
 
 static uint64_t add_file(uint64_t hash, const char *path, unsigned char *bytes)
 {
-	int file = open(path, O_RDONLY | O_CLOEXEC);
+	int file = descriptor_open(path, O_RDONLY);
 	size_t held = 0, total = 0;
 	ssize_t n;
 	if (file < 0)
 		die_errno("%s", path);
-	while ((n = read(file, bytes + held, BYTES_AT_ONCE - held))) {
+	while ((n = descriptor_read(file, bytes + held, BYTES_AT_ONCE - held))) {
 		if (n < 0)
 			die_errno("%s", path);
 		held += (size_t)n;

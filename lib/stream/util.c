@@ -137,7 +137,7 @@ void die_memory(size_t count, size_t size)
 		die("out of memory: %zu x %zu bytes were asked for", count, size);
 	if (size)
 		die("out of memory: %zu bytes were asked for", size);
-	die_memory(0, 0);
+	die("out of memory");
 }
 
 void *xmalloc(size_t size)
