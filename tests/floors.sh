@@ -39,7 +39,7 @@ grep -nE '^#include "nn/(integer|kernel)' lib/*/*.[ch] tools/*.c | grep -vE '^li
 grep -nE '__builtin_cpu|__get_cpuid|target_clones' lib/*/*.[ch] tools/*.c | grep -v '^lib/nn/cpu\.c:' && bad=1
 grep -nE '^#include <(zstd|zlib|csv|pcre2|utf8proc|cblas|immintrin)' tools/*.c && bad=1
 # calls whose failure has one answer: interrupted and waiting ones, signals, JSON that cannot hold its text
-grep -nE '[^_>.a-z](open|read|f?sync|fopen|fdopen|getc_unlocked)\(' lib/*/*.c tools/*.c | grep -vE '^lib/stream/(descriptor|process|ranks|util)\.c:|^[^:]*:[^:]*: ?[/*]|"' && bad=1
+grep -nE '[^_>.a-z](open\(|read\((STDIN|[a-z>-]*(fd|file)\>)|f?sync\(|fopen\(|fdopen\(|getc_unlocked\()' lib/*/*.c tools/*.c | grep -vE '^lib/stream/(descriptor|process|ranks|util)\.c:|^[^:]*:[^:]*: ?[/*]|"' && bad=1
 grep -nE '[^_a-z](signal|sigaction)\(' lib/*/*.c tools/*.c | grep -vE '^lib/(stream/process|nn/blas_buffers)\.c:' && bad=1
 grep -nE 'json_pack\(|^\s*json_(object_set_new|array_append_new)\(' lib/*/*.c tools/*.c | grep -v '^lib/stream/json\.c:' && bad=1
 exit $bad

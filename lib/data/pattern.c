@@ -89,7 +89,7 @@ struct pattern *pattern_new(const char *text, bool literal, const char *where)
 	uint32_t options = PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C;
 	pcre2_compile_context *context = pcre2_compile_context_create(NULL);
 	if (!context || pcre2_set_newline(context, PCRE2_NEWLINE_LF))
-		die("out of memory");
+		die_memory(0, 0);
 	char *spelt = spell_out(text, where);
 	int error;
 	PCRE2_SIZE offset;
@@ -123,7 +123,7 @@ struct matcher *matcher_new(void)
 	matcher->context = pcre2_match_context_create(NULL);
 	matcher->stack = pcre2_jit_stack_create(32 << 10, 16 << 20, NULL);
 	if (!matcher->data || !matcher->context)
-		die("out of memory");
+		die_memory(0, 0);
 	if (matcher->stack)
 		pcre2_jit_stack_assign(matcher->context, NULL, matcher->stack);
 	return matcher;
