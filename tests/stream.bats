@@ -17,8 +17,8 @@ setup() {
 	needs tar zstd python3
 	tar --zstd -tvf model.tar.zst | grep 'sequences/000000.item.npy'
 	# head ends tar early, which is no failure of either
-	run bash -c "tar --zstd -xOf model.tar.zst catalog/000000.item_id.txt | head -n 3 | tr '\n' ' '"
-	[ "$output" = "10133 10135 11001 " ] || [ "$(wc -w <<<"$output")" = 3 ]
+	run bash -c "tar --zstd -xOf model.tar.zst catalog/000000.title.txt | head -n 3 | wc -l | tr '\n' ' '"
+	[ "$output" = "3 " ]
 	mkdir -p "$BATS_TEST_TMPDIR/x" && cd "$BATS_TEST_TMPDIR/x"
 	tar --zstd -xf "$BATS_FILE_TMPDIR/model.tar.zst"
 	run python3 -c 'import numpy; print(type(numpy.load("sequences/000000.item.npy", mmap_mode="r")).__name__)'

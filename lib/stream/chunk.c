@@ -199,7 +199,7 @@ static void check_shape(const struct chunk *chunk, const struct column *column, 
 		die("%s: %s: %s, (%lld, %lld) was expected", chunk->where, column->name, tensor_describe(tensor, text),
 			(long long)length, (long long)column->width);
 	if (!is_wide && (tensor->n_dims != 1 || tensor->shape[0] != length))
-		die("%s: %s: %s, (%lld) was expected", chunk->where, column->name, tensor_describe(tensor, text),
+		die("%s: %s: %s, (%lld,) was expected", chunk->where, column->name, tensor_describe(tensor, text),
 			(long long)length);
 }
 
