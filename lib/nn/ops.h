@@ -1,6 +1,6 @@
 /*
- * The fused operations models are made of. Each is one function here; its
- * backward pass stands beside it in ops_*.c. n is tokens, d a width.
+ * The fused operations models are made of. Each is one function here, whose backward pass stands beside it (ops.c,
+ * attention.c, recurrent.c, rope.c). n is tokens, d a width.
  */
 #ifndef RECPIPE_OPS_H
 #define RECPIPE_OPS_H
