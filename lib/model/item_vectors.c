@@ -140,7 +140,7 @@ static void whiten_rows(const struct known *known, int threads)
 #pragma omp parallel for num_threads(threads)
 	for (int64_t from = 0; from < known->items; from += ROWS_AT_ONCE) {
 		int64_t rows = known->items - from < ROWS_AT_ONCE ? known->items - from : ROWS_AT_ONCE;
-		float *some = known->vectors + from * width, *before = thread_scratch(rows * width);
+		float *some = known->vectors + from * width, *before = thread_scratch(SCRATCH_LEFT, rows * width);
 		memcpy(before, some, (size_t)(rows * width) * sizeof *before);
 		blas_gemm(false, false, rows, width, width, 1, before, width, root, width, 0, some, width);
 	}

@@ -56,11 +56,11 @@ void arena_reset(struct arena *arena)
 	arena->used = arena->total = 0;
 }
 
-float *thread_scratch(int64_t floats)
+float *thread_scratch(enum scratch_use use, int64_t floats)
 {
-	static _Thread_local struct arena scratch;
-	arena_reset(&scratch);
-	return arena_take(&scratch, floats, 1, sizeof(float));
+	static _Thread_local struct arena scratch[N_SCRATCH];
+	arena_reset(&scratch[use]);
+	return arena_take(&scratch[use], floats, 1, sizeof(float));
 }
 
 void arena_free(struct arena *arena)

@@ -33,7 +33,8 @@ void *arena_take(struct arena *arena, int64_t rows, int64_t columns, size_t size
 void arena_reset(struct arena *arena);
 void arena_free(struct arena *arena);
 
-/* So many floats of the thread's own, 64-byte aligned, uninitialised, until it asks again. */
-float *thread_scratch(int64_t floats);
+/* So many floats of the thread's own, 64-byte aligned, uninitialised, until it asks for them again for the same use. */
+enum scratch_use { SCRATCH_LEFT, SCRATCH_RIGHT, N_SCRATCH };
+float *thread_scratch(enum scratch_use use, int64_t floats);
 
 #endif

@@ -92,6 +92,11 @@ static int set_threads(int threads)
 
 #define WORTH_THREADS (1 << 24) /* multiplications of a product */
 
+int blas_threads(int64_t m, int64_t n, int64_t k)
+{
+	return omp_in_parallel() || (double)m * (double)n * (double)k < WORTH_THREADS ? 1 : of_large_products;
+}
+
 void blas_gemm(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, float alpha, const float *a,
 	int64_t stride_a, const float *b, int64_t stride_b, float beta, float *c, int64_t stride_c)
 {
@@ -99,7 +104,7 @@ void blas_gemm(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t
 		return;
 	if (m > INT_MAX || n > INT_MAX || k > INT_MAX || stride_a > INT_MAX || stride_b > INT_MAX || stride_c > INT_MAX)
 		die("a product of %lld x %lld x %lld is too large", (long long)m, (long long)n, (long long)k);
-	int before = set_threads((double)m * (double)n * (double)k < WORTH_THREADS ? 1 : of_large_products);
+	int before = set_threads(blas_threads(m, n, k));
 	cblas_sgemm(CblasRowMajor, transpose_a ? CblasTrans : CblasNoTrans, transpose_b ? CblasTrans : CblasNoTrans, (int)m,
 		(int)n, (int)k, alpha, a, (int)stride_a, b, (int)stride_b, beta, c, (int)stride_c);
 	set_threads(before);

@@ -24,6 +24,8 @@ void blas_reserve(int threads);
  * number the result is always the same.
  */
 void blas_set_threads(int threads);
+/* How many threads a product takes here and now. */
+int blas_threads(int64_t m, int64_t n, int64_t k);
 /* The kernels in use: "SkylakeX"; for the history. */
 const char *blas_name(void);
 

@@ -8,6 +8,17 @@
 #include "nn/array.h"
 #include "stream/json.h"
 
+/*
+ * How products are made from here on, by all threads: in floats, in bfloat16 split in two parts (nn/bf16.h), or in one. Where
+ * the processor has no instructions that make these faster, and for small ones, floats it is in any case.
+ */
+enum precision { PRECISION_F32, PRECISION_SPLIT, PRECISION_BF16 };
+extern const char *const precision_names[]; /* "f32", "split", "bf16", NULL */
+/* Returns what it was: f32 at first. Between products. */
+enum precision products_in(enum precision precision);
+/* The most exact that is as fast as the processor can: split with AMX, else f32. */
+enum precision products_default(void);
+
 /* c (m x n) = alpha op(a) op(b) + beta c; row-major with strides (floats between rows). */
 void gemm(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, float alpha, const float *a,
 	int64_t stride_a, const float *b, int64_t stride_b, float beta, float *c, int64_t stride_c);

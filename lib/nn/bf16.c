@@ -1,0 +1,435 @@
+#include "nn/bf16.h"
+
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+#include "nn/array.h"
+#include "nn/cpu.h"
+
+#define SIDE BF16_SIDE
+#define DEPTH BF16_DEPTH
+#define TILE (SIDE * DEPTH)      /* numbers of a tile */
+#define BLOCK (2 * SIDE)         /* rows and columns that are computed at once */
+#define FLOATS(n) ((n) / 2)      /* that so many numbers take */
+#define PANEL_BYTES (32 << 10)   /* of the right side, that stay in the first-level cache */
+#define RIGHT_FLOATS (256 << 10) /* packed at a time, that stay in the second-level cache with the left side's rows */
+#define LEFT_ROWS 1024           /* packed at a time */
+
+static int64_t parts_of(int64_t n, int64_t of)
+{
+	return (n + of - 1) / of;
+}
+
+int64_t bf16_size(int64_t n, int64_t depth, int parts)
+{
+	return FLOATS(parts_of(n, SIDE) * parts_of(depth, DEPTH) * TILE * parts);
+}
+
+/* Where a tile of an operand comes from, cut at its edges. */
+struct source {
+	const float *x;
+	int64_t stride, n, depth; /* n: rows or columns, at most SIDE; depth: at most DEPTH */
+	float factor;
+	bool along;
+};
+
+/* Tile by tile; and within a tile its parts. transpose: source's layout is not that of the side. */
+typedef void pack_function(const struct source *source, int parts, bool transpose, uint16_t *tile);
+/*
+ * Adds products of `tiles` tiles along the depth, of rows x columns tiles (1 or 2 each), to c, or sets it. The next row's or
+ * column's tiles are step numbers further on.
+ */
+struct operands {
+	const uint16_t *left, *right;
+	int64_t step, tiles;
+	bool add;
+	float *c;
+	int64_t stride_c;
+};
+typedef void block_function(const struct operands *o, int parts, int rows, int columns);
+
+/* The products of parts that are summed, in this order: left's, right's. */
+static const int summed[3][2] = {{0, 0}, {0, 1}, {1, 0}};
+
+static int n_summed(int parts)
+{
+	return parts == 1 ? 1 : 3;
+}
+
+/* --- plain C --- */
+
+static float flush(float x)
+{
+	return fabsf(x) < FLT_MIN ? copysignf(0, x) : x;
+}
+
+static uint16_t round_to_bf16(float x)
+{
+	uint32_t bits;
+	memcpy(&bits, &(float){flush(x)}, sizeof bits);
+	if (isnan(x))
+		return (uint16_t)(bits >> 16 | 0x40);
+	return (uint16_t)((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
+}
+
+static float from_bf16(uint16_t number)
+{
+	uint32_t bits = (uint32_t)number << 16;
+	float x;
+	memcpy(&x, &bits, sizeof x);
+	return x;
+}
+
+static void pack_plain(const struct source *s, int parts, bool transpose, uint16_t *tile)
+{
+	/* by place in the tile: pairs of the depth, and of these both, of each of SIDE */
+	memset(tile, 0, (size_t)(parts * TILE) * sizeof *tile);
+	for (int64_t i = 0; i < s->n; i++)
+		for (int64_t k = 0; k < s->depth; k++) {
+			float x = s->factor * (s->along ? s->x[i * s->stride + k] : s->x[k * s->stride + i]);
+			int64_t at = transpose == s->along ? k / 2 * 2 * SIDE + 2 * i + k % 2 : i * DEPTH + k;
+			uint16_t high = round_to_bf16(x);
+			tile[at] = high;
+			if (parts == 2)
+				tile[TILE + at] = round_to_bf16(x - from_bf16(high));
+		}
+}
+
+static void block_plain(const struct operands *o, int parts, int rows, int columns)
+{
+	for (int64_t i = 0; i < rows * SIDE; i++)
+		for (int64_t j = 0; j < columns * SIDE; j++) {
+			const uint16_t *left = o->left + i / SIDE * o->step + i % SIDE * DEPTH;
+			const uint16_t *right = o->right + j / SIDE * o->step + 2 * (j % SIDE);
+			float *c = o->c + i * o->stride_c + j, sum = o->add ? *c : 0;
+			for (int64_t tile = 0; tile < o->tiles; tile++, left += parts * TILE, right += parts * TILE)
+				for (int product = 0; product < n_summed(parts); product++) {
+					const uint16_t *l = left + summed[product][0] * TILE, *r = right + summed[product][1] * TILE;
+					float even = 0, odd = 0;
+					for (int k = 0; k < DEPTH; k += 2, l += 2, r += 2 * SIDE) {
+						even = flush(fmaf(from_bf16(l[0]), from_bf16(r[0]), even));
+						odd = flush(fmaf(from_bf16(l[1]), from_bf16(r[1]), odd));
+					}
+					sum = flush(sum + flush(even + odd));
+				}
+			*c = sum;
+		}
+}
+
+/* --- AVX-512 BF16 and AMX --- */
+
+#ifdef __x86_64__
+
+#include <immintrin.h>
+
+#define DOT __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")))
+#define DOT_INLINE DOT static inline __attribute__((always_inline))
+
+/* A row of 32 numbers, or two of 16, to pairs: in `along` the 32 are side by side, else pairs are made across. */
+DOT_INLINE void store_pairs(__m512 first, __m512 second, bool along, int parts, uint16_t *to)
+{
+	for (int part = 0; part < parts; part++, to += TILE) {
+		__m256i a = (__m256i)_mm512_cvtneps_pbh(first), b = (__m256i)_mm512_cvtneps_pbh(second);
+		__m512i wide_a = _mm512_slli_epi32(_mm512_cvtepu16_epi32(a), 16);
+		__m512i wide_b = _mm512_slli_epi32(_mm512_cvtepu16_epi32(b), 16);
+		if (along)
+			_mm512_storeu_si512(to, _mm512_inserti64x4(_mm512_castsi256_si512(a), b, 1));
+		else
+			_mm512_storeu_si512(to, _mm512_or_si512(wide_b, _mm512_srli_epi32(wide_a, 16)));
+		first = _mm512_sub_ps(first, _mm512_castsi512_ps(wide_a));
+		second = _mm512_sub_ps(second, _mm512_castsi512_ps(wide_b));
+	}
+}
+
+/* 16 x 16 pairs */
+DOT_INLINE void transpose_tile(uint16_t *tile)
+{
+	__m512i r[SIDE], t[SIDE];
+#pragma GCC unroll 16
+	for (int i = 0; i < SIDE; i++)
+		r[i] = _mm512_loadu_si512(tile + i * DEPTH);
+#pragma GCC unroll 8
+	for (int i = 0; i < SIDE; i += 2) {
+		t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
+		t[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
+	}
+#pragma GCC unroll 4
+	for (int i = 0; i < SIDE; i += 4) {
+		r[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
+		r[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
+		r[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
+		r[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
+	}
+	/* r[4 g + j] has, in its quarter q, column 4 q + j of rows 4 g to 4 g + 3 */
+#pragma GCC unroll 4
+	for (int j = 0; j < 4; j++) {
+		__m512i even_low = _mm512_shuffle_i32x4(r[j], r[4 + j], 0x88);
+		__m512i even_high = _mm512_shuffle_i32x4(r[8 + j], r[12 + j], 0x88);
+		__m512i odd_low = _mm512_shuffle_i32x4(r[j], r[4 + j], 0xDD);
+		__m512i odd_high = _mm512_shuffle_i32x4(r[8 + j], r[12 + j], 0xDD);
+		_mm512_storeu_si512(tile + j * DEPTH, _mm512_shuffle_i32x4(even_low, even_high, 0x88));
+		_mm512_storeu_si512(tile + (4 + j) * DEPTH, _mm512_shuffle_i32x4(odd_low, odd_high, 0x88));
+		_mm512_storeu_si512(tile + (8 + j) * DEPTH, _mm512_shuffle_i32x4(even_low, even_high, 0xDD));
+		_mm512_storeu_si512(tile + (12 + j) * DEPTH, _mm512_shuffle_i32x4(odd_low, odd_high, 0xDD));
+	}
+}
+
+DOT_INLINE __mmask16 first_of(int64_t n)
+{
+	return n >= 16 ? 0xFFFF : n <= 0 ? 0 : (__mmask16)((1u << n) - 1);
+}
+
+DOT_INLINE void pack_tile(const struct source *s, int parts, bool transpose, uint16_t *tile)
+{
+	const __m512 factor = _mm512_set1_ps(s->factor);
+	const int64_t width = s->along ? s->depth : s->n, height = s->along ? s->n : s->depth;
+	const __mmask16 low = first_of(width), high = first_of(width - 16);
+	for (int i = 0; i < SIDE; i++) {
+		int64_t row = s->along ? i : 2 * i;
+		const float *x = s->x + row * s->stride, *other = s->along ? x + 16 : x + s->stride;
+		__m512 first = _mm512_maskz_loadu_ps(row < height ? low : 0, x);
+		__m512 second = _mm512_maskz_loadu_ps(s->along ? row < height ? high : 0 : row + 1 < height ? low : 0, other);
+		store_pairs(_mm512_mul_ps(first, factor), _mm512_mul_ps(second, factor), s->along, parts, tile + i * DEPTH);
+	}
+	for (int part = 0; transpose && part < parts; part++)
+		transpose_tile(tile + part * TILE);
+}
+
+DOT static void pack_dot(const struct source *s, int parts, bool transpose, uint16_t *tile)
+{
+	if (parts == 1)
+		pack_tile(s, 1, transpose, tile);
+	else
+		pack_tile(s, 2, transpose, tile);
+}
+
+DOT static void block_dot(const struct operands *o, int parts, int rows, int columns)
+{
+	for (int i = 0; i < rows; i++)
+		for (int j = 0; j < columns; j++) {
+			const uint16_t *left = o->left + i * o->step, *right = o->right + j * o->step;
+			float *c = o->c + i * SIDE * o->stride_c + j * SIDE;
+			__m512 sum[SIDE];
+			for (int row = 0; row < SIDE; row++)
+				sum[row] = o->add ? _mm512_loadu_ps(c + row * o->stride_c) : _mm512_setzero_ps();
+			for (int64_t tile = 0; tile < o->tiles; tile++, left += parts * TILE, right += parts * TILE)
+				for (int product = 0; product < n_summed(parts); product++) {
+					const uint16_t *l = left + summed[product][0] * TILE, *r = right + summed[product][1] * TILE;
+					for (int k = 0; k < DEPTH; k += 2, l += 2, r += 2 * SIDE) {
+						const __m512bh pairs = (__m512bh)_mm512_loadu_si512(r);
+#pragma GCC unroll 16
+						for (int row = 0; row < SIDE; row++) {
+							int32_t pair;
+							memcpy(&pair, l + row * DEPTH, sizeof pair);
+							sum[row] = _mm512_dpbf16_ps(sum[row], pairs, (__m512bh)_mm512_set1_epi32(pair));
+						}
+					}
+				}
+			for (int row = 0; row < SIDE; row++)
+				_mm512_storeu_ps(c + row * o->stride_c, sum[row]);
+		}
+}
+
+/* In assembly, as the compilers' own do not tell that they read and write memory. */
+#define TILE_LOAD(tile, from, stride)                                                                                  \
+	__asm__ volatile("tileloadd (%0,%1,1), %%tmm" #tile ::"r"(from), "r"((int64_t)(stride)) : "memory")
+#define TILE_STORE(tile, to, stride)                                                                                   \
+	__asm__ volatile("tilestored %%tmm" #tile ", (%0,%1,1)" ::"r"(to), "r"((int64_t)(stride)) : "memory")
+#define TILE_ZERO(tile) __asm__ volatile("tilezero %%tmm" #tile ::: "memory")
+/* sum += left x right */
+#define TILE_PRODUCT(sum, left, right)                                                                                 \
+	__asm__ volatile("tdpbf16ps %%tmm" #right ", %%tmm" #left ", %%tmm" #sum ::: "memory")
+
+/* Eight tiles of 16 rows of 64 bytes, once for a thread. */
+static void configure_tiles(void)
+{
+	static _Thread_local bool done;
+	static const struct {
+		uint8_t palette, start, reserved[14];
+		uint16_t row_bytes[16];
+		uint8_t rows[16];
+	} config = {.palette = 1, .row_bytes = {64, 64, 64, 64, 64, 64, 64, 64}, .rows = {16, 16, 16, 16, 16, 16, 16, 16}};
+	if (!done)
+		__asm__ volatile("ldtilecfg %0" ::"m"(config));
+	done = true;
+}
+
+/* Tiles 0 to 3 are sums, 4 and 5 rows of the left side, 6 and 7 columns of the right. */
+static inline __attribute__((always_inline)) void block_tiles(const struct operands *o, int parts, int rows,
+	int columns)
+{
+	const int64_t stride = o->stride_c * (int64_t)sizeof(float);
+	const uint16_t *l0 = o->left, *l1 = l0 + o->step, *r0 = o->right, *r1 = r0 + o->step;
+	float *c0 = o->c, *c1 = c0 + SIDE * o->stride_c;
+#define EACH_SUM(f0, f1, f2, f3)                                                                                       \
+	f0;                                                                                                                \
+	if (columns == 2)                                                                                                  \
+		f1;                                                                                                            \
+	if (rows == 2)                                                                                                     \
+		f2;                                                                                                            \
+	if (rows == 2 && columns == 2)                                                                                     \
+	f3
+	if (o->add) {
+		EACH_SUM(TILE_LOAD(0, c0, stride), TILE_LOAD(1, c0 + SIDE, stride), TILE_LOAD(2, c1, stride),
+			TILE_LOAD(3, c1 + SIDE, stride));
+	} else {
+		EACH_SUM(TILE_ZERO(0), TILE_ZERO(1), TILE_ZERO(2), TILE_ZERO(3));
+	}
+	for (int64_t tile = 0; tile < o->tiles; tile++) {
+		for (int product = 0; product < (parts == 1 ? 1 : 3); product++) {
+			const int l = product == 2 ? TILE : 0, r = product == 1 ? TILE : 0;
+			if (product != 1) {
+				TILE_LOAD(4, l0 + l, 64);
+				if (rows == 2)
+					TILE_LOAD(5, l1 + l, 64);
+			}
+			TILE_LOAD(6, r0 + r, 64);
+			if (columns == 2)
+				TILE_LOAD(7, r1 + r, 64);
+			EACH_SUM(TILE_PRODUCT(0, 4, 6), TILE_PRODUCT(1, 4, 7), TILE_PRODUCT(2, 5, 6), TILE_PRODUCT(3, 5, 7));
+		}
+		l0 += parts * TILE;
+		l1 += parts * TILE;
+		r0 += parts * TILE;
+		r1 += parts * TILE;
+	}
+	EACH_SUM(TILE_STORE(0, c0, stride), TILE_STORE(1, c0 + SIDE, stride), TILE_STORE(2, c1, stride),
+		TILE_STORE(3, c1 + SIDE, stride));
+#undef EACH_SUM
+}
+
+static void block_amx(const struct operands *o, int parts, int rows, int columns)
+{
+	configure_tiles();
+	switch ((parts - 1) * 4 + (rows - 1) * 2 + columns - 1) {
+	case 0: block_tiles(o, 1, 1, 1); break;
+	case 1: block_tiles(o, 1, 1, 2); break;
+	case 2: block_tiles(o, 1, 2, 1); break;
+	case 3: block_tiles(o, 1, 2, 2); break;
+	case 4: block_tiles(o, 2, 1, 1); break;
+	case 5: block_tiles(o, 2, 1, 2); break;
+	case 6: block_tiles(o, 2, 2, 1); break;
+	default: block_tiles(o, 2, 2, 2);
+	}
+}
+
+#endif
+
+static const struct instructions {
+	enum cpu level;
+	pack_function *pack;
+	block_function *block;
+} instructions[] = {
+#ifdef __x86_64__
+	{CPU_AMX, pack_dot, block_amx},
+	{CPU_BF16, pack_dot, block_dot},
+#endif
+	{CPU_NONE, pack_plain, block_plain},
+};
+
+static const struct instructions *choose(void)
+{
+	const struct instructions *best = instructions;
+	while (best->level > cpu_level())
+		best++;
+	return best;
+}
+
+/* --- operands and products --- */
+
+void bf16_pack(enum bf16_side side, int parts, bool along, int64_t n, int64_t depth, float factor, const float *x,
+	int64_t stride, float *packed)
+{
+	pack_function *pack = choose()->pack;
+	uint16_t *tile = (uint16_t *)(void *)packed;
+	for (int64_t i = 0; i < n; i += SIDE)
+		for (int64_t k = 0; k < depth; k += DEPTH, tile += parts * TILE) {
+			const struct source source = {.x = along ? x + i * stride + k : x + k * stride + i,
+				.stride = stride,
+				.n = n - i < SIDE ? n - i : SIDE,
+				.depth = depth - k < DEPTH ? depth - k : DEPTH,
+				.factor = factor,
+				.along = along};
+			pack(&source, parts, (side == BF16_RIGHT) == along, tile);
+		}
+}
+
+static void copy(const float *from, int64_t stride_from, float *to, int64_t stride_to, int64_t rows, int64_t columns)
+{
+	for (int64_t row = 0; row < rows; row++)
+		memcpy(to + row * stride_to, from + row * stride_from, (size_t)columns * sizeof *to);
+}
+
+/* A block of c, of which m x n are there. */
+static void product_block(block_function *block, struct operands o, int parts, int64_t m, int64_t n)
+{
+	int rows = m > SIDE ? 2 : 1, columns = n > SIDE ? 2 : 1;
+	for (int64_t row = 0; row < m; row++) { /* the next block's */
+		__builtin_prefetch(o.c + row * o.stride_c + BLOCK, 1);
+		__builtin_prefetch(o.c + row * o.stride_c + BLOCK + SIDE, 1);
+	}
+	float whole[BLOCK * BLOCK] __attribute__((aligned(64))), *c = o.c;
+	int64_t stride = o.stride_c;
+	if (m == rows * SIDE && n == columns * SIDE) {
+		block(&o, parts, rows, columns);
+		return;
+	}
+	o.c = whole;
+	o.stride_c = BLOCK;
+	if (o.add)
+		copy(c, stride, whole, BLOCK, m, n);
+	block(&o, parts, rows, columns);
+	copy(whole, BLOCK, c, stride, m, n);
+}
+
+void bf16_product(int parts, int64_t m, int64_t n, int64_t k, const float *left, const float *right, bool add, float *c,
+	int64_t stride_c)
+{
+	block_function *block = choose()->block;
+	const int64_t depth = parts_of(k, DEPTH), at_once = PANEL_BYTES / (2 * 2 * parts * TILE),
+				  step = depth * parts * TILE;
+	for (int64_t from = 0; from < depth || !from; from += at_once)
+		for (int64_t i = 0; i < m; i += BLOCK)
+			for (int64_t j = 0; j < n; j += BLOCK) {
+				const struct operands o = {.left = (const uint16_t *)(const void *)left + i / SIDE * step +
+						from * parts * TILE,
+					.right = (const uint16_t *)(const void *)right + j / SIDE * step + from * parts * TILE,
+					.step = step,
+					.tiles = depth - from < at_once ? depth - from : at_once,
+					.add = add || from,
+					.c = c + i * stride_c + j,
+					.stride_c = stride_c};
+				product_block(block, o, parts, m - i < BLOCK ? m - i : BLOCK, n - j < BLOCK ? n - j : BLOCK);
+			}
+}
+
+/* Columns to pack at a time: as many as the cache takes, and a share for each thread. */
+static int64_t columns_at_once(int64_t n, int64_t k, int parts, int threads)
+{
+	int64_t most = RIGHT_FLOATS / (bf16_size(BLOCK, k, parts) + 1) * BLOCK;
+	int64_t share = parts_of(parts_of(n, threads), BLOCK) * BLOCK;
+	most = most < BLOCK ? BLOCK : most;
+	return share < most ? share : most;
+}
+
+void bf16_gemm(int parts, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, float alpha,
+	const float *a, int64_t stride_a, const float *b, int64_t stride_b, bool add, float *c, int64_t stride_c,
+	int threads)
+{
+	const int64_t at_once = columns_at_once(n, k, parts, threads);
+	for (int64_t i = 0; i < m; i += LEFT_ROWS) {
+		int64_t rows = m - i < LEFT_ROWS ? m - i : LEFT_ROWS;
+		float *left = thread_scratch(SCRATCH_LEFT, bf16_size(rows, k, parts));
+		bf16_pack(BF16_LEFT, parts, !transpose_a, rows, k, alpha, transpose_a ? a + i : a + i * stride_a, stride_a,
+			left);
+#pragma omp parallel for num_threads(threads) schedule(dynamic) if (threads > 1)
+		for (int64_t j = 0; j < n; j += at_once) {
+			int64_t columns = n - j < at_once ? n - j : at_once;
+			float *right = thread_scratch(SCRATCH_RIGHT, bf16_size(columns, k, parts));
+			bf16_pack(BF16_RIGHT, parts, transpose_b, columns, k, 1, transpose_b ? b + j * stride_b : b + j, stride_b,
+				right);
+			bf16_product(parts, rows, columns, k, left, right, add, c + i * stride_c + j, stride_c);
+		}
+	}
+}
