@@ -40,7 +40,7 @@ static bool parse_whole(const char *text, int64_t *number)
 	const char *digit = text + (*text == '-' || *text == '+');
 	int64_t value = 0;
 	int count = 0;
-	for (; is_digit(digit[count]) && count <= 18; count++)
+	for (; count <= 18 && is_digit(digit[count]); count++)
 		value = value * 10 + (digit[count] - '0');
 	*number = *text == '-' ? -value : value;
 	return count && count <= 18 && !digit[count];
