@@ -383,3 +383,29 @@ foreign() {
 	refuses "not UTF-8; is it cp1251, gb18030, shift_jis? iconv -f CHARSET -t utf8 bad.csv" \
 		'user_id,item_id,title\nu,a,\xc4\xe3\xba\xc3\n'
 }
+
+@test "texts are in NFC unless asked otherwise, and the catalog says so" {
+	reads_items 'item_id,title\n1,cafe\xcc\x81\n2,caf\xc3\xa9\n3,x\n' "café/café/x"
+	member items.tar.zst catalog/meta.json | grep -F '"normal_form":"nfc"'
+	reads_items 'item_id,title\n1,\xef\xbc\xa1\n2,caf\xc3\xa9\n3,x\n' "A/café/x" --normal-form nfkc
+	reads_items 'item_id,title\n1,cafe\xcc\x81\n2,caf\xc3\xa9\n3,x\n' $'cafe\xcc\x81/café/x' --normal-form none
+	member items.tar.zst catalog/meta.json | grep -F '"normal_form":"none"'
+	misused seq-tokenize --normal-form c --items items.txt met.csv
+}
+
+@test "--holdout none: all events are training, and nobody has a target" {
+	text="${H}u,a,1\nu,b,2\nu,c,3\nv,a,1\nv,c,2\nv,b,3\n"
+	tells "nothing is held out: all events are for training" "$text" --holdout none
+	member told.tar.zst sequences/meta.json | grep -F '"holdout":"none"'
+	[ "$(sequences told.tar.zst | paste -sd/ -)" = "u: a b c/v: a c b" ]
+	# popular counts all events of an item
+	seq-train --arch popular told.tar.zst 2>/dev/null -o m.tar.zst
+	mkdir m && tar --zstd -xf m.tar.zst -C m
+	[ "$(python3 -c 'import glob, numpy; print(*(numpy.load(p).sum() for p in glob.glob("m/model/*.npy")))')" = 6.0 ]
+	tells "2 users, 3 items" "$text" --holdout last
+	member told.tar.zst sequences/meta.json | grep -F '"holdout":"last"'
+	seq-tokenize --split-time 3 told.csv 2>/dev/null >s
+	member s sequences/meta.json | grep -F '"holdout":"time"'
+	misused seq-tokenize --holdout none --split-time 3 told.csv
+	misused seq-tokenize --holdout all told.csv
+}

@@ -167,7 +167,9 @@ static void add_text(json_t *protocol, const char *key, const json_t *value)
 static void add_holdout(json_t *protocol, const struct sequences *sequences)
 {
 	char *time = xasprintf("time %lld", (long long)sequences->split_time);
-	json_set(protocol, "holdout", json_string(sequences->split_time == INT64_MIN ? "leave-one-out" : time));
+	const char *const texts[] =
+		{[HOLDOUT_LAST] = "leave-one-out", [HOLDOUT_TIME] = time, [HOLDOUT_NONE] = "nothing held out"};
+	json_set(protocol, "holdout", json_string(texts[sequences->holdout]));
 	free(time);
 	add_text(protocol, "equal_times", json_object_get(sequences->group.meta, "ties"));
 }

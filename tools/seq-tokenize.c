@@ -30,6 +30,7 @@ struct settings {
 	char **attributes, **items_columns;
 	int64_t vocab_size, min_user, min_item;
 	int duplicates, ties;
+	int holdout; /* in kept_names */
 	bool has_split;
 	int64_t split_time;
 	struct reading reading;
@@ -39,6 +40,8 @@ struct settings {
 static const char *const duplicates_names[] = {"keep", "exact", "first", "last", NULL};
 static const char *const ties_names[] = {"file", "shuffle", NULL};
 enum { TIES_FILE, TIES_SHUFFLE };
+static const char *const kept_names[] = {"last", "none", NULL};
+enum { KEPT_LAST, KEPT_NONE };
 
 enum {
 	KEY_ITEMS = 256,
@@ -46,6 +49,7 @@ enum {
 	KEY_VOCAB_SIZE,
 	KEY_ATTRIBUTES,
 	KEY_KEEP_ENTITIES,
+	KEY_NORMAL_FORM,
 	KEY_USER_COLUMN,
 	KEY_ITEM_COLUMN,
 	KEY_TIME_COLUMN,
@@ -62,6 +66,7 @@ enum {
 	KEY_DUPLICATES,
 	KEY_TIES,
 	KEY_SPLIT_TIME,
+	KEY_HOLDOUT,
 	KEY_DOMAIN
 };
 
@@ -80,6 +85,8 @@ static const struct argp_option options[] = {{NULL, 0, NULL, 0, "Events:", 1},
 	{"min-user", KEY_MIN_USER, "N", 0, "k-core: only users with N events and more", 1},
 	{"min-item", KEY_MIN_ITEM, "N", 0, "k-core: only items with N events and more", 1},
 	{"ties", KEY_TIES, "ORDER", 0, "Events of one time: file (default: as they stand), shuffle (by --seed)", 1},
+	{"holdout", KEY_HOLDOUT, "WHAT", 0, "What is kept from training: last (default: each user's last two events), none",
+		1},
 	{"split-time", KEY_SPLIT_TIME, "TIME", 0,
 		"Split by time, not leave-one-out: the test event is the first from TIME on", 1},
 	{NULL, 0, NULL, 0, "Items:", 2}, {"items", KEY_ITEMS, "FILE", 0, "Texts of the items: an id and attributes", 2},
@@ -88,6 +95,7 @@ static const struct argp_option options[] = {{NULL, 0, NULL, 0, "Events:", 1},
 		"Names of FILE's columns, where its first line does not name them", 2},
 	{"attributes", KEY_ATTRIBUTES, "A,B,...", 0, "Text columns, in this order (default: all)", 2},
 	{"keep-entities", KEY_KEEP_ENTITIES, NULL, 0, "Do not decode HTML entities", 2},
+	{"normal-form", KEY_NORMAL_FORM, "FORM", 0, "Unicode's normal form of the texts: nfc (default), nfkc, none", 2},
 	{"tokenizer", KEY_TOKENIZER, "FILE", 0,
 		"tokenizer.json, GGUF, folder, vocab.json,merges.txt or stream (default: byte-level BPE learned from the texts)",
 		2},
@@ -187,6 +195,9 @@ static error_t option(int key, char *value, struct argp_state *state)
 	case KEY_ATTRIBUTES: settings->attributes = attributes_option(value); return 0;
 	case KEY_DOMAIN: domain_option(settings, value); return 0;
 	case KEY_KEEP_ENTITIES: reading->text.keep_entities = true; return 0;
+	case KEY_NORMAL_FORM:
+		reading->text.normal_form = option_choice("--normal-form", value, text_normal_forms);
+		return 0;
 	case KEY_USER_COLUMN: reading->column[ROLE_USER] = value; return 0;
 	case KEY_ITEM_COLUMN: reading->column[ROLE_ITEM] = value; return 0;
 	case KEY_TIME_COLUMN: reading->column[ROLE_TIME] = value; return 0;
@@ -209,6 +220,7 @@ static error_t option(int key, char *value, struct argp_state *state)
 		settings->has_split = true;
 		settings->split_time = time_option(value);
 		return 0;
+	case KEY_HOLDOUT: settings->holdout = option_choice("--holdout", value, kept_names); return 0;
 	default: return ARGP_ERR_UNKNOWN;
 	}
 }
@@ -242,6 +254,8 @@ static void check_settings(const struct settings *settings, const struct cli *cl
 		die_usage("--tokenizer, --vocab-size, --attributes, --item-id-column and --items-columns need --items");
 	if (settings->reading.column[ROLE_RATING] && !settings->reading.has_min_rating)
 		die_usage("--rating-column is for --min-rating");
+	if (settings->has_split && settings->holdout == KEPT_NONE)
+		die_usage("--split-time holds out what is later: no --holdout none beside it");
 	bool items_stdin = settings->items && !strcmp(settings->items, "-"), events_stdin = !cli->n_inputs;
 	for (int i = 0; i < cli->n_inputs; i++)
 		events_stdin |= !strcmp(cli->inputs[i], "-");
@@ -401,15 +415,22 @@ static void tell(const struct settings *settings, const struct dataset *dataset,
 	if (facts->textless_items)
 		notice("warning: no text in %s for %lld of the items", settings->items ? settings->items : "the domains",
 			(long long)facts->textless_items);
-	if (facts->tied_share > 0.01)
+	if (facts->tied_share > 0.01 && settings->holdout != KEPT_NONE)
 		notice("%.1f %% of the users have one timestamp for their last two events; the order of these: %s",
 			100 * facts->tied_share, settings->ties == TIES_SHUFFLE ? "shuffled" : "the file's");
 	if (settings->has_split)
 		notice("%lld users have events before and after the split", (long long)split_users);
+	else if (settings->holdout == KEPT_NONE)
+		notice("nothing is held out: all events are for training");
 	else if (facts->future_share > 0)
 		notice("warning: leave-one-out trains on the future: %.1f %% of the training events are later than the test "
 			   "event of the average user (see --split-time)",
 			100 * facts->future_share);
+}
+
+static enum holdout holdout_of(const struct settings *settings)
+{
+	return settings->has_split ? HOLDOUT_TIME : settings->holdout == KEPT_NONE ? HOLDOUT_NONE : HOLDOUT_LAST;
 }
 
 /* For the sequences' meta.json. */
@@ -458,7 +479,7 @@ int main(int argc, char **argv)
 	if (tokenizer)
 		tokenizer_write(out, tokenizer);
 	int64_t tokens = catalog_write(out, &dataset, tokenizer, cli.threads);
-	sequences_write(out, &dataset, settings.has_split ? &settings.split_time : NULL, how_made(&settings));
+	sequences_write(out, &dataset, holdout_of(&settings), settings.split_time, how_made(&settings));
 	cli_finish(&cli, out, measured(&dataset, &facts, dropped, tokenizer, tokens));
 
 	tell(&settings, &dataset, &facts, tokens, split_users);

@@ -355,6 +355,7 @@ static json_t *describe(const struct writing *writing)
 	json_set(meta, "tokenizer", json_string(text));
 	json_set(meta, "attributes", names);
 	json_set(meta, "attribute_fields", fields);
+	json_set(meta, "normal_form", json_string(text_normal_forms[dataset->normal_form]));
 	return meta;
 }
 

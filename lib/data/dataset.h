@@ -71,6 +71,7 @@ struct dataset {
 	int64_t capacity;
 	struct history *history; /* by user, n_histories of them; NULL: no file had lists */
 	int64_t n_histories, n_dropped;
+	int normal_form;       /* in text_normal_forms: of the attributes' texts */
 	bool has_domains;      /* ids are "DOMAIN:id" */
 	char *columns;         /* those of the last table, as they were told */
 	char *others[N_ROLES]; /* columns that could be meant, too */

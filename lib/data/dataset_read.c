@@ -159,6 +159,7 @@ void dataset_read_items(struct dataset *dataset, const char *path, const struct 
 	int id = columns.of[ROLE_ITEM_ID], column[ATTRIBUTES_MAX], before = dataset->attributes.n;
 	find_attributes(&dataset->attributes, table, id, attributes, !reading->domain, column);
 	widen(&dataset->attributes, before);
+	dataset->normal_form = reading->text.normal_form;
 	note_item_columns(dataset, table, id, column);
 	struct buffer scratch = {0};
 	int64_t open_line = 0;

@@ -166,12 +166,14 @@ static uint64_t ranking_id(const struct ranking_of *of)
 
 void ranking_begin(struct bag_out *out, const struct ranking_of *of, int shard, int shards)
 {
-	const bool by_time = of->sequences->split_time != INT64_MIN;
+	const char *const protocols[] =
+		{[HOLDOUT_LAST] = "leave-one-out", [HOLDOUT_TIME] = "global time split", [HOLDOUT_NONE] = "nothing held out"};
+	enum holdout holdout = of->sequences->holdout;
 	json_t *meta = json_build("{s:s, s:s, s:s, s:s, s:I, s:i, s:s, s:s, s:s}", "catalog", of->catalog->fingerprint,
 		"sequences", of->sequences->group.id, "model", of->model, "model_id", of->model_id, "n_items",
 		(json_int_t)of->catalog->n_items, "k", of->k, "split", part_names[of->part], "seen",
-		of->seen_removed ? "remove" : "keep", "protocol", by_time ? "global time split" : "leave-one-out");
-	if (by_time)
+		of->seen_removed ? "remove" : "keep", "protocol", protocols[holdout]);
+	if (holdout == HOLDOUT_TIME)
 		json_set(meta, "split_time", json_integer(of->sequences->split_time));
 	bag_begin(out, &ranking_group, ranking_id(of), shard, shards, meta);
 }

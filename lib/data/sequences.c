@@ -27,13 +27,25 @@ static void name(struct sequences *sequences)
 	sequences->n_events = ragged_count(events);
 }
 
+const char *const holdout_names[] = {"last", "time", "none", NULL};
+
+static enum holdout holdout_named(const char *text, const char *where)
+{
+	for (enum holdout holdout = 0; holdout_names[holdout]; holdout++)
+		if (!strcmp(holdout_names[holdout], text))
+			return holdout;
+	die("%s: \"holdout\" is \"%s\", last, time or none was expected", where, text);
+}
+
 static void begin(void *group, const char *where)
 {
 	struct sequences *sequences = group;
 	const json_t *meta = sequences->group.meta;
 	group_fingerprint(&sequences->group, "catalog", sequences->catalog, where);
-	sequences->split_time = INT64_MIN;
-	if (json_object_get(meta, "split_time"))
+	sequences->holdout = json_object_get(meta, "split_time") ? HOLDOUT_TIME : HOLDOUT_LAST;
+	if (json_object_get(meta, "holdout"))
+		sequences->holdout = holdout_named(json_get_string(meta, "holdout", where), where);
+	if (sequences->holdout == HOLDOUT_TIME)
 		sequences->split_time = json_get_int(meta, "split_time", INT64_MIN, INT64_MAX, where);
 	sequences->events = (struct ragged)RAGGED(I4, I8);
 	ragged_clear(&sequences->events);
@@ -53,7 +65,7 @@ static void chunk(void *group, const struct chunk *chunk)
 	struct sequences *sequences = group;
 	if (!chunk_has(chunk, &columns[TIMESTAMP]))
 		forget_times(&sequences->events);
-	if (sequences->split_time != INT64_MIN && sequences->events.n_fields == 1)
+	if (sequences->holdout == HOLDOUT_TIME && sequences->events.n_fields == 1)
 		die("%s: split by time, but without timestamps", chunk->where);
 	strings_add_all(&sequences->user_id, chunk_text(chunk, &columns[USER_ID]), chunk->rows);
 	chunk_append_ragged(chunk, &columns[INDPTR], &columns[ITEM], &sequences->events);
@@ -184,26 +196,30 @@ const struct group_kind kept_sequences_group = {
 
 /* --- writing --- */
 
-static uint64_t sequences_id(const struct dataset *dataset, const int64_t *split_time)
+static uint64_t sequences_id(const struct dataset *dataset, enum holdout holdout, int64_t split_time)
 {
 	uint64_t id = fingerprint(catalog_fingerprint(dataset), dataset->user_id.text.data, dataset->user_id.text.size);
 	id = fingerprint(id, dataset->indptr, ((size_t)dataset->user_id.count + 1) * sizeof *dataset->indptr);
 	id = fingerprint(id, dataset->item, (size_t)dataset->n_events * sizeof *dataset->item);
 	if (dataset->time)
 		id = fingerprint(id, dataset->time, (size_t)dataset->n_events * sizeof *dataset->time);
-	return split_time ? fingerprint(id, split_time, sizeof *split_time) : id;
+	if (holdout == HOLDOUT_TIME)
+		return fingerprint(id, &split_time, sizeof split_time);
+	return holdout == HOLDOUT_NONE ? fingerprint(id, holdout_names[holdout], strlen(holdout_names[holdout])) : id;
 }
 
-void sequences_write(struct bag_out *out, const struct dataset *dataset, const int64_t *split_time, json_t *how)
+void sequences_write(struct bag_out *out, const struct dataset *dataset, enum holdout holdout, int64_t split_time,
+	json_t *how)
 {
 	char catalog[17];
 	fingerprint_text(catalog_fingerprint(dataset), catalog);
 	json_t *meta = json_build("{s:s, s:I, s:I}", "catalog", catalog, "n_users", (json_int_t)dataset->user_id.count,
 		"n_events", (json_int_t)dataset->n_events);
 	json_object_update_new(meta, how);
-	if (split_time)
-		json_set(meta, "split_time", json_integer(*split_time));
-	bag_begin(out, &sequences_group, sequences_id(dataset, split_time), 1, 1, meta);
+	json_set(meta, "holdout", json_string(holdout_names[holdout]));
+	if (holdout == HOLDOUT_TIME)
+		json_set(meta, "split_time", json_integer(split_time));
+	bag_begin(out, &sequences_group, sequences_id(dataset, holdout, split_time), 1, 1, meta);
 	bag_add_rows(out, dataset->user_id.count, columns,
 		(const void *[]){dataset->user_id.text.data, dataset->indptr, dataset->item, dataset->time}, N_COLUMNS);
 	bag_end(out);
@@ -234,10 +250,11 @@ static int64_t length_of(const struct sequences *sequences, int64_t user)
 
 int64_t train_length(const struct sequences *sequences, int64_t user)
 {
-	if (sequences->split_time == INT64_MIN) {
-		int64_t length = length_of(sequences, user);
+	int64_t length = length_of(sequences, user);
+	if (sequences->holdout == HOLDOUT_NONE)
+		return length;
+	if (sequences->holdout == HOLDOUT_LAST)
 		return length < 3 ? length : length - 2;
-	}
 	int64_t before = events_before(sequences, user);
 	return before < 2 ? before : before - 1;
 }
@@ -255,7 +272,9 @@ int64_t *training_users(const struct sequences *sequences, int64_t least, int64_
 int64_t target_index(const struct sequences *sequences, int64_t user, enum part part)
 {
 	int64_t length = length_of(sequences, user);
-	if (sequences->split_time == INT64_MIN)
+	if (sequences->holdout == HOLDOUT_NONE)
+		return -1;
+	if (sequences->holdout == HOLDOUT_LAST)
 		return length < 3 || part == PART_TRAIN ? -1 : part == PART_VALID ? length - 2 : length - 1;
 	int64_t before = events_before(sequences, user);
 	if (part == PART_VALID)

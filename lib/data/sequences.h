@@ -7,6 +7,10 @@
 #include "data/catalog.h"
 #include "stream/spool.h"
 
+/* What is kept from training: each user's last events, those from a time on, or nothing. */
+enum holdout { HOLDOUT_LAST, HOLDOUT_TIME, HOLDOUT_NONE };
+extern const char *const holdout_names[]; /* "last", "time", "none" */
+
 struct sequences {
 	struct group group; /* meta: how they were made (k-core, ties, split) */
 	char catalog[17];   /* fingerprint of the catalog the rows belong to */
@@ -17,7 +21,8 @@ struct sequences {
 	int64_t *timestamp;   /* or NULL */
 	struct ragged events; /* how those three grow */
 	int64_t n_events;
-	int64_t split_time; /* of a global time split; INT64_MIN: leave-one-out */
+	enum holdout holdout;
+	int64_t split_time; /* of HOLDOUT_TIME */
 };
 /* Item rows are checked by sequences_check(). */
 extern const struct group_kind sequences_group;
@@ -41,14 +46,16 @@ bool sequences_next(struct kept_sequences *kept, const struct catalog *catalog) 
 void kept_sequences_free(struct kept_sequences *kept);
 
 struct dataset;
-/* Writes the group. split_time NULL: leave-one-out. `how` they were made goes into meta.json (reference stolen). */
-void sequences_write(struct bag_out *out, const struct dataset *dataset, const int64_t *split_time, json_t *how);
+/* Writes the group. split_time is for HOLDOUT_TIME. `how` they were made goes into meta.json (reference stolen). */
+void sequences_write(struct bag_out *out, const struct dataset *dataset, enum holdout holdout, int64_t split_time,
+	json_t *how);
 
 /*
  * The split, the same in every tool. Leave-one-out: of a user's n >= 3 events the last is the test target, the one
  * before it the validation target, the rest is training; users with fewer events are training only. Global time split
  * at T: the test target is the user's first event at or after T, the validation target the last before T, training what
- * came before that; users with a single event before T keep it as training, users with none have no part.
+ * came before that; users with a single event before T keep it as training, users with none have no part. With nothing held
+ * out all events are training, and nobody has a target.
  */
 enum part { PART_TRAIN, PART_VALID, PART_TEST };
 extern const char *const part_names[]; /* "train", "valid", "test" */

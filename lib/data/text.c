@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "data/unicode.h"
+#include "data/unicode.h"
 #include "data/utf8.h"
 
 /* U+00A0 to U+00FF in order: HTML 4, 24.2.1 */
@@ -98,6 +99,23 @@ static size_t space_at(const char *text)
 	return unicode_is_white_space(utf8_code_point(text)) ? byte == 0xc2 ? 2 : 3 : 0;
 }
 
+const char *const text_normal_forms[] = {"nfc", "nfkc", "none", NULL};
+
+/* Replaces the buffer's text from `start` on, without a NUL, by its normal form. */
+static void normalise(struct buffer *buffer, size_t start, enum text_normal_form form)
+{
+	const enum normal_form of_unicode = form == NORMAL_NFC ? NFC : NFKC;
+	size_t length = buffer->size - start;
+	if (form == NORMAL_NONE || unicode_is_plainly(of_unicode, buffer->data + start, length))
+		return;
+	struct buffer work = {0}, normal = {0};
+	unicode_normalize(of_unicode, buffer->data + start, length, &work, &normal);
+	buffer->size = start;
+	buffer_append(buffer, normal.data, normal.size);
+	buffer_free(&work);
+	buffer_free(&normal);
+}
+
 size_t text_clean(struct buffer *buffer, const char *text, size_t length, const struct text_rules *rules)
 {
 	size_t before = buffer->size;
@@ -126,7 +144,8 @@ size_t text_clean(struct buffer *buffer, const char *text, size_t length, const 
 		text += used;
 		length -= used;
 	}
-	*out++ = '\0';
 	buffer->size = before + (size_t)(out - start);
-	return (size_t)(out - start) - 1;
+	normalise(buffer, before, rules->normal_form);
+	buffer_append(buffer, "", 1);
+	return buffer->size - before - 1;
 }

@@ -516,7 +516,7 @@ static struct small_world make_world(void)
 	fingerprint_text(tokenizer_fingerprint(w.tokenizer), fingerprint);
 	w.catalog.group.meta = json_pack("{s:s}", "tokenizer", fingerprint);
 	struct sequences *s = &w.sequences;
-	*s = (struct sequences){.group.complete = true, .n_users = USERS, .split_time = INT64_MIN};
+	*s = (struct sequences){.group.complete = true, .n_users = USERS};
 	s->indptr = xcalloc(USERS + 1, sizeof *s->indptr);
 	s->item = xcalloc(USERS * 8, sizeof *s->item);
 	for (int user = 0; user < USERS; user++) {

@@ -224,7 +224,9 @@ static void test_text(void **state)
 		{"&omegA;&Sigmaf;", "&omegA;&Sigmaf;"},
 		{"AT&T; &; &#; &#x; &#xg; &#-1; &bogus; & &amp", "AT&T; &; &#; &#x; &#xg; &#-1; &bogus; & &amp"},
 		{"&#0;&#xd800;&#1114112;&#99999999999999999999;", "&#0;&#xd800;&#1114112;&#99999999999999999999;"},
-		{"&thisisnoentityatall;", "&thisisnoentityatall;"}, {"&#10;a&#9;b", "a b"}};
+		{"&thisisnoentityatall;", "&thisisnoentityatall;"}, {"&#10;a&#9;b", "a b"},
+		{"cafe\xcc\x81 cafe&#769;", "caf\xc3\xa9 caf\xc3\xa9"},
+		{"\xef\xbc\xa1\xef\xac\x81", "\xef\xbc\xa1\xef\xac\x81"}};
 	for (size_t i = 0; i < COUNT_OF(pairs); i++) {
 		struct buffer text = {0};
 		size_t length = text_clean(&text, pairs[i][0], strlen(pairs[i][0]), &(struct text_rules){0});
@@ -234,6 +236,12 @@ static void test_text(void **state)
 		buffer_free(&text);
 	}
 	struct buffer text = {0};
+	text_clean(&text, "\xef\xbc\xa1\xef\xac\x81", 6, &(struct text_rules){.normal_form = NORMAL_NFKC});
+	assert_string_equal(text.data, "Afi");
+	text.size = 0;
+	text_clean(&text, "e\xcc\x81", 3, &(struct text_rules){.normal_form = NORMAL_NONE});
+	assert_string_equal(text.data, "e\xcc\x81");
+	text.size = 0;
 	text_clean(&text, " &amp; ", 7, &(struct text_rules){.keep_entities = true});
 	assert_string_equal(text.data, "&amp;");
 	buffer_free(&text);

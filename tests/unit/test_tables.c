@@ -1,5 +1,6 @@
 /* Tables written as a stream and taken back, and what of them is refused. */
 #include "data/embedding.h"
+#include "data/sequences.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -121,9 +122,38 @@ static void wrong_embeddings_are_errors(void **state)
 	refuse(&c, "no embedding");
 }
 
+/* How many of 0, 2, 3 and 5 events are training, and the indices of the targets, by what is held out. */
+static void test_holdout(void **state)
+{
+	(void)state;
+	static const struct {
+		enum holdout holdout;
+		int64_t train[4], valid[4], test[4];
+	} cases[] = {
+		{HOLDOUT_LAST, {0, 2, 1, 3}, {-1, -1, 1, 3}, {-1, -1, 2, 4}},
+		{HOLDOUT_TIME, {0, 1, 1, 1}, {-1, 1, 1, 1}, {-1, -1, 2, 2}},
+		{HOLDOUT_NONE, {0, 2, 3, 5}, {-1, -1, -1, -1}, {-1, -1, -1, -1}},
+	};
+	int64_t indptr[] = {0, 0, 2, 5, 10}, timestamp[] = {1, 2, 1, 2, 3, 1, 2, 3, 4, 5};
+	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+		const struct sequences sequences = {.n_users = 4,
+			.indptr = indptr,
+			.timestamp = timestamp,
+			.holdout = cases[i].holdout,
+			.split_time = 3};
+		for (int64_t user = 0; user < 4; user++) {
+			assert_int_equal(train_length(&sequences, user), cases[i].train[user]);
+			assert_int_equal(target_index(&sequences, user, PART_TRAIN), -1);
+			assert_int_equal(target_index(&sequences, user, PART_VALID), cases[i].valid[user]);
+			assert_int_equal(target_index(&sequences, user, PART_TEST), cases[i].test[user]);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_holdout),
 		cmocka_unit_test(shards_of_an_embedding_join),
 		cmocka_unit_test(wrong_embeddings_are_errors),
 	};
