@@ -15,7 +15,7 @@ run() {
 }
 
 run "seq-tokenize --items items.csv --attributes title events.csv -o shop.tar.zst"
-run "seq-train --task pretrain --size tiny --max-tokens 64 --epochs 4 --learning-rate 0.004 --warmup 5 shop.tar.zst -o recformer.tar.zst"
+run "seq-train --task pretrain --size tiny --max-tokens 64 --epochs 4 --learning-rate 0.004 --set warmup=5 shop.tar.zst -o recformer.tar.zst"
 
 printf '\n# no training on this catalog, which has an item that no one has bought\n'
 run "(cat items.csv; echo 'NEW,WHITE HANGING HEART T-LIGHT HOLDER WITH STAR,2.95') >more.csv"
@@ -24,5 +24,5 @@ run "seq-tokenize --tokenizer recformer.tar.zst --items more.csv --attributes ti
 run "seq-rank zero-shot.tar.zst | rec-eval --format table --no-slices"
 
 printf '\n# fine-tuned in two stages\n'
-run "seq-train --task finetune --epochs 3 --learning-rate 0.002 --warmup 5 zero-shot.tar.zst -o fine.tar.zst"
+run "seq-train --task finetune --epochs 3 --learning-rate 0.002 --set warmup=5 zero-shot.tar.zst -o fine.tar.zst"
 run "seq-rank fine.tar.zst | rec-eval --format table --no-slices"

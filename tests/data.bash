@@ -7,9 +7,9 @@ export LC_ALL=C
 
 # RecBole 1.2's SASRec. It makes a sample of every prefix, 2,048 to a batch; with the loss at every position that is a
 # batch of as many users as have about 2,048 positions: 400 of scientific, 300 of beauty.
-recbole=(--norm post --input-norm yes --heads 2 --hidden-size 64 --layers 2 --intermediate-size 256 --activation gelu
-	--dropout 0.5 --attention-output-dropout 0.5 --activation-dropout 0 --scale-embedding no --positions start
-	--initialiser normal --max-length 50 --epochs 100 --patience 10)
+recbole=(--set norm=post --set input_norm=yes --heads 2 --hidden-size 64 --layers 2 --set intermediate_size=256 --set hidden_act=gelu
+	--dropout 0.5 --set attention_output_dropout=0.5 --set activation_dropout=0 --set scale_embedding=no --set positions=start
+	--set initialiser=normal --max-length 50 --epochs 100 --patience 10)
 
 # events SET: as they are in its file, decompressed
 events() {

@@ -121,6 +121,11 @@ assert 0 < numpy.linalg.norm(a - b) < 1e-3 * numpy.linalg.norm(a), numpy.linalg.
 	done
 }
 
+# a function runs in a shell of its own, and what is to die is its child
+kill_it() {
+	kill -KILL "$(pgrep -P "$1")" "$1"
+}
+
 # resumed KIND: killed again and again, it ends with the bytes of an undisturbed training
 resumed() {
 	local command=(align --batch-size 4 --projector "$@" llm.tar.zst)

@@ -16,20 +16,20 @@ work=${FIGURES:-build/figures}
 seeds=${SEEDS:-1 2 3}
 
 # The settings of Klenitskiy & Vasilev 2023 (arXiv 2309.07602); RecBole's are in data.bash
-td=(--norm original --heads 1 --hidden-size 64 --layers 2 --intermediate-size 64 --activation relu --dropout 0.1
-    --scale-embedding yes --positions start --initialiser normal --epochs 100 --patience 10 --batch-size 128)
+td=(--set norm=original --heads 1 --hidden-size 64 --layers 2 --set intermediate_size=64 --set hidden_act=relu --dropout 0.1
+    --set scale_embedding=yes --set positions=start --set initialiser=normal --epochs 100 --patience 10 --batch-size 128)
 
 # name, set, seen items, targets HR@10 and NDCG@10 with what may lie between, then the options of seq-train
 figure() {
 	case $1 in
-	ml-1m-ce) set -- ml-1m remove .3152 .010 .1821 .006 "${td[@]}" --max-length 200 --valid-users 10000 ;;
-	ml-1m-bce) set -- ml-1m remove .2500 .015 .1341 .010 "${td[@]}" --max-length 200 --valid-users 10000 --loss bce ;;
+	ml-1m-ce) set -- ml-1m remove .3152 .010 .1821 .006 "${td[@]}" --max-length 200 --set valid_users=10000 ;;
+	ml-1m-bce) set -- ml-1m remove .2500 .015 .1341 .010 "${td[@]}" --max-length 200 --set valid_users=10000 --loss bce ;;
 	ml-1m-gru) set -- ml-1m remove .2811 - .1566 - --arch gru --hidden-size 64 --max-length 200 --epochs 100 --patience 10 ;;
 	ml-1m-default) set -- ml-1m remove .3152 - .1821 - ;;
-	scientific) set -- scientific keep .1013 .008 .0559 .006 "${recbole[@]}" --seen keep --batch-size 400 ;;
-	scientific-default) set -- scientific keep .1013 - .0559 - --seen keep ;;
-	beauty) set -- beauty keep .0830 .006 .0416 .004 "${recbole[@]}" --seen keep --batch-size 300 ;;
-	beauty-default) set -- beauty keep .0830 - .0416 - --seen keep ;;
+	scientific) set -- scientific keep .1013 .008 .0559 .006 "${recbole[@]}" --set seen=keep --batch-size 400 ;;
+	scientific-default) set -- scientific keep .1013 - .0559 - --set seen=keep ;;
+	beauty) set -- beauty keep .0830 .006 .0416 .004 "${recbole[@]}" --set seen=keep --batch-size 300 ;;
+	beauty-default) set -- beauty keep .0830 - .0416 - --set seen=keep ;;
 	popular-ml-1m) set -- ml-1m remove .0369 .00005 .0180 .00005 --arch popular ;;
 	popular-ml-1m-kept) set -- ml-1m keep .0162 .00005 .0079 .00005 --arch popular ;;
 	popular-scientific) set -- scientific keep .0309 .00005 .0171 .00005 --arch popular ;;

@@ -28,9 +28,9 @@ can_run() {
 	command -v mpirun >/dev/null && [ -x "$MPI_BIN/seq-train" ]
 }
 
-PRETRAIN=(-q --task pretrain --hidden-size 16 --layers 2 --heads 2 --window 8 --max-tokens 48 --epochs 2 --batch-size 16
-	--accumulate 2 --learning-rate 0.002)
-FINETUNE=(-q --task finetune --epochs 1 --batch-size 16 --learning-rate 0.002 --valid-users 30)
+PRETRAIN=(-q --task pretrain --hidden-size 16 --layers 2 --set num_attention_heads=2 --set attention_window=8 --max-tokens 48 --epochs 2 --batch-size 16
+	--set accumulate=2 --learning-rate 0.002)
+FINETUNE=(-q --task finetune --epochs 1 --batch-size 16 --learning-rate 0.002 --set valid_users=30)
 
 # ranks N OPTIONS...: a training on N ranks
 ranks() {
@@ -66,7 +66,7 @@ like_one() {
 
 @test "mpi: the loss curve of one process, items by their features" {
 	item-project -q --from tfidf --width 24 data.tar.zst -o items.tar.zst
-	like_one -q --epochs 2 --hidden-size 16 --features trainable --adaptor mlp --feature-ids yes --score cosine items.tar.zst
+	like_one -q --epochs 2 --hidden-size 16 --features trainable --set adaptor=mlp --set feature_ids=yes --set score=cosine items.tar.zst
 }
 
 @test "mpi: the loss curve of one process, language models" {
@@ -104,7 +104,7 @@ like_one() {
 	says "cut.tar.zst: truncated stream"
 	fails ranks 2 -q --epochs 1 data.tar.zst -o /dev/full
 	says "No space left"
-	fails ranks 2 -q -j1 --hidden-size 16 --learning-rate 10 --epochs 1000 --patience 1000 --norm original --beta2 0 data.tar.zst \
+	fails ranks 2 -q -j1 --hidden-size 16 --learning-rate 10 --epochs 1000 --patience 1000 --set norm=original --set beta2=0 data.tar.zst \
 		-o x.tar.zst
 	says "step"
 	misused ranks 2 --nothing data.tar.zst -o x.tar.zst

@@ -17,9 +17,9 @@ setup() {
 }
 
 # short trainings of a small model
-PRETRAIN=(seq-train -q --no-history --task pretrain --hidden-size 16 --layers 2 --heads 2 --window 8 --max-tokens 48
+PRETRAIN=(seq-train -q --no-history --task pretrain --hidden-size 16 --layers 2 --set num_attention_heads=2 --set attention_window=8 --max-tokens 48
 	--epochs 2 --batch-size 16 --learning-rate 0.002)
-FINETUNE=(seq-train -q --no-history --task finetune --epochs 2 --batch-size 16 --learning-rate 0.002 --valid-users 60)
+FINETUNE=(seq-train -q --no-history --task finetune --epochs 2 --batch-size 16 --learning-rate 0.002 --set valid_users=60)
 
 pretrain() {
 	"${PRETRAIN[@]}" "$@"
@@ -66,7 +66,7 @@ member() {
 	says "users, test targets"
 	case $output in *encoded*) false ;; esac
 	# the validation it stopped by is what seq-rank and rec-eval measure
-	seq-train -q --task finetune --epochs 2 --batch-size 16 --learning-rate 0.002 --seen keep data.tar.zst pre.tar.zst -o told.tar.zst
+	seq-train -q --task finetune --epochs 2 --batch-size 16 --learning-rate 0.002 --set seen=keep data.tar.zst pre.tar.zst -o told.tar.zst
 	tar --zstd -xO --wildcards -f told.tar.zst 'log/*-seq-train.json' >told.json
 	seq-rank -q --split valid --seen keep told.tar.zst | rec-eval -q -m ndcg -k 10 >valid.out
 	python3 - <<-'END'
@@ -101,7 +101,7 @@ resumed() {
 }
 
 @test "recformer: killed and resumed gives the same bytes, pre-training" {
-	resumed "${PRETRAIN[@]}" --epochs 10 --accumulate 2 data.tar.zst
+	resumed "${PRETRAIN[@]}" --epochs 10 --set accumulate=2 data.tar.zst
 }
 
 @test "recformer: killed and resumed gives the same bytes, both stages of fine-tuning" {
@@ -202,8 +202,8 @@ print(data[8 + n + a:8 + n + b].hex())')" ]
 	needs python3
 	python3 -c 'import numpy' || skip "no NumPy"
 	llm data.tar.zst
-	anew=(seq-train -q --no-history --task pretrain --hidden-size 8 --layers 2 --heads 2 --epochs 0)
-	"${anew[@]}" --initialiser words --words llm --words-weight 0 data.tar.zst -o start.tar.zst
+	anew=(seq-train -q --no-history --task pretrain --hidden-size 8 --layers 2 --set num_attention_heads=2 --epochs 0)
+	"${anew[@]}" --set initialiser=words --words llm --set words_weight=0 data.tar.zst -o start.tar.zst
 	"${anew[@]}" data.tar.zst -o normal.tar.zst
 	for name in start normal; do mkdir $name; tar --zstd -xf $name.tar.zst -C $name; done
 	python3 - <<-'END'
@@ -234,7 +234,7 @@ print(data[8 + n + a:8 + n + b].hex())')" ]
 		assert glob.glob("normal/model/lm_head*") and not glob.glob("start/model/lm_head*")
 	END
 	# what starts so is trained on, with the same words where they are frozen
-	seq-train -q --task pretrain --words-weight 0 --freeze-words --epochs 1 start.tar.zst -o trained.tar.zst
+	seq-train -q --task pretrain --set words_weight=0 --set frozen_words=yes --epochs 1 start.tar.zst -o trained.tar.zst
 	cmp <(member start.tar.zst model/longformer.embeddings.word_embeddings.weight.npy) \
 		<(member trained.tar.zst model/longformer.embeddings.word_embeddings.weight.npy)
 	fails "${anew[@]}" --words llm start.tar.zst -o x.tar.zst
@@ -244,7 +244,7 @@ print(data[8 + n + a:8 + n + b].hex())')" ]
 	seq-tokenize -q --items items.csv --vocab-size 300 events.csv -o other.tar.zst
 	fails "${anew[@]}" --words llm other.tar.zst -o x.tar.zst
 	says "llm: its tokenizer is "
-	misused seq-train --task finetune --mask-rate 0.1 data.tar.zst -o x.tar.zst
+	misused seq-train --task finetune --set mask_rate=0.1 data.tar.zst -o x.tar.zst
 }
 
 @test "recformer: bad input" {
@@ -280,5 +280,5 @@ print(data[8 + n + a:8 + n + b].hex())')" ]
 	# some items without text, histories longer than every limit
 	awk -F, 'NR == 1 { print "item_id,title"; next } NR % 2 { print $1 "," } NR % 2 == 0 { print $1 ",red pen" }' "$EXAMPLE/items.csv" >half.csv
 	seq-tokenize -q --tokenizer pre.tar.zst --items half.csv events.csv -o half.tar.zst
-	finetune --max-tokens 5 --max-items 2 pre.tar.zst half.tar.zst | seq-rank -q | rec-eval -q >/dev/null
+	finetune --max-tokens 5 --set max_items=2 pre.tar.zst half.tar.zst | seq-rank -q | rec-eval -q >/dev/null
 }

@@ -23,10 +23,10 @@ split=${SPLIT:-test}
 threads=${THREADS:-1}
 read -ra seeds <<<"${SEEDS:-1 2 3}"
 read -ra size <<<"${SIZE:---layers 1 --hidden-size 512 --heads 4}"
-read -ra pretrain <<<"${PRETRAIN:---batch-size 256 --epochs 2 --learning-rate 0.0003 --warmup 10}"
-read -ra contrast <<<"${CONTRAST:---batch-size 512 --epochs 10 --learning-rate 0.0003 --warmup 10}"
+read -ra pretrain <<<"${PRETRAIN:---batch-size 256 --epochs 2 --learning-rate 0.0003 --set warmup=10}"
+read -ra contrast <<<"${CONTRAST:---batch-size 512 --epochs 10 --learning-rate 0.0003 --set warmup=10}"
 read -ra finetune <<<"${FINETUNE:---batch-size 64 --epochs 6 --learning-rate 0.0001}"
-start=("${size[@]}" --initialiser words --max-tokens 128 --max-items 5)
+start=("${size[@]}" --set initialiser=words --max-tokens 128 --set max_items=5)
 sasrec=("${recbole[@]}" --batch-size 400)
 mkdir -p "$work"
 
@@ -50,7 +50,7 @@ pretrained() { # the three domains, and the model
 			--domain "shop=$data/online-retail-medium/items.csv,$data/online-retail-medium/events.csv" \
 			-o "$work/domains.tar.zst"
 	fi
-	train pretrained --task pretrain --words-weight 0 "${start[@]}" "${pretrain[@]}" "$work/domains.tar.zst"
+	train pretrained --task pretrain --set words_weight=0 "${start[@]}" "${pretrain[@]}" "$work/domains.tar.zst"
 }
 
 # tuned NAME SEED DATA [MODEL or OPTION...]: from a model, or anew, first as pre-trained, then fine-tuned
@@ -58,7 +58,7 @@ tuned() {
 	local name=$1 seed=$2 stream=$3
 	shift 3
 	[ -e "$work/$name.$seed.tar.zst" ] && return
-	train "$name.contrast.$seed" --task pretrain --words-weight 0 "${contrast[@]}" --seed "$seed" "$@" "$stream"
+	train "$name.contrast.$seed" --task pretrain --set words_weight=0 "${contrast[@]}" --seed "$seed" "$@" "$stream"
 	train "$name.$seed" --task finetune "${finetune[@]}" --seed "$seed" "$work/$name.contrast.$seed.tar.zst" "$stream"
 }
 

@@ -81,10 +81,11 @@ key() {
 
 # --- trainings
 
-# Keys of a model's config that have or had options of another name.
+# Keys of options that have or had another name.
 declare -A option_of=([hidden_act]=activation [attention_window]=window [max_attr_num]=max-attributes
 	[max_attr_length]=attribute-tokens [tie_word_embeddings]=tied-words [hidden_dropout_prob]=hidden-dropout
-	[attention_probs_dropout_prob]=attention-dropout)
+	[attention_probs_dropout_prob]=attention-dropout
+	[num_attention_heads]=heads [frozen_words]=freeze-words)
 
 # train OPTION|KEY=VALUE... STREAM...: seq-train, where the rare parts of a model's config are given by their keys
 train() {
@@ -106,6 +107,8 @@ spell() {
 			option=--${option//_/-}
 			if grep -q -e "$option=" help; then
 				spelled+=("$option" "${word#*=}")
+			elif grep -q -e "$option  " help && [ "${word#*=}" = yes ]; then
+				spelled+=("$option")
 			else
 				spelled+=(--set "$word")
 			fi
@@ -188,8 +191,8 @@ sasrec() {
 	model sasrec-original "${small[@]}" -j1 --layers 1 norm=original positions=none score=cosine temperature=0.1 \
 		embedding_dropout=0.1 hidden_dropout=0.2 attention_dropout=0.3 attention_output_dropout=0.1 \
 		activation_dropout=0.1 shop.tar.zst
-	model sasrec-steps "${small[@]}" -j1 --schedule cosine --warmup 3 --weight-decay 0.1 --clip 0.5 --beta2 0.98 \
-		--batch-size 50 --seen keep --valid-users 300 --seed 7 shop.tar.zst
+	model sasrec-steps "${small[@]}" -j1 --schedule cosine warmup=3 --weight-decay 0.1 clip=0.5 beta2=0.98 \
+		--batch-size 50 seen=keep valid_users=300 --seed 7 shop.tar.zst
 }
 
 losses() {
@@ -197,7 +200,7 @@ losses() {
 	local small=(--arch sasrec --hidden-size 16 --epochs 2)
 	model loss-sampled "${small[@]}" -j1 --loss sampled --negatives 50 --schedule linear shop.tar.zst
 	model loss-bce "${small[@]}" -j1 --loss bce --negatives 3 shop.tar.zst
-	model loss-gbce "${small[@]}" -j2 --loss gbce --negatives 20 --gbce-t 0.5 shop.tar.zst
+	model loss-gbce "${small[@]}" -j2 --loss gbce --negatives 20 gbce_t=0.5 shop.tar.zst
 	spell "${small[@]}" -j1 --epochs 4 --batch-size 16 --loss gbce --negatives 8 shop.tar.zst
 	resumed loss-resumed model "${spelled[@]}"
 }
@@ -210,7 +213,7 @@ others() {
 	model gru --arch gru -j1 --hidden-size 16 --epochs 2 shop.tar.zst
 	model gru-wide --arch gru -j2 --hidden-size 12 --epochs 2 --layers 2 dense_size=10 embedding_size=10 bias=no \
 		embedding_dropout=0.2 --loss bce shop.tar.zst
-	spell --arch gru -j1 --hidden-size 16 --epochs 4 --batch-size 16 --clip 1 shop.tar.zst
+	spell --arch gru -j1 --hidden-size 16 --epochs 4 --batch-size 16 clip=1 shop.tar.zst
 	resumed gru-resumed model "${spelled[@]}"
 }
 
@@ -230,15 +233,15 @@ language() {
 
 recformer() {
 	make_few
-	local small=(--hidden-size 16 --layers 2 --heads 2 attention_window=8 --max-tokens 48 --epochs 2 --batch-size 16
+	local small=(--hidden-size 16 --layers 2 num_attention_heads=2 attention_window=8 --max-tokens 48 --epochs 2 --batch-size 16
 		--learning-rate 0.002)
-	local tune=(--task finetune --epochs 2 --batch-size 16 --learning-rate 0.002 --valid-users 60)
+	local tune=(--task finetune --epochs 2 --batch-size 16 --learning-rate 0.002 valid_users=60)
 	train --task pretrain "${small[@]}" -j1 users.tar.zst -o pre.tar.zst
 	sums pretrain pre.tar.zst model
-	train --task pretrain "${small[@]}" -j2 --accumulate 2 --mask-rate 0.3 tie_word_embeddings=yes max_attr_num=1 \
+	train --task pretrain "${small[@]}" -j2 accumulate=2 mask_rate=0.3 tie_word_embeddings=yes max_attr_num=1 \
 		max_attr_length=6 max_items=9 initialiser=normal hidden_dropout_prob=0.2 users.tar.zst -o other.tar.zst
 	sums pretrain-other other.tar.zst model
-	train --task pretrain "${small[@]}" -j1 --words-weight 0 initialiser=words --freeze-words users.tar.zst -o words.tar.zst
+	train --task pretrain "${small[@]}" -j1 words_weight=0 initialiser=words frozen_words=yes users.tar.zst -o words.tar.zst
 	sums pretrain-words words.tar.zst model
 	spell --task pretrain "${small[@]}" -j1 --epochs 10 users.tar.zst
 	resumed pretrain-resumed model "${spelled[@]}"
@@ -247,7 +250,7 @@ recformer() {
 		train "${tune[@]}" -j $threads users.tar.zst pre.tar.zst -o tuned.tar.zst
 		sums finetune-$threads tuned.tar.zst model embedding
 	done
-	train "${tune[@]}" -j1 --as-code users.tar.zst pre.tar.zst -o code.tar.zst
+	train "${tune[@]}" -j1 as_code=yes users.tar.zst pre.tar.zst -o code.tar.zst
 	sums finetune-code code.tar.zst model embedding
 	spell "${tune[@]}" -j1 --epochs 5 users.tar.zst pre.tar.zst
 	resumed finetune-resumed model "${spelled[@]}"
@@ -302,7 +305,7 @@ project() {
 	sums project-whiten items.tar.zst embedding
 	emb-align-train -q --no-history -j1 --llm llm --projector table --template '{title}' --epochs 2 few.tar.zst -o table.tar.zst
 	sums align-folder table.tar.zst projector
-	local small=(--task pretrain --hidden-size 16 --layers 1 --heads 2 attention_window=8 --max-tokens 32 --epochs 1 --batch-size 16)
+	local small=(--task pretrain --hidden-size 16 --layers 1 num_attention_heads=2 attention_window=8 --max-tokens 32 --epochs 1 --batch-size 16)
 	train "${small[@]}" -j1 --words llm few.tar.zst -o words.tar.zst
 	sums pretrain-llm words.tar.zst model
 }

@@ -41,7 +41,7 @@ setup() {
 
 @test "recformer.sh: each part" {
 	needs zstd
-	size="--layers 1 --hidden-size 8 --heads 2"
+	size="--layers 1 --hidden-size 8 --set num_attention_heads=2"
 	SIZE=$size PRETRAIN="--epochs 1" CONTRAST="--epochs 1" FINETUNE="--epochs 1" \
 		"$ROOT/tests/recformer.sh" pretrain zero-shot finetune scratch few cold | tee table
 	[ "$(grep -c '0\.[0-9]* (sd ' table)" = 18 ]

@@ -57,8 +57,8 @@ assert len(curve) == 4 and curve[-1]["loss"] < curve[0]["loss"] - 0.01, curve' $
 }
 
 @test "seq-train: variants of the model go into its config" {
-	train --norm post --input-norm yes --heads 2 --intermediate-size 32 --activation gelu --positions end \
-		--scale-embedding no --tied no --max-length 20 --initialiser xavier --dropout 0.3 -o variant.tar.zst
+	train --set norm=post --set input_norm=yes --heads 2 --set intermediate_size=32 --set hidden_act=gelu --set positions=end \
+		--set scale_embedding=no --set tied=no --max-length 20 --set initialiser=xavier --dropout 0.3 -o variant.tar.zst
 	tar --zstd -xOf variant.tar.zst model/config.json >variant.json
 	python3 -c 'import json
 c = json.load(open("variant.json"))
@@ -88,17 +88,20 @@ resumed() {
 }
 
 @test "seq-train: killed and resumed gives the same bytes, sasrec" {
-	resumed sasrec --loss gbce --negatives 8 --schedule cosine --warmup 20
+	resumed sasrec --loss gbce --negatives 8 --schedule cosine --set warmup=20
 }
 
 @test "seq-train: killed and resumed gives the same bytes, gru" {
-	resumed gru --embedding-dropout 0.2 --clip 1
+	resumed gru --set embedding_dropout=0.2 --set clip=1
 }
 
 @test "seq-train: a checkpoint is of one training" {
 	train --checkpoint a.ckpt -o a.tar.zst
 	fails seq-train -q --no-history --epochs 3 --hidden-size 16 --seed 9 --checkpoint a.ckpt --resume -o b.tar.zst data.tar.zst
-	says "another training"
+	says "another training: --seed was 1, is 9"
+	fails train --learning-rate 0.01 --set norm=post --checkpoint a.ckpt --resume -o b.tar.zst
+	says "--learning-rate was 0.001, is 0.01"
+	says "--set norm was pre, is post"
 	[ ! -e b.tar.zst ]
 	head -c 3000 a.ckpt >cut.ckpt
 	fails train --checkpoint cut.ckpt --resume -o b.tar.zst
@@ -116,7 +119,7 @@ assert len(curve) < 60 and h["best_epoch"] == 1 + curve.index(max(curve)) == len
 }
 
 @test "seq-train: infinity is fatal, and names tensor and step" {
-	fails train --learning-rate 10 --epochs 1000 --patience 1000 --scale-embedding yes --loss ce --norm original --clip 0 --beta2 0 -o x.tar.zst
+	fails train --learning-rate 10 --epochs 1000 --patience 1000 --set scale_embedding=yes --loss ce --set norm=original --set clip=0 --set beta2=0 -o x.tar.zst
 	says "step"
 	[ ! -e x.tar.zst ]
 }
@@ -131,14 +134,14 @@ assert len(curve) < 60 and h["best_epoch"] == 1 + curve.index(max(curve)) == len
 	misused seq-train -o x.tar.zst --hidden-size 10 --heads 3 missing.tar.zst
 	says "num_attention_heads"
 	misused seq-train -o x.tar.zst --heads 3 missing.tar.zst
-	misused seq-train -o x.tar.zst --norm sideways missing.tar.zst
+	misused seq-train -o x.tar.zst --set norm=sideways missing.tar.zst
 	misused seq-train -o x.tar.zst --features sideways missing.tar.zst
 	misused seq-train -o x.tar.zst --arch gpt2 --hidden-size 7 --heads 2 missing.tar.zst
-	misused seq-train -o x.tar.zst --arch gru --dense-size 3 --embedding-size 5 missing.tar.zst
-	misused seq-train -o x.tar.zst --task pretrain --hidden-size 7 --heads 2 missing.tar.zst
-	misused seq-train -o x.tar.zst --task pretrain --size tiny --heads 5 missing.tar.zst
-	misused seq-train -o x.tar.zst --task pretrain --window 7 missing.tar.zst
-	fails seq-train -o x.tar.zst --task finetune --heads 5 missing.tar.zst
+	misused seq-train -o x.tar.zst --arch gru --dense-size 3 --set embedding_size=5 missing.tar.zst
+	misused seq-train -o x.tar.zst --task pretrain --hidden-size 7 --set num_attention_heads=2 missing.tar.zst
+	misused seq-train -o x.tar.zst --task pretrain --size tiny --set num_attention_heads=5 missing.tar.zst
+	misused seq-train -o x.tar.zst --task pretrain --set attention_window=7 missing.tar.zst
+	fails seq-train -o x.tar.zst --task finetune --set num_attention_heads=5 missing.tar.zst
 	[ ! -e x.tar.zst ]
 }
 
@@ -151,8 +154,8 @@ assert len(curve) < 60 and h["best_epoch"] == 1 + curve.index(max(curve)) == len
 		says "is no option of"
 	done <<-'END'
 		--heads 4 --arch gru
-		--norm post --arch gru
-		--bias no --arch sasrec
+		--set norm=post --arch gru
+		--set bias=no --arch sasrec
 		--steps 2 --arch sasrec
 		--hidden-size 8 --arch popular
 		--epochs 3 --arch markov
@@ -162,22 +165,23 @@ assert len(curve) < 60 and h["best_epoch"] == 1 + curve.index(max(curve)) == len
 		--loss ce --arch llama
 		--template {title} --arch sasrec
 		--max-tokens 9 --arch gru
-		--freeze-words --arch sasrec
+		--set frozen_words=yes --arch sasrec
 		--weights . --arch llama
 	END
-	misused seq-train -o x.tar.zst --task pretrain --as-code missing.tar.zst
-	misused seq-train -o x.tar.zst --task pretrain --activation relu missing.tar.zst
-	misused seq-train -o x.tar.zst --task finetune --accumulate 2 missing.tar.zst
+	misused seq-train -o x.tar.zst --task pretrain --set as_code=yes missing.tar.zst
+	misused seq-train -o x.tar.zst --task pretrain --set hidden_act=relu missing.tar.zst
+	misused seq-train -o x.tar.zst --task finetune --set accumulate=2 missing.tar.zst
 	misused seq-train -o x.tar.zst --task pretrain --size tiny --weights . missing.tar.zst
-	misused seq-train -o x.tar.zst --accumulate 2 missing.tar.zst
-	says "--accumulate is no option of --arch sasrec"
+	misused seq-train -o x.tar.zst --set accumulate=2 missing.tar.zst
+	says "--set accumulate is no option of --arch sasrec"
 	misused seq-train -o x.tar.zst --negatives 3 missing.tar.zst
-	misused seq-train -o x.tar.zst --loss bce --gbce-t 0.3 missing.tar.zst
-	misused seq-train -o x.tar.zst --temperature 0.1 missing.tar.zst
-	misused seq-train -o x.tar.zst --adaptor linear --adaptor-size 8 missing.tar.zst
-	says "--adaptor-size is for an --adaptor of two layers"
-	misused seq-train -o x.tar.zst --features none --feature-scale 1 missing.tar.zst
-	says "--feature-scale is no option of --features none"
+	says "--negatives is for --loss sampled|bce|gbce"
+	misused seq-train -o x.tar.zst --loss bce --set gbce_t=0.3 missing.tar.zst
+	misused seq-train -o x.tar.zst --set temperature=0.1 missing.tar.zst
+	misused seq-train -o x.tar.zst --set adaptor=linear --set adaptor_size=8 missing.tar.zst
+	says "--set adaptor_size is for --set adaptor=two-layer|mlp"
+	misused seq-train -o x.tar.zst --features none --set feature_scale=1 missing.tar.zst
+	says "--set feature_scale is for --features frozen|trainable"
 	[ ! -e x.tar.zst ]
 }
 
@@ -242,14 +246,14 @@ assert (get("hidden_size", "n_embd"), get("num_hidden_layers", "n_layer"), get("
 	[ "$(grep -c adaptor none.names)" = 0 ]
 	grep -qx model/item_id.weight.npy frozen.names
 	[ "$(grep -c model/item_id.weight trainable.names)" = 0 ]
-	seq-train -q --epochs 2 --hidden-size 16 --feature-ids no --feature-scale 0 items.tar.zst | tar --zstd -tf - >plain.names
+	seq-train -q --epochs 2 --hidden-size 16 --set feature_ids=no --set feature_scale=0 items.tar.zst | tar --zstd -tf - >plain.names
 	[ "$(grep -c model/item_id.weight plain.names)" = 0 ]
-	misused seq-train -q --feature-scale -1 items.tar.zst -o x.tar.zst
-	says "--feature-scale -1"
-	seq-train -q --arch gru --epochs 2 --hidden-size 16 --adaptor mlp --feature-ids yes --score cosine items.tar.zst -o gru.tar.zst
+	misused seq-train -q --set feature_scale=-1 items.tar.zst -o x.tar.zst
+	says "--set feature_scale -1"
+	seq-train -q --arch gru --epochs 2 --hidden-size 16 --set adaptor=mlp --set feature_ids=yes --set score=cosine items.tar.zst -o gru.tar.zst
 	tar --zstd -tf gru.tar.zst | grep -x model/item_id.weight.npy >out
-	fails seq-train -q --feature-scale 1 data.tar.zst -o x.tar.zst
-	says "--feature-scale: no embedding"
+	fails seq-train -q --set feature_scale=1 data.tar.zst -o x.tar.zst
+	says "--set feature_scale: no embedding"
 	for features in frozen trainable; do
 		fails seq-train -q --features $features data.tar.zst -o x.tar.zst
 		says "no embedding"

@@ -15,66 +15,39 @@
 #include "stream/process.h"
 #include "stream/version.h"
 #include "task/align.h"
+#include "task/identity.h"
 
 /* --- options --- */
 
-enum {
-	KEY_LLM = 0x2000,
-	KEY_PROJECTOR,
-	KEY_TEMPLATE,
-	KEY_MAX_TOKENS,
-	KEY_MOMENTS,
-	KEY_HIDDEN,
-	KEY_RATE,
-	KEY_SCHEDULE,
-	KEY_SHOW,
-	KEY_ONLY_NEW,
-	KEY_START,
-	KEY_SAMPLE,
-	KEY_INTEGERS
-};
-
 struct settings {
 	const char *llm, *template;
-	int projector; /* enum projector_kind */
-	int64_t max_tokens, moments, hidden, sample, show;
-	bool start;   /* the LLM's start token stands before the vector */
-	double rate;  /* 0: by the kind of projector */
-	int schedule; /* enum schedule; -1: not given */
+	enum projector_kind projector;
+	int64_t max_tokens, show;
+	bool start; /* the LLM's start token stands before the vector */
 	bool only_new, integers;
-	struct run_options run;
+	struct align_training training;
+	json_t *given; /* options of the training */
 };
 
-static const char *const no_yes[] = {"no", "yes", NULL};
-
-static const struct argp_option options[] = {
-	{"llm", KEY_LLM, "PATH", 0, "The frozen LLM: a GGUF file or a Hugging Face folder (default: the stream's model)",
-		1},
-	{"projector", KEY_PROJECTOR, "KIND", 0, "mlp, shared by all items (default), or table, a vector for each", 1},
-	{"integers", KEY_INTEGERS, NULL, 0, "Learn from the LLM with its matrices in integers: faster, and nearly the same",
-		1},
-	{"template", KEY_TEMPLATE, "TEXT", 0,
-		"An item's text, with attributes in braces (default: 'Brand {brand} ... Title {title}' of all attributes)", 1},
-	{"max-tokens", KEY_MAX_TOKENS, "N", 0, "Cut texts to N tokens (default 32)", 1},
-	{"start-token", KEY_START, "yes|no", 0,
-		"The LLM's start token before the vector (default yes), or the vector alone", 1},
-	{"moments", KEY_MOMENTS, "N", 0, "mlp: moments of a text's token vectors that it reads (default 8)", 1},
-	{"hidden-size", KEY_HIDDEN, "N", 0, "mlp: its width (default 1024)", 1},
-	{"sample", KEY_SAMPLE, "ITEMS", 0,
-		"mlp: learn from so many items of all over the catalog (default all); it serves the others as well", 1},
-	{NULL, 0, NULL, 0, "Training:", 2},
-	{"epochs", RUN_EPOCHS, "N", 0, "At most so many (default: mlp 4, table 120)", 2},
-	{"batch-size", RUN_BATCH_SIZE, "ITEMS", 0, "Items of a step (default 16)", 2},
-	{"learning-rate", KEY_RATE, "R", 0,
-		"mlp: of Adam (default 0.0003); table: how far the first step goes, of a vector's length (default 0.1)", 2},
-	{"schedule", KEY_SCHEDULE, "NAME", 0, "mlp: constant, linear or cosine (default) decay over all epochs", 2},
-	{"patience", RUN_PATIENCE, "N", 0, "mlp: stop after N epochs without a better NLL of held-out items (default 3)",
-		2},
-	RUN_OPTIONS(2),
-	{"only-new", KEY_ONLY_NEW, NULL, 0,
-		"Keep the vectors of items that the stream's projector has, train those of the others", 2},
-	{NULL, 0, NULL, 0, "Looking:", 3},
-	{"show", KEY_SHOW, "N", 0, "Print N items, their texts, and what the LLM says from the vector alone", 3},
+static const struct option options[] = {
+	{"llm", .argument = "PATH", FILE_OPTION(struct settings, llm),
+		.help = "The frozen LLM: a GGUF file or a Hugging Face folder (default the stream's model)"},
+	{"projector", .argument = "KIND", CHOICE_OPTION(struct settings, projector, projector_names), .fallback = "mlp",
+		.help = "mlp, shared by all items, or table, a vector for each; --help shows the options of the one chosen"},
+	{"integers", FLAG_OPTION(struct settings, integers),
+		.help = "Learn from the LLM with its matrices in integers: faster, and nearly the same"},
+	{"template", .argument = "TEXT", TEXT_OPTION(struct settings, template),
+		.help =
+			"An item's text, with attributes in braces (default 'Brand {brand} ... Title {title}' of all attributes)"},
+	{"max-tokens", .argument = "N", WHOLE_OPTION(struct settings, max_tokens, 1, 4096), .fallback = "32",
+		.help = "Cut texts to N tokens"},
+	{"start-token", YES_NO_OPTION(struct settings, start), .fallback = "yes",
+		.help = "The LLM's start token before the vector, or the vector alone"},
+	{"only-new", FLAG_OPTION(struct settings, only_new),
+		.help = "Keep the vectors of items that the stream's projector has, train those of the others"},
+	{"show", .argument = "N", WHOLE_OPTION(struct settings, show, 0, 1000000), .fallback = "0", .no_effect = true,
+		.help = "Print N items, their texts, and what the LLM says from the vector alone"},
+	{"set", .argument = "KEY=VALUE", SET_OPTION, .help = "Any other option of the training; see below"},
 	{0},
 };
 
@@ -84,25 +57,19 @@ static const char examples[] =
 	"  emb-align-train --llm llm.gguf --projector table --checkpoint a.ckpt --resume --show 5 shop.tar.zst -o said.tar.zst\n"
 	"  seq-tokenize --items items.csv events.csv | seq-train --arch llama | emb-align-train | item-project | seq-train | ...\n";
 
-static error_t parse_option(int key, char *value, struct argp_state *state)
+static const struct option *const tables[] =
+	{[PROJECTOR_MLP] = align_network_options, [PROJECTOR_TABLE] = align_table_options};
+
+static const struct option *table_at(int i)
 {
-	struct settings *settings = state->input;
-	switch (key) {
-	case KEY_LLM: settings->llm = value; return 0;
-	case KEY_PROJECTOR: settings->projector = option_choice("--projector", value, projector_names); return 0;
-	case KEY_INTEGERS: settings->integers = true; return 0;
-	case KEY_TEMPLATE: settings->template = value; return 0;
-	case KEY_MAX_TOKENS: settings->max_tokens = option_int("--max-tokens", value, 1, 4096); return 0;
-	case KEY_MOMENTS: settings->moments = option_int("--moments", value, 1, 1024); return 0;
-	case KEY_HIDDEN: settings->hidden = option_int("--hidden-size", value, 1, 1 << 20); return 0;
-	case KEY_SAMPLE: settings->sample = option_int("--sample", value, 2, INT32_MAX); return 0;
-	case KEY_RATE: settings->rate = option_float("--learning-rate", value, 0, 10); return 0;
-	case KEY_SCHEDULE: settings->schedule = option_choice("--schedule", value, schedule_names); return 0;
-	case KEY_START: settings->start = option_choice("--start-token", value, no_yes) == 1; return 0;
-	case KEY_SHOW: settings->show = option_int("--show", value, 0, 1000000); return 0;
-	case KEY_ONLY_NEW: settings->only_new = true; return 0;
-	default: return run_option(key, value, &settings->run);
-	}
+	return i < (int)COUNT_OF(tables) ? tables[i] : NULL;
+}
+
+static void choose(void *values, struct cli_choice *choice)
+{
+	struct settings *settings = values;
+	snprintf(choice->of, sizeof choice->of, "--projector %s", projector_names[settings->projector]);
+	choice->section[0] = (struct cli_section){tables[settings->projector], &settings->training, settings->given, true};
 }
 
 static void parse(int argc, char **argv, struct cli *cli, struct settings *settings)
@@ -114,34 +81,19 @@ static void parse(int argc, char **argv, struct cli *cli, struct settings *setti
 			"Trains a projector from items to vectors that, each given to a frozen LLM as its only input, make it say "
 			"the item's text (SAID, WWW 2024), and adds it to the stream. item-project turns it into item vectors.",
 		.examples = examples,
-		.options = options,
-		.option = parse_option,
+		.table = options,
+		.choose = choose,
+		.table_at = table_at,
 		.usage_without_input = true,
 		.binary_output = true,
 	};
-	*settings = (struct settings){.projector = PROJECTOR_MLP,
-		.max_tokens = 32,
-		.start = true,
-		.schedule = -1,
-		.run = {.epochs = -1, .batch_size = 16, .every = 60}};
+	*settings = (struct settings){.given = json_object()};
 	cli_parse(&tool, argc, argv, cli, settings);
-	if (settings->run.epochs == 0)
+	run_check(&settings->training.run);
+	if (!settings->training.run.epochs)
 		die_usage("--epochs 0 would learn nothing");
-	if (settings->projector == PROJECTOR_TABLE &&
-		(settings->moments || settings->hidden || settings->sample || settings->run.patience ||
-			settings->schedule >= 0))
-		die_usage("--moments, --hidden-size, --sample, --schedule and --patience are no options of --projector table");
-	if (settings->only_new && settings->sample)
+	if (settings->only_new && settings->training.sample)
 		die_usage("--only-new of an mlp trains nothing: there is no --sample to learn from");
-	if (settings->rate <= 0)
-		settings->rate = settings->projector == PROJECTOR_MLP ? 3e-4 : .1;
-	if (settings->schedule < 0)
-		settings->schedule = SCHEDULE_COSINE;
-	settings->moments = settings->moments ? settings->moments : 8;
-	settings->hidden = settings->hidden ? settings->hidden : 1024;
-	settings->run.patience = settings->run.patience ? settings->run.patience : 3;
-	if (settings->run.epochs < 0)
-		settings->run.epochs = settings->projector == PROJECTOR_MLP ? 4 : 120;
 }
 
 /* --- load --- */
@@ -204,7 +156,7 @@ static struct projector *new_projector(const struct settings *settings, const st
 	if (settings->projector == PROJECTOR_TABLE)
 		return projector_table(&inputs->catalog, llm->belongs_to, texts, token_vectors, llm->n_items, llm->width);
 	return projector_mlp(&inputs->catalog, llm->belongs_to, texts, token_vectors, llm->n_items, llm->width,
-		settings->moments, settings->hidden, rng);
+		settings->training.moments, settings->training.hidden_size, rng);
 }
 
 /* A network goes on as it is; items are known to it by their texts alone. */
@@ -266,29 +218,30 @@ static bool *start(const struct settings *settings, const struct inputs *inputs,
 /* --- compute --- */
 
 /*
- * Two trainings with the same id give the same bytes: of a table those of as many epochs, as nothing it does depends on how
- * many are to come, and more may be asked for later.
+ * Of a table as many epochs as are done decide, as nothing it does depends on how many are to come, and more may be asked for
+ * later.
  */
-static uint64_t training_id(const struct settings *settings, const struct cli *cli, const struct inputs *inputs,
+static json_t *identity_of(const struct settings *settings, const struct cli *cli, const struct inputs *inputs,
 	const struct projector *projector, const struct item_texts *texts)
 {
-	const struct model *llm = inputs->llm;
-	char *config = json_text(projector->config), *llm_config = json_text(llm->config);
-	char *rest = xasprintf(
-		"%s %s %s %s %s from %s new %d tokens %lld seed %llu threads %d rate %.17g schedule %d epochs %lld "
-		"batch %lld patience %lld sample %lld integers %d template %s",
-		recpipe_version, config, llm_config, projector->catalog, projector->tokenizer,
-		inputs->projector.group.complete ? inputs->projector.group.id : "-", settings->only_new,
-		(long long)settings->max_tokens, (unsigned long long)cli->seed, cli->threads, settings->rate,
-		settings->schedule, projector->kind == PROJECTOR_TABLE ? 0 : (long long)settings->run.epochs,
-		(long long)settings->run.batch_size, (long long)settings->run.patience, (long long)settings->sample,
-		settings->integers, item_texts_template(texts));
-	uint64_t id = fingerprint(FINGERPRINT_START, rest, strlen(rest));
-	id = fingerprint(id, llm_token_vectors(llm), (size_t)(llm->n_items * llm->width) * sizeof(float));
-	free(config);
+	char *llm_config = json_text(inputs->llm->config);
+	json_t *identity = identity_new(cli->seed, cli->threads);
+	identity_add_options(identity, options, json_array_get(cli->options, 0));
+	identity_add_options(identity, tables[settings->projector], settings->given);
+	if (projector->kind == PROJECTOR_TABLE)
+		json_object_del(identity, "--epochs");
+	identity_add(identity, "--template", item_texts_template(texts));
+	identity_add(identity, "the catalog", projector->catalog);
+	identity_add(identity, "the tokenizer", projector->tokenizer);
+	identity_add(identity, "the stream's projector", inputs->projector.group.id);
+	identity_add(identity, "the LLM's config", llm_config);
+	char vectors[17];
+	fingerprint_text(fingerprint(FINGERPRINT_START, llm_token_vectors(inputs->llm),
+						 (size_t)(inputs->llm->n_items * inputs->llm->width) * sizeof(float)),
+		vectors);
+	identity_add(identity, "the table of the LLM's token vectors", vectors);
 	free(llm_config);
-	free(rest);
-	return id;
+	return identity;
 }
 
 static json_t *result_json(const struct align_result *result)
@@ -306,22 +259,18 @@ static void tell_result(const char *which, const struct align_result *result)
 
 static json_t *train(const struct cli *cli, const struct settings *settings, const struct inputs *inputs,
 	struct projector *projector, const struct item_tokens *tokens, struct text_ends ends, const bool *only,
-	const struct rng *rng)
+	const json_t *identity, const struct rng *rng)
 {
 	bool table = projector->kind == PROJECTOR_TABLE;
 	struct align_options align = {.descent = DESCENT_DEFAULTS,
 		.lead = settings->start,
 		.only = only,
-		.sample = settings->sample};
-	align.descent.radius = settings->rate;
-	struct optimisation optimisation = {.adamw = ADAMW_DEFAULTS,
-		.clip = 1,
-		.schedule = (enum schedule)settings->schedule};
-	optimisation.adamw.rate = settings->rate;
+		.sample = settings->training.sample};
+	align.descent.radius = settings->training.radius;
 	struct task *task = align_task(projector, inputs->llm, tokens, ends, &align);
-	struct trainer *trainer = trainer_new(&projector->params, &optimisation, cli->threads);
+	struct trainer *trainer = trainer_new(&projector->params, &settings->training.optimisation, cli->threads);
 	llm_in_integers(inputs->llm, settings->integers);
-	json_t *measured = run(task, trainer, &settings->run, rng);
+	json_t *measured = run(task, trainer, &settings->training.run, identity, rng);
 	llm_in_integers(inputs->llm, false);
 	struct align_result learned, held_out;
 	align_measure(task, trainer, &learned, &held_out);
@@ -390,7 +339,7 @@ int main(int argc, char **argv)
 	json_object_update_new(projector->config,
 		json_build("{s:s, s:I, s:b}", "template", item_texts_template(texts), "max_tokens",
 			(json_int_t)settings.max_tokens, "start_token", settings.start));
-	settings.run.id = training_id(&settings, &cli, &inputs, projector, texts);
+	json_t *identity = identity_of(&settings, &cli, &inputs, projector, texts);
 	bool *only = start(&settings, &inputs, projector);
 	notice("%s for %lld items, LLM %s: %lld parameters, width %lld; %lld texts cut to %lld tokens",
 		projector_names[projector->kind], (long long)projector->n_items, inputs.llm->architecture->name,
@@ -398,16 +347,20 @@ int main(int argc, char **argv)
 		(long long)settings.max_tokens);
 	/* a network that is kept as it is knows new items by their texts */
 	bool nothing_to_train = settings.only_new && projector->kind == PROJECTOR_MLP;
-	json_t *measured = nothing_to_train ? json_object() :
-										  train(&cli, &settings, &inputs, projector, &tokens, ends, only, &rng);
+	json_t *measured = nothing_to_train ?
+		json_object() :
+		train(&cli, &settings, &inputs, projector, &tokens, ends, only, identity, &rng);
 	if (settings.show)
 		show(&settings, &inputs, projector, &tokens, ends);
-	projector_write(out, projector, fingerprint(settings.run.id, &settings.run.epochs, sizeof settings.run.epochs));
+	projector_write(out, projector,
+		fingerprint(identity_fingerprint(identity), &settings.training.run.epochs, sizeof(int64_t)));
 
 	json_set(measured, "llm_parameters", json_integer(inputs.llm->params.size));
 	products_describe(measured);
 	cli_finish(&cli, out, measured);
 	free(only);
+	json_decref(identity);
+	json_decref(settings.given);
 	projector_free(projector);
 	item_tokens_free(&tokens);
 	item_texts_free(texts);

@@ -83,24 +83,16 @@ static const struct option options[] = {
 	{0},
 };
 
-/* What --help shows behind the options: the table of measures, then examples. */
-static char *help_text(void)
+static const char examples[] = "  seq-rank catalog.tar.zst model.tar.zst | rec-eval\n"
+							   "  rec-eval -k 1,10,100 -m ndcg,hr,mrr@k sasrec.tar.zst\n"
+							   "  rec-eval -u -m mrr run.tar.zst | sort -gk3 | head      # the users served worst\n"
+							   "  rec-eval sasrec.tar.zst --versus popular.tar.zst\n";
+
+static void print_measures(void)
 {
-	struct buffer text = {0};
-	static const char examples[] =
-		"  seq-rank catalog.tar.zst model.tar.zst | rec-eval\n"
-		"  rec-eval -k 1,10,100 -m ndcg,hr,mrr@k sasrec.tar.zst\n"
-		"  rec-eval -u -m mrr run.tar.zst | sort -gk3 | head      # the users served worst\n"
-		"  rec-eval sasrec.tar.zst --versus popular.tar.zst\n"
-		"\nMeasures, of a user whose target has rank r (at a cut-off k: ndcg@10, or at those of -k):\n";
-	buffer_append(&text, examples, sizeof examples - 1);
-	for (const struct metric *metric = metrics; metric->name; metric++) {
-		char *line = xasprintf("  %-10s %s\n", metric->name, metric->formula);
-		buffer_append(&text, line, strlen(line));
-		free(line);
-	}
-	buffer_append(&text, "", 1);
-	return text.data;
+	printf("\nMeasures, of a user whose target has rank r (at a cut-off k: ndcg@10, or at those of -k):\n");
+	for (const struct metric *metric = metrics; metric->name; metric++)
+		printf("  %-10s %s\n", metric->name, metric->formula);
 }
 
 /* --- load --- */
@@ -531,7 +523,6 @@ int main(int argc, char **argv)
 {
 	process_begin();
 	struct settings settings = {0};
-	char *examples = help_text();
 	const struct cli_tool tool = {
 		.name = "rec-eval",
 		.arguments = "[STREAM...]",
@@ -539,6 +530,7 @@ int main(int argc, char **argv)
 			"Measures rankings by seq-rank: how high the held-out items stand in the whole catalog, for all users, "
 			"by popularity of the item and by length of the history.",
 		.examples = examples,
+		.print_more = print_measures,
 		.table = options,
 		.usage_without_input = true,
 	};
@@ -548,7 +540,10 @@ int main(int argc, char **argv)
 		die_usage("-u and --versus do not go together; join the lines of two runs with -u");
 
 	const char *list = settings.measures ? settings.measures : "ndcg,recall,mrr,coverage";
-	struct measures measures = measures_parse(list, settings.cuts, settings.n_cuts);
+	struct measures measures;
+	const char *wrong = measures_parse(list, settings.cuts, settings.n_cuts, &measures);
+	if (wrong)
+		die_usage("-m %s", wrong);
 	struct run run = {0};
 	load(&run, cli.inputs);
 	check_lists(&measures, &run, settings.measures != NULL);
@@ -581,6 +576,5 @@ int main(int argc, char **argv)
 	run_free(&run);
 	free(settings.cuts);
 	free(settings.bounds);
-	free(examples);
 	return cli_done(&cli);
 }

@@ -40,6 +40,7 @@ static void width_of_items(void *values)
 }
 
 static const struct option options[] = {
+	{OPTIONS_TITLE("Model:")},
 	{"hidden-size", .key = "hidden_size", .argument = "N", WHOLE_OPTION(struct gru, h, 1, 1 << 14), .fallback = "64",
 		.help = "Width of the units"},
 	{"layers", .key = "num_hidden_layers", .argument = "N",

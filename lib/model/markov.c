@@ -24,6 +24,7 @@ struct pair {
 };
 
 static const struct option options[] = {
+	{OPTIONS_TITLE("Model:")},
 	{"steps", .argument = "N", WHOLE_OPTION(struct transitions, steps, 1, 100), .fallback = "3",
 		.help = "How many steps apart two items still count"},
 	{0},

@@ -7,6 +7,26 @@
 #include "model/recformer_words.h"
 
 const char *const recformer_sizes[] = {"tiny", "small", "base", NULL};
+enum { SMALL = 1 };
+
+const struct option recformer_from_options[] = {
+	{OPTIONS_TITLE("Model:")},
+	{"size", CHOICE_OPTION(struct recformer_from, size, recformer_sizes), .argument = "NAME",
+		.help = "New: tiny (2 layers of 64), small (4 of 128, default), base (12 of 768, the paper's)"},
+	{"weights", .argument = "FOLDER", FILE_OPTION(struct recformer_from, weights),
+		.help = "Start from a published Longformer or Recformer, in Hugging Face's layout"},
+	{"words", .argument = "LLM", FILE_OPTION(struct recformer_from, words),
+		.help = "New: word vectors from a language model's, GGUF or Hugging Face's folder"},
+	{0},
+};
+
+void recformer_check_from(const struct recformer_from *from)
+{
+	if (from->size >= 0 && from->weights)
+		die_usage("--size is for a new model, --weights has a size");
+	if (from->words && from->weights)
+		die_usage("--words is for a new model, --weights has words");
+}
 
 void recformer_size(json_t *config, int size)
 {
@@ -39,13 +59,13 @@ static struct model *make(const struct recformer_start *start, const char *where
 	return model;
 }
 
-struct model *recformer_anew(const struct recformer_start *start)
+static struct model *start_anew(const struct recformer_start *start)
 {
 	set_tokens(start->config, start->tokenizer);
 	struct model *model = make(start, "options");
 	const char *initialiser = json_string_value(json_object_get(model->config, "initialiser"));
-	if (start->words)
-		words_of_llm(model, start->words, start->tokenizer);
+	if (start->from->words)
+		words_of_llm(model, start->from->words, start->tokenizer);
 	if (initialiser && !strcmp(initialiser, "words"))
 		start_as_words(model, start->catalog);
 	return model;
@@ -63,8 +83,9 @@ static void require_shape(const struct param *param, int n_dims, const int64_t s
 		tensor_describe(&should_be, text[1]));
 }
 
-struct model *recformer_from_model(const struct recformer_start *start, const struct model *model)
+static struct model *start_from_model(const struct recformer_start *start)
 {
+	const struct model *model = start->model;
 	options_inherit(recformer_architecture.options, start->config, model->config);
 	tokenizer_require(start->tokenizer, model->belongs_to, "model");
 	struct model *made = make(start, "options");
@@ -153,8 +174,9 @@ static void read_param(const struct weights *weights, struct param *param, const
 	weights_read(weights, name, param->value);
 }
 
-struct model *recformer_from_weights(const struct recformer_start *start, const char *path)
+static struct model *start_from_weights(const struct recformer_start *start)
 {
+	const char *path = start->from->weights;
 	struct weights *weights = weights_open(path);
 	const json_t *published = weights_config(weights);
 	const char *type = json_get_string(published, "model_type", path);
@@ -175,4 +197,21 @@ struct model *recformer_from_weights(const struct recformer_start *start, const 
 		read_param(weights, model->params.list[i], path);
 	weights_close(weights);
 	return model;
+}
+
+struct model *recformer_started(const struct recformer_start *start, bool anew)
+{
+	const struct recformer_from *from = start->from;
+	if (from->weights)
+		return start_from_weights(start);
+	if (start->model && (from->words || from->size >= 0))
+		die("--%s is for a new model, the stream has one", from->words ? "words" : "size");
+	if (start->model && start->model->architecture != &recformer_architecture)
+		die("model: %s, recformer was expected", start->model->architecture->name);
+	if (start->model)
+		return start_from_model(start);
+	if (!anew)
+		die("no model in the stream to fine-tune; --task pretrain makes one, and --size NAME one at random");
+	recformer_size(start->config, from->size < 0 ? SMALL : from->size);
+	return start_anew(start);
 }

@@ -12,21 +12,30 @@ extern const char *const recformer_sizes[];
 /* Puts the numbers of a size into a config, where they are not there yet. */
 void recformer_size(json_t *config, int size);
 
+/* What it starts from, where that is not the stream's model. */
+struct recformer_from {
+	int size;            /* of a new model, in recformer_sizes; -1: not given */
+	const char *weights; /* a published model's folder */
+	const char *words;   /* of a new model: an LLM's file or folder (recformer_words.h) */
+};
+extern const struct option recformer_from_options[];
+/* Wrong usage where they do not go together. */
+void recformer_check_from(const struct recformer_from *from);
+
 /* What a start needs to know: config holds the options given; stolen. rng draws what is new. */
 struct recformer_start {
 	json_t *config;
 	const struct tokenizer *tokenizer;
 	struct rng *rng;
-	const char *words;             /* of a new model: an LLM's file or folder (recformer_words.h), or NULL */
+	const struct recformer_from *from;
+	const struct model *model;     /* the stream's, or NULL */
 	const struct catalog *catalog; /* with text; read where a new model's initialiser is "words" */
 };
-struct model *recformer_anew(const struct recformer_start *start);
-/* The same parameters, but for what the config's options change or leave out. Dies where shapes would differ. */
-struct model *recformer_from_model(const struct recformer_start *start, const struct model *model);
 /*
- * From a folder in Hugging Face's layout: a Recformer, or a Longformer, which has no vectors of item positions and one of
- * token types, which all of ours start from. Dies where another tensor is missing, or of another shape.
+ * From published weights, the stream's model, or, where `anew` allows it, from nothing. Parameters are the same but for what
+ * the config's options change or leave out; dies where shapes would differ. Weights are a folder in Hugging Face's layout: a
+ * Recformer's, or a Longformer's, which has no vectors of item positions and one of token types, which all of ours start from.
  */
-struct model *recformer_from_weights(const struct recformer_start *start, const char *path);
+struct model *recformer_started(const struct recformer_start *start, bool anew);
 
 #endif

@@ -91,6 +91,7 @@ static void norm_behind_all(void *values)
 }
 
 static const struct option options[] = {
+	{OPTIONS_TITLE("Model:")},
 	{"hidden-size", .key = "hidden_size", .argument = "N", WHOLE_OPTION(struct sasrec, d, 1, 1 << 14), .fallback = "64",
 		.help = "Width of the model"},
 	{"layers", .key = "num_hidden_layers", .argument = "N",

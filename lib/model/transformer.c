@@ -253,6 +253,23 @@ static void declare(struct model *model, const char *where, const char *type)
 	model->item_vectors = tied ? t->tokens : matrix(model, PART_HEAD, 0, model->n_items, t->d, false).weight;
 }
 
+/* For the command line; declare() reads the config itself. */
+static const struct option options[] = {
+	{OPTIONS_TITLE("Model:")},
+	{"hidden-size", .key = "hidden_size", .argument = "N", .kind = OPTION_WHOLE, .low = 1, .high = 1 << 16,
+		.fallback = "256", .help = "Width of the model"},
+	{"layers", .key = "num_hidden_layers", .argument = "N", .kind = OPTION_WHOLE, .low = 1, .high = 1024,
+		.fallback = "4", .help = "Blocks"},
+	{"heads", .key = "num_attention_heads", .argument = "N", .kind = OPTION_WHOLE, .low = 1, .high = 1024,
+		.fallback = "4", .help = "Attention heads"},
+	{.key = "intermediate_size",
+		.kind = OPTION_WHOLE,
+		.low = 1,
+		.high = 1 << 18,
+		.help = "Width inside the feed-forward part"},
+	{0},
+};
+
 static void declare_llama(struct model *model, const char *where)
 {
 	declare(model, where, "llama");
@@ -533,6 +550,7 @@ const struct architecture llama_architecture = {
 	.name = "llama",
 	.summary = "a language model (LLaMA: Touvron et al. 2023)",
 	.reads_tokens = true,
+	.options = options,
 	.declare = declare_llama,
 	.initialise = initialise,
 	.hidden = llm_hidden_of_tokens,
@@ -544,6 +562,7 @@ const struct architecture gpt2_architecture = {
 	.name = "gpt2",
 	.summary = "a language model (GPT-2: Radford et al. 2019)",
 	.reads_tokens = true,
+	.options = options,
 	.declare = declare_gpt2,
 	.initialise = initialise,
 	.hidden = llm_hidden_of_tokens,

@@ -8,6 +8,36 @@
 #include "nn/vec.h"
 #include "stream/ranks.h"
 
+const struct option optimisation_options[] = {
+	{"learning-rate", .argument = "R", REAL_OPTION(struct optimisation, adamw.rate, 0, 10), .fallback = "0.001",
+		.help = "Of AdamW"},
+	{"weight-decay", .argument = "R", REAL_OPTION(struct optimisation, adamw.weight_decay, 0, 10), .fallback = "0",
+		.help = "Decoupled, as in AdamW"},
+	{"schedule", CHOICE_OPTION(struct optimisation, schedule, schedule_names), .argument = "NAME",
+		.fallback = "constant", .help = "Of the learning rate: constant, linear or cosine decay over all epochs"},
+	{.key = "warmup",
+		WHOLE_OPTION(struct optimisation, warmup, 0, INT32_MAX),
+		.fallback = "0",
+		.help = "Steps in which the learning rate rises at the start"},
+	{.key = "clip",
+		REAL_OPTION(struct optimisation, clip, 0, 1e9),
+		.fallback = "0",
+		.help = "Clip gradients to this global norm; 0: not at all"},
+	{.key = "beta1",
+		REAL_OPTION(struct optimisation, adamw.beta1, 0, 1),
+		.fallback = "0.9",
+		.help = "Decay of AdamW's mean of gradients"},
+	{.key = "beta2",
+		REAL_OPTION(struct optimisation, adamw.beta2, 0, 1),
+		.fallback = "0.999",
+		.help = "Decay of AdamW's mean of squares"},
+	{.key = "epsilon",
+		REAL_OPTION(struct optimisation, adamw.epsilon, 0, 1),
+		.fallback = "1e-8",
+		.help = "Of AdamW, beside the root of the mean of squares"},
+	{0},
+};
+
 #define FLOATS_OF_A_WORKER ((int64_t)1 << 25) /* gradients of more have one worker */
 
 struct trainer *trainer_new(struct params *params, const struct optimisation *options, int threads)

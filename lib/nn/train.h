@@ -27,13 +27,16 @@
 #include "nn/adamw.h"
 #include "nn/schedule.h"
 #include "nn/tape.h"
+#include "stream/option.h"
 
 struct optimisation {
 	struct adamw_options adamw;
 	double clip; /* largest global norm of the gradient; 0: none */
 	enum schedule schedule;
-	int64_t warmup, total; /* steps, for the schedule */
+	int64_t warmup, total; /* steps, for the schedule; total is set by run() */
 };
+
+extern const struct option optimisation_options[];
 
 /* What one thread has of its own. */
 struct worker {

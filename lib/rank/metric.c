@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "stream/cli.h"
+#include "stream/option.h"
 
 const char *const ties_names[] = {"best", "worst", "average", NULL};
 
@@ -76,19 +76,34 @@ static void add_at_cuts(struct measures *measures, const struct metric *metric, 
 		add_measure(measures, metric, cuts[i]);
 }
 
-/* One entry of the list: NAME, NAME@NUMBER, NAME@k or all. */
-static void add_entry(struct measures *measures, char *entry, const int64_t cuts[], int n_cuts)
+static char *unknown(const char *entry)
+{
+	const char *names[32], *meant;
+	int n = 0;
+	for (const struct metric *metric = metrics; metric->name; metric++)
+		names[n++] = metric->name;
+	meant = nearest_word(entry, names, n);
+	return meant ? xasprintf("%s: no such measure; did you mean %s?", entry, meant) :
+				   xasprintf("%s: no such measure; --help lists them", entry);
+}
+
+/* One entry of the list: NAME, NAME@NUMBER, NAME@k or all. Returns what is wrong with it, or NULL. */
+static char *add_entry(struct measures *measures, char *entry, const int64_t cuts[], int n_cuts)
 {
 	char *at = strchr(entry, '@');
+	int64_t cut = 0;
 	if (at)
 		*at++ = '\0';
 	bool all = !at && !strcmp(entry, "all"), at_each = at && !strcmp(at, "k"), known = all;
+	if (at && !at_each && !parse_int(at, 1, METRIC_MAX_CUT, &cut))
+		return xasprintf("%s@%s: a whole number from 1 to %d, or k, was expected behind the @", entry, at,
+			METRIC_MAX_CUT);
 	for (const struct metric *metric = metrics; metric->name; metric++) {
 		if (!all && strcmp(entry, metric->name))
 			continue;
 		known = true;
-		if (at && !at_each) {
-			add_measure(measures, metric, option_int("-m NAME@", at, 1, METRIC_MAX_CUT));
+		if (cut) {
+			add_measure(measures, metric, cut);
 			continue;
 		}
 		if (metric->uncut && !at_each)
@@ -96,18 +111,17 @@ static void add_entry(struct measures *measures, char *entry, const int64_t cuts
 		if (!metric->uncut || at_each || all)
 			add_at_cuts(measures, metric, cuts, n_cuts);
 	}
-	if (!known)
-		die_usage("-m %s: no such measure; --help lists them", entry);
+	return known ? NULL : unknown(entry);
 }
 
-struct measures measures_parse(const char *list, const int64_t cuts[], int n_cuts)
+char *measures_parse(const char *list, const int64_t cuts[], int n_cuts, struct measures *measures)
 {
-	struct measures measures = {0};
-	char *copy = xstrdup(list), *rest = copy;
-	for (char *entry; (entry = strsep(&rest, ","));)
-		add_entry(&measures, entry, cuts, n_cuts);
+	char *copy = xstrdup(list), *rest = copy, *wrong = NULL;
+	*measures = (struct measures){0};
+	for (char *entry; !wrong && (entry = strsep(&rest, ","));)
+		wrong = add_entry(measures, entry, cuts, n_cuts);
 	free(copy);
-	return measures;
+	return wrong;
 }
 
 void measures_free(struct measures *measures)

@@ -14,6 +14,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "stream/util.h"
+
 #define METRIC_MAX_CUT 1000000
 
 /* Where a target stands among items of the same score: before all, behind all, or the mean over every order. */
@@ -45,9 +47,10 @@ struct measures {
 };
 /*
  * Measures from a list as users write it: "ndcg,recall@50,mrr". A name alone is meant at each of `cuts` or, where a
- * metric needs none, without one; "mrr@k" is the latter at each of them; "all" is everything. Wrong usage on others.
+ * metric needs none, without one; "mrr@k" is the latter at each of them; "all" is everything. Returns NULL, or what is wrong
+ * with the list, as "ndgc: no such measure; ...", to be freed.
  */
-struct measures measures_parse(const char *list, const int64_t cuts[], int n_cuts);
+MUST_USE char *measures_parse(const char *list, const int64_t cuts[], int n_cuts, struct measures *measures);
 void measures_free(struct measures *measures);
 
 /* One user's value. greater, equal >= 0. Not for measures of lists. */

@@ -23,14 +23,15 @@ struct cli {
 	const char *output; /* -o FILE, or NULL for stdout */
 	char **inputs;      /* the remaining arguments, NULL-terminated; empty means stdin */
 	int n_inputs;
-	int threads;               /* -j N, of each rank; default: the processors (rank 0) may run on */
-	uint64_t seed;             /* --seed N; default 1 */
-	int level;                 /* -#; default 1 */
-	bool quiet;                /* -q */
-	bool history;              /* unless --no-history */
-	char *command;             /* the command line, shell-quoted, for the history */
-	double started;            /* seconds_now() */
-	json_t *options;           /* objects of options, whose texts settings borrow */
+	int threads;    /* -j N, of each rank; default: the processors (rank 0) may run on */
+	uint64_t seed;  /* --seed N; default 1 */
+	int level;      /* -#; default 1 */
+	bool quiet;     /* -q */
+	bool history;   /* unless --no-history */
+	char *command;  /* the command line, shell-quoted, for the history */
+	double started; /* seconds_now() */
+	json_t *
+		options; /* objects, whose texts settings borrow: of the tool's own options, of those of all tools, of chosen ones */
 	bool help, usage, version; /* asked for */
 };
 
@@ -45,6 +46,7 @@ struct cli_section {
 struct cli_choice {
 	/* what the sections are of, for "--steps is no option of --arch gru" */
 	char of[96];
+	bool for_help;                            /* whatever is open may be chosen */
 	struct cli_section section[CLI_SECTIONS]; /* ends with a table NULL, if it is not full */
 };
 
@@ -57,8 +59,9 @@ struct cli_tool {
 	const struct option *table; /* its own rows, which fill `settings` */
 	/* Where other options depend on its own: says which, and returns whose they are; and all tables that it can give. */
 	void (*choose)(void *settings, struct cli_choice *choice);
-	const struct option *const *choices;
-	const struct argp_option *options; /* of tools without a table: ends with {0} */
+	const struct option *(*table_at)(int i); /* NULL behind the last */
+	void (*print_more)(void);                /* behind the examples of --help; may be NULL */
+	const struct argp_option *options;       /* of tools without a table: ends with {0} */
 	/* called for each of the tool's own options; state->input is `settings` */
 	argp_parser_t option;
 	bool usage_without_input; /* no arguments and a terminal as stdin mean usage (all filters) */

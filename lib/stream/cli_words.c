@@ -221,8 +221,8 @@ static void give_by_key(struct command *command, const char *text)
 		}
 	}
 	const char *meant = nearest_word(key, known, n);
-	die_usage("%s: %s has no such key%s%s%s", spelt, *command->choice.of ? command->choice.of : "this",
-		meant ? "; did you mean " : "", meant ? meant : "", meant ? "?" : "");
+	die_usage("%s is no option of %s%s%s%s", spelt, command->choice.of, meant ? "; did you mean " : "",
+		meant ? meant : "", meant ? "?" : "");
 }
 
 /* The word's value, where one of the sections from `first` on has its option. */
@@ -253,31 +253,41 @@ static void fill(struct command *command, int section)
 		options_read(filled->table, filled->given, filled->values, NULL);
 }
 
-static bool text_ends_line(const char *text)
+static void print_keys(const struct command *command)
 {
-	return *text && text[strlen(text) - 1] == '\n';
+	struct buffer list = {0};
+	for (int i = 2; i < command->n_sections; i++)
+		if (command->section[i].by_key)
+			options_list_keys(command->rows[i], &list);
+	if (!list.size)
+		return;
+	buffer_append(&list, "", 1);
+	printf("\nKeys of --set, and their defaults:\n  ");
+	print_wrapped(list.data, 2, 2);
+	buffer_free(&list);
 }
 
 static void print_help(const struct command *command)
 {
-	if (!command->print_rows) {
-		cli_print_usage(command->tool, stdout);
-		print_wrapped(command->tool->summary, 0, 0);
-		putchar('\n');
-	}
-	for (int i = 0; i < command->n_sections; i++) {
-		/* those of all tools come last */
-		int section = i + 1 < command->n_sections ? (i ? i + 1 : 0) : 1;
-		if (command->print_rows)
-			options_print_rows(command->rows[section]);
-		else
-			options_print(command->rows[section]);
-	}
-	for (int i = 2; i < command->n_sections && !command->print_rows; i++)
-		if (command->section[i].by_key)
-			options_print_keys(command->rows[i]);
-	if (!command->print_rows && command->tool->examples)
-		printf("\nExamples:\n%s%s", command->tool->examples, text_ends_line(command->tool->examples) ? "" : "\n");
+	const struct cli_tool *tool = command->tool;
+	cli_print_usage(tool, stdout);
+	print_wrapped(tool->summary, 0, 0);
+	putchar('\n');
+	options_print(command->rows[0]);
+	for (int i = 2; i < command->n_sections; i++)
+		options_print(command->rows[i]);
+	options_print(command->rows[1]);
+	print_keys(command);
+	if (tool->examples)
+		printf("\nExamples:\n%s", tool->examples);
+	if (tool->print_more)
+		tool->print_more();
+}
+
+static void print_rows(const struct command *command)
+{
+	for (int i = 0; i < command->n_sections; i++)
+		options_print_rows(command->rows[i]);
 }
 
 static void free_command(struct command *command)
@@ -296,8 +306,8 @@ void cli_read_words(const struct cli_tool *tool, int argc, char **argv, struct c
 	(void)argc;
 	add_known(&command, tool->table);
 	add_known(&command, cli_shared_options);
-	for (int i = 0; tool->choices && tool->choices[i]; i++)
-		add_known(&command, tool->choices[i]);
+	for (int i = 0; tool->table_at && tool->table_at(i); i++)
+		add_known(&command, tool->table_at(i));
 	add_section(&command, (struct cli_section){.table = tool->table, .values = settings});
 	add_section(&command, (struct cli_section){.table = cli_shared_options, .values = cli});
 	take_words(&command, argv);
@@ -308,12 +318,13 @@ void cli_read_words(const struct cli_tool *tool, int argc, char **argv, struct c
 	fill(&command, 0);
 	fill(&command, 1);
 	progress_quiet = cli->quiet;
+	command.choice.for_help = cli->help || command.print_rows;
 	if (tool->choose)
 		tool->choose(settings, &command.choice);
 	for (int i = 0; i < CLI_SECTIONS && command.choice.section[i].table; i++)
 		add_section(&command, command.choice.section[i]);
 	if (cli->help || command.print_rows) {
-		print_help(&command);
+		(command.print_rows ? print_rows : print_help)(&command);
 		exit(0);
 	}
 	for (int i = 0; i < command.n_words; i++) {

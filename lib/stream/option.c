@@ -54,7 +54,7 @@ const struct option *option_keyed(const struct option *rows, const char *key)
 
 char *option_spelt(const struct option *row)
 {
-	return row->name ? xasprintf("--%s", row->name) : xstrdup(row->key);
+	return row->name ? xasprintf("--%s", row->name) : xasprintf(row->help ? "--set %s" : "%s", row->key);
 }
 
 static int count_rows(const struct option *table)
@@ -67,12 +67,18 @@ static int count_rows(const struct option *table)
 
 static void set_other_default(struct option *rows, int n, const struct option *other)
 {
-	for (int i = 0; i < n; i++)
-		if (option_is_value(&rows[i]) && !strcmp(option_key(&rows[i]), option_key(other))) {
-			rows[i].fallback = other->fallback;
-			rows[i].derive = other->derive;
-			return;
+	for (int i = 0; i < n; i++) {
+		struct option *row = &rows[i];
+		if (!option_is_value(row) || strcmp(option_key(row), option_key(other)))
+			continue;
+		row->fallback = other->fallback;
+		row->derive = other->derive;
+		if (other->kind == OPTION_FIXED) {
+			row->key = option_key(row);
+			row->name = row->help = NULL;
 		}
+		return;
+	}
 	die("%s: no option has this key, whose default is set", option_key(other));
 }
 
@@ -83,14 +89,14 @@ static int flatten(const struct option *table, size_t base, struct option *out)
 	for (const struct option *row = table; row->kind; row++) {
 		if (row->kind == OPTION_INCLUDE) {
 			n += flatten(row->included, base + row->offset, out + n);
-		} else if (row->kind != OPTION_OTHER) {
+		} else if (row->kind != OPTION_OTHER && row->kind != OPTION_FIXED) {
 			out[n] = *row;
 			out[n].base = base;
 			out[n++].offset += base;
 		}
 	}
 	for (const struct option *row = table; row->kind; row++)
-		if (row->kind == OPTION_OTHER)
+		if (row->kind == OPTION_OTHER || row->kind == OPTION_FIXED)
 			set_other_default(out, n, row);
 	return n;
 }
@@ -332,9 +338,16 @@ static json_t *derived(const struct option *row, const void *values)
 	}
 }
 
+void option_depends(void *values)
+{
+	(void)values;
+}
+
 /* The value of a row that was not given, or NULL: there is none. */
 static json_t *default_of(const struct option *row, const json_t *complete, void *values)
 {
+	if (row->derive == option_depends)
+		return NULL;
 	if (row->derive) {
 		row->derive((char *)values + row->base);
 		return derived(row, values);
@@ -363,6 +376,17 @@ static void refuse_unknown(const struct option *rows, json_t *object, const char
 	}
 }
 
+static void leave_unset(const struct option *row, void *values)
+{
+	void *field = (char *)values + row->offset;
+	if (row->kind == OPTION_CHOICE)
+		*(int *)field = -1;
+	else if (row->kind == OPTION_REAL && row->size == sizeof(float))
+		*(float *)field = NAN;
+	else if (row->kind == OPTION_REAL)
+		*(double *)field = NAN;
+}
+
 void options_read(const struct option *table, json_t *object, void *values, const char *where)
 {
 	struct option *rows = options_of(table);
@@ -387,9 +411,9 @@ void options_read(const struct option *table, json_t *object, void *values, cons
 			value = default_of(row, complete, values);
 		if (value)
 			json_set(complete, option_key(row), value);
-		else if (row->kind == OPTION_CHOICE)
-			*(int *)((char *)values + row->offset) = -1;
-		if (value && !is_given)
+		else
+			leave_unset(row, values);
+		if (value && !is_given && !row->derive)
 			store(row, value, values, where);
 	}
 	json_object_clear(object);
@@ -420,7 +444,7 @@ void options_check_only(const struct option *rows, const json_t *given)
 		}
 		if (!fits) {
 			char *spelt[] = {option_spelt(row), option_spelt(other)};
-			die_usage("%s is for %s %s", spelt[0], spelt[1], values);
+			die_usage("%s is for %s%s%s", spelt[0], spelt[1], other->name ? " " : "=", values);
 		}
 		free(text);
 	}

@@ -29,10 +29,11 @@ enum option_kind {
 	OPTION_TITLE,   /* .help is the title of the rows that follow */
 	OPTION_INCLUDE, /* the rows of another table, whose struct is part of this one's */
 	OPTION_OTHER,   /* another .fallback for an included row of the same key */
+	OPTION_FIXED,   /* the same, and it is no option here: the program alone sets it */
 	OPTION_FLAG,    /* takes no value: where it is given the field is the opposite of the default, which is "no" */
 	OPTION_YES_NO,
-	OPTION_WHOLE, /* a whole number */
-	OPTION_REAL,
+	OPTION_WHOLE,  /* a whole number */
+	OPTION_REAL,   /* NaN: not given and no default */
 	OPTION_CHOICE, /* the index in a list of names; -1: not given and no default */
 	OPTION_TEXT,   /* the strings of these two are borrowed from the JSON */
 	OPTION_FILE,   /* a path, of a file or a folder, whose contents count, not its name */
@@ -91,6 +92,10 @@ struct option {
 #define OPTIONS_TITLE(text) .kind = OPTION_TITLE, .help = (text)
 #define INCLUDED_OPTIONS(type, field, rows) .kind = OPTION_INCLUDE, .offset = offsetof(type, field), .included = (rows)
 #define OTHER_DEFAULT(value) .kind = OPTION_OTHER, .fallback = (value)
+#define FIXED_OPTION(value) .kind = OPTION_FIXED, .fallback = (value)
+
+/* For .derive: the default depends on data; whoever has them sets it. A real number is NaN until then. */
+void option_depends(void *values);
 
 /* A table with everything it includes in place, ended like any. To be freed. */
 struct option *options_of(const struct option *table);
@@ -98,7 +103,7 @@ struct option *options_of(const struct option *table);
 const struct option *option_named(const struct option *rows, const char *name);
 const struct option *option_keyed(const struct option *rows, const char *key);
 const char *option_key(const struct option *row);
-/* "--learning-rate", or the key of a row without a name; to be freed. */
+/* "--learning-rate", or "--set norm" of a row without a name; to be freed. */
 char *option_spelt(const struct option *row);
 bool option_takes_value(const struct option *row);
 /* Whether it is a value, not a title or the like. */
@@ -127,11 +132,11 @@ json_t *options_identity(const struct option *table, const json_t *object);
 void options_check_only(const struct option *rows, const json_t *given);
 
 /*
- * For people, in 80 columns: the named rows under their titles; and, of rows that have a key alone, a paragraph of the keys
- * with their defaults.
+ * For people, in 80 columns: the named rows under their titles; and, of rows that have a key alone, a list of the keys with
+ * their defaults, added to.
  */
 void options_print(const struct option *rows);
-void options_print_keys(const struct option *rows);
+void options_list_keys(const struct option *rows, struct buffer *list);
 /* The same for programs, a line each: name, letter, key, argument, choices, default and help, with tabs between. */
 void options_print_rows(const struct option *rows);
 /* Text in lines of at most 80 columns, all but the first indented; the first goes on from `column`. */

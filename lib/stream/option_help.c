@@ -89,24 +89,20 @@ void options_print(const struct option *rows)
 	}
 }
 
-void options_print_keys(const struct option *rows)
+void options_list_keys(const struct option *rows, struct buffer *list)
 {
-	struct buffer list = {0};
 	for (const struct option *row = rows; row->kind; row++) {
 		if (!option_is_value(row) || row->name || !row->help)
 			continue;
-		char *words = default_words(rows, row);
-		buffer_append(&list, ", ", list.size ? 2 : 0);
-		buffer_append(&list, row->key, strlen(row->key));
-		buffer_append(&list, words, strlen(words));
-		free(words);
+		const char *fallback = row->fallback ? row->fallback : "";
+		const struct option *other = *fallback == '=' ? option_keyed(rows, fallback + 1) : NULL;
+		char *entry = other ? xasprintf("%s (as %s)", row->key, option_key(other)) :
+			*fallback       ? xasprintf("%s (%s)", row->key, fallback) :
+							  xstrdup(row->key);
+		buffer_append(list, ", ", list->size ? 2 : 0);
+		buffer_append(list, entry, strlen(entry));
+		free(entry);
 	}
-	if (!list.size)
-		return;
-	buffer_append(&list, "", 1);
-	printf("\nKeys of --set besides:\n  ");
-	print_wrapped(list.data, 2, 2);
-	buffer_free(&list);
 }
 
 void options_print_rows(const struct option *rows)

@@ -9,6 +9,36 @@
 #include "nn/rows.h"
 #include "nn/vec.h"
 
+const struct option align_network_options[] = {
+	{"moments", .argument = "N", WHOLE_OPTION(struct align_training, moments, 1, 1024), .fallback = "8",
+		.help = "Moments of a text's token vectors that the network reads"},
+	{"hidden-size", .argument = "N", WHOLE_OPTION(struct align_training, hidden_size, 1, 1 << 20), .fallback = "1024",
+		.help = "The network's width"},
+	{"sample", .argument = "ITEMS", WHOLE_OPTION(struct align_training, sample, 2, INT32_MAX),
+		.help = "Learn from so many items of all over the catalog (default all); it serves the others as well"},
+	{OPTIONS_TITLE("Training:")},
+	{.key = "epochs", OTHER_DEFAULT("4")},
+	{.key = "batch-size", OTHER_DEFAULT("16")},
+	{.key = "patience", OTHER_DEFAULT("3")},
+	{.key = "learning-rate", OTHER_DEFAULT("0.0003")},
+	{.key = "schedule", OTHER_DEFAULT("cosine")},
+	{.key = "clip", OTHER_DEFAULT("1")},
+	{INCLUDED_OPTIONS(struct align_training, optimisation, optimisation_options)},
+	{INCLUDED_OPTIONS(struct align_training, run, run_options)},
+	{0},
+};
+
+const struct option align_table_options[] = {
+	{OPTIONS_TITLE("Training:")},
+	{"learning-rate", .argument = "R", REAL_OPTION(struct align_training, radius, 0, 10), .fallback = "0.1",
+		.help = "How far the first step goes, of a vector's length"},
+	{.key = "epochs", OTHER_DEFAULT("120")},
+	{.key = "batch-size", OTHER_DEFAULT("16")},
+	{.key = "patience", FIXED_OPTION("3")},
+	{INCLUDED_OPTIONS(struct align_training, run, run_options)},
+	{0},
+};
+
 #define HELD_OUT 10 /* every so manieth item, of an mlp */
 
 enum { TOKEN, TARGET };

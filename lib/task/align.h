@@ -21,6 +21,15 @@
 #include "task/language.h"
 #include "task/run.h"
 
+/* What people say of a training, by the kind of projector. */
+struct align_training {
+	int64_t moments, hidden_size, sample; /* of a network */
+	struct optimisation optimisation;
+	double radius; /* of a table */
+	struct run_options run;
+};
+extern const struct option align_network_options[], align_table_options[];
+
 struct align_options {
 	struct descent_options descent; /* of a table's rows */
 	int lead;                       /* start tokens before the vector */

@@ -5,6 +5,7 @@
 
 #include "stream/bag.h"
 #include "stream/bytes.h"
+#include "task/identity.h"
 
 /* What is still to be read: states, as lists have them. */
 struct expected {
@@ -16,7 +17,8 @@ struct expected {
 struct checkpoint {
 	struct group group;
 	const char *path;
-	uint64_t id;
+	const json_t *identity;
+	bool is_ours; /* its identity is the same */
 	struct expected expected;
 };
 
@@ -57,46 +59,46 @@ static void load(const struct state *state, const struct member *member)
 		memcpy(state->data, tensor.data, bytes);
 }
 
-static void begin(void *group, const char *where)
-{
-	const struct checkpoint *checkpoint = group;
-	char id[17];
-	(void)where;
-	fingerprint_text(checkpoint->id, id);
-	if (strcmp(checkpoint->group.id, id))
-		die("%s: is of another training: data, options, seed or thread count differ", checkpoint->path);
-}
-
 static void take_member(void *group, const struct member *member)
 {
 	struct checkpoint *checkpoint = group;
-	load(take_expected(&checkpoint->expected, member), member);
+	if (checkpoint->is_ours) {
+		load(take_expected(&checkpoint->expected, member), member);
+		return;
+	}
+	if (strcmp(member->name, "identity.json"))
+		die("%s: identity.json was expected before this", member->where);
+	json_t *was = json_parse(member->bytes, member->size, member->where);
+	identity_require(checkpoint->identity, was, checkpoint->path);
+	checkpoint->is_ours = true;
+	json_decref(was);
 }
 
 static const struct group_kind checkpoint_group = {
 	.name = "checkpoint",
 	.writer = "--checkpoint writes one",
 	.format = 1,
-	.begin = begin,
 	.member = take_member,
 };
 
-void checkpoint_read(const char *path, uint64_t id, const struct state *const lists[])
+void checkpoint_read(const char *path, const json_t *identity, const struct state *const lists[])
 {
-	struct checkpoint checkpoint = {.path = path, .id = id, .expected = expect(lists)};
+	struct checkpoint checkpoint = {.path = path, .identity = identity, .expected = expect(lists)};
 	struct bag *bag = bag_open((char *const[]){(char *)(uintptr_t)path, NULL});
 	bag_take(bag, &checkpoint_group, &checkpoint);
 	bag_read(bag);
+	group_require(&checkpoint_group, &checkpoint.group);
 	if (checkpoint.expected.count)
 		die("%s: %s is missing in the checkpoint", path, checkpoint.expected.state[0]->name);
 	group_free(&checkpoint.group);
 	free(checkpoint.expected.state);
 }
 
-void checkpoint_write(const char *path, uint64_t id, const struct state *const lists[])
+void checkpoint_write(const char *path, const json_t *identity, const struct state *const lists[])
 {
 	struct bag_out *out = bag_create(path, 1);
-	bag_begin(out, &checkpoint_group, id, 1, 1, NULL);
+	bag_begin(out, &checkpoint_group, identity_fingerprint(identity), 1, 1, NULL);
+	bag_add_json(out, "identity.json", identity);
 	for (; *lists; lists++)
 		for (const struct state *state = *lists; state->name; state++) {
 			struct tensor tensor = tensor_1d(state->dtype, state->count, state->data);

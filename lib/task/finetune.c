@@ -7,9 +7,17 @@
 #include "nn/loss.h"
 #include "nn/rows.h"
 #include "stream/progress.h"
-#include "task/validation.h"
 
 #define MEASURED_AS_CODE 3 /* every so manieth epoch */
+
+const struct option finetune_options[] = {
+	{.key = "as_code",
+		YES_NO_OPTION(struct finetune_options, as_code),
+		.fallback = "no",
+		.help = "Where Recformer's paper and public code differ, as the code"},
+	{INCLUDED_OPTIONS(struct finetune_options, valid, validation_options)},
+	{0},
+};
 
 /* What changes in training beside the parameters. */
 enum {
@@ -28,6 +36,7 @@ struct finetune {
 	struct task task;
 	struct state states[5];
 	struct finetune_options options;
+	struct stages stages;
 	struct model *model;
 	struct trainer *trainer;
 	const struct sequences *sequences;
@@ -128,7 +137,7 @@ static int64_t begin_epoch(struct task *base, int64_t epoch, int64_t example[])
 static void rank(struct finetune *task, double measured[2])
 {
 	encoder_rank_by(task->model, task->items);
-	if (!validation_measure(&task->valid, task->model, task->options.keep_seen, measured))
+	if (!validation_measure(&task->valid, task->model, measured))
 		die("scores of validation are not finite");
 }
 
@@ -169,7 +178,7 @@ static bool validate(struct task *base, struct trainer *trainer, int64_t epoch, 
 	} else {
 		now->at[WAITED] += due;
 	}
-	if (now->at[WAITED] >= task->options.patience[now->at[STAGE]] || now->at[EPOCHS] >= task->options.epochs)
+	if (now->at[WAITED] >= task->stages.patience[now->at[STAGE]] || now->at[EPOCHS] >= task->stages.epochs)
 		end_stage(task);
 	return any;
 }
@@ -210,18 +219,17 @@ static void measure_zero_shot(struct finetune *task)
 }
 
 struct task *finetune_task(struct model *model, struct trainer *trainer, const struct sequences *sequences,
-	const struct finetune_options *options)
+	const struct stages *stages, const struct finetune_options *options)
 {
 	struct finetune *task = xcalloc(1, sizeof *task);
-	*task = (struct finetune){.task = {.measures = {"valid NDCG@10", "Recall@10"},
-								  .keys = {"ndcg@10", "recall@10"},
-								  .begin_epoch = begin_epoch,
+	*task = (struct finetune){.task = {.begin_epoch = begin_epoch,
 								  .step = step,
 								  .validate = validate,
 								  .describe = describe,
 								  .free = free_task,
 								  .stages = 2},
 		.options = *options,
+		.stages = *stages,
 		.model = model,
 		.trainer = trainer,
 		.sequences = sequences};
@@ -233,7 +241,8 @@ struct task *finetune_task(struct model *model, struct trainer *trainer, const s
 	task->states[3] = (struct state){"best_items.npy", F4, n_floats(task), task->best_items, false};
 	task->task.states = task->states;
 	list_users(task);
-	task->valid = validation_new(sequences, options->valid_users);
+	task->valid = validation_new(sequences, &options->valid);
+	validation_name(&task->valid, &task->task);
 	measure_zero_shot(task);
 	return &task->task;
 }

@@ -10,25 +10,28 @@
 
 #include "model/recformer.h"
 #include "task/run.h"
+#include "task/validation.h"
 
+struct stages {
+	int64_t epochs;      /* of each, at most */
+	int64_t patience[2]; /* measurements without a better one */
+};
 struct finetune_options {
-	int64_t epochs;      /* of a stage, at most */
-	int64_t patience[2]; /* of each stage: measurements without a better one */
 	/*
 	 * Where the public code differs from the paper: it measures every third epoch, and goes into the second stage with the
 	 * first's moments and schedule.
 	 */
 	bool as_code;
-	int64_t valid_users; /* measured on the first so many */
-	bool keep_seen;      /* items of the history compete there too */
+	struct validation_options valid;
 };
+extern const struct option finetune_options[];
 
 /*
  * The model reads the catalog already (encoder_read). Everything is borrowed. Dies where there is no training event. What the
  * model is worth before training is measured and told.
  */
 struct task *finetune_task(struct model *model, struct trainer *trainer, const struct sequences *sequences,
-	const struct finetune_options *options);
+	const struct stages *stages, const struct finetune_options *options);
 /* The items as the best model wants them, n_items x width; borrowed. */
 const float *finetune_items(const struct task *task);
 

@@ -4,6 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "stream/progress.h"
+#include "task/training.h"
+
 #define HELD_OUT 20 /* every so manieth text */
 
 enum { INPUT, TARGET };
@@ -113,3 +116,83 @@ struct task *language_task(struct model *model, const struct item_tokens *texts,
 	task->next = next_new(model, &(struct loss_options){.loss = LOSS_CE}, workers);
 	return &task->task;
 }
+
+/* --- training --- */
+
+struct language_training {
+	const char *template;
+	int64_t max_tokens;
+	struct optimisation optimisation;
+	struct run_options run;
+};
+
+static const struct option options[] = {
+	{OPTIONS_TITLE("Training:")},
+	{"template", .argument = "TEXT", TEXT_OPTION(struct language_training, template),
+		.help = "An item's text, with attributes in braces (default all attributes by name)"},
+	{"max-tokens", .argument = "N", WHOLE_OPTION(struct language_training, max_tokens, 1, 1 << 16), .fallback = "32",
+		.help = "Cut texts to N tokens"},
+	{.key = "epochs", OTHER_DEFAULT("200")},
+	{.key = "batch-size", OTHER_DEFAULT("128")},
+	{.key = "patience", OTHER_DEFAULT("10")},
+	{INCLUDED_OPTIONS(struct language_training, optimisation, optimisation_options)},
+	{INCLUDED_OPTIONS(struct language_training, run, run_options)},
+	{0},
+};
+
+static bool reads_texts(const struct architecture *architecture)
+{
+	return architecture->reads_tokens && architecture->hidden;
+}
+
+static void check(const struct training_job *job)
+{
+	const struct language_training *training = job->values;
+	run_check(&training->run);
+	if (!training->run.epochs)
+		die_usage("--epochs 0 would learn nothing");
+	die_status = 2;
+	architecture_check(job->architecture, job->config, "options");
+	die_status = 1;
+}
+
+static json_t *train(struct training_job *job)
+{
+	const struct language_training *training = job->values;
+	const struct tokenizer *tokenizer = job->inputs.tokenizer.tokenizer;
+	struct item_texts *texts = item_texts_new(&job->inputs.catalog, tokenizer, training->template);
+	struct item_tokens tokens = item_texts_encode(texts, tokenizer, training->max_tokens, false, job->threads);
+	char of_tokenizer[17];
+	fingerprint_text(tokenizer_fingerprint(tokenizer), of_tokenizer);
+	struct model *model = model_new(json_deep_copy(job->config), tokenizer_vocab_size(tokenizer), of_tokenizer,
+		"options");
+	json_t *identity = training_identity(job, model, training->optimisation.schedule != SCHEDULE_CONSTANT);
+	struct rng rng;
+	rng_seed(&rng, job->seed);
+	model_initialise(model, &rng);
+	struct trainer *trainer = trainer_new(&model->params, &training->optimisation, job->threads);
+	struct task *task = language_task(model, &tokens, text_ends_of(tokenizer, "tokenizer"), job->threads);
+	notice("%s: %lld parameters, vocabulary of %lld, %lld texts", model->architecture->name,
+		(long long)model->params.trainable, (long long)model->n_items, (long long)task->examples);
+	json_t *measured = run(task, trainer, &training->run, identity, &rng);
+	json_set(measured, "parameters", json_integer(model->params.size));
+	training_write_model(job, model, identity);
+	task->free(task);
+	trainer_free(trainer);
+	model_free(model);
+	item_tokens_free(&tokens);
+	item_texts_free(texts);
+	json_decref(identity);
+	return measured;
+}
+
+const struct training language_training = {
+	.task = "next",
+	.summary = "the next token of the items' texts",
+	.suits = reads_texts,
+	.options = options,
+	.size = sizeof(struct language_training),
+	.needs_text = true,
+	.check = check,
+	.train = train,
+};

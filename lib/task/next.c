@@ -7,6 +7,27 @@
 
 const char *const loss_names[] = {"ce", "sampled", "bce", "gbce", NULL};
 
+static void negatives_of_loss(void *values)
+{
+	static const int64_t negatives[] = {[LOSS_CE] = 0, [LOSS_SAMPLED] = 3000, [LOSS_BCE] = 1, [LOSS_GBCE] = 256};
+	struct loss_options *options = values;
+	options->negatives = negatives[options->loss];
+}
+
+const struct option loss_options[] = {
+	{"loss", CHOICE_OPTION(struct loss_options, loss, loss_names), .argument = "NAME", .fallback = "ce",
+		.help = "ce (softmax over the whole catalog), sampled, bce or gbce"},
+	{"negatives", .argument = "N", WHOLE_OPTION(struct loss_options, negatives, 0, 1 << 20),
+		.derive = negatives_of_loss, .fallback = "sampled: 3000 a user; bce 1, gbce 256 a position",
+		.only = "loss=sampled|bce|gbce", .help = "Negatives"},
+	{.key = "gbce_t",
+		REAL_OPTION(struct loss_options, gbce_t, 0, 1),
+		.fallback = "0.75",
+		.only = "loss=gbce",
+		.help = "Calibration of gbce, 0 (as bce) to 1"},
+	{0},
+};
+
 /* Draws negatives; one for each worker. */
 struct sampler {
 	uint32_t *mark; /* by item: the last draw that met it */

@@ -21,6 +21,8 @@ struct loss_options {
 	double gbce_t; /* 0 (BCE) to 1; .75 recommended */
 };
 
+extern const struct option loss_options[];
+
 struct next;
 /* Dies where the model is not trained by gradients or negatives are too few. The model is borrowed. */
 struct next *next_new(struct model *model, const struct loss_options *options, int workers);

@@ -3,7 +3,6 @@
 #include <stdlib.h>
 
 #include "model/items.h"
-#include "task/validation.h"
 
 /* What a user's training part gives: inputs [first, first + length) and, one further on, their targets. */
 struct example {
@@ -70,7 +69,7 @@ static bool validate(struct task *base, struct trainer *trainer, int64_t epoch, 
 	struct next_item *task = (struct next_item *)base;
 	(void)trainer;
 	items_refresh(task->model);
-	if (!validation_measure(&task->valid, task->model, task->options.keep_seen, measured))
+	if (!validation_measure(&task->valid, task->model, measured))
 		die("scores of validation are not finite after epoch %lld", (long long)epoch + 1);
 	return task->valid.rows > 0;
 }
@@ -90,18 +89,15 @@ struct task *next_item_task(struct model *model, const struct sequences *sequenc
 	const struct next_item_options *options, int workers)
 {
 	struct next_item *task = xcalloc(1, sizeof *task);
-	*task = (struct next_item){.task = {.measures = {"valid NDCG@10", "Recall@10"},
-								   .keys = {"ndcg@10", "recall@10"},
-								   .step = step,
-								   .validate = validate,
-								   .free = free_task},
+	*task = (struct next_item){.task = {.step = step, .validate = validate, .free = free_task},
 		.options = *options,
 		.model = model,
 		.sequences = sequences,
 		.batch = histories_new(sequences),
 		.targets = RAGGED(I4)};
 	list_examples(task, model_max_length(model));
-	task->valid = validation_new(sequences, options->valid_users);
+	task->valid = validation_new(sequences, &options->valid);
+	validation_name(&task->valid, &task->task);
 	task->next = next_new(model, &options->loss, workers);
 	return &task->task;
 }

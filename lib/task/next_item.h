@@ -9,11 +9,11 @@
 #include "data/sequences.h"
 #include "task/next.h"
 #include "task/run.h"
+#include "task/validation.h"
 
 struct next_item_options {
 	struct loss_options loss;
-	int64_t valid_users; /* validate on the first so many */
-	bool keep_seen;      /* items of the history compete in validation too */
+	struct validation_options valid;
 };
 
 /* Dies where nobody has two training events. Everything is borrowed. */

@@ -10,6 +10,26 @@
 #include "task/masking.h"
 #include "task/validation.h"
 
+const struct option pretrain_options[] = {
+	{.key = "words_weight",
+		REAL_OPTION(struct pretrain_options, words_weight, 0, 1e6),
+		.fallback = "0.1",
+		.help = "Of the masked words beside the contrast; 0: no words are masked"},
+	{.key = "mask_rate",
+		REAL_OPTION(struct pretrain_options, mask_rate, 0, 1),
+		.fallback = "0.15",
+		.help = "Share of the tokens that is masked"},
+	{.key = "accumulate",
+		WHOLE_OPTION(struct pretrain_options, accumulate, 1, 1 << 16),
+		.fallback = "1",
+		.help = "Batches of a step, each compared within itself"},
+	{.key = "valid_users",
+		WHOLE_OPTION(struct pretrain_options, valid_users, 1, INT32_MAX),
+		.fallback = "4096",
+		.help = "Validate on the first so many users"},
+	{0},
+};
+
 /* What a worker leaves between two phases: its last chunk, encoded and still on its tape. */
 struct kept {
 	int64_t first, end;
@@ -19,6 +39,7 @@ struct kept {
 struct pretrain {
 	struct task task;
 	struct pretrain_options options;
+	int64_t compared; /* users, with one another */
 	struct model *model;
 	const struct sequences *sequences;
 	struct masker *masker;
@@ -256,8 +277,8 @@ static void step(struct task *base, struct trainer *trainer, const int64_t examp
 	phase_function *const *encode = task->options.words_weight > 0 ? with_words : with_words + 1;
 	*result = (struct step_result){.positions = n};
 	trainer_begin(trainer);
-	for (int64_t from = 0; from < n; from += task->options.contrast) {
-		int64_t pairs = n - from < task->options.contrast ? n - from : task->options.contrast;
+	for (int64_t from = 0; from < n; from += task->compared) {
+		int64_t pairs = n - from < task->compared ? n - from : task->compared;
 		fill(task, example + from, pairs, seed + (uint64_t)from);
 		task->share = (double)pairs / (double)n;
 		trainer_compute(trainer, encode, task);
@@ -330,7 +351,7 @@ static void free_task(struct task *base)
 }
 
 struct task *pretrain_task(struct model *model, const struct sequences *sequences, const struct tokenizer *tokenizer,
-	const struct pretrain_options *options, int workers)
+	int64_t compared, const struct pretrain_options *options, int workers)
 {
 	struct pretrain *task = xcalloc(1, sizeof *task);
 	*task = (struct pretrain){.task = {.measures = {"in-batch accuracy"},
@@ -339,13 +360,14 @@ struct task *pretrain_task(struct model *model, const struct sequences *sequence
 								  .validate = validate,
 								  .free = free_task},
 		.options = *options,
+		.compared = compared,
 		.model = model,
 		.sequences = sequences};
 	if (options->words_weight > 0)
 		task->masker = masker_new(tokenizer, options->mask_rate);
 	task->kept = xcalloc((size_t)workers, sizeof *task->kept);
 	list_users(task);
-	task->valid = validation_new(sequences, options->valid_users);
+	task->valid = validation_new(sequences, &(struct validation_options){.users = options->valid_users});
 	task->target_indptr = xcalloc((size_t)task->valid.rows + 1, sizeof *task->target_indptr);
 	for (int64_t row = 0; row <= task->valid.rows; row++)
 		task->target_indptr[row] = row;

@@ -15,16 +15,19 @@
 #include "task/run.h"
 
 struct pretrain_options {
-	/* users compared with one another; a step of more adds up the gradients of several such parts */
-	int64_t contrast;
-	double words_weight; /* .1; 0: none are masked */
-	double mask_rate;    /* .15 */
+	double words_weight; /* 0: none are masked */
+	double mask_rate;
+	int64_t accumulate; /* parts of a step, whose gradients are added up */
 	/* of the first so many it is measured whether history and validation item find each other */
 	int64_t valid_users;
 };
+extern const struct option pretrain_options[];
 
-/* The model reads the catalog already (model_read). Everything is borrowed. Dies where no user has two training events. */
+/*
+ * The model reads the catalog already (encoder_read); compared: users compared with one another; a step of more
+ * adds up the gradients of several such parts. Everything is borrowed. Dies where no user has two training events.
+ */
 struct task *pretrain_task(struct model *model, const struct sequences *sequences, const struct tokenizer *tokenizer,
-	const struct pretrain_options *options, int workers);
+	int64_t compared, const struct pretrain_options *options, int workers);
 
 #endif

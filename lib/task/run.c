@@ -9,12 +9,34 @@
 #include "stream/ranks.h"
 #include "task/checkpoint.h"
 
+const struct option run_options[] = {
+	{"epochs", .argument = "N", WHOLE_OPTION(struct run_options, epochs, 0, 1000000), .help = "At most so many"},
+	{"batch-size", .argument = "N", WHOLE_OPTION(struct run_options, batch_size, 1, 1 << 20),
+		.help = "Examples of a step"},
+	{"patience", .argument = "N", WHOLE_OPTION(struct run_options, patience, 1, 1000000),
+		.help = "Stop after N epochs without a better validation"},
+	{"checkpoint", .argument = "FILE", FILE_OPTION(struct run_options, checkpoint), .no_effect = true,
+		.help = "Keep the state of training in FILE"},
+	{"checkpoint-every", .argument = "SECONDS", REAL_OPTION(struct run_options, every, 0, 1e9), .fallback = "60",
+		.no_effect = true, .help = "How often within an epoch"},
+	{"resume", FLAG_OPTION(struct run_options, resume), .no_effect = true,
+		.help = "Go on from the checkpoint, if there is one, to the same result"},
+	{0},
+};
+
+void run_check(const struct run_options *options)
+{
+	if (options->resume && !options->checkpoint)
+		die_usage("--resume needs --checkpoint FILE");
+}
+
 #define CURVE_WIDTH (1 + RUN_MEASURES) /* the loss, then what was measured */
 
 struct run {
 	struct task *task;
 	struct trainer *trainer;
 	const struct run_options *options;
+	const json_t *identity;
 	int64_t n_examples, n_batches; /* of this epoch */
 	/* what changes */
 	int64_t epoch, batch;      /* done */
@@ -101,7 +123,7 @@ static void save(struct run *run)
 	memcpy(states.now + NOW_RNG, run->rng.word, sizeof run->rng.word);
 	memcpy(states.now + NOW_EPOCH_RNG, run->epoch_rng.word, sizeof run->epoch_rng.word);
 	states.own[2].count = run->epoch * CURVE_WIDTH;
-	checkpoint_write(run->options->checkpoint, run->options->id, states.lists);
+	checkpoint_write(run->options->checkpoint, run->identity, states.lists);
 	run->saved = seconds_now();
 	run->file = file_identity(run->options->checkpoint);
 }
@@ -115,13 +137,16 @@ static void load(struct run *run)
 		return;
 	}
 	list_states(run, &states);
-	checkpoint_read(path, run->options->id, states.lists);
+	checkpoint_read(path, run->identity, states.lists);
 	run->epoch = states.now[NOW_EPOCH];
 	run->batch = states.now[NOW_BATCH];
 	run->positions = states.now[NOW_POSITIONS];
 	run->best_epoch = states.now[NOW_BEST];
-	if (run->epoch < 0 || run->epoch > run->options->epochs || run->batch < 0 || run->batch > run->task->examples ||
-		run->best_epoch < 0 || run->best_epoch > run->epoch)
+	if (run->epoch > run->options->epochs)
+		die("%s: %lld epochs are done, more than --epochs %lld", path, (long long)run->epoch,
+			(long long)run->options->epochs);
+	if (run->epoch < 0 || run->batch < 0 || run->batch > run->task->examples || run->best_epoch < 0 ||
+		run->best_epoch > run->epoch)
 		die("%s: epoch %lld, batch %lld: not a state of this training", path, (long long)run->epoch,
 			(long long)run->batch);
 	if (run->batch) {
@@ -260,26 +285,10 @@ static json_t *measured(const struct run *run)
 	return history;
 }
 
-error_t run_option(int key, const char *value, struct run_options *options)
+json_t *run(struct task *task, struct trainer *trainer, const struct run_options *options, const json_t *identity,
+	const struct rng *rng)
 {
-	switch (key) {
-	case RUN_EPOCHS: options->epochs = option_int("--epochs", value, 0, 1000000); return 0;
-	case RUN_BATCH_SIZE: options->batch_size = option_int("--batch-size", value, 1, 1 << 20); return 0;
-	case RUN_PATIENCE: options->patience = option_int("--patience", value, 1, 1000000); return 0;
-	case RUN_CHECKPOINT: options->checkpoint = value; return 0;
-	case RUN_EVERY: options->every = option_float("--checkpoint-every", value, 0, 1e9); return 0;
-	case RUN_RESUME: options->resume = true; return 0;
-	case ARGP_KEY_END:
-		if (options->resume && !options->checkpoint)
-			die_usage("--resume needs --checkpoint FILE");
-		return 0;
-	default: return ARGP_ERR_UNKNOWN;
-	}
-}
-
-json_t *run(struct task *task, struct trainer *trainer, const struct run_options *options, const struct rng *rng)
-{
-	struct run run = {.task = task, .trainer = trainer, .options = options, .rng = *rng};
+	struct run run = {.task = task, .trainer = trainer, .options = options, .identity = identity, .rng = *rng};
 	int64_t batches = (task->examples + options->batch_size - 1) / options->batch_size;
 	trainer->options.total = options->epochs / (task->stages > 1 ? task->stages : 1) * batches;
 	run.order = xreallocarray(NULL, (size_t)task->examples, sizeof *run.order);

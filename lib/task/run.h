@@ -5,13 +5,13 @@
  * a validation is says the task.
  *
  *     struct task *task = next_item_task(model, ...);
- *     json_t *measured = run(task, trainer, &options, &rng);
+ *     json_t *measured = run(task, trainer, &options, identity, &rng);
  */
 #ifndef RECPIPE_RUN_H
 #define RECPIPE_RUN_H
 
 #include "nn/train.h"
-#include "stream/cli.h"
+#include "stream/option.h"
 
 #define RUN_MEASURES 4
 /* A task's struct begins with this one. */
@@ -47,27 +47,18 @@ struct run_options {
 	const char *checkpoint; /* file; NULL: none */
 	double every;           /* seconds between checkpoints within an epoch */
 	bool resume;
-	uint64_t id; /* of everything that decides the result: a checkpoint of another is refused */
 };
-
-/*
- * Options of tools that train. Their tables have a row of their own for --epochs, --batch-size and --patience, whose
- * defaults differ, and RUN_OPTIONS; parsers give run_option() the keys they do not know, and ARGP_KEY_END, where it sees
- * that --resume has its --checkpoint.
- */
-enum { RUN_EPOCHS = 0x2800, RUN_BATCH_SIZE, RUN_PATIENCE, RUN_CHECKPOINT, RUN_EVERY, RUN_RESUME };
-#define RUN_OPTIONS(group)                                                                                             \
-	{"checkpoint", RUN_CHECKPOINT, "FILE", 0, "Keep the state of training in FILE", group},                            \
-		{"checkpoint-every", RUN_EVERY, "SECONDS", 0, "How often within an epoch (default 60)", group},                \
-	{                                                                                                                  \
-		"resume", RUN_RESUME, NULL, 0, "Go on from the checkpoint, if there is one, to the same result", group         \
-	}
-error_t run_option(int key, const char *value, struct run_options *options);
+extern const struct option
+	run_options[]; /* without defaults of epochs, batch-size and patience, which a training has */
+/* Wrong usage where they do not go together. */
+void run_check(const struct run_options *options);
 
 /*
  * Trains; params hold the best epoch's values afterwards. rng: draws order and seeds from here on, as left by the
- * initialisation. Dies where a checkpoint is not of this training. Returns the curve and best epoch, for the history.
+ * initialisation. identity: all that decides the result, each under a name for people; a checkpoint where any of it is
+ * different is refused, by these names. Returns the curve and best epoch, for the history.
  */
-json_t *run(struct task *task, struct trainer *trainer, const struct run_options *options, const struct rng *rng);
+json_t *run(struct task *task, struct trainer *trainer, const struct run_options *options, const json_t *identity,
+	const struct rng *rng);
 
 #endif

@@ -112,7 +112,9 @@ static void set_up(struct bench *b, char **argument)
 	b->sequences = make_sequences(&rng);
 	json_t *config = json_pack("{s:I, s:I, s:I}", "num_hidden_layers", (json_int_t)atoll(argument[0]), "hidden_size",
 		(json_int_t)atoll(argument[1]), "num_attention_heads", (json_int_t)atoll(argument[2]));
-	b->model = recformer_anew(&(struct recformer_start){.config = config, .tokenizer = b->tokenizer, .rng = &rng});
+	const struct recformer_from from = {.size = -1};
+	b->model = recformer_started(
+		&(struct recformer_start){.config = config, .tokenizer = b->tokenizer, .rng = &rng, .from = &from}, true);
 	encoder_read(b->model, &b->catalog);
 	omp_set_num_threads(b->threads);
 }
@@ -146,14 +148,11 @@ static void answer(const struct stopwatch *watch, double value)
 
 static void prepare_training(struct bench *b)
 {
-	const struct pretrain_options pretraining = {.contrast = MOST_USERS,
-		.words_weight = .1,
-		.mask_rate = .15,
-		.valid_users = 1};
+	const struct pretrain_options pretraining = {.words_weight = .1, .mask_rate = .15, .valid_users = 1};
 	struct optimisation optimisation = {.adamw = ADAMW_DEFAULTS, .clip = 1};
 	optimisation.adamw.rate = 5e-5;
 	b->trainer = trainer_new(&b->model->params, &optimisation, b->threads);
-	b->task = pretrain_task(b->model, &b->sequences, b->tokenizer, &pretraining, b->trainer->n_workers);
+	b->task = pretrain_task(b->model, &b->sequences, b->tokenizer, MOST_USERS, &pretraining, b->trainer->n_workers);
 }
 
 static void step(struct bench *b, int64_t users)

@@ -19,17 +19,24 @@ static void assert_near(double actual, double expected, double tolerance)
 		fail_msg("%.17g is not %.17g", actual, expected);
 }
 
+static struct measures parsed(const char *list, const int64_t cuts[], int n_cuts)
+{
+	struct measures measures;
+	assert_null(measures_parse(list, cuts, n_cuts, &measures));
+	return measures;
+}
+
 static void parses_lists(void **state)
 {
 	(void)state;
 	const int64_t cuts[] = {5, 10};
-	struct measures measures = measures_parse("ndcg,recall@50,mrr,mrr@k,ndcg@10", cuts, 2);
+	struct measures measures = parsed("ndcg,recall@50,mrr,mrr@k,ndcg@10", cuts, 2);
 	const char *const names[] = {"ndcg@5", "ndcg@10", "recall@50", "mrr", "mrr@5", "mrr@10"};
 	assert_int_equal(measures.count, 6);
 	for (int i = 0; i < 6; i++)
 		assert_string_equal(measures.at[i].name, names[i]);
 	measures_free(&measures);
-	measures = measures_parse("all", cuts, 2);
+	measures = parsed("all", cuts, 2);
 	assert_int_equal(measures.count, 13);
 	measures_free(&measures);
 }
@@ -51,7 +58,7 @@ static void values_follow_the_formulas(void **state)
 {
 	(void)state;
 	const int64_t cuts[] = {1, 7, 100};
-	struct measures measures = measures_parse("ndcg,recall,hr,precision,mrr,mrr@k", cuts, 3);
+	struct measures measures = parsed("ndcg,recall,hr,precision,mrr,mrr@k", cuts, 3);
 	const int64_t greater[] = {0, 1, 5, 6, 7, 62, 63, 99, 100, 3000}, equal[] = {0, 1, 3, 64, 2000};
 	for (int m = 0; m < measures.count; m++) {
 		const struct measure *measure = &measures.at[m];
@@ -77,7 +84,7 @@ static void any_rank_is_fine(void **state)
 {
 	(void)state;
 	const int64_t cuts[] = {10};
-	struct measures measures = measures_parse("mrr,ndcg", cuts, 1);
+	struct measures measures = parsed("mrr,ndcg", cuts, 1);
 	assert_near(measure_value(&measures.at[0], INT32_MAX, INT32_MAX, TIES_AVERAGE), log(2) / INT32_MAX, 1e-16);
 	assert_near(measure_value(&measures.at[1], 0, INT32_MAX, TIES_AVERAGE), 4.543559338088345 / 2147483648.0, 1e-18);
 	measures_free(&measures);

@@ -460,8 +460,9 @@ static void test_published_weights(void **state)
 	struct tokenizer *tokenizer = tokenizer_of_size(41);
 	struct rng rng;
 	rng_seed(&rng, 1);
-	struct recformer_start start = {.config = json_object(), .tokenizer = tokenizer, .rng = &rng};
-	struct model *model = recformer_from_weights(&start, folder);
+	const struct recformer_from from = {.size = -1, .weights = folder};
+	struct recformer_start start = {.config = json_object(), .tokenizer = tokenizer, .rng = &rng, .from = &from};
+	struct model *model = recformer_started(&start, false);
 	assert_int_equal(model->params.size, c.model->params.size);
 	for (int i = 0; i < model->params.count; i++) {
 		const struct param *is = model->params.list[i], *should_be = params_find(&c.model->params, is->name);
@@ -543,17 +544,15 @@ static struct model *pretrain(struct small_world *w, int threads, int steps, dou
 		"attention_window", 8);
 	struct rng rng;
 	rng_seed(&rng, 1);
-	struct recformer_start start = {.config = config, .tokenizer = w->tokenizer, .rng = &rng};
-	struct model *model = recformer_anew(&start);
+	const struct recformer_from from = {.size = -1};
+	struct recformer_start start = {.config = config, .tokenizer = w->tokenizer, .rng = &rng, .from = &from};
+	struct model *model = recformer_started(&start, true);
 	encoder_read(model, &w->catalog);
 	struct optimisation options = {.adamw = ADAMW_DEFAULTS, .clip = 1};
 	options.adamw.rate = 3e-3;
 	struct trainer *trainer = trainer_new(&model->params, &options, threads);
-	const struct pretrain_options pretraining = {.contrast = 16,
-		.words_weight = .1,
-		.mask_rate = .15,
-		.valid_users = USERS};
-	struct task *task = pretrain_task(model, &w->sequences, w->tokenizer, &pretraining, trainer->n_workers);
+	const struct pretrain_options pretraining = {.words_weight = .1, .mask_rate = .15, .valid_users = USERS};
+	struct task *task = pretrain_task(model, &w->sequences, w->tokenizer, 16, &pretraining, trainer->n_workers);
 	int64_t example[USERS];
 	for (int i = 0; i < USERS; i++)
 		example[i] = i;
@@ -668,8 +667,13 @@ static void test_start_from_words(void **state)
 	rng_seed(&rng, 1);
 	json_t *config = json_pack("{s:i, s:i, s:i, s:s}", "hidden_size", WIDE, "num_hidden_layers", 1,
 		"num_attention_heads", 2, "initialiser", "words");
-	struct recformer_start start = {.config = config, .tokenizer = w.tokenizer, .rng = &rng, .catalog = &w.catalog};
-	struct model *model = recformer_anew(&start);
+	const struct recformer_from from = {.size = -1};
+	struct recformer_start start = {.config = config,
+		.tokenizer = w.tokenizer,
+		.rng = &rng,
+		.from = &from,
+		.catalog = &w.catalog};
+	struct model *model = recformer_started(&start, true);
 	encoder_read(model, &w.catalog);
 	const struct param *words = params_find(&model->params, "longformer.embeddings.word_embeddings.weight");
 	const int32_t history[] = {3, 6, 9, 12}; /* of two attributes each */

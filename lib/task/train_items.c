@@ -1,0 +1,186 @@
+/* Trainings of models of what comes next in a user's sequence: by gradients, or by counting. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/item_vectors.h"
+#include "model/items.h"
+#include "stream/progress.h"
+#include "task/next_item.h"
+#include "task/training.h"
+
+struct next_item_training {
+	struct next_item_options next;
+	struct optimisation optimisation;
+	struct run_options run;
+};
+
+static const struct option next_item_options[] = {
+	{OPTIONS_TITLE("Training:")},
+	{.key = "epochs", OTHER_DEFAULT("200")},
+	{.key = "batch-size", OTHER_DEFAULT("128")},
+	{.key = "patience", OTHER_DEFAULT("10")},
+	{INCLUDED_OPTIONS(struct next_item_training, next.loss, loss_options)},
+	{INCLUDED_OPTIONS(struct next_item_training, optimisation, optimisation_options)},
+	{INCLUDED_OPTIONS(struct next_item_training, run, run_options)},
+	{INCLUDED_OPTIONS(struct next_item_training, next.valid, validation_options)},
+	{0},
+};
+
+static bool by_gradients(const struct architecture *architecture)
+{
+	return architecture->hidden && !architecture->reads_tokens;
+}
+
+static void check(const struct training_job *job)
+{
+	const struct next_item_training *training = job->values;
+	run_check(&training->run);
+	if (!training->run.epochs)
+		die_usage("--epochs 0 would learn nothing");
+	die_status = 2;
+	architecture_check(job->architecture, job->config, "options");
+	die_status = 1;
+}
+
+/* --- what options leave open, by the data --- */
+
+static bool is_given(const struct training_job *job, const char *key)
+{
+	return json_object_get(job->config, key);
+}
+
+/* The first option given that only features have a use for; NULL. */
+static char *option_of_features(const struct training_job *job)
+{
+	struct option *rows = options_of(item_options);
+	char *spelt = NULL;
+	for (const struct option *row = rows; row->kind && !spelt; row++)
+		if (option_is_value(row) && row->only && strncmp(row->only, "score", 5) && is_given(job, option_key(row)))
+			spelt = option_spelt(row);
+	free(rows);
+	return spelt;
+}
+
+/* Item features are used where the stream has them, unless told otherwise. */
+static bool choose_features(struct training_job *job)
+{
+	const struct embedding *embedding = &job->inputs.embedding;
+	const char *features = json_string_value(json_object_get(job->config, "features")), *spelt;
+	if (features && !strcmp(features, "none"))
+		return false;
+	if (!embedding->group.complete && features)
+		die("--features %s: no embedding in the stream; item-project adds one", features);
+	if (!embedding->group.complete && (spelt = option_of_features(job)))
+		die("%s: no embedding in the stream; item-project adds one", spelt);
+	if (!embedding->group.complete)
+		return false;
+	if (!features)
+		json_set(job->config, "features", json_string("frozen"));
+	json_set(job->config, "feature_size", json_integer(embedding->width));
+	return true;
+}
+
+/* Short histories overfit: measured on validation, they want more dropout than long ones, learned vectors most. */
+static void choose_dropout(struct training_job *job, bool has_features)
+{
+	const struct sequences *sequences = &job->inputs.sequences;
+	int64_t events = 0;
+	for (int64_t user = 0; user < sequences->n_users; user++)
+		events += train_length(sequences, user);
+	if (!is_given(job, "dropout") && events < 20 * sequences->n_users)
+		json_set(job->config, "dropout", json_real(has_features ? .3 : .5));
+}
+
+static struct model *new_model(const struct training_job *job)
+{
+	return model_new(json_deep_copy(job->config), job->inputs.catalog.n_items, job->inputs.catalog.fingerprint,
+		"options");
+}
+
+/* An LLM's vectors share a few large directions, beside which those that tell items apart would hardly be heard. */
+static void set_features(struct training_job *job, struct model *model)
+{
+	struct embedding *embedding = &job->inputs.embedding;
+	if (items_whiten_features(model))
+		standardise_vectors(embedding->vector, embedding->rows, embedding->width, true, job->threads);
+	if (items_feature_size(model))
+		items_set_features(model, embedding->vector);
+}
+
+/* --- training --- */
+
+static void tell(const struct task *task, const struct model *model, int64_t epochs)
+{
+	int64_t users, positions, validated;
+	next_item_counts(task, &users, &positions, &validated);
+	notice("%s: %lld parameters, %lld users, %lld positions, %lld items%s, validated on %lld users",
+		model->architecture->name, (long long)model->params.trainable, (long long)users, (long long)positions,
+		(long long)model->n_items, items_feature_size(model) ? " with features" : "", (long long)validated);
+	if (!validated)
+		warn("no user has a validation item: training goes on for all %lld epochs", (long long)epochs);
+}
+
+static json_t *train(struct training_job *job)
+{
+	const struct next_item_training *training = job->values;
+	choose_dropout(job, choose_features(job));
+	struct model *model = new_model(job);
+	json_t *identity = training_identity(job, model, training->optimisation.schedule != SCHEDULE_CONSTANT);
+	struct rng rng;
+	rng_seed(&rng, job->seed);
+	set_features(job, model);
+	model_initialise(model, &rng);
+	struct trainer *trainer = trainer_new(&model->params, &training->optimisation, job->threads);
+	struct task *task = next_item_task(model, &job->inputs.sequences, &training->next, job->threads);
+	tell(task, model, training->run.epochs);
+	json_t *measured = run(task, trainer, &training->run, identity, &rng);
+	json_set(measured, "parameters", json_integer(model->params.size));
+	training_write_model(job, model, identity);
+	task->free(task);
+	trainer_free(trainer);
+	model_free(model);
+	json_decref(identity);
+	return measured;
+}
+
+const struct training next_item_training = {
+	.task = "next",
+	.summary = "the next item of users' sequences",
+	.suits = by_gradients,
+	.options = next_item_options,
+	.size = sizeof(struct next_item_training),
+	.needs_sequences = true,
+	.takes_embedding = true,
+	.check = check,
+	.train = train,
+};
+
+/* --- counting --- */
+
+static bool by_counting(const struct architecture *architecture)
+{
+	return architecture->count;
+}
+
+static json_t *count(struct training_job *job)
+{
+	struct model *model = new_model(job);
+	json_t *identity = training_identity(job, model, false);
+	json_t *measured = json_build("{s:I}", "events", (json_int_t)next_item_count(model, &job->inputs.sequences));
+	json_set(measured, "parameters", json_integer(model->params.size));
+	training_write_model(job, model, identity);
+	model_free(model);
+	json_decref(identity);
+	return measured;
+}
+
+static const struct option no_options[] = {{0}};
+
+const struct training counted_training = {
+	.task = "next",
+	.summary = "the same by counting",
+	.suits = by_counting,
+	.options = no_options,
+	.needs_sequences = true,
+	.train = count,
+};

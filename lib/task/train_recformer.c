@@ -1,0 +1,204 @@
+/* Trainings of text encoders: Recformer's pre-training, and its fine-tuning in two stages. */
+#include <math.h>
+#include <stdlib.h>
+
+#include "model/encoder.h"
+#include "model/recformer_start.h"
+#include "stream/progress.h"
+#include "task/finetune.h"
+#include "task/pretrain.h"
+#include "task/training.h"
+
+static bool is_encoder(const struct architecture *architecture)
+{
+	return architecture->encode;
+}
+
+/* What both have in common, at the beginning of their structs. */
+struct encoder_training {
+	struct recformer_from from;
+	struct optimisation optimisation;
+	struct run_options run;
+};
+
+#define ENCODER_RATE                                                                                                   \
+	.key = "learning-rate", .derive = option_depends, OTHER_DEFAULT("0.0005; of models 256 wide and more 0.00005")
+
+static struct optimisation optimisation_of(struct training_job *job, const struct model *model)
+{
+	struct optimisation optimisation = ((const struct encoder_training *)job->values)->optimisation;
+	if (isnan(optimisation.adamw.rate)) {
+		optimisation.adamw.rate = model->width < 256 ? 5e-4 : 5e-5;
+		json_set(job->options, "learning-rate", json_real(optimisation.adamw.rate));
+	}
+	return optimisation;
+}
+
+static void check(const struct training_job *job)
+{
+	const struct encoder_training *options = job->values;
+	json_t *config = json_deep_copy(job->config);
+	run_check(&options->run);
+	recformer_check_from(&options->from);
+	if (options->from.size >= 0)
+		recformer_size(config, options->from.size);
+	if (!json_object_get(config, "hidden_size") != !json_object_get(config, "num_attention_heads")) {
+		json_object_del(config, "hidden_size"); /* the other one is that of a model that there is */
+		json_object_del(config, "num_attention_heads");
+	}
+	die_status = 2;
+	architecture_check(job->architecture, config, "options");
+	die_status = 1;
+	json_decref(config);
+}
+
+static struct model *start(const struct training_job *job, bool anew, struct rng *rng)
+{
+	const struct recformer_start start = {.config = json_deep_copy(job->config),
+		.tokenizer = job->inputs.tokenizer.tokenizer,
+		.rng = rng,
+		.from = &((const struct encoder_training *)job->values)->from,
+		.model = job->inputs.start.group.complete ? job->inputs.start.model : NULL,
+		.catalog = &job->inputs.catalog};
+	struct model *model = recformer_started(&start, anew);
+	encoder_read(model, &job->inputs.catalog);
+	return model;
+}
+
+static json_t *run_and_tell(struct training_job *job, const struct model *model, struct task *task,
+	struct trainer *trainer, const struct run_options *options, const json_t *identity, const struct rng *rng)
+{
+	notice("%s: %lld parameters, %lld users, %lld items", model->architecture->name, (long long)model->params.trainable,
+		(long long)task->examples, (long long)job->inputs.catalog.n_items);
+	json_t *measured = run(task, trainer, options, identity, rng);
+	json_set(measured, "parameters", json_integer(model->params.size));
+	training_write_model(job, model, identity);
+	return measured;
+}
+
+/* --- pre-training --- */
+
+struct pretraining {
+	struct encoder_training encoder;
+	struct pretrain_options pretrain;
+};
+
+static const struct option pretraining_options[] = {
+	{OPTIONS_TITLE("Training:")},
+	{.key = "epochs", OTHER_DEFAULT("32")},
+	{.key = "batch-size", OTHER_DEFAULT("64")},
+	{.key = "patience", OTHER_DEFAULT("5")},
+	{.key = "warmup", OTHER_DEFAULT("100")},
+	{.key = "schedule", OTHER_DEFAULT("linear")},
+	{.key = "clip", OTHER_DEFAULT("1")},
+	{ENCODER_RATE},
+	{INCLUDED_OPTIONS(struct pretraining, encoder.optimisation, optimisation_options)},
+	{INCLUDED_OPTIONS(struct pretraining, encoder.run, run_options)},
+	{INCLUDED_OPTIONS(struct pretraining, pretrain, pretrain_options)},
+	{INCLUDED_OPTIONS(struct pretraining, encoder.from, recformer_from_options)},
+	{0},
+};
+
+static json_t *pretrain(struct training_job *job)
+{
+	const struct pretraining *options = job->values;
+	struct run_options run = options->encoder.run;
+	struct rng rng;
+	rng_seed(&rng, job->seed);
+	json_set(job->config, "word_head", json_boolean(options->pretrain.words_weight > 0));
+	struct model *model = start(job, true, &rng);
+	const struct optimisation optimisation = optimisation_of(job, model);
+	struct trainer *trainer = trainer_new(&model->params, &optimisation, job->threads);
+	struct task *task = pretrain_task(model, &job->inputs.sequences, job->inputs.tokenizer.tokenizer, run.batch_size,
+		&options->pretrain, trainer->n_workers);
+	run.batch_size *= options->pretrain.accumulate;
+	json_t *identity = training_identity(job, model, optimisation.schedule != SCHEDULE_CONSTANT);
+	json_t *measured = run_and_tell(job, model, task, trainer, &run, identity, &rng);
+	task->free(task);
+	trainer_free(trainer);
+	model_free(model);
+	json_decref(identity);
+	return measured;
+}
+
+const struct training pretraining = {
+	.task = "pretrain",
+	.summary = "masked words, and histories with the items that follow",
+	.suits = is_encoder,
+	.options = pretraining_options,
+	.size = sizeof(struct pretraining),
+	.needs_sequences = true,
+	.needs_text = true,
+	.takes_model = true,
+	.check = check,
+	.train = pretrain,
+};
+
+/* --- fine-tuning --- */
+
+struct finetuning {
+	struct encoder_training encoder;
+	struct finetune_options finetune;
+};
+
+static const struct option finetuning_options[] = {
+	{OPTIONS_TITLE("Training:")},
+	{.key = "epochs", OTHER_DEFAULT("32")},
+	{.key = "batch-size", OTHER_DEFAULT("128")},
+	{.key = "patience", OTHER_DEFAULT("5")},
+	{.key = "warmup", OTHER_DEFAULT("100")},
+	{.key = "schedule", OTHER_DEFAULT("linear")},
+	{ENCODER_RATE},
+	{INCLUDED_OPTIONS(struct finetuning, encoder.optimisation, optimisation_options)},
+	{INCLUDED_OPTIONS(struct finetuning, encoder.run, run_options)},
+	{INCLUDED_OPTIONS(struct finetuning, finetune, finetune_options)},
+	{INCLUDED_OPTIONS(struct finetuning, encoder.from, recformer_from_options)},
+	{0},
+};
+
+static void write_items(const struct training_job *job, const struct model *model, const float *vectors,
+	uint64_t model_id)
+{
+	char text[17];
+	fingerprint_text(model_id, text);
+	json_t *facts = json_build("{s:s}", "model", text);
+	embedding_write(job->out, model->catalog, vectors, model->width, "recformer", facts);
+	json_decref(facts);
+}
+
+static json_t *finetune(struct training_job *job)
+{
+	const struct finetuning *options = job->values;
+	struct run_options run = options->encoder.run;
+	const struct stages stages = {run.epochs, {run.patience, run.patience > 2 ? run.patience - 2 : 1}};
+	struct rng rng;
+	rng_seed(&rng, job->seed);
+	json_set(job->config, "word_head", json_false());
+	struct model *model = start(job, options->encoder.from.size >= 0, &rng);
+	const struct optimisation optimisation = optimisation_of(job, model);
+	struct trainer *trainer = trainer_new(&model->params, &optimisation, job->threads);
+	struct task *task = finetune_task(model, trainer, &job->inputs.sequences, &stages, &options->finetune);
+	run.epochs *= 2;
+	run.patience = INT64_MAX; /* the task ends its stages itself */
+	json_t *identity = training_identity(job, model, true);
+	json_t *measured = run_and_tell(job, model, task, trainer, &run, identity, &rng);
+	write_items(job, model, finetune_items(task), training_fingerprint(job, identity));
+	task->free(task);
+	trainer_free(trainer);
+	model_free(model);
+	json_decref(identity);
+	return measured;
+}
+
+const struct training finetuning = {
+	.task = "finetune",
+	.summary = "a model in the stream, in two stages",
+	.suits = is_encoder,
+	.options = finetuning_options,
+	.size = sizeof(struct finetuning),
+	.needs_sequences = true,
+	.needs_text = true,
+	.takes_model = true,
+	.check = check,
+	.train = finetune,
+};

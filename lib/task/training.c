@@ -1,0 +1,83 @@
+#include "task/training.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/items.h"
+#include "stream/cli.h"
+#include "task/identity.h"
+
+const struct training *const trainings[] = {&next_item_training, &counted_training, &language_training, &pretraining,
+	&finetuning, NULL};
+const char *const task_names[] = {"next", "pretrain", "finetune", NULL};
+
+/* The first of a task, or of all, that suits the architecture. */
+static const struct training *find_training(const struct architecture *architecture, const char *task)
+{
+	for (int i = 0; trainings[i]; i++)
+		if (trainings[i]->suits(architecture) && (!task || !strcmp(trainings[i]->task, task)))
+			return trainings[i];
+	return NULL;
+}
+
+const struct training *training_of(const struct architecture *architecture, const char *task, bool any)
+{
+	const char *tasks[COUNT_OF(trainings) + 1];
+	int n = 0;
+	for (int i = 0; trainings[i]; i++)
+		if (trainings[i]->suits(architecture))
+			tasks[n++] = trainings[i]->task;
+	tasks[n] = NULL;
+	const struct training *training = n == 1 || task || any ? find_training(architecture, task) : NULL;
+	if (!training)
+		die_usage("--arch %s needs --task %s", architecture->name, list_words(tasks, " or "));
+	return training;
+}
+
+const struct architecture *architecture_of_task(const char *task)
+{
+	for (int i = 0; architecture_names[i]; i++)
+		if (find_training(architecture_named(architecture_names[i]), task))
+			return architecture_named(architecture_names[i]);
+	die("no architecture is trained for %s", task);
+}
+
+/* --- identity --- */
+
+json_t *training_identity(const struct training_job *job, const struct model *model, bool epochs_count)
+{
+	const struct training_inputs *inputs = &job->inputs;
+	json_t *identity = identity_new(job->seed, job->threads);
+	identity_add(identity, "--arch", job->architecture->name);
+	identity_add(identity, "--task", job->training->task);
+	identity_add_options(identity, job->training->options, job->options);
+	if (!epochs_count)
+		json_object_del(identity, "--epochs");
+	if (job->architecture->size) {
+		json_t *config = json_copy(model->config);
+		json_object_del(config, "architecture");
+		identity_add_options(identity, job->architecture->options, config);
+		json_decref(config);
+	} else {
+		json_set(identity, "the model's config", json_incref(model->config));
+	}
+	identity_add(identity, "the catalog", inputs->catalog.fingerprint);
+	identity_add(identity, "the tokenizer", model->architecture->reads_tokens ? model->belongs_to : NULL);
+	identity_add(identity, "the group sequences", inputs->sequences.group.id);
+	identity_add(identity, "the embedding", items_feature_size(model) ? inputs->embedding.group.id : NULL);
+	identity_add(identity, "the model in the stream", inputs->start.group.id);
+	return identity;
+}
+
+uint64_t training_fingerprint(const struct training_job *job, const json_t *identity)
+{
+	const json_t *epochs = json_object_get(job->options, "epochs");
+	json_int_t n = json_integer_value(epochs);
+	uint64_t id = identity_fingerprint(identity);
+	return json_object_get(identity, "--epochs") || !epochs ? id : fingerprint(id, &n, sizeof n);
+}
+
+void training_write_model(const struct training_job *job, const struct model *model, const json_t *identity)
+{
+	model_write(job->out, model, &job->inputs.catalog, training_fingerprint(job, identity));
+}
