@@ -34,8 +34,10 @@ static char *behind_links(const char *path)
 	char target[PATH_MAX], *at = xstrdup(path);
 	for (int links = 0; links < MOST_LINKS; links++) {
 		ssize_t length = readlink(at, target, sizeof target - 1);
-		if (length < 0)
+		if (length < 0 && (errno == EINVAL || errno == ENOENT)) /* no link, or nothing yet */
 			return at;
+		if (length < 0)
+			die_errno("%s", path);
 		target[length] = '\0';
 		const char *slash = *target == '/' ? NULL : strrchr(at, '/');
 		char *next = xasprintf("%.*s%s", slash ? (int)(slash - at) + 1 : 0, at, target);
