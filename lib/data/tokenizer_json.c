@@ -2,6 +2,7 @@
 #include "data/tokenizer_json.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -137,6 +138,31 @@ static void collect_vocab_object(struct token_list *list, const json_t *vocab, c
 	}
 }
 
+/*
+ * The reference takes a number's digits as a whole number and divides it by a power of ten, which can be off by the last
+ * bit; of two ways to cut "eeee" that score the same the one is taken that this makes the better. So the digits are
+ * found again that the document has, the fewest that tell the number from others, and are read as there.
+ */
+static double as_reference_reads(double score)
+{
+	char text[32] = "";
+	double size = fabs(score);
+	for (int digits = 15; digits <= 17 && (!*text || strtod(text, NULL) != size); digits++)
+		snprintf(text, sizeof text, "%.*e", digits - 1, size);
+	size_t length = strcspn(text, "e");
+	int exponent = atoi(text + length + 1) + 1;
+	uint64_t number = 0;
+	while (length > 2 && text[length - 1] == '0')
+		length--;
+	for (size_t i = 0; i < length; i++)
+		if (text[i] != '.') {
+			number = number * 10 + (uint64_t)(text[i] - '0');
+			exponent--;
+		}
+	double read = exponent < 0 ? (double)number / pow(10, -exponent) : (double)number * pow(10, exponent);
+	return score < 0 ? -read : read;
+}
+
 /* [token, score] by id; returns the scores, to be freed. */
 static double *collect_vocab_array(struct token_list *list, const json_t *vocab, const char *where)
 {
@@ -148,7 +174,7 @@ static double *collect_vocab_array(struct token_list *list, const json_t *vocab,
 		const json_t *score = json_array_get(pair, 1);
 		if (!token || !json_is_number(score) || !isfinite(json_number_value(score)))
 			die("%s: model.vocab: token %zu is not a pair of text and score", where, id);
-		scores[id] = json_number_value(score);
+		scores[id] = json_is_real(score) ? as_reference_reads(json_real_value(score)) : json_number_value(score);
 		put_token(list, token, (int64_t)id, where);
 	}
 	return scores;

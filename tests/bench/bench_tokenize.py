@@ -43,6 +43,24 @@ def as_hugging_face(path):
         return tokenizer
     tokenizer = tokenizers.Tokenizer.from_file(path)
     tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return tokenizer
+
+
+def trained(kind, texts):
+    """BERT's and XLM-R's kinds, learned from the texts."""
+    n, p = tokenizers.normalizers, tokenizers.pre_tokenizers
+    if kind == "WordPiece":
+        tokenizer = tokenizers.Tokenizer(tokenizers.models.WordPiece(unk_token="[UNK]"))
+        tokenizer.normalizer, tokenizer.pre_tokenizer = n.BertNormalizer(), p.BertPreTokenizer()
+        trainer = tokenizers.trainers.WordPieceTrainer(
+            vocab_size=16384, special_tokens=["[UNK]", "[CLS]", "[SEP]"], show_progress=False)
+    else:
+        tokenizer = tokenizers.Tokenizer(tokenizers.models.Unigram())
+        tokenizer.normalizer, tokenizer.pre_tokenizer = n.NFKC(), p.Sequence([p.WhitespaceSplit(), p.Metaspace()])
+        trainer = tokenizers.trainers.UnigramTrainer(
+            vocab_size=16384, special_tokens=["<unk>"], unk_token="<unk>", show_progress=False)
+    tokenizer.train_from_iterator(texts, trainer)
     return tokenizer
 
 
@@ -82,6 +100,9 @@ def main():
         learned.train_from_iterator(texts, vocab_size=8192, show_progress=False)
         learned.save(folder + "/learned.json")
         compare("learned", folder + "/learned.json", texts, folder)
+        for kind in "WordPiece", "Unigram":
+            trained(kind, texts).save(f"{folder}/{kind}.json")
+            compare(kind, f"{folder}/{kind}.json", texts, folder)
 
 
 if __name__ == "__main__":
