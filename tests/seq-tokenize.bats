@@ -197,6 +197,54 @@ texts() {
 	says "plain.tar.zst: no tokenizer in the stream"
 }
 
+@test "config.json tells how a pair of vocabulary and merges cuts words, else a warning what is assumed" {
+	seq-tokenize -q --items items.csv --no-history events.csv -o s.tar.zst
+	mkdir pair bert
+	member s.tar.zst tokenizer/tokenizer.json | python3 -c '
+import json, sys
+model = json.load(sys.stdin)["model"]
+json.dump(model["vocab"], open("pair/vocab.json", "w"))
+open("pair/merges.txt", "w").write("\n".join(model["merges"]) + "\n")'
+	seq-tokenize -q --items items.csv --tokenizer pair events.csv >/dev/null 2>said
+	output=$(<said)
+	says "pair/vocab.json: no config.json beside it says which family's this is; words are cut as GPT-2's"
+	echo '{"model_type":"wonder"}' >pair/config.json
+	seq-tokenize -q --items items.csv --tokenizer pair events.csv >/dev/null 2>said
+	output=$(<said)
+	says 'how model_type "wonder" cuts words is not known here'
+	echo '{"model_type":"qwen2"}' >pair/config.json
+	seq-tokenize -q --items items.csv --tokenizer pair events.csv -o q.tar.zst 2>said
+	[ ! -s said ]
+	member q.tar.zst tokenizer/tokenizer.json | grep -F '"normalizer":{"type":"NFC"}'
+	member q.tar.zst tokenizer/tokenizer.json | grep -F 'p{N}| ?[^'
+
+	printf '%s\n' '[PAD]' '[UNK]' '[CLS]' '[SEP]' '[MASK]' red pen '##s' >bert/vocab.txt
+	seq-tokenize -q --items items.csv --tokenizer bert events.csv >/dev/null 2>said
+	output=$(<said)
+	says "bert/vocab.txt: no tokenizer_config.json beside it says whether capitals count"
+	echo '{"do_lower_case":false}' >bert/tokenizer_config.json
+	seq-tokenize -q --items items.csv --tokenizer bert/vocab.txt events.csv -o b.tar.zst 2>said
+	[ ! -s said ]
+	member b.tar.zst tokenizer/tokenizer.json | grep -F '"lowercase":false'
+	printf 'red\nred\n' >bert/vocab.txt
+	fails seq-tokenize -q --items items.csv --tokenizer bert events.csv -o x
+	says 'bert/vocab.txt: line 2: token "red" occurs twice'
+}
+
+@test "what spells a special token in an item's text is text" {
+	printf 'item_id,title\na,x</s>y\nb,z\n' >special.csv
+	seq-tokenize -q --items special.csv --no-history events.csv -o s.tar.zst
+	mkdir seen && tar --zstd -xf s.tar.zst -C seen
+	python3 - <<-'END'
+		import json, numpy
+		vocab = json.load(open("seen/tokenizer/tokenizer.json"))["model"]["vocab"]
+		spelling = {i: t for t, i in vocab.items()}
+		ids = numpy.load("seen/catalog/000000.input_ids.npy")
+		assert vocab["</s>"] not in ids, ids
+		assert "x</s>y" in "".join(spelling[i] for i in ids), ids
+	END
+}
+
 @test "domains: one catalog, ids kept apart, attributes of one name are one" {
 	printf 'item_id,title,year\na,Red film,1999\nq,Blue film,\n' >films.csv
 	printf 'user,item,time\nu1,a,5\nu3,q,6\nu3,new,7\n' >views.csv

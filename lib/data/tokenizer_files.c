@@ -10,6 +10,7 @@
 
 #include "data/gguf.h"
 #include "data/tokenizer_document.h"
+#include "data/utf8.h"
 #include "data/word_rules.h"
 #include "stream/bytes.h"
 
@@ -142,8 +143,9 @@ static json_t *read_vocab_lines(const char *path)
 		line[length] = '\0';
 		if (json_object_get(vocab, line))
 			die("%s: line %lld: token \"%.80s\" occurs twice", path, (long long)id + 1, line);
-		if (json_object_set_new(vocab, line, json_integer(id)))
+		if (!utf8_is_valid(line, length))
 			die("%s: line %lld: not UTF-8", path, (long long)id + 1);
+		json_set(vocab, line, json_integer(id));
 	}
 	buffer_free(&text);
 	return vocab;

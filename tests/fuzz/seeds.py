@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """seeds.py FOLDER: first inputs for the fuzz targets, in folders named after them."""
+import base64
 import json
 import os
 import struct
@@ -43,6 +44,37 @@ def tokenizer(text, normalizer=None, pre=None, post=None, added=(), **model):
     document = {"version": "1.0", "added_tokens": added, "normalizer": normalizer, "pre_tokenizer": pre,
                 "post_processor": post, "decoder": None, "model": base | model}
     return json.dumps(document, ensure_ascii=False).encode() + b"\0" + text
+
+
+def kind(text, model, normalizer=None, pre=None, decoder=None, post=None):
+    added = [{"id": 1, "content": "</s>", "special": True}, {"id": 9, "content": "a b", "normalized": True}]
+    document = {"added_tokens": added, "normalizer": normalizer, "pre_tokenizer": pre, "post_processor": post,
+                "decoder": decoder, "model": model}
+    return json.dumps(document, ensure_ascii=False).encode() + b"\0" + text
+
+
+def sequence(key, *parts):
+    return {"type": "Sequence", key: [part if isinstance(part, dict) else {"type": part} for part in parts]}
+
+
+# a map that makes "A" an "a": units of a double array, and the replacements
+CHARSMAP = base64.b64encode(struct.pack("<I", 1024) + b"".join(struct.pack("<I", {0: 1 << 10, 64: 65 | 1 << 8 | 2 << 10, 66: 1 << 31}.get(i, 0))
+                                                             for i in range(256)) + b"a\0").decode()
+WORDPIECE = {"type": "WordPiece", "unk_token": "?", "continuing_subword_prefix": "##", "max_input_chars_per_word": 9,
+             "vocab": {t: i for i, t in enumerate(["?", "</s>", "a", "##b", "ab", "##ab", ",", "\u00e9"])}}
+UNIGRAM = {"type": "Unigram", "unk_id": 0, "byte_fallback": True, "vocab": [[t, -i / 3] for i, t in enumerate(
+    ["?", "</s>", "a", "b", "ab", "\u2581", "\u2581a", "<0x41>", "<0xC3>"])]}
+FORMS = [{"type": form} for form in ("NFC", "NFD", "NFKC", "NFKD", "Lowercase", "StripAccents", "Nmt", "ByteLevel")]
+KINDS = [
+    kind("Ab, \u00c9ab\u0301 ab".encode(), WORDPIECE, {"type": "BertNormalizer"}, {"type": "BertPreTokenizer"},
+         {"type": "WordPiece", "prefix": "##"}, {"type": "BertProcessing", "sep": ["</s>", 1], "cls": ["?", 0]}),
+    kind("a\u0301 ab\uac00\u11a8".encode(), WORDPIECE, sequence("normalizers", *FORMS[:6], {"type": "Strip", "strip_left": True, "strip_right": True}),
+         sequence("pretokenizers", "Whitespace", {"type": "Punctuation", "behavior": "Removed"}, {"type": "CharDelimiterSplit", "delimiter": "b"})),
+    kind(b"ab a b A", UNIGRAM, sequence("normalizers", {"type": "Precompiled", "precompiled_charsmap": CHARSMAP}, "Nmt"),
+         sequence("pretokenizers", "WhitespaceSplit", {"type": "Metaspace", "replacement": "\u2581"}),
+         sequence("decoders", "ByteFallback", {"type": "Metaspace", "replacement": "\u2581"}, "Fuse", {"type": "Strip", "content": " ", "start": 1, "stop": 1})),
+    kind("\u00e9a\u20ac".encode(), UNIGRAM, FORMS[7], {"type": "Digits"}, sequence("decoders", {"type": "BPEDecoder", "suffix": "b"}, "ByteLevel")),
+]
 
 
 def split(pattern, behavior, invert=False):
@@ -101,6 +133,10 @@ GGUF = [
     gguf(vocabulary("gpt2", "llama-bpe", ["a", "b", "ab", "c", "abc", "</s>"], [1, 1, 1, 1, 1, 4], MERGES, BOS,
                     value("tokenizer.ggml.add_bos_token", 7, b"\1"))),
     gguf([value("general.alignment", 4, struct.pack("<I", 32))], [("w", (32, 2), 8, 0), ("b", (2,), 0, 96)], bytes(104)),
+    gguf(vocabulary("bert", "default", ["[UNK]", "[CLS]", "[SEP]", "\u2581a", "b", "\u2581ab"], [3, 3, 3, 1, 1, 1], BOS,
+                    value("tokenizer.ggml.unknown_token_id", 4, bytes(4)))),
+    gguf(vocabulary("t5", "default", ["<pad>", "</s>", "<unk>", "\u2581a", "b", "\u2581"], [3, 3, 2, 1, 1, 1], SCORES,
+                    array("tokenizer.ggml.precompiled_charsmap", 0, [bytes([b]) for b in base64.b64decode(CHARSMAP)]))),
 ]
 
 BLOCKS = [(2, 32, 18), (3, 32, 20), (6, 32, 22), (7, 32, 24), (8, 32, 34), (12, 256, 144), (13, 256, 176),
@@ -146,7 +182,7 @@ WEIGHTS = [
     json.dumps({"model_type": "gpt2", "n_embd": 4}).encode() + b"\0" + safetensors(("h.0.attn.c_attn.weight", "F16", [4, 12], 96)),
 ]
 
-for target, seeds in (("fuzz_npy", NPY), ("fuzz_stream", STREAM), ("fuzz_tokenizer_json", TOKENIZER), ("fuzz_gguf", GGUF),
+for target, seeds in (("fuzz_npy", NPY), ("fuzz_stream", STREAM), ("fuzz_tokenizer_json", TOKENIZER + KINDS), ("fuzz_gguf", GGUF),
                       ("fuzz_safetensors", SAFETENSORS), ("fuzz_weights", WEIGHTS)):
     folder = os.path.join(sys.argv[1], target)
     os.makedirs(folder, exist_ok=True)

@@ -704,6 +704,132 @@ static void gguf_vocabularies(void **state)
 	buffer_free(&file);
 }
 
+/* A vocabulary of the kind with these tokens, all of score -1 and of these types. */
+static void put_small(struct buffer *file, const char *model, int n, const char *const tokens[], const int types[],
+	int n_more)
+{
+	put_head(file, 0, (uint64_t)(4 + n_more));
+	put_value(file, "tokenizer.ggml.model", GGUF_STRING);
+	put_text(file, model);
+	put_strings(file, "tokenizer.ggml.tokens", n, tokens);
+	put_value(file, "tokenizer.ggml.scores", GGUF_ARRAY);
+	put(file, GGUF_F32, 4);
+	put(file, (uint64_t)n, 8);
+	for (int i = 0; i < n; i++)
+		put(file, 0xbf800000, 4);
+	put_value(file, "tokenizer.ggml.token_type", GGUF_ARRAY);
+	put(file, GGUF_I32, 4);
+	put(file, (uint64_t)n, 8);
+	for (int i = 0; i < n; i++)
+		put(file, (uint64_t)types[i], 4);
+}
+
+static void put_id(struct buffer *file, const char *key, uint64_t id)
+{
+	put_value(file, key, GGUF_U32);
+	put(file, id, 4);
+}
+
+static void expect_ids(const struct buffer *file, const char *text, const char *ids)
+{
+	struct gguf gguf;
+	gguf_parse(&gguf, file->data, file->size, "f.gguf");
+	struct tokenizer *tokenizer = tokenizer_from_gguf(&gguf);
+	json_t *expected = json_loads(ids, 0, NULL);
+	if (!same_ids(tokenizer, text, strlen(text), true, expected))
+		fail_msg("\"%s\": other ids than %s", text, ids);
+	json_decref(expected);
+	tokenizer_free(tokenizer);
+	gguf_close(&gguf);
+}
+
+static void read_small(const void *file)
+{
+	expect_ids(file, "", "[]");
+}
+
+/* Beginnings of words are marked in the file, as "##" marks what continues them elsewhere. */
+static void gguf_bert(void **state)
+{
+	(void)state;
+	static const char *const tokens[] = {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "\xe2\x96\x81ink", "ing", "\xe2\x96\x81,"};
+	static const int types[] = {3, 3, 3, 3, 1, 1, 1};
+	struct buffer file = {0};
+	put_small(&file, "bert", 7, tokens, types, 3);
+	put_id(&file, "tokenizer.ggml.bos_token_id", 2);
+	put_id(&file, "tokenizer.ggml.seperator_token_id", 3);
+	put_id(&file, "tokenizer.ggml.unknown_token_id", 1);
+	expect_ids(&file, "Ink,  \xc3\x8dnking ing [SEP]", "[2, 4, 6, 4, 5, 1, 3, 3]");
+	put_small(&file, "bert", 7, tokens, types, 0);
+	expect_death(read_small, &file, "no tokenizer.ggml.unknown_token_id");
+	static const char *const twins[] = {"[PAD]", "[UNK]", "[CLS]", "##ing", "\xe2\x96\x81ink", "ing", "\xe2\x96\x81,"};
+	put_small(&file, "bert", 7, twins, types, 0);
+	expect_death(read_small, &file, "two tokens are \"##ing\" in a WordPiece vocabulary");
+	buffer_free(&file);
+}
+
+static void gguf_t5(void **state)
+{
+	(void)state;
+	static const char *const tokens[] = {"<pad>", "</s>", "<unk>", "\xe2\x96\x81", "\xe2\x96\x81ink", "s", "<x>"};
+	static const int types[] = {3, 3, 2, 1, 1, 1, 4};
+	struct buffer file = {0};
+	put_small(&file, "t5", 7, tokens, types, 1);
+	put_value(&file, "tokenizer.ggml.remove_extra_whitespaces", GGUF_BOOL);
+	put(&file, 1, 1);
+	/* what is not said: EOS is 1, the unknown token 2, and EOS is added */
+	expect_ids(&file, " inks  ink q<x>", "[4, 5, 4, 3, 2, 6, 1]");
+	put_small(&file, "t5", 7, tokens, types, 1);
+	put_value(&file, "tokenizer.ggml.precompiled_charsmap", GGUF_ARRAY);
+	put(&file, GGUF_F32, 4);
+	put(&file, 1, 8);
+	put(&file, 0, 4);
+	expect_death(read_small, &file, "precompiled_charsmap: an array of bytes was expected");
+	buffer_free(&file);
+}
+
+/* --- what a caller asks for --- */
+
+static void expect_tokens(const struct tokenizer *tokenizer, struct tokenize_options options, const char *text,
+	int64_t budget, int64_t left_out, const char *expected)
+{
+	struct tokenize_worker *worker = tokenize_worker_new(tokenizer, options);
+	struct buffer ids = {0};
+	json_t *list = json_loads(expected, 0, NULL);
+	assert_int_equal(tokenize(worker, text, strlen(text), budget, &ids), left_out);
+	assert_int_equal(ids.size / sizeof(int32_t), json_array_size(list));
+	for (size_t i = 0; i < json_array_size(list); i++)
+		assert_int_equal(((int32_t *)(void *)ids.data)[i], json_integer_value(json_array_get(list, i)));
+	json_decref(list);
+	buffer_free(&ids);
+	tokenize_worker_free(worker);
+}
+
+/* What closes a text stays where it is cut, as far as there is room; and a special token in a text is text. */
+static void cut_and_plain(void **state)
+{
+	(void)state;
+	static const char text[] =
+		"{\"added_tokens\":[{\"id\":0,\"content\":\"<s>\",\"special\":true},{\"id\":7,\"content\":\"</s>\","
+		"\"special\":true},{\"id\":8,\"content\":\"bb\"}],\"post_processor\":{\"type\":\"RobertaProcessing\","
+		"\"cls\":[\"<s>\",0],\"sep\":[\"</s>\",7]},\"model\":{\"type\":\"Unigram\",\"unk_id\":6,"
+		"\"vocab\":[[\"<s>\",0],[\"a\",-1],[\"b\",-1],[\"<\",-2],[\"s\",-2],[\">\",-2],[\"<unk>\",0]]}}";
+	json_t *document = json_parse(text, strlen(text), "t.json");
+	struct tokenizer *tokenizer = tokenizer_from_json(document, "t.json");
+	struct tokenize_options around = {.add_special = true}, plain = {.special_as_text = true};
+	expect_tokens(tokenizer, around, "abba", -1, 0, "[0, 1, 8, 1, 7]");
+	expect_tokens(tokenizer, around, "abba", 5, 0, "[0, 1, 8, 1, 7]");
+	expect_tokens(tokenizer, around, "abba", 4, 1, "[0, 1, 8, 7]");
+	expect_tokens(tokenizer, around, "abba", 2, 3, "[0, 7]");
+	expect_tokens(tokenizer, around, "abba", 1, 4, "[7]");
+	expect_tokens(tokenizer, around, "abba", 0, 5, "[]");
+	expect_tokens(tokenizer, plain, "abba", 2, 1, "[1, 8]");
+	expect_tokens(tokenizer, around, "a<s>", -1, 0, "[0, 1, 0, 7]");
+	expect_tokens(tokenizer, plain, "a<s>bb", -1, 0, "[1, 3, 4, 5, 8]");
+	tokenizer_free(tokenizer);
+	json_decref(document);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -720,6 +846,9 @@ int main(void)
 		cmocka_unit_test(gguf_values),
 		cmocka_unit_test(gguf_malformed),
 		cmocka_unit_test(gguf_vocabularies),
+		cmocka_unit_test(gguf_bert),
+		cmocka_unit_test(gguf_t5),
+		cmocka_unit_test(cut_and_plain),
 	};
 	return cmocka_run_group_tests_name("tokenizer", tests, NULL, NULL);
 }
