@@ -7,9 +7,10 @@
 
 /* --- what there is --- */
 
-static const struct architecture *const architectures[] = {&sasrec_architecture, &gru_architecture,
-	&popular_architecture, &markov_architecture, &recformer_architecture, &llama_architecture, &gpt2_architecture};
-const char *const architecture_names[] = {"sasrec", "gru", "popular", "markov", "recformer", "llama", "gpt2", NULL};
+#define ADDRESS(name) &name##_architecture,
+static const struct architecture *const architectures[] = {ARCHITECTURES(ADDRESS)};
+#define NAME(name) #name,
+const char *const architecture_names[] = {ARCHITECTURES(NAME) NULL};
 
 const struct architecture *architecture_named(const char *name)
 {

@@ -71,8 +71,19 @@ struct architecture {
 	bool (*is_complete)(const struct model *model);                 /* whether all of them came */
 	void (*release)(struct model *model);                           /* frees state */
 };
-extern const struct architecture sasrec_architecture, gru_architecture, popular_architecture, markov_architecture;
-extern const struct architecture recformer_architecture, llama_architecture, gpt2_architecture;
+/* clang-format off */
+/* All there are, a line each: "gru" is gru_architecture, in gru.c. */
+#define ARCHITECTURES(EACH) \
+	EACH(sasrec) \
+	EACH(gru) \
+	EACH(popular) \
+	EACH(markov) \
+	EACH(recformer) \
+	EACH(llama) \
+	EACH(gpt2)
+#define DECLARE_ARCHITECTURE(name) extern const struct architecture name##_architecture;
+ARCHITECTURES(DECLARE_ARCHITECTURE)
+/* clang-format on */
 /* One of the list, or NULL. */
 const struct architecture *architecture_named(const char *name);
 /* "sasrec", "gru", "popular", "markov", "recformer", "llama", "gpt2", NULL */
