@@ -278,3 +278,12 @@ some() {
 @test "some killed trainings" {
 	some kills.py --kills 4 --trainings "sasrec -j2,table"
 }
+
+@test "an input that never ends" {
+	[ -e /dev/zero ] || skip "no /dev/zero"
+	fails timeout -s KILL 30 seq-tokenize -q /dev/zero -o out
+	says "/dev/zero: line 1"
+	fails timeout -s KILL 30 seq-train -q /dev/zero -o out
+	says /dev/zero
+	nothing_left
+}

@@ -357,7 +357,7 @@ open("pair/merges.txt", "w").write("\n".join(model["merges"]) + "\n")'
 	done
 	head -c 100000000 /dev/zero | tr '\0' x >long.csv
 	fails seq-tokenize long.csv -o x
-	says "long.csv: line 1, column ?: '"
+	says "long.csv: line 1, column ?: longer than a mebibyte"
 }
 
 @test "empty, missing and foreign input" {

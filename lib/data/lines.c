@@ -110,10 +110,15 @@ bool lines_whole(struct lines *lines, struct buffer *scratch, const char **line,
 	return true;
 }
 
-void lines_skip_rest(struct lines *lines, const char *piece, size_t size)
+bool lines_skip_rest(struct lines *lines, const char *piece, size_t size)
 {
-	while (!line_ends(piece, size) && lines_piece(lines, &piece, &size))
-		;
+	size_t skipped = size;
+	while (!line_ends(piece, size) && lines_piece(lines, &piece, &size)) {
+		skipped += size;
+		if (skipped > LINE_MAX_BYTES)
+			return false;
+	}
+	return true;
 }
 
 int64_t lines_number(const struct lines *lines)

@@ -50,10 +50,11 @@ static void fail_unclosed(struct csv_reader *reader, const char *by)
 	reader->ended = true;
 }
 
-/* The rest of the line is lost, but not the file. */
+/* The rest of the line is lost, but not the file, if the line ends. */
 static void give_up(struct csv_reader *reader, const char *piece, size_t size)
 {
-	lines_skip_rest(reader->lines, piece, size);
+	if (!lines_skip_rest(reader->lines, piece, size))
+		reader->row->is_fatal = true;
 	reset(reader);
 	reader->ended = true;
 }

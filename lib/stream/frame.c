@@ -7,6 +7,7 @@
 #include "stream/bytes.h"
 
 #define BLOCK 512
+#define ZEROS_MAX (1 << 17)                        /* blocks: 64 MiB, where tar pads to a few KiB */
 #define MEMBER_BYTES_MAX ((UINT64_C(1) << 33) - 1) /* eleven octal digits */
 
 /* POSIX.1-1988 ustar */
@@ -130,10 +131,16 @@ static void check_header(struct frame_in *in, const struct tar_header *header)
 			MEMBER_NAME_MAX);
 }
 
-/* The next non-zero header of the current input; false at its end. */
+/*
+ * The next header of the current input; false at its end. Between tars that were joined there are blocks of zeros: some,
+ * for an input of many more is no stream and may never end.
+ */
 static bool read_header(struct frame_in *in, struct tar_header *header)
 {
-	for (;;) {
+	for (int zeros = 0;; zeros++) {
+		if (zeros > ZEROS_MAX)
+			die("%s: %s: not a tensor stream: zeros", source_name(in->source),
+				in->any_member ? "behind it" : "the start");
 		size_t got = source_read(in->source, header, BLOCK);
 		if (got == 0)
 			return false;
