@@ -101,7 +101,11 @@ llm() {
 
 # how killed_and_resumed kills a process; a file may have a way of its own
 kill_it() {
-	kill -KILL "$1"
+	# where the command is a function, $1 is a shell, and what it started would go on
+	local children
+	children=$(cat "/proc/$1/task/$1/children" 2>/dev/null) || true
+	# shellcheck disable=SC2086 # none, or one
+	kill -KILL $children "$1"
 }
 
 # killed_and_resumed CHECKPOINT OUT COMMAND...: runs the command, which keeps its state in CHECKPOINT and ends with OUT,

@@ -251,7 +251,7 @@ for i, item in enumerate(items):
 	mkdir other && tar --zstd -xf other.tar.zst -C other
 	tar --format=ustar -cf other.tar -C other tokenizer/meta.json tokenizer/tokenizer.json tokenizer/end.json
 	fails item-project -q --from tfidf small.tar.zst other.tar -o out.tar.zst
-	says "its text belongs to the tokenizer"
+	says "its text was made by another tokenizer"
 	fails item-project --from tfidf other.tar -o out.tar.zst
 	says "no catalog in the stream"
 	[ ! -e out.tar.zst ]

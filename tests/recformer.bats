@@ -255,11 +255,11 @@ print(data[8 + n + a:8 + n + b].hex())')" ]
 	says "no text of the items"
 	seq-tokenize -q --items items.csv --vocab-size 300 events.csv -o other.tar.zst
 	fails finetune pre.tar.zst other.tar.zst -o x.tar.zst
-	says "model: its tokenizer is "
+	says "model of pre.tar.zst: its tokenizer is not the one that the items of other.tar.zst were read with"
 	fails seq-rank -q pre.tar.zst other.tar.zst
-	says "belongs to the tokenizer"
+	says "model of pre.tar.zst: its tokenizer is not the one that the items of other.tar.zst were read with"
 	fails item-project -q pre.tar.zst other.tar.zst -o x.tar.zst
-	says "belongs to the tokenizer"
+	says "model of pre.tar.zst: its tokenizer is not the one that the items of other.tar.zst were read with"
 	fails finetune data.tar.zst -o x.tar.zst
 	says "no model in the stream to fine-tune"
 	seq-train -q --arch popular data.tar.zst -o popular.tar.zst

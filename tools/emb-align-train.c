@@ -127,13 +127,14 @@ static void open_llm(const struct settings *settings, struct inputs *inputs)
 {
 	if (settings->llm) {
 		inputs->llm = llm_open(settings->llm, LLM_SAYS);
+		tokenizer_require(inputs->tokenizer.tokenizer, inputs->llm->belongs_to, settings->llm);
 	} else {
 		if (!inputs->model.group.complete || !is_llm(inputs->model.model))
 			die("no LLM: neither --llm PATH, nor a model of arch llama or gpt2 in the stream (seq-train --arch llama trains one)");
 		inputs->llm = inputs->model.model;
 		llm_freeze(inputs->llm);
+		model_require_tokenizer(&inputs->model, &inputs->catalog);
 	}
-	tokenizer_require(inputs->tokenizer.tokenizer, inputs->llm->belongs_to, settings->llm ? settings->llm : "model");
 }
 
 static void free_inputs(struct inputs *inputs)

@@ -172,7 +172,10 @@ static struct model *open_llm(struct project *project)
 	struct model *llm = path ? llm_open(path, LLM_READS) : project->model.model;
 	if (!llm || !is_llm(llm))
 		die("no LLM: --llm PATH was not given, and the stream has no language model");
-	tokenizer_require(project->tokenizer.tokenizer, llm->belongs_to, path ? path : "model");
+	if (path)
+		tokenizer_require(project->tokenizer.tokenizer, llm->belongs_to, path);
+	else
+		model_require_tokenizer(&project->model, &project->catalog);
 	return llm;
 }
 
@@ -288,6 +291,7 @@ static void from_recformer(struct project *project)
 	struct model *model = project->model.model;
 	if (!project->model.group.complete || !model->architecture->encode)
 		die("no Recformer in the stream; seq-train --task pretrain makes one");
+	model_require_tokenizer(&project->model, &project->catalog);
 	encoder_read(model, &project->catalog);
 	project->width = model->width;
 	project->vectors = xaligned((size_t)(project->catalog.n_items * model->width), sizeof *project->vectors);

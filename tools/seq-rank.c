@@ -139,6 +139,7 @@ static bool is_own_embedding(const struct run *run)
 static void read_items(struct run *run)
 {
 	struct model *model = run->model.model;
+	model_require_tokenizer(&run->model, &run->catalog);
 	encoder_read(model, &run->catalog);
 	if (is_own_embedding(run)) {
 		embedding_check(&run->embedding, &run->catalog);

@@ -145,7 +145,8 @@ static void check_tokenizer(const struct catalog *catalog, const struct tokenize
 	fingerprint_text(tokenizer_fingerprint(tokenizer), of_tokenizer);
 	const char *of_text = json_get_string(catalog->group.meta, "tokenizer", "catalog/meta.json");
 	if (strcmp(of_text, of_tokenizer))
-		die("catalog: its text belongs to the tokenizer %s, the stream's tokenizer is %s", of_text, of_tokenizer);
+		die("catalog of %s: its text was made by another tokenizer than the stream's; seq-tokenize writes both",
+			group_source(&catalog->group));
 }
 
 static void check_tokens(const struct catalog *catalog, int attributes, int64_t vocab_size)

@@ -47,7 +47,7 @@ void tokenizer_require(const struct tokenizer *tokenizer, const char *fingerprin
 	if (!*fingerprint)
 		die("%s: no tokenizer with it, which must be the stream's", what);
 	if (strcmp(fingerprint, own))
-		die("%s: its tokenizer is %s, the stream's %s; seq-tokenize --tokenizer takes it", what, fingerprint, own);
+		die("%s: its tokenizer is not the stream's; seq-tokenize --tokenizer takes it", what);
 }
 
 int64_t tokenizer_vocab_size(const struct tokenizer *tokenizer)

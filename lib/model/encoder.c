@@ -15,8 +15,7 @@ void encoder_read(struct model *model, const struct catalog *catalog)
 		die("catalog: no text of the items, which %s reads; seq-tokenize --items gives it", model->architecture->name);
 	const char *tokenizer = json_get_string(catalog->group.meta, "tokenizer", "catalog/meta.json");
 	if (strcmp(tokenizer, model->belongs_to))
-		die("model: belongs to the tokenizer %s, the catalog's tokens are of %s; seq-tokenize --tokenizer takes the model's",
-			model->belongs_to, tokenizer);
+		die("model: its tokenizer is not the one that the items of %s were read with", group_source(&catalog->group));
 	if (!catalog->n_tokens)
 		die("catalog: none of its items has any text");
 	for (int64_t t = 0; t < catalog->n_tokens; t++)

@@ -99,6 +99,17 @@ void model_require_catalog(const struct model_group *read, const struct catalog 
 			(long long)read->model->n_items, (long long)catalog->n_items);
 }
 
+void model_require_tokenizer(const struct model_group *read, const struct catalog *catalog)
+{
+	const char *tokenizer = json_string_value(json_object_get(catalog->group.meta, "tokenizer"));
+	if (!tokenizer)
+		die("catalog of %s: no text of the items, which %s reads; seq-tokenize --items gives it",
+			group_source(&catalog->group), read->model->architecture->name);
+	if (strcmp(tokenizer, read->model->belongs_to))
+		die("model of %s: its tokenizer is not the one that the items of %s were read with; seq-tokenize --tokenizer takes it",
+			group_source(&read->group), group_source(&catalog->group));
+}
+
 /* --- writing --- */
 
 void model_write(struct bag_out *out, const struct model *model, const struct catalog *catalog, uint64_t id)

@@ -18,6 +18,8 @@ struct model_group {
 extern const struct group_kind model_group;
 /* Dies, naming both files, unless the items it knows are this catalog's, in its order. */
 void model_require_catalog(const struct model_group *read, const struct catalog *catalog);
+/* The same of a model that reads tokens: the items must have been read with its tokenizer. */
+void model_require_tokenizer(const struct model_group *read, const struct catalog *catalog);
 /* The model too. */
 void model_group_free(struct model_group *read);
 

@@ -60,6 +60,8 @@ static struct model *start(const struct training_job *job, bool anew, struct rng
 		.from = &((const struct encoder_training *)job->values)->from,
 		.model = job->inputs.start.group.complete ? job->inputs.start.model : NULL,
 		.catalog = &job->inputs.catalog};
+	if (start.model && start.model->architecture->reads_tokens && !start.from->weights)
+		model_require_tokenizer(&job->inputs.start, &job->inputs.catalog);
 	struct model *model = recformer_started(&start, anew);
 	encoder_read(model, &job->inputs.catalog);
 	return model;

@@ -255,7 +255,7 @@ static void wrong_catalogs_and_templates_are_errors(void **state)
 	refuse(&catalog, tokenizer, "title", "like {title}, was expected");
 	refuse(&catalog, tokenizer, "", "like {title}, was expected");
 	refuse(&catalog, NULL, NULL, "no tokenizer in the stream");
-	refuse(&catalog, other, NULL, "belongs to the tokenizer");
+	refuse(&catalog, other, NULL, "made by another tokenizer");
 	changed.group.complete = false;
 	refuse(&changed, tokenizer, NULL, "no catalog in the stream");
 	changed = catalog;
