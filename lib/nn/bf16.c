@@ -42,7 +42,7 @@ typedef void pack_function(const struct source *source, int parts, bool transpos
  */
 struct operands {
 	const uint16_t *left, *right;
-	int64_t step, tiles;
+	int64_t left_step, right_step, tiles;
 	bool add;
 	float *c;
 	int64_t stride_c;
@@ -100,8 +100,8 @@ static void block_plain(const struct operands *o, int parts, int rows, int colum
 {
 	for (int64_t i = 0; i < rows * SIDE; i++)
 		for (int64_t j = 0; j < columns * SIDE; j++) {
-			const uint16_t *left = o->left + i / SIDE * o->step + i % SIDE * DEPTH;
-			const uint16_t *right = o->right + j / SIDE * o->step + 2 * (j % SIDE);
+			const uint16_t *left = o->left + i / SIDE * o->left_step + i % SIDE * DEPTH;
+			const uint16_t *right = o->right + j / SIDE * o->right_step + 2 * (j % SIDE);
 			float *c = o->c + i * o->stride_c + j, sum = o->add ? *c : 0;
 			for (int64_t tile = 0; tile < o->tiles; tile++, left += parts * TILE, right += parts * TILE)
 				for (int product = 0; product < n_summed(parts); product++) {
@@ -208,7 +208,7 @@ DOT static void block_dot(const struct operands *o, int parts, int rows, int col
 {
 	for (int i = 0; i < rows; i++)
 		for (int j = 0; j < columns; j++) {
-			const uint16_t *left = o->left + i * o->step, *right = o->right + j * o->step;
+			const uint16_t *left = o->left + i * o->left_step, *right = o->right + j * o->right_step;
 			float *c = o->c + i * SIDE * o->stride_c + j * SIDE;
 			__m512 sum[SIDE];
 			for (int row = 0; row < SIDE; row++)
@@ -260,7 +260,7 @@ static inline __attribute__((always_inline)) void block_tiles(const struct opera
 	int columns)
 {
 	const int64_t stride = o->stride_c * (int64_t)sizeof(float);
-	const uint16_t *l0 = o->left, *l1 = l0 + o->step, *r0 = o->right, *r1 = r0 + o->step;
+	const uint16_t *l0 = o->left, *l1 = l0 + o->left_step, *r0 = o->right, *r1 = r0 + o->right_step;
 	float *c0 = o->c, *c1 = c0 + SIDE * o->stride_c;
 #define EACH_SUM(f0, f1, f2, f3)                                                                                       \
 	f0;                                                                                                                \
@@ -365,10 +365,6 @@ static void copy(const float *from, int64_t stride_from, float *to, int64_t stri
 static void product_block(block_function *block, struct operands o, int parts, int64_t m, int64_t n)
 {
 	int rows = m > SIDE ? 2 : 1, columns = n > SIDE ? 2 : 1;
-	for (int64_t row = 0; row < m; row++) { /* the next block's */
-		__builtin_prefetch(o.c + row * o.stride_c + BLOCK, 1);
-		__builtin_prefetch(o.c + row * o.stride_c + BLOCK + SIDE, 1);
-	}
 	float whole[BLOCK * BLOCK] __attribute__((aligned(64))), *c = o.c;
 	int64_t stride = o.stride_c;
 	if (m == rows * SIDE && n == columns * SIDE) {
@@ -383,20 +379,27 @@ static void product_block(block_function *block, struct operands o, int parts, i
 	copy(whole, BLOCK, c, stride, m, n);
 }
 
-void bf16_product(int parts, int64_t m, int64_t n, int64_t k, const float *left, const float *right, bool add, float *c,
-	int64_t stride_c)
+const float *bf16_at(const float *packed, int64_t column, int64_t from, int64_t depth, int parts)
+{
+	return packed + bf16_size(column, depth, parts) + bf16_size(SIDE, from, parts);
+}
+
+void bf16_product(int parts, int64_t m, int64_t n, int64_t k, const float *left, const float *right,
+	int64_t right_depth, bool add, float *c, int64_t stride_c)
 {
 	block_function *block = choose()->block;
-	const int64_t depth = parts_of(k, DEPTH), at_once = PANEL_BYTES / (2 * 2 * parts * TILE),
-				  step = depth * parts * TILE;
+	const int64_t depth = parts_of(k, DEPTH), at_once = PANEL_BYTES / (2 * 2 * parts * TILE);
+	const int64_t left_step = depth * parts * TILE, right_step = parts_of(right_depth, DEPTH) * parts * TILE;
 	for (int64_t from = 0; from < depth || !from; from += at_once)
 		for (int64_t i = 0; i < m; i += BLOCK)
 			for (int64_t j = 0; j < n; j += BLOCK) {
-				const struct operands o = {.left = (const uint16_t *)(const void *)left + i / SIDE * step +
+				const int64_t tiles = depth - from < at_once ? depth - from : at_once;
+				const struct operands o = {.left = (const uint16_t *)(const void *)left + i / SIDE * left_step +
 						from * parts * TILE,
-					.right = (const uint16_t *)(const void *)right + j / SIDE * step + from * parts * TILE,
-					.step = step,
-					.tiles = depth - from < at_once ? depth - from : at_once,
+					.right = (const uint16_t *)(const void *)right + j / SIDE * right_step + from * parts * TILE,
+					.left_step = left_step,
+					.right_step = right_step,
+					.tiles = tiles,
 					.add = add || from,
 					.c = c + i * stride_c + j,
 					.stride_c = stride_c};
@@ -429,7 +432,7 @@ void bf16_gemm(int parts, bool transpose_a, bool transpose_b, int64_t m, int64_t
 			float *right = thread_scratch(SCRATCH_RIGHT, bf16_size(columns, k, parts));
 			bf16_pack(BF16_RIGHT, parts, transpose_b, columns, k, 1, transpose_b ? b + j * stride_b : b + j, stride_b,
 				right);
-			bf16_product(parts, rows, columns, k, left, right, add, c + i * stride_c + j, stride_c);
+			bf16_product(parts, rows, columns, k, left, right, k, add, c + i * stride_c + j, stride_c);
 		}
 	}
 }

@@ -26,9 +26,14 @@ int64_t bf16_size(int64_t n, int64_t depth, int parts);
  */
 void bf16_pack(enum bf16_side side, int parts, bool along, int64_t n, int64_t depth, float factor, const float *x,
 	int64_t stride, float *packed);
-/* c (m x n) (+)= left times right, whose depth is k. */
-void bf16_product(int parts, int64_t m, int64_t n, int64_t k, const float *left, const float *right, bool add, float *c,
-	int64_t stride_c);
+/*
+ * c (m x n) (+)= left times right, whose depth is k. right may be a part of an operand, from any column that is a multiple of
+ * BF16_SIDE and any place of the depth that is one of BF16_DEPTH on; right_depth is the depth of all of it.
+ */
+void bf16_product(int parts, int64_t m, int64_t n, int64_t k, const float *left, const float *right,
+	int64_t right_depth, bool add, float *c, int64_t stride_c);
+/* Where in an operand of that depth the part begins that has column `column` and place `from` of the depth first. */
+const float *bf16_at(const float *packed, int64_t column, int64_t from, int64_t depth, int parts);
 
 /* As gemm() of nn/matrix.h, by so many threads; of any number the same bytes. */
 void bf16_gemm(int parts, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, float alpha,

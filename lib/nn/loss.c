@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "nn/bf16.h"
 #include "nn/kernel.h"
 #include "nn/matrix.h"
 #include "nn/vec.h"
@@ -55,13 +56,15 @@ struct block {
 	struct array *hidden, *items, *bias;
 	float *dhidden, *ditems, *dbias; /* their gradients; NULL where not wanted */
 	float scale, softcap;            /* 0: none */
-	int64_t n;                       /* positions */
+	int64_t n, tile;                 /* positions; items at a time */
 	const int32_t *row, *target;
-	float *h;           /* n x d: their hidden states */
-	bool keep;          /* p is of all tiles, end to end; else each takes the place of the one before */
-	float *p;           /* by tile: n x items, or transposed */
-	float *slope;       /* n x tile, with a softcap: of scores, then P times it */
-	float *dh, *factor; /* n x d, n; scratch */
+	float *h;                        /* n x d: their hidden states */
+	bool keep;                       /* p is of all tiles, end to end; else each takes the place of the one before */
+	float *p;                        /* by tile: n x items, or transposed */
+	int parts;                       /* of the items in bfloat16; 0: floats */
+	float *item_rows, *item_columns; /* packed */
+	float *slope;                    /* n x tile, with a softcap: of scores, then P times it */
+	float *dh, *factor;              /* n x d, n; scratch */
 	/* n each: largest score, sum of P, for earlier tiles; the target's score */
 	float *max, *sum, *rescale, *of_target;
 	float *shift; /* by tile, n each */
@@ -124,8 +127,8 @@ static void rows_forward(const struct block *b)
 	int64_t d = b->items->columns, n_items = b->items->rows;
 	start_sums(b, b->n);
 	memset(b->dh, 0, (size_t)(b->n * d) * sizeof *b->dh);
-	for (int64_t from = 0; from < n_items; from += GEMM_TILE) {
-		int64_t n = n_items - from < GEMM_TILE ? n_items - from : GEMM_TILE;
+	for (int64_t from = 0; from < n_items; from += b->tile) {
+		int64_t n = n_items - from < b->tile ? n_items - from : b->tile;
 		float *p = b->keep ? b->p + from * b->n : b->p;
 		for (int64_t r = 0; b->bias && r < b->n; r++)
 			memcpy(p + r * n, b->bias->value + from, (size_t)n * sizeof *p);
@@ -136,7 +139,7 @@ static void rows_forward(const struct block *b)
 			if (b->target[r] >= from && b->target[r] < from + n)
 				b->of_target[r] = p[r * n + b->target[r] - from];
 		vec_exp_rows(p, b->n, n, b->max, b->sum, b->rescale);
-		memcpy(b->shift + from / GEMM_TILE * b->n, b->max, (size_t)b->n * sizeof *b->shift);
+		memcpy(b->shift + from / b->tile * b->n, b->max, (size_t)b->n * sizeof *b->shift);
 		if (!b->dhidden)
 			continue;
 		scale_rows(b->dh, b->rescale, b->n, d);
@@ -151,9 +154,9 @@ static void rows_backward(const struct block *b)
 	int64_t d = b->items->columns, n_items = b->items->rows, stride = b->items->stride;
 	for (int64_t r = 0; b->dhidden && r < b->n; r++)
 		vec_axpy(b->factor[r], b->dh + r * d, b->dhidden + b->row[r] * b->hidden->stride, d);
-	for (int64_t from = 0; (b->ditems || b->dbias) && from < n_items; from += GEMM_TILE) {
-		int64_t n = n_items - from < GEMM_TILE ? n_items - from : GEMM_TILE;
-		const float *p = b->p + from * b->n, *shift = b->shift + from / GEMM_TILE * b->n;
+	for (int64_t from = 0; (b->ditems || b->dbias) && from < n_items; from += b->tile) {
+		int64_t n = n_items - from < b->tile ? n_items - from : b->tile;
+		const float *p = b->p + from * b->n, *shift = b->shift + from / b->tile * b->n;
 		for (int64_t r = 0; b->dbias && r < b->n; r++)
 			vec_axpy(b->factor[r] * expf(shift[r] - b->max[r]), p + r * n, b->dbias + from, n);
 		if (!b->ditems)
@@ -172,13 +175,21 @@ static double block_by_gemm(const struct block *b)
 	return loss;
 }
 
-/* The same with kernel_product(): everything transposed, a lane for a position. */
+/*
+ * The same for narrow vectors, everything transposed, a lane for a position: by kernel_product() or in bfloat16, for which
+ * the items are packed once for all positions, as rows and, tile by tile, as columns.
+ */
 #define TILE 256
 #define MAX_LANES 64
+/* Of bfloat16, which is so fast that what it waits for is memory: more positions for each item that is read. */
+#define PACKED_TILE 128
+#define PACKED_LANES 224
 
 struct lanes {
 	int64_t count;   /* positions, up to the next multiple of KERNEL_LANE: the rest are zeros */
 	float *ht, *dht; /* d x lanes */
+	/* In bfloat16, packed: ht; of a tile what is needed at a time; and where p goes by itself, as each tile has it in turn. */
+	float *h, *part, *scores;
 };
 
 static struct lanes lanes_of(struct tape *tape, const struct block *b)
@@ -192,45 +203,109 @@ static struct lanes lanes_of(struct tape *tape, const struct block *b)
 	for (int64_t r = 0; r < b->n; r++)
 		for (int64_t i = 0; i < d; i++)
 			l.ht[i * l.count + r] = b->h[r * d + i];
+	if (b->parts) {
+		l.h = thread_scratch(SCRATCH_LEFT, bf16_size(l.count, d, b->parts));
+		int64_t part = bf16_size(PACKED_TILE > d ? PACKED_TILE : d, l.count, b->parts);
+		l.part = thread_scratch(SCRATCH_RIGHT, part + PACKED_TILE * l.count);
+		l.scores = l.part + part;
+		bf16_pack(BF16_RIGHT, b->parts, false, l.count, d, 1, l.ht, l.count, l.h);
+	}
 	return l;
+}
+
+static void pack_items(struct tape *tape, struct block *b)
+{
+	int64_t d = b->items->columns, stride = b->items->stride, n_items = b->items->rows;
+	int64_t of_tile = bf16_size(d, b->tile, b->parts);
+	float *rows = arena_take(&tape->arena, bf16_size(n_items, d, b->parts), 1, sizeof *rows);
+	float *columns = arena_take(&tape->arena, of_tile, n_items / b->tile + 1, sizeof *columns);
+	bf16_pack(BF16_LEFT, b->parts, true, n_items, d, 1, b->items->value, stride, rows);
+	for (int64_t from = 0; from < n_items; from += b->tile)
+		bf16_pack(BF16_LEFT, b->parts, false, d, n_items - from < b->tile ? n_items - from : b->tile, 1,
+			b->items->value + from * stride, stride, columns + from / b->tile * of_tile);
+	b->item_rows = rows;
+	b->item_columns = columns;
+}
+
+/* Where a tile's p is kept. */
+static float *kept(const struct block *b, const struct lanes *l, int64_t from)
+{
+	return b->p + (b->parts ? from / b->tile * bf16_size(b->tile, l->count, b->parts) : from * l->count);
+}
+
+/* Scores of a tile's n items: p (n x lanes). */
+static void lane_scores(const struct block *b, const struct lanes *l, int64_t from, int64_t n, float *p)
+{
+	int64_t d = b->items->columns, stride = b->items->stride;
+	if (b->parts)
+		bf16_product(b->parts, n, l->count, d, bf16_at(b->item_rows, from, 0, d, b->parts), l->h, d, false, p,
+			l->count);
+	else
+		kernel_product(n, l->count, d, b->items->value + from * stride, stride, 1, l->ht, l->count, p, l->count, false);
+}
+
+/* What the tile's items pull at the hidden states. */
+static void lane_hidden_backward(const struct block *b, const struct lanes *l, int64_t from, int64_t n, const float *p)
+{
+	int64_t d = b->items->columns, stride = b->items->stride;
+	if (!b->parts) {
+		kernel_product(d, l->count, n, b->items->value + from * stride, 1, stride, p, l->count, l->dht, l->count, true);
+		return;
+	}
+	bf16_pack(BF16_RIGHT, b->parts, false, l->count, n, 1, p, l->count, l->part);
+	bf16_product(b->parts, d, l->count, n, b->item_columns + from / b->tile * bf16_size(d, b->tile, b->parts), l->part,
+		n, true, l->dht, l->count);
+}
+
+/* And the positions, reweighed, at the items. */
+static void lane_items_backward(const struct block *b, const struct lanes *l, int64_t from, int64_t n)
+{
+	int64_t d = b->items->columns, stride = b->items->stride;
+	float *to = b->ditems + from * stride;
+	if (b->parts) {
+		bf16_pack(BF16_RIGHT, b->parts, false, d, b->n, 1, b->dh, d, l->part);
+		bf16_product(b->parts, n, d, b->n, kept(b, l, from), l->part, b->n, true, to, stride);
+	} else {
+		kernel_product(n, d, b->n, kept(b, l, from), l->count, 1, b->dh, d, to, stride, true);
+	}
 }
 
 static void lanes_forward(const struct block *b, const struct lanes *l)
 {
-	int64_t d = b->items->columns, n_items = b->items->rows, stride = b->items->stride;
+	int64_t d = b->items->columns, n_items = b->items->rows;
 	start_sums(b, l->count);
-	for (int64_t from = 0; from < n_items; from += TILE) {
-		int64_t n = n_items - from < TILE ? n_items - from : TILE;
-		const float *e = b->items->value + from * stride;
-		float *p = b->keep ? b->p + from * l->count : b->p;
-		kernel_product(n, l->count, d, e, stride, 1, l->ht, l->count, p, l->count, false);
+	for (int64_t from = 0; from < n_items; from += b->tile) {
+		int64_t n = n_items - from < b->tile ? n_items - from : b->tile;
+		float *p = b->parts ? l->scores : b->keep ? kept(b, l, from) : b->p;
+		lane_scores(b, l, from, n, p);
 		for (int64_t r = 0; r < b->n; r++)
 			if (b->target[r] >= from && b->target[r] < from + n)
 				b->of_target[r] = p[(b->target[r] - from) * l->count + r];
 		vec_exp_lanes(p, n, l->count, b->max, b->sum, b->rescale);
-		memcpy(b->shift + from / TILE * l->count, b->max, (size_t)l->count * sizeof *b->shift);
+		memcpy(b->shift + from / b->tile * l->count, b->max, (size_t)l->count * sizeof *b->shift);
+		if (b->parts && b->keep)
+			bf16_pack(BF16_LEFT, b->parts, true, n, b->n, 1, p, l->count, kept(b, l, from));
 		if (!b->dhidden)
 			continue;
 		vec_scale_rows(l->dht, d, l->count, b->rescale);
-		kernel_product(d, l->count, n, e, 1, stride, p, l->count, l->dht, l->count, true);
+		lane_hidden_backward(b, l, from, n, p);
 	}
 }
 
 static void lanes_backward(const struct block *b, const struct lanes *l)
 {
-	int64_t d = b->items->columns, n_items = b->items->rows, stride = b->items->stride;
+	int64_t d = b->items->columns, n_items = b->items->rows;
 	for (int64_t r = 0; b->dhidden && r < b->n; r++)
 		for (int64_t i = 0; i < d; i++)
 			b->dhidden[b->row[r] * b->hidden->stride + i] += b->factor[r] * l->dht[i * l->count + r];
-	for (int64_t from = 0; b->ditems && from < n_items; from += TILE) {
-		int64_t n = n_items - from < TILE ? n_items - from : TILE;
-		vec_reweigh(b->h, b->dh, b->n, d, b->factor, b->shift + from / TILE * l->count, b->max);
-		kernel_product(n, d, b->n, b->p + from * l->count, l->count, 1, b->dh, d, b->ditems + from * stride, stride,
-			true);
+	for (int64_t from = 0; b->ditems && from < n_items; from += b->tile) {
+		int64_t n = n_items - from < b->tile ? n_items - from : b->tile;
+		vec_reweigh(b->h, b->dh, b->n, d, b->factor, b->shift + from / b->tile * l->count, b->max);
+		lane_items_backward(b, l, from, n);
 	}
 }
 
-static double block_by_kernel(struct tape *tape, const struct block *b)
+static double block_by_lanes(struct tape *tape, const struct block *b)
 {
 	struct lanes l = lanes_of(tape, b);
 	lanes_forward(b, &l);
@@ -246,6 +321,8 @@ static double block_by_kernel(struct tape *tape, const struct block *b)
 #define BLOCK_BYTES (64 << 20)
 /* Wider vectors are worth packing, for many positions at a time. */
 #define NARROW 256
+/* In bfloat16 as many numbers of items, so that they do not fill the memory twice. */
+#define MOST_PACKED (32 << 20)
 
 static double cross_entropy(struct tape *tape, struct array *hidden, struct array *items, struct array *bias,
 	const int32_t *target, float scale, float softcap, float *nll, bool *said)
@@ -263,13 +340,21 @@ static double cross_entropy(struct tape *tape, struct array *hidden, struct arra
 		.ditems = started_gradient(tape, items),
 		.dbias = bias ? started_gradient(tape, bias) : NULL};
 	block.keep = block.ditems || block.dbias;
-	bool by_kernel = !bias && softcap <= 0 && !items->packed && d <= NARROW && d % KERNEL_LANE == 0 &&
+	bool by_lanes = !bias && softcap <= 0 && !items->packed && d <= NARROW && d % KERNEL_LANE == 0 &&
 		kernel_available();
-	int64_t size = by_kernel ? MAX_LANES : GEMM_ROWS, tile = by_kernel ? TILE : GEMM_TILE;
+	if (by_lanes && items->rows * d <= MOST_PACKED)
+		block.parts = product_parts(PACKED_LANES, items->rows, d);
+	int64_t size = !by_lanes ? GEMM_ROWS : block.parts ? PACKED_LANES : MAX_LANES;
+	int64_t tile = block.tile = !by_lanes ? GEMM_TILE : block.parts ? PACKED_TILE : TILE;
+	if (block.parts && positions.n)
+		pack_items(tape, &block);
 	while (size > KERNEL_LANE && (size / 2 >= positions.n || (block.keep && size * items->rows * 4 > BLOCK_BYTES)))
 		size /= 2;
 	float *h = gather(tape, hidden, positions.row, positions.n);
-	block.p = arena_take(&tape->arena, size, block.keep ? items->rows : tile, sizeof *block.p);
+	/* packed, positions come in multiples of BF16_DEPTH, items of a tile */
+	block.p = block.parts ?
+		arena_take(&tape->arena, size + BF16_DEPTH, block.keep ? items->rows + tile : 1, sizeof *block.p) :
+		arena_take(&tape->arena, size, block.keep ? items->rows : tile, sizeof *block.p);
 	block.dh = arena_take(&tape->arena, size, d, sizeof *block.dh);
 	block.slope = softcap > 0 ? arena_take(&tape->arena, size, tile, sizeof(float)) : NULL;
 	block.shift = arena_take(&tape->arena, size, items->rows / tile + 1, sizeof *block.shift);
@@ -282,7 +367,7 @@ static double cross_entropy(struct tape *tape, struct array *hidden, struct arra
 		block.row = positions.row + from;
 		block.target = positions.target + from;
 		block.h = h + from * d;
-		loss += by_kernel ? block_by_kernel(tape, &block) : block_by_gemm(&block);
+		loss += by_lanes ? block_by_lanes(tape, &block) : block_by_gemm(&block);
 	}
 	return loss;
 }

@@ -24,10 +24,9 @@ enum precision products_default(void)
 
 /* Fewer rows, columns or multiplications are not worth packing. */
 #define LEAST_SIDE 16
-#define LEAST_PRODUCTS (1 << 16)
+#define LEAST_PRODUCTS (1 << 20)
 
-/* Of which bfloat16 a product is made, or 0: of floats. */
-static int parts_for(int64_t m, int64_t n, int64_t k)
+int product_parts(int64_t m, int64_t n, int64_t k)
 {
 	static const enum cpu needed[] = {N_CPU, CPU_AMX, CPU_BF16};
 	if (cpu_level() < needed[precision] || m < LEAST_SIDE || n < LEAST_SIDE || k < LEAST_SIDE ||
@@ -36,27 +35,43 @@ static int parts_for(int64_t m, int64_t n, int64_t k)
 	return precision == PRECISION_SPLIT ? 2 : 1;
 }
 
+/* Either in integers, or in `parts` of bfloat16: as what stands right of x, straight and transposed. */
 struct packed {
 	struct integer_matrix *integers;
+	int parts;
+	int64_t rows, columns;
+	float *straight, *transposed;
 };
 
 struct packed *packed_new(enum packing packing, const float *matrix, int64_t rows, int64_t columns)
 {
 	struct packed *packed = xcalloc(1, sizeof *packed);
-	if (packing == PACKED_INTEGERS)
+	packed->rows = rows;
+	packed->columns = columns;
+	if (packing == PACKED_INTEGERS) {
 		packed->integers = integer_new(matrix, rows, columns);
+		return packed;
+	}
+	int parts = packed->parts = packing == PACKED_SPLIT ? 2 : 1;
+	packed->straight = xaligned((size_t)bf16_size(columns, rows, parts), sizeof(float));
+	packed->transposed = xaligned((size_t)bf16_size(rows, columns, parts), sizeof(float));
+	bf16_pack(BF16_RIGHT, parts, false, columns, rows, 1, matrix, columns, packed->straight);
+	bf16_pack(BF16_RIGHT, parts, true, rows, columns, 1, matrix, columns, packed->transposed);
 	return packed;
 }
 
 int64_t packed_rows(const struct packed *packed)
 {
-	return integer_rows(packed->integers);
+	return packed->rows;
 }
 
 void packed_free(struct packed *packed)
 {
-	if (packed)
-		integer_free(packed->integers);
+	if (!packed)
+		return;
+	integer_free(packed->integers);
+	free(packed->straight);
+	free(packed->transposed);
 	free(packed);
 }
 
@@ -70,7 +85,7 @@ void products_describe(json_t *history)
 void gemm(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, float alpha, const float *a,
 	int64_t stride_a, const float *b, int64_t stride_b, float beta, float *c, int64_t stride_c)
 {
-	int parts = beta == 0 || beta == 1 ? parts_for(m, n, k) : 0;
+	int parts = beta == 0 || beta == 1 ? product_parts(m, n, k) : 0;
 	if (parts) {
 		bf16_gemm(parts, transpose_a, transpose_b, m, n, k, alpha, a, stride_a, b, stride_b, beta == 1, c, stride_c,
 			blas_threads(m, n, k));
@@ -79,15 +94,36 @@ void gemm(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, f
 	blas_gemm(transpose_a, transpose_b, m, n, k, alpha, a, stride_a, b, stride_b, beta, c, stride_c);
 }
 
+#define ROWS_AT_ONCE 1024 /* of x */
+
+static void multiply_in_parts(const struct packed *packed, int64_t first, int64_t count, bool transposed, int64_t n,
+	const float *x, int64_t stride_x, bool add, float *y, int64_t stride_y)
+{
+	int parts = packed->parts;
+	int64_t depth = transposed ? packed->columns : count, width = transposed ? count : packed->columns;
+	int64_t whole = transposed ? packed->columns : packed->rows;
+	const float *right = transposed ? bf16_at(packed->transposed, first, 0, whole, parts) :
+									  bf16_at(packed->straight, 0, first, whole, parts);
+	for (int64_t from = 0; from < n; from += ROWS_AT_ONCE) {
+		int64_t rows = n - from < ROWS_AT_ONCE ? n - from : ROWS_AT_ONCE;
+		float *left = thread_scratch(SCRATCH_LEFT, bf16_size(rows, depth, parts));
+		bf16_pack(BF16_LEFT, parts, true, rows, depth, 1, x + from * stride_x, stride_x, left);
+		bf16_product(parts, rows, width, depth, left, right, whole, add, y + from * stride_y, stride_y);
+	}
+}
+
 void multiply(const struct array *matrix, int64_t first, int64_t count, bool transposed, int64_t n, const float *x,
 	int64_t stride_x, bool add, float *y, int64_t stride_y)
 {
-	if (matrix->packed) {
-		integer_product(matrix->packed->integers, first, count, transposed, n, x, stride_x, y, stride_y, add,
-			thread_scratch(SCRATCH_LEFT, integer_scratch(matrix->packed->integers, n)));
-		return;
+	const struct packed *packed = matrix->packed;
+	if (packed && packed->integers) {
+		integer_product(packed->integers, first, count, transposed, n, x, stride_x, y, stride_y, add,
+			thread_scratch(SCRATCH_LEFT, integer_scratch(packed->integers, n)));
+	} else if (packed) {
+		multiply_in_parts(packed, first, count, transposed, n, x, stride_x, add, y, stride_y);
+	} else {
+		int64_t from = transposed ? matrix->columns : count, to = transposed ? count : matrix->columns;
+		gemm(false, transposed, n, to, from, 1, x, stride_x, matrix->value + first * matrix->stride, matrix->stride,
+			add ? 1 : 0, y, stride_y);
 	}
-	int64_t from = transposed ? matrix->columns : count, to = transposed ? count : matrix->columns;
-	gemm(false, transposed, n, to, from, 1, x, stride_x, matrix->value + first * matrix->stride, matrix->stride,
-		add ? 1 : 0, y, stride_y);
 }

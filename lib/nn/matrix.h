@@ -23,6 +23,9 @@ enum precision products_default(void);
 void gemm(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, float alpha, const float *a,
 	int64_t stride_a, const float *b, int64_t stride_b, float beta, float *c, int64_t stride_c);
 
+/* In how many parts of bfloat16 a product of m x n sums of k is made now (nn/bf16.h); 0: in floats. */
+int product_parts(int64_t m, int64_t n, int64_t k);
+
 /*
  * y (+)= x times rows [first, first + count) of a matrix, or these transposed, as a linear layer's way forward has them. x
  * and y have n rows, stride_x and stride_y floats apart. first is a multiple of MULTIPLY_ROWS. Serial but for large
@@ -37,7 +40,7 @@ void products_describe(json_t *history);
 
 /* A copy of a matrix for products, which multiply() takes instead of the floats where an array has one. */
 struct packed;
-enum packing { PACKED_INTEGERS /* nn/integer.h */ };
+enum packing { PACKED_INTEGERS /* nn/integer.h */, PACKED_SPLIT, PACKED_BF16 /* nn/bf16.h */ };
 struct packed *packed_new(enum packing packing, const float *matrix, int64_t rows, int64_t columns);
 int64_t packed_rows(const struct packed *packed);
 /* Takes NULL. */

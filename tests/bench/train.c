@@ -4,7 +4,8 @@
  *     train STREAM CONFIG.json BATCH_SIZE THREADS
  *
  * Reads numbers of steps, a line each, takes so many more batches of users in the stream's order, and answers: seconds,
- * processor seconds, positions, mean loss, peak memory in MiB. "sgemm" answers the rate of large products, GFLOP/s.
+ * processor seconds, positions, mean loss, peak memory in MiB. "sgemm" answers the rate of large products, GFLOP/s; "f32",
+ * "split", "bf16": how products are from here on.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@
 
 #include "data/sequences.h"
 #include "nn/blas.h"
+#include "nn/matrix.h"
 #include "sgemm.h"
 #include "task/next.h"
 
@@ -67,8 +69,15 @@ int main(int argc, char **argv)
 	int64_t user = 0;
 	char line[64];
 	while (fgets(line, sizeof line, stdin)) {
-		if (!strncmp(line, "sgemm", 5)) {
+		int precision = PRECISION_F32;
+		while (precision_names[precision] && strncmp(line, precision_names[precision], strlen(line) - 1))
+			precision++;
+		if (precision_names[precision])
+			products_in((enum precision)precision);
+		if (!strncmp(line, "sgemm", 5))
 			printf("%.1f\n", sgemm_rate(atoi(argv[4])));
+		if (!strncmp(line, "sgemm", 5) || precision_names[precision]) {
+			printf("\n");
 			fflush(stdout);
 			continue;
 		}

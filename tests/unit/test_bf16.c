@@ -186,7 +186,7 @@ static void test_not_finite(void **state)
 static void test_precision(void **state)
 {
 	(void)state;
-	struct product p = new_product(64, 64, 64, 0, false);
+	struct product p = new_product(128, 128, 128, 0, false);
 	for (enum precision precision = PRECISION_F32; precision <= PRECISION_BF16; precision++) {
 		static const double least[] = {0, 1e-6, 1e-3}, most[] = {1e-6, 1e-5, 1e-2};
 		static const enum cpu needed[] = {CPU_NONE, CPU_AMX, CPU_BF16};
