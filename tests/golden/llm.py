@@ -5,12 +5,8 @@ with respect to the input vectors and, of models that can be trained here, to al
 and as llama.cpp's converter writes the same, by the names and keys of its gguf package. tests/unit/test_llm.c compares.
 
 Each sequence is computed alone. Needs gguf, torch, transformers, safetensors, numpy and the zstd program."""
-import io
 import json
 import math
-import subprocess
-import sys
-import tarfile
 import tempfile
 from pathlib import Path
 
@@ -23,6 +19,8 @@ from transformers import Gemma2Config, Gemma2ForCausalLM, Gemma3ForCausalLM, Gem
 from transformers import GPTNeoXConfig, GPTNeoXForCausalLM, GraniteConfig, GraniteForCausalLM, LlamaConfig, LlamaForCausalLM
 from transformers import MistralConfig, MistralForCausalLM, Olmo2Config, Olmo2ForCausalLM, Phi3Config, Phi3ForCausalLM
 from transformers import Qwen2Config, Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM, SmolLM3Config, SmolLM3ForCausalLM
+
+from archive import out, put, write
 
 torch.manual_seed(3)
 torch.set_num_threads(1)
@@ -75,14 +73,6 @@ FROZEN = {
                                              rope_parameters=dict(rope_type="default", rope_theta=1e4,
                                                                   partial_rotary_factor=1.0))),
 }
-out = {}
-
-
-def put(name, array, dtype="<f4"):
-    data = io.BytesIO()
-    array = array.detach().numpy() if isinstance(array, torch.Tensor) else array
-    numpy.save(data, numpy.ascontiguousarray(array, dtype))
-    out[name + ".npy"] = data.getvalue()
 
 
 def hugging_face_folder(name, model):
@@ -226,11 +216,4 @@ for name, model in (CASES | FROZEN).items():
         conv1d = name == "gpt2" and gradient.dim() == 2 and ".h." in key  # (in, out) there, (out, in) here
         put(f"{name}/gradient/{key}", gradient.T if conv1d else gradient)
 
-archive = io.BytesIO()
-with tarfile.open(fileobj=archive, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-    for name, data in out.items():
-        info = tarfile.TarInfo(name)
-        info.size = len(data)
-        tar.addfile(info, io.BytesIO(data))
-path = Path(sys.argv[0]).with_name("llm.tar.zst")
-path.write_bytes(subprocess.run(["zstd", "-19", "-q", "--check"], input=archive.getvalue(), stdout=subprocess.PIPE, check=True).stdout)
+write()

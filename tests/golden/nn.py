@@ -3,16 +3,13 @@
 hidden states, losses and all gradients; and what its optimisers do. tests/unit/test_nn.c compares.
 
 Each sequence is computed alone, so there is no padding here either. Needs torch, numpy and the zstd program."""
-import io
 import json
-import subprocess
-import sys
-import tarfile
-from pathlib import Path
 
 import numpy
 import torch
 import torch.nn.functional as F
+
+from archive import out, put, write
 
 torch.set_default_dtype(torch.float64)
 torch.manual_seed(7)
@@ -135,16 +132,6 @@ def losses(hidden, p, target, negative):
     label = torch.zeros_like(everything)
     label[:, 0] = 1
     yield "gbce", F.binary_cross_entropy_with_logits(everything, label)
-
-
-out = {}
-
-
-def put(name, array, dtype="<f4"):
-    data = io.BytesIO()
-    array = array.detach().numpy() if isinstance(array, torch.Tensor) else numpy.array(array)
-    numpy.save(data, array.astype(dtype))
-    out[name + ".npy"] = data.getvalue()
 
 
 def model_case(name, c):
@@ -272,11 +259,4 @@ optimiser_case("adamw", 1.5, lr=1e-2, betas=(0.8, 0.98), eps=1e-6, weight_decay=
 for name, config in FEATURE_CASES.items():
     feature_case(name, config)
 
-archive = io.BytesIO()
-with tarfile.open(fileobj=archive, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-    for name, data in out.items():
-        info = tarfile.TarInfo(name)
-        info.size = len(data)
-        tar.addfile(info, io.BytesIO(data))
-path = Path(sys.argv[0]).with_name("nn.tar.zst")
-path.write_bytes(subprocess.run(["zstd", "-19", "-q", "--check"], input=archive.getvalue(), stdout=subprocess.PIPE, check=True).stdout)
+write()

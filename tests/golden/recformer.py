@@ -5,12 +5,7 @@ contrast and the masked-word loss, fine-tuning's softmax over items, and every g
 Hugging Face checkpoint. tests/unit/test_recformer.c compares.
 
 Needs torch, transformers, safetensors, numpy and the zstd program."""
-import io
 import json
-import subprocess
-import sys
-import tarfile
-from pathlib import Path
 
 import numpy
 import torch
@@ -18,6 +13,8 @@ import torch.nn.functional as F
 from safetensors.torch import save
 from torch import nn
 from transformers.models.longformer.modeling_longformer import LongformerConfig, LongformerEncoder, LongformerLMHead
+
+from archive import out, put, write
 
 torch.set_default_dtype(torch.float64)
 torch.manual_seed(11)
@@ -101,16 +98,6 @@ def masked(c, sequence):
     return dict(sequence, token=token, label=label)
 
 
-out = {}
-
-
-def put(name, array, dtype="<f4"):
-    data = io.BytesIO()
-    array = array.detach().numpy() if isinstance(array, torch.Tensor) else numpy.array(array)
-    numpy.save(data, array.astype(dtype))
-    out[name + ".npy"] = data.getvalue()
-
-
 def put_sequences(name, sequences):
     put(f"{name}/indptr", numpy.cumsum([0] + [len(s["token"]) for s in sequences]), "<i8")
     put(f"{name}/token", sum((s["token"] for s in sequences), []), "<i4")
@@ -178,11 +165,4 @@ def case(name, sizes):
 for name, sizes in CASES.items():
     case(name, sizes)
 
-archive = io.BytesIO()
-with tarfile.open(fileobj=archive, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-    for name, data in out.items():
-        info = tarfile.TarInfo(name)
-        info.size = len(data)
-        tar.addfile(info, io.BytesIO(data))
-path = Path(sys.argv[0]).with_name("recformer.tar.zst")
-path.write_bytes(subprocess.run(["zstd", "-19", "-q", "--check"], input=archive.getvalue(), stdout=subprocess.PIPE, check=True).stdout)
+write()

@@ -4,15 +4,14 @@ to cut, and the exact truncated SVD of the former. tests/unit/test_tfidf.c compa
 
 Needs scikit-learn, numpy and the zstd program."""
 import csv
-import io
 import json
 import re
-import subprocess
-import tarfile
 from pathlib import Path
 
 import numpy
 from sklearn.feature_extraction.text import TfidfVectorizer
+
+from archive import out, put, write
 
 HERE = Path(__file__).parent
 WIDTH, SHOWN, ITEMS_SHOWN = 48, 12, 200
@@ -21,15 +20,6 @@ HARD = [
     "foo_bar-BAZ's 1.75mm ½ x² №5", "日本語 ペン", "", "--- ... !", "ԱԲԳ աբգ", "a A a a b", "\U0001f58b pen\u00a0pen",
     "苹果手机壳iPhone 15防摔", "苹果手机保护壳", "ถ้วยกาแฟ", "ノートブックA5 が", "書", "កាហ្វេ 한국어 펜",
 ]
-
-out = {}
-
-
-def put(name, array, dtype):
-    data = io.BytesIO()
-    numpy.save(data, numpy.asarray(array).astype(dtype))
-    out[name + ".npy"] = data.getvalue()
-
 
 # scripts without blanks between words, as far as the texts have them, with their marks
 UNSPACED = re.compile("([\u0e01-\u0e4e\u1780-\u17d3\u3005\u3041-\u309f\u30a1-\u30ff\u4e00-\u9fff]+)")
@@ -66,11 +56,5 @@ put("items/singular", singular[:WIDTH], "<f4")
 put("items/vectors", vectors[:ITEMS_SHOWN], "<f4")
 put("items/squares", (singular ** 2).sum(), "<f4")
 
-archive = io.BytesIO()
-with tarfile.open(fileobj=archive, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-    for name, data in out.items():
-        member = tarfile.TarInfo(name)
-        member.size = len(data)
-        tar.addfile(member, io.BytesIO(data))
-subprocess.run(["zstd", "-19", "-q", "-f", "-o", HERE / "tfidf.tar.zst"], input=archive.getvalue(), check=True)
+write()
 print(matrix.shape, matrix.nnz, singular[:SHOWN + 1])

@@ -5,11 +5,7 @@ compares.
 
 A case is its files, and CASE.json: path (of what is to be opened), config, tokens (how many the tokenizer has), and
 tensors as [name, shape] in the order of their numbers in CASE.npy. Needs gguf, numpy, safetensors, torch, transformers and the zstd program."""
-import io
 import json
-import subprocess
-import sys
-import tarfile
 import tempfile
 from pathlib import Path
 
@@ -23,10 +19,11 @@ from tokenizers.models import BPE
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
+from archive import out, put, write
+
 random = numpy.random.default_rng(5)
 torch.manual_seed(5)
 work = Path(tempfile.mkdtemp())
-out = {}
 
 
 def keep(case, path, config, tensors, tokens=0):
@@ -37,9 +34,7 @@ def keep(case, path, config, tensors, tokens=0):
             file.unlink()
     manifest = {"path": path, "config": config, "tokens": tokens, "tensors": [[n, list(a.shape)] for n, a in tensors.items()]}
     out[f"{case}.json"] = json.dumps(manifest).encode()
-    numbers = io.BytesIO()
-    numpy.save(numbers, numpy.concatenate([a.astype("<f4", copy=False).ravel() for a in tensors.values()]))
-    out[f"{case}.npy"] = numbers.getvalue()
+    put(case, numpy.concatenate([a.astype("<f4", copy=False).ravel() for a in tensors.values()]))
 
 
 # --- GGUF
@@ -228,11 +223,4 @@ writer.write_tensors_to_file()
 writer.close()
 keep("gpt2-gguf", "gpt2.gguf", GPT2_SAID | {"layer_norm_eps": 2.0 ** -17, "tie_word_embeddings": False}, tensors)
 
-archive = io.BytesIO()
-with tarfile.open(fileobj=archive, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-    for name, data in out.items():
-        info = tarfile.TarInfo(name)
-        info.size = len(data)
-        tar.addfile(info, io.BytesIO(data))
-path = Path(sys.argv[0]).with_name("weights.tar.zst")
-path.write_bytes(subprocess.run(["zstd", "-19", "-q", "--check"], input=archive.getvalue(), stdout=subprocess.PIPE, check=True).stdout)
+write()
