@@ -188,44 +188,27 @@ for name, content in members:
 out.close()' "$2"
 }
 
+# refuses TOOL STREAM PYTHON WORD: the stream so changed is an error of the tool that has the word
+refuses() {
+	edited "$2" "$3"
+	fails "$1" -q edited.tar
+	says "$4"
+}
+
 @test "values out of range, NaN, wrong shapes and types" {
 	python3 -c 'import numpy' || skip "no numpy"
-	edited "$model" 'array("sequences/000000.item.npy", lambda a: put(a, 5, 99999))'
-	fails seq-rank -q edited.tar
-	says 99999
-	edited "$model" 'array("sequences/000000.item.npy", lambda a: put(a, 5, -1))'
-	fails seq-train -q edited.tar
-	says -1
-	edited "$model" 'array("sequences/000000.item.npy", lambda a: a.astype("<f4"))'
-	fails seq-train -q edited.tar
-	says item
-	edited "$model" 'array("sequences/000000.item.npy", lambda a: a[:-1])'
-	fails seq-train -q edited.tar
-	says item
-	edited "$model" 'array("sequences/000000.indptr.npy", lambda a: put(a, 1, 1 << 60))'
-	fails seq-train -q edited.tar
-	says indptr
-	edited "$model" 'array("model/count.npy", lambda a: put(a, 3, numpy.nan))'
-	fails seq-rank -q edited.tar
-	says model/count
-	edited "$model" 'array("model/count.npy", lambda a: a[:-1])'
-	fails seq-rank -q edited.tar
-	says model/count
-	edited "$model" 'array("model/count.npy", lambda a: a.astype("<i4"))'
-	fails seq-rank -q edited.tar
-	says model/count
-	edited "$model" 'members.remove(data("model/count.npy"))'
-	fails seq-rank -q edited.tar
-	says count
-	edited "$model" 'members.remove(data("catalog/end.json"))'
-	fails seq-rank -q edited.tar
-	says catalog
-	edited "$ranking" 'array("ranking/000000.greater.npy", lambda a: put(a, 0, 2000000000))'
-	fails rec-eval -q edited.tar
-	says 2000000000
-	edited "$ranking" 'array("ranking/000000.top_item.npy", lambda a: put(a, 0, 5000))'
-	fails rec-eval -q edited.tar
-	says 5000
+	refuses seq-rank "$model" 'array("sequences/000000.item.npy", lambda a: put(a, 5, 99999))' 99999
+	refuses seq-train "$model" 'array("sequences/000000.item.npy", lambda a: put(a, 5, -1))' -1
+	refuses seq-train "$model" 'array("sequences/000000.item.npy", lambda a: a.astype("<f4"))' item
+	refuses seq-train "$model" 'array("sequences/000000.item.npy", lambda a: a[:-1])' item
+	refuses seq-train "$model" 'array("sequences/000000.indptr.npy", lambda a: put(a, 1, 1 << 60))' indptr
+	refuses seq-rank "$model" 'array("model/count.npy", lambda a: put(a, 3, numpy.nan))' model/count
+	refuses seq-rank "$model" 'array("model/count.npy", lambda a: a[:-1])' model/count
+	refuses seq-rank "$model" 'array("model/count.npy", lambda a: a.astype("<i4"))' model/count
+	refuses seq-rank "$model" 'members.remove(data("model/count.npy"))' count
+	refuses seq-rank "$model" 'members.remove(data("catalog/end.json"))' catalog
+	refuses rec-eval "$ranking" 'array("ranking/000000.greater.npy", lambda a: put(a, 0, 2000000000))' 2000000000
+	refuses rec-eval "$ranking" 'array("ranking/000000.top_item.npy", lambda a: put(a, 0, 5000))' 5000
 }
 
 @test "values of other widths and orders are converted, or refused by name" {
@@ -234,19 +217,13 @@ out.close()' "$2"
 	edited "$model" 'array("sequences/000000.item.npy", lambda a: a.astype("<i8"))
 array("model/count.npy", lambda a: a.astype("<f8"))'
 	seq-rank -q edited.tar | rec-eval | cmp expected -
-	edited "$model" 'array("sequences/000000.item.npy", lambda a: a.astype(">i4"))'
-	fails seq-rank -q edited.tar
-	says item.npy
-	edited "$model" 'array("sequences/000000.item.npy", lambda a: a.astype("<i8") + (1 << 40))'
-	fails seq-rank -q edited.tar
-	says item
+	refuses seq-rank "$model" 'array("sequences/000000.item.npy", lambda a: a.astype(">i4"))' item.npy
+	refuses seq-rank "$model" 'array("sequences/000000.item.npy", lambda a: a.astype("<i8") + (1 << 40))' item
 }
 
 @test "a catalog whose ids were exchanged under its fingerprint" {
 	python3 -c 'import numpy' || skip "no numpy"
-	edited "$model" 'm = data("catalog/000000.item_id.txt"); m[1] = m[1].replace(b"10133", b"x0133")'
-	fails seq-rank -q edited.tar
-	says fingerprint
+	refuses seq-rank "$model" 'm = data("catalog/000000.item_id.txt"); m[1] = m[1].replace(b"10133", b"x0133")' fingerprint
 }
 
 @test "broken configuration of a model names the member and the key" {
@@ -257,12 +234,8 @@ array("model/count.npy", lambda a: a.astype("<f8"))'
 		fails seq-rank -q edited.tar
 		says model/config.json
 	done
-	edited "$model" 'data("model/config.json")[1] = b"{\"architecture\": \"sasrec\", \"hidden_size\": 1000000000000}"'
-	fails seq-rank -q edited.tar
-	says model/
-	edited "$model" 'data("model/config.json")[1] = b"{\"architecture\": \"sasrec\", \"hidden_size\": -64}"'
-	fails seq-rank -q edited.tar
-	says model/
+	refuses seq-rank "$model" 'data("model/config.json")[1] = b"{\"architecture\": \"sasrec\", \"hidden_size\": 1000000000000}"' model/
+	refuses seq-rank "$model" 'data("model/config.json")[1] = b"{\"architecture\": \"sasrec\", \"hidden_size\": -64}"' model/
 }
 
 @test "wrong usage is one line and exit 2" {

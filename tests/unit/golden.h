@@ -41,6 +41,23 @@ static void golden_close(void)
 		free(golden_members[--n_golden].bytes);
 }
 
+/* For groups of tests, of those who define GOLDEN, the file. */
+#ifdef GOLDEN
+static int golden_load(void **state)
+{
+	(void)state;
+	golden_open(GOLDEN);
+	return 0;
+}
+
+static int golden_unload(void **state)
+{
+	(void)state;
+	golden_close();
+	return 0;
+}
+#endif
+
 static const struct golden_member *golden_file(const char *name)
 {
 	for (int i = 0; i < n_golden; i++)

@@ -12,32 +12,17 @@
 
 #include <cmocka.h>
 
+#define GOLDEN "tests/golden/llm.tar.zst"
 #include "golden.h"
 #include "model/llm.h"
 #include "nn/blas.h"
 #include "nn/loss.h"
 #include "skip.h"
 
-#define GOLDEN "tests/golden/llm.tar.zst"
-
 /* The first four have gradients of their parameters, too. */
 static const char *const cases[] = {"grouped", "biased", "qwen2", "gpt2", "yarn", "mistral", "qwen3", "gemma2",
 	"gemma3", "phi3", "olmo2", "granite", "smollm3", "pythia", "neox"};
 #define TRAINED 4
-
-static int load_golden(void **state)
-{
-	(void)state;
-	golden_open(GOLDEN);
-	return 0;
-}
-
-static int free_golden(void **state)
-{
-	(void)state;
-	golden_close();
-	return 0;
-}
 
 static void write_file(const char *folder, const char *name, const void *bytes, size_t size)
 {
@@ -508,5 +493,5 @@ int main(void)
 		cmocka_unit_test(test_stories_forward),
 		cmocka_unit_test(test_stories_greedy),
 	};
-	return cmocka_run_group_tests_name("llm", tests, load_golden, free_golden);
+	return cmocka_run_group_tests_name("llm", tests, golden_load, golden_unload);
 }

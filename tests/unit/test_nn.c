@@ -13,8 +13,9 @@
 
 #include <cmocka.h>
 
+#define GOLDEN "tests/golden/nn.tar.zst"
 #include "differences.h"
-#include "golden.h"
+#include "golden_model.h"
 #include "model/items.h"
 #include "nn/cpu.h"
 #include "nn/kernel.h"
@@ -26,23 +27,7 @@
 #include "stream/frame.h"
 #include "task/next.h"
 
-#define GOLDEN "tests/golden/nn.tar.zst"
-
 /* --- the golden file --- */
-
-static int load_golden(void **state)
-{
-	(void)state;
-	golden_open(GOLDEN);
-	return 0;
-}
-
-static int free_golden(void **state)
-{
-	(void)state;
-	golden_close();
-	return 0;
-}
 
 /* A model with the golden parameters and batch. Parameters come in PyTorch's order and are found by name. */
 struct golden_case {
@@ -57,13 +42,11 @@ struct golden_case {
 
 static struct golden_case open_case(const char *name)
 {
-	struct golden_case c = {.name = name};
-	const struct golden_member *manifest = golden_find(name, "case.json");
-	c.document = json_parse(manifest->bytes, manifest->size, name);
+	struct golden_case c = {.name = name, .document = golden_document(name)};
 	json_t *config = json_deep_copy(json_object_get(c.document, "config"));
 	/* PyTorch's have these where the case says so */
 	json_object_update_missing_new(config, json_pack("{s:b, s:i}", "feature_ids", 0, "feature_scale", 0));
-	c.model = model_new(config, json_get_int(c.document, "items", 1, 100, name), "0123456789abcdef", name);
+	c.model = golden_model(name, c.document, config, json_get_int(c.document, "items", 1, 100, name));
 	c.indptr = golden_array(name, "indptr.npy", I8);
 	c.item = golden_array(name, "item.npy", I4);
 	c.target = golden_array(name, "target.npy", I4);
@@ -72,20 +55,6 @@ static struct golden_case open_case(const char *name)
 		.indptr = c.indptr,
 		.item = c.item};
 	c.tokens = c.indptr[c.histories.rows];
-
-	float *values = golden_array(name, "value.npy", F4);
-	const char *key;
-	json_t *count;
-	int64_t from = 0;
-	json_object_foreach (json_object_get(c.document, "params"), key, count) {
-		struct param *param = params_find(&c.model->params, key);
-		if (!param || param_count(param) != json_integer_value(count))
-			fail_msg("%s: parameter %s is not as PyTorch's", name, key);
-		memcpy(param->value, values + from, (size_t)param_count(param) * sizeof *values);
-		from += param_count(param);
-	}
-	assert_int_equal(from, c.model->params.trainable);
-	free(values);
 	return c;
 }
 
@@ -97,29 +66,6 @@ static void close_case(struct golden_case *c)
 	free(c->item);
 	free(c->target);
 	free(c->negative);
-}
-
-static void compare_gradients(const struct golden_case *c, const float *gradient, const char *loss)
-{
-	char name[32];
-	snprintf(name, sizeof name, "%s/gradient.npy", loss);
-	float *expected = golden_array(c->name, name, F4);
-	const char *key;
-	json_t *count;
-	int64_t from = 0;
-	json_object_foreach (json_object_get(c->document, "params"), key, count) {
-		const struct param *param = params_find(&c->model->params, key);
-		char what[160];
-		snprintf(what, sizeof what, "%s, %s: gradient of %s", c->name, loss, key);
-		/* a key's bias changes all scores of a query alike: its gradient is rounding alone */
-		if (strstr(key, "key.bias"))
-			for (int64_t i = 0; i < param_count(param); i++)
-				assert_true(fabsf(gradient[param->offset + i]) < 1e-6f);
-		else
-			assert_near(gradient + param->offset, expected + from, param_count(param), 1e-5, what);
-		from += param_count(param);
-	}
-	free(expected);
 }
 
 static double loss_of(struct tape *tape, const struct golden_case *c, enum loss loss, struct array *hidden, float scale)
@@ -165,7 +111,7 @@ static void test_equals_pytorch(void **state)
 			double should_be = *(const double *)(const void *)golden_find(c.name, name)->tensor.data;
 			if (!(fabs(sum / (double)n - should_be) <= 1e-5 * should_be))
 				fail_msg("%s, %s: loss %.9g, PyTorch's is %.9g", c.name, loss_names[loss], sum / (double)n, should_be);
-			compare_gradients(&c, gradient, loss_names[loss]);
+			compare_gradients(c.name, c.document, c.model, loss_names[loss], gradient, 1e-5);
 			free(gradient);
 			tape_free(&tape);
 		}
@@ -186,7 +132,7 @@ static void test_workers_add_up(void **state)
 			struct next *next = next_new(c.model, &(struct loss_options){.loss = LOSS_CE}, threads);
 			struct step_result result;
 			next_step(next, trainer, &c.histories, c.target, 1, &result);
-			compare_gradients(&c, trainer_gradient(trainer), "ce");
+			compare_gradients(c.name, c.document, c.model, "ce", trainer_gradient(trainer), 1e-5);
 			next_free(next);
 			trainer_free(trainer);
 			close_case(&c);
@@ -219,7 +165,7 @@ static void test_features_equal_pytorch(void **state)
 			next_step(next, trainer, &c.histories, c.target, 1, &result);
 			double should_be = *(const double *)(const void *)golden_find(c.name, "ce/loss.npy")->tensor.data;
 			assert_true(fabs(result.loss / (double)result.positions - should_be) <= 1e-5 * should_be);
-			compare_gradients(&c, trainer_gradient(trainer), "ce");
+			compare_gradients(c.name, c.document, c.model, "ce", trainer_gradient(trainer), 1e-5);
 			next_free(next);
 			trainer_free(trainer);
 			free(feature);
@@ -921,5 +867,5 @@ int main(void)
 		cmocka_unit_test(test_not_finite_is_fatal),
 		cmocka_unit_test(test_dropout_share),
 	};
-	return cmocka_run_group_tests_name("nn", tests, load_golden, free_golden);
+	return cmocka_run_group_tests_name("nn", tests, golden_load, golden_unload);
 }

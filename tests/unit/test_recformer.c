@@ -12,8 +12,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define GOLDEN "tests/golden/recformer.tar.zst"
 #include "differences.h"
-#include "golden.h"
+#include "golden_model.h"
 #include "model/encoder.h"
 #include "model/recformer_start.h"
 #include "nn/loss.h"
@@ -22,22 +23,6 @@
 #include "nn/window.h"
 #include "task/masking.h"
 #include "task/pretrain.h"
-
-#define GOLDEN "tests/golden/recformer.tar.zst"
-
-static int load(void **state)
-{
-	(void)state;
-	golden_open(GOLDEN);
-	return 0;
-}
-
-static int unload(void **state)
-{
-	(void)state;
-	golden_close();
-	return 0;
-}
 
 /* --- the public code's numbers --- */
 
@@ -51,24 +36,9 @@ struct golden_case {
 
 static struct golden_case open_case(const char *name)
 {
-	struct golden_case c = {.name = name};
-	const struct golden_member *manifest = golden_find(name, "case.json");
-	c.document = json_parse(manifest->bytes, manifest->size, name);
+	struct golden_case c = {.name = name, .document = golden_document(name)};
 	json_t *config = json_deep_copy(json_object_get(c.document, "config"));
-	c.model = model_new(config, json_get_int(config, "vocab_size", 1, 100, name), "0123456789abcdef", name);
-	float *values = golden_array(name, "value.npy", F4);
-	const char *key;
-	json_t *count;
-	int64_t from = 0;
-	json_object_foreach (json_object_get(c.document, "params"), key, count) {
-		struct param *param = params_find(&c.model->params, key);
-		if (!param || param_count(param) != json_integer_value(count))
-			fail_msg("%s: parameter %s is not as the public code's", name, key);
-		memcpy(param->value, values + from, (size_t)param_count(param) * sizeof *values);
-		from += param_count(param);
-	}
-	assert_int_equal(from, c.model->params.size);
-	free(values);
+	c.model = golden_model(name, c.document, config, json_get_int(config, "vocab_size", 1, 100, name));
 	return c;
 }
 
@@ -93,29 +63,6 @@ static struct sentences golden_sentences(const char *name, const char *side)
 	for (int64_t t = 0; t < s.tokens; t++)
 		s.type[t] = kind[t];
 	return s;
-}
-
-static void compare_gradients(const struct golden_case *c, const float *gradient, const char *loss)
-{
-	char group[64];
-	snprintf(group, sizeof group, "%s/%s", c->name, loss);
-	float *expected = golden_array(group, "gradient.npy", F4);
-	const char *key;
-	json_t *count;
-	int64_t from = 0;
-	json_object_foreach (json_object_get(c->document, "params"), key, count) {
-		const struct param *param = params_find(&c->model->params, key);
-		char what[160];
-		snprintf(what, sizeof what, "%s, %s: gradient of %s", c->name, loss, key);
-		/* a key's bias changes all scores of a query alike: its gradient is rounding alone */
-		bool none = strstr(key, "key.bias") || strstr(key, "key_global.bias");
-		for (int64_t i = 0; none && i < param_count(param); i++)
-			assert_true(fabsf(gradient[param->offset + i]) < 1e-5f);
-		if (!none)
-			assert_near(gradient + param->offset, expected + from, param_count(param), 2e-5, what);
-		from += param_count(param);
-	}
-	free(expected);
 }
 
 static void compare_loss(const struct golden_case *c, double loss, const char *name)
@@ -160,7 +107,7 @@ static void test_contrast(void **state)
 			1 / (float)a.rows);
 		compare_loss(&c, loss / (double)a.rows, "contrast");
 		tape_backward(&tape);
-		compare_gradients(&c, gradient, "contrast");
+		compare_gradients(c.name, c.document, c.model, "contrast", gradient, 2e-5);
 		tape_free(&tape);
 		free(gradient);
 		sentences_free(&a);
@@ -184,7 +131,7 @@ static void test_finetune(void **state)
 			unit_rows(&tape, &table, 1), target, 1 / (float)a.rows);
 		compare_loss(&c, loss / (double)a.rows, "finetune");
 		tape_backward(&tape);
-		compare_gradients(&c, gradient, "finetune");
+		compare_gradients(c.name, c.document, c.model, "finetune", gradient, 2e-5);
 		tape_free(&tape);
 		free(gradient);
 		free(items);
@@ -218,7 +165,7 @@ static void test_words(void **state)
 			recformer_word_bias(&tape, c.model), target, 1 / (float)n);
 		compare_loss(&c, loss / (double)n, "words");
 		tape_backward(&tape);
-		compare_gradients(&c, gradient, "words");
+		compare_gradients(c.name, c.document, c.model, "words", gradient, 2e-5);
 		tape_free(&tape);
 		free(gradient);
 		free(label);
@@ -709,5 +656,5 @@ int main(void)
 		cmocka_unit_test(test_pretraining_learns),
 		cmocka_unit_test(test_start_from_words),
 	};
-	return cmocka_run_group_tests_name("recformer", tests, load, unload);
+	return cmocka_run_group_tests_name("recformer", tests, golden_load, golden_unload);
 }

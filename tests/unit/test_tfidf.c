@@ -10,22 +10,9 @@
 
 #include <cmocka.h>
 
+#define GOLDEN "tests/golden/tfidf.tar.zst"
 #include "golden.h"
 #include "items.h"
-
-static int load_golden(void **state)
-{
-	(void)state;
-	golden_open("tests/golden/tfidf.tar.zst");
-	return 0;
-}
-
-static int free_golden(void **state)
-{
-	(void)state;
-	golden_close();
-	return 0;
-}
 
 /* --- a golden case, and ours of the same texts --- */
 
@@ -219,5 +206,5 @@ int main(void)
 		cmocka_unit_test(no_wider_than_the_rank),
 		cmocka_unit_test(threads_leave_no_trace),
 	};
-	return cmocka_run_group_tests(tests, load_golden, free_golden);
+	return cmocka_run_group_tests(tests, golden_load, golden_unload);
 }
