@@ -180,6 +180,52 @@ for i, item in enumerate(items):
 	says "llm: its tokenizer is "
 }
 
+@test "item-project: --from encoder reads the texts with the encoder's own tokenizer" {
+	tar --zstd -xf "$ROOT/tests/golden/encoder.tar.zst" bert roberta
+	for threads in 1 2; do
+		item-project -q --no-history -j $threads --from encoder --encoder roberta --template '{title}' small.tar.zst >$threads.tar.zst
+	done
+	cmp 1.tar.zst 2.tar.zst
+	vectors 1.tar.zst '
+assert v.shape == (5, 24) and meta["source"] == "encoder" and meta["pooling"] == "lasttoken" and meta["prompt"] == "", meta
+ids = open("seen/catalog/000000.item_id.txt").read().split()
+of = dict(zip(ids, v))
+assert (of["a"] == of["d"]).all() and abs(of["a"] - of["c"]).max() > .01 and not of["e"].any(), v' # the same title; none
+	# of unit length, as modules.json says
+	item-project -q --from encoder --encoder bert --max-tokens 4 small.tar.zst -o out.tar.zst
+	vectors out.tar.zst '
+assert v.shape == (5, 9) and abs(sorted(numpy.linalg.norm(v, axis=1))[1] - 1) < 1e-5 and meta["max_tokens"] == 4, (v, meta)'
+	item-project -q --from encoder --encoder bert/model.gguf --integers small.tar.zst -o out.tar.zst
+	vectors out.tar.zst 'assert v.shape == (5, 24) and meta["pooling"] == "cls" and meta["integers"], meta'
+	# a prompt is put before each text
+	printf '{"prompts": {"d": "un red: "}, "default_prompt_name": "d"}' >roberta/config_sentence_transformers.json
+	item-project -q --from encoder --encoder roberta --template '{title}' small.tar.zst -o with.tar.zst
+	rm roberta/config_sentence_transformers.json
+	item-project -q --from encoder --encoder roberta --template 'un red: {title}' small.tar.zst -o same.tar.zst
+	vectors with.tar.zst 'assert meta["prompt"] == "un red: "; numpy.save("with.npy", v)'
+	vectors same.tar.zst 'assert (v == numpy.load("with.npy")).all()'
+}
+
+@test "item-project: bad encoders" {
+	tar --zstd -xf "$ROOT/tests/golden/encoder.tar.zst" mpnet
+	tar --zstd -xf "$ROOT/tests/golden/llm.tar.zst" qwen3
+	fails_with 2 item-project --from encoder small.tar.zst
+	says "--from encoder and --encoder PATH go together"
+	fails_with 2 item-project --from llm --encoder mpnet small.tar.zst
+	says "--from encoder and --encoder PATH go together"
+	fails_with 2 item-project --from encoder --encoder mpnet --llm mpnet small.tar.zst
+	says "--llm is for --from llm"
+	fails item-project -q --from encoder --encoder nowhere small.tar.zst -o out.tar.zst
+	says nowhere
+	fails item-project -q --from encoder --encoder qwen3 small.tar.zst -o out.tar.zst
+	says "qwen3: no tokenizer comes with it"
+	fails item-project -q --from llm --llm mpnet small.tar.zst -o out.tar.zst
+	says 'mpnet: "mpnet" is an encoder; language models are llama, mistral'
+	rm mpnet/tokenizer.json
+	fails item-project -q --from encoder --encoder mpnet small.tar.zst -o out.tar.zst
+	says "mpnet: no tokenizer comes with it"
+}
+
 @test "item-project: the stream's own language model serves as LLM" {
 	llm small.tar.zst
 	tar --zstd -xf small.tar.zst catalog/meta.json

@@ -15,6 +15,7 @@
 #include "model/llm.h"
 #include "model/model_group.h"
 #include "model/projector_group.h"
+#include "model/text_encoder.h"
 #include "model/tfidf.h"
 #include "nn/blas.h"
 #include "nn/matrix.h"
@@ -26,12 +27,12 @@
 
 /* --- options --- */
 
-enum { FROM_PROJECTOR, FROM_RECFORMER, FROM_LLM, FROM_TOKENS, FROM_TFIDF };
-static const char *const source_names[] = {"projector", "recformer", "llm", "tokens", "tfidf", NULL};
+enum { FROM_PROJECTOR, FROM_RECFORMER, FROM_ENCODER, FROM_LLM, FROM_TOKENS, FROM_TFIDF };
+static const char *const source_names[] = {"projector", "recformer", "encoder", "llm", "tokens", "tfidf", NULL};
 
 struct settings {
 	int from; /* in source_names; -1: by what the stream has */
-	const char *llm, *model, *template;
+	const char *llm, *encoder, *model, *template;
 	int64_t max_tokens, width;
 	bool standardise, whiten, integers;
 };
@@ -45,20 +46,24 @@ enum {
 	KEY_STANDARDISE,
 	KEY_WHITEN,
 	KEY_INTEGERS,
-	KEY_MODEL
+	KEY_MODEL,
+	KEY_ENCODER
 };
 
 static const struct argp_option options[] = {
 	{"from", KEY_FROM, "SOURCE", 0,
-		"projector: what emb-align-train learned; recformer: the items' sentences, encoded (default: what the stream has); llm: the mean of an LLM's last hidden states over an item's text; tokens: of its "
+		"projector: what emb-align-train learned; recformer: the items' sentences, encoded (default: what the stream has); encoder: a sentence encoder reads the text; llm: the mean of an LLM's last hidden states over an item's text; tokens: of its "
 		"token vectors; tfidf: the words of the text, cut down by a truncated SVD",
 		1},
 	{"llm", KEY_LLM, "PATH", 0, "The LLM: a GGUF file or a Hugging Face folder (default: the stream's model)", 1},
+	{"encoder", KEY_ENCODER, "PATH", 0,
+		"The sentence encoder: a folder as sentence-transformers or Hugging Face have it, or a GGUF file", 1},
 	{"model", KEY_MODEL, "STREAM", 0, "For recformer, llm and tokens: the model of this stream", 1},
-	{"integers", KEY_INTEGERS, NULL, 0, "llm: with the LLM's matrices in integers: faster, and nearly the same", 1},
+	{"integers", KEY_INTEGERS, NULL, 0, "llm, encoder: with matrices in integers: faster, and nearly the same", 1},
 	{"template", KEY_TEMPLATE, "TEXT", 0, "An item's text, with attributes in braces: 'Brand {brand} Title {title}'",
 		1},
-	{"max-tokens", KEY_MAX_TOKENS, "N", 0, "Of an item's text, for llm and tokens (default 64)", 1},
+	{"max-tokens", KEY_MAX_TOKENS, "N", 0,
+		"Of an item's text, for llm and tokens (default 64), and for encoder (default: as it was made for)", 1},
 	{"width", KEY_WIDTH, "N", 0, "Of the vectors from tfidf (default 300)", 1},
 	{"standardise", KEY_STANDARDISE, NULL, 0, "Bring each dimension to mean 0 and variance 1", 1},
 	{"whiten", KEY_WHITEN, NULL, 0, "Besides, take away the dimensions' correlations", 1}, {0}};
@@ -69,6 +74,7 @@ static const char examples[] =
 	"    item-project recformer.tar.zst - | seq-rank | rec-eval\n"
 	"  seq-tokenize --items items.csv events.csv | item-project --from tfidf | seq-train | seq-rank | rec-eval\n"
 	"  item-project --from llm --llm llm.gguf shop.tar.zst -o items.tar.zst\n"
+	"  item-project --from encoder --encoder all-MiniLM-L6-v2 shop.tar.zst -o items.tar.zst\n"
 	"  item-project --from tfidf --width 64 --template '{title}' --standardise shop.tar.zst -o items.tar.zst\n";
 
 static error_t parse_option(int key, char *value, struct argp_state *state)
@@ -78,6 +84,7 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
 	case KEY_FROM: settings->from = option_choice("--from", value, source_names); return 0;
 	case KEY_MODEL: settings->model = value; return 0;
 	case KEY_LLM: settings->llm = value; return 0;
+	case KEY_ENCODER: settings->encoder = value; return 0;
 	case KEY_INTEGERS: settings->integers = true; return 0;
 	case KEY_TEMPLATE: settings->template = value; return 0;
 	case KEY_MAX_TOKENS: settings->max_tokens = option_int("--max-tokens", value, 1, 1 << 20); return 0;
@@ -91,16 +98,21 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
 static void check_settings(const struct settings *settings, const struct cli *cli)
 {
 	bool reads_text = settings->from > FROM_RECFORMER, reads_tokens = reads_text && settings->from != FROM_TFIDF;
+	bool from_encoder = settings->from == FROM_ENCODER;
 	if (settings->template && !reads_text)
-		die_usage("--template is for texts: --from llm, tokens or tfidf");
+		die_usage("--template is for texts: --from encoder, llm, tokens or tfidf");
+	if (from_encoder != (settings->encoder != NULL))
+		die_usage("--from encoder and --encoder PATH go together");
+	if (from_encoder && settings->llm)
+		die_usage("--llm is for --from llm and --from tokens");
 	bool from_tfidf = settings->from == FROM_TFIDF;
 	if (settings->width && !from_tfidf)
 		die_usage("--width goes with --from tfidf alone");
 	if (!reads_tokens && (settings->llm || settings->max_tokens))
-		die_usage("--llm and --max-tokens go with --from llm and --from tokens alone");
-	if (settings->integers && settings->from != FROM_LLM)
-		die_usage("--integers goes with --from llm alone");
-	if (settings->model && (settings->llm || settings->from == FROM_PROJECTOR || from_tfidf))
+		die_usage("--llm goes with --from llm and --from tokens alone, --max-tokens with these and --from encoder");
+	if (settings->integers && settings->from != FROM_LLM && !from_encoder)
+		die_usage("--integers goes with --from llm and --from encoder alone");
+	if (settings->model && (settings->llm || settings->from == FROM_PROJECTOR || from_tfidf || from_encoder))
 		die_usage("--model is for --from recformer, or for --from llm and --from tokens without --llm");
 	cli_check_stdin(cli, "--model", settings->model);
 }
@@ -156,7 +168,7 @@ static void take_vectors(struct project *project, int64_t width)
 static void from_projector(struct project *project)
 {
 	if (!project->projector.group.complete)
-		die("no projector in the stream: emb-align-train adds one; --from llm, tokens or tfidf need none");
+		die("no projector in the stream: emb-align-train adds one; --from encoder, llm, tokens or tfidf need none");
 	const struct projector *projector = project->projector.projector;
 	projector_require_catalog(&project->projector, &project->catalog);
 	take_vectors(project, projector->width);
@@ -187,15 +199,18 @@ static void check_vocabulary(const struct project *project, int64_t vectors)
 		die("the LLM has %lld token vectors, its tokenizer %lld tokens", (long long)vectors, (long long)tokens);
 }
 
-/* The tokens of the items' texts, --max-tokens at most, nor more than `longest` (0: no limit). */
-static struct item_tokens tokens_of(struct project *project, const struct item_texts *texts, bool add_special,
-	int64_t longest)
+static int64_t max_tokens(const struct project *project, int64_t otherwise)
 {
-	int64_t budget = project->settings->max_tokens ? project->settings->max_tokens : DEFAULT_TOKENS;
+	return project->settings->max_tokens ? project->settings->max_tokens : otherwise;
+}
+
+/* The tokens of the items' texts, at most `budget`, nor more than `longest` (0: no limit). */
+static struct item_tokens tokens_of(struct project *project, const struct item_texts *texts,
+	const struct tokenizer *tokenizer, bool add_special, int64_t budget, int64_t longest)
+{
 	if (longest && budget > longest)
 		budget = longest;
-	struct item_tokens tokens = item_texts_encode(texts, project->tokenizer.tokenizer, budget, add_special,
-		project->cli->threads);
+	struct item_tokens tokens = item_texts_encode(texts, tokenizer, budget, add_special, project->cli->threads);
 	json_set(project->facts, "max_tokens", json_integer(budget));
 	json_object_update_new(project->measured,
 		json_build("{s:I, s:I}", "tokens", (json_int_t)tokens.indptr[tokens.rows], "texts_cut",
@@ -208,7 +223,8 @@ static void from_llm(struct project *project)
 	struct item_texts *texts = texts_of(project, NULL);
 	struct model *llm = open_llm(project);
 	check_vocabulary(project, llm->n_items);
-	struct item_tokens tokens = tokens_of(project, texts, true, model_max_length(llm));
+	struct item_tokens tokens = tokens_of(project, texts, project->tokenizer.tokenizer, true,
+		max_tokens(project, DEFAULT_TOKENS), model_max_length(llm));
 	take_vectors(project, llm->width);
 	llm_in_integers(llm, project->settings->integers);
 	double started = seconds_now();
@@ -243,12 +259,39 @@ static void from_tokens(struct project *project)
 	int64_t vocabulary = llm ? llm->n_items : 0, width = llm ? llm->width : 0;
 	float *read = llm ? NULL : read_token_vectors(project, &vocabulary, &width);
 	check_vocabulary(project, vocabulary);
-	struct item_tokens tokens = tokens_of(project, texts, false, 0);
+	struct item_tokens tokens = tokens_of(project, texts, project->tokenizer.tokenizer, false,
+		max_tokens(project, DEFAULT_TOKENS), 0);
 	take_vectors(project, width);
 	mean_token_vectors(llm ? llm_token_vectors(llm) : read, width, &tokens, project->vectors, project->cli->threads);
 	item_tokens_free(&tokens);
 	item_texts_free(texts);
 	free(read);
+}
+
+/* --- encoder --- */
+
+static void from_encoder(struct project *project)
+{
+	struct item_texts *texts = texts_of(project, NULL);
+	struct text_encoder *encoder = text_encoder_open(project->settings->encoder);
+	int64_t longest = text_encoder_longest(encoder);
+	item_texts_begin(texts, text_encoder_prompt(encoder));
+	struct item_tokens tokens = tokens_of(project, texts, text_encoder_tokenizer(encoder), true,
+		max_tokens(project, longest), longest);
+	take_vectors(project, text_encoder_width(encoder));
+	if (project->settings->integers)
+		text_encoder_pack(encoder, PACKED_INTEGERS);
+	double started = seconds_now();
+	text_encoder_vectors(encoder, &tokens, project->vectors, project->cli->threads);
+	double speed = (double)tokens.indptr[tokens.rows] / (seconds_now() - started);
+	notice("%lld tokens, %.0f a second", (long long)tokens.indptr[tokens.rows], speed);
+	json_set(project->facts, "pooling", json_string(text_encoder_pooling(encoder)));
+	json_set(project->facts, "prompt", json_string(text_encoder_prompt(encoder)));
+	json_set(project->facts, "integers", json_boolean(project->settings->integers));
+	json_set(project->measured, "tokens_a_second", json_real(speed));
+	item_tokens_free(&tokens);
+	item_texts_free(texts);
+	text_encoder_free(encoder);
 }
 
 /* --- tfidf --- */
@@ -306,6 +349,7 @@ static void from_recformer(struct project *project)
 
 static void (*const make[])(struct project *) = {[FROM_PROJECTOR] = from_projector,
 	[FROM_RECFORMER] = from_recformer,
+	[FROM_ENCODER] = from_encoder,
 	[FROM_LLM] = from_llm,
 	[FROM_TOKENS] = from_tokens,
 	[FROM_TFIDF] = from_tfidf};
@@ -322,7 +366,7 @@ static void load(struct project *project, struct bag_out *out)
 		bag_take(bag, &projector_group, &project->projector);
 	if (settings->model)
 		bag_take_from(bag, &model_group, &project->model, settings->model);
-	else if (settings->from != FROM_PROJECTOR && settings->from != FROM_TFIDF && !settings->llm)
+	else if (settings->from != FROM_PROJECTOR && settings->from != FROM_TFIDF && !settings->llm && !settings->encoder)
 		bag_take(bag, &model_group, &project->model);
 	bag_drop(bag, "embedding");
 	bag_pass_to(bag, out);

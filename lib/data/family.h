@@ -18,6 +18,9 @@
 enum family_part {
 	PART_TOKENS,
 	PART_POSITIONS,
+	PART_TYPES,
+	PART_EMBEDDING_NORM,
+	PART_DISTANCES, /* what is added to scores, by distance */
 	PART_LAST_NORM,
 	PART_HEAD,
 	PART_ATTENTION_NORM,
@@ -29,28 +32,31 @@ enum family_part {
 	PART_KEY_NORM,
 	PART_OUT,
 	PART_POST_ATTENTION_NORM,
+	PART_ATTENTION_SUM_NORM,
 	PART_FFN_NORM,
 	PART_GATE,
 	PART_UP,
 	PART_GATE_UP, /* these two in one */
 	PART_DOWN,
 	PART_POST_FFN_NORM,
+	PART_FFN_SUM_NORM,
 	N_PARTS
 };
 
-enum norm_kind { NORM_RMS, NORM_LAYER /* with a bias */ };
-/* Where: before what is added to the residual stream is computed, behind it, or both. */
-enum norm_place { NORM_BEFORE, NORM_BEHIND, NORM_AROUND };
+enum norm_kind { NORM_RMS, NORM_LAYER /* with a bias */, NORM_LAYER_UNBIASED };
+/* Where: before what is added to the residual stream is computed, behind it, or both; or of the sum. */
+enum norm_place { NORM_BEFORE, NORM_BEHIND, NORM_AROUND, NORM_OF_SUM };
 /* Of queries and keys. */
 enum head_norm { HEADS_FREE, HEADS_EACH, HEADS_TOGETHER };
 /* Which layers see a window alone, where config.json has no layer_types. */
 enum slides { SLIDES_NEVER, SLIDES_ALWAYS, SLIDES_ASKED /* use_sliding_window */, SLIDES_BUT_EVERY /* nth */ };
 
 struct family {
-	const char *model_type;   /* Hugging Face's, and in a model's config.json */
-	const char *gguf;         /* general.architecture; NULL: there is none */
-	const char *const *names; /* Hugging Face's, by part, of a layer without what is before; NULL: no language model */
-	const char *old_head;     /* what the head was called once, "embed_out."; NULL: it always was "lm_head." */
+	const char *model_type; /* Hugging Face's, and in a model's config.json */
+	const char *gguf;       /* general.architecture; NULL: there is none */
+	const char *const
+		*names;           /* Hugging Face's, by part, of a layer without what is before; NULL: no transformer of ours */
+	const char *old_head; /* what the head was called once, "embed_out."; NULL: it always was "lm_head." */
 	const char *prefix, *layers;     /* "model.", and before a layer's number: "model.layers." */
 	const char *const (*renamed)[2]; /* keys of its config.json and ours for them, up to NULL */
 	const char *defaults;            /* of a config.json that leaves them out: a JSON object in our words */
@@ -59,12 +65,17 @@ struct family {
 	enum head_norm head_norm;
 	enum slides slides;
 	int every;                 /* of SLIDES_BUT_EVERY */
+	bool first_is_whole;       /* of these the first, too; else the last */
 	bool one_qkv, one_gate_up; /* matrices that lie in one */
 	bool learned_positions;    /* added to the tokens; else rotary */
+	bool offset_positions;     /* these begin behind the one of padding */
 	bool plain_ffn;            /* without a gate */
-	bool out_unbiased;         /* attention_bias is of queries, keys and values alone */
-	bool scaled_tokens;        /* by the root of the width */
-	bool skips_rope;           /* every so manieth layer, no_rope_layer_interval */
+	/* an encoder: tokens see what is behind them, too. Tokens of two kinds; a norm of what goes in; scores by distance */
+	bool both_ways, has_types, embedding_norm, distances;
+	bool first_reads_stream; /* the first layer has no norm before its attention */
+	bool out_unbiased;       /* attention_bias is of queries, keys and values alone */
+	bool scaled_tokens;      /* by the root of the width */
+	bool skips_rope;         /* every so manieth layer, no_rope_layer_interval */
 	/* how the files differ from one another */
 	bool norms_less_one; /* Hugging Face stores norms less 1, GGUF as they are */
 	bool conv1d;         /* Hugging Face stores a layer's matrices (in, out) */
@@ -77,10 +88,11 @@ struct family {
 /* NULL: there is none. */
 const struct family *family_of_type(const char *model_type);
 const struct family *family_of_gguf(const char *architecture);
-/* All names, "llama, mistral, ... and gpt2"; to be freed. */
-char *family_list(bool gguf);
+/* All names of LLMs, or of encoders, "llama, mistral, ..."; to be freed. */
+char *family_list(bool gguf, bool encoders);
 
-bool family_has(const struct family *family, enum family_part part);
+/* layer: of parts of a layer; of the whole it is not read. */
+bool family_has(const struct family *family, enum family_part part, int layer);
 /* "model.layers.3.mlp.up_proj"; layer is not read of parts of the whole. To be freed. */
 char *family_name(const struct family *family, enum family_part part, int layer);
 /* The part that Hugging Face calls so, or N_PARTS: name is without ".weight" and ".bias". */
@@ -106,6 +118,10 @@ const char *family_gguf_name(enum family_part part);
  *   attention_multiplier       of scores, in place of 1 / sqrt(head_dim)
  *   attn_logit_softcapping, final_logit_softcapping   Gemma 2's
  *   use_parallel_residual      GPT-NeoX's
+ *   type_vocab_size            kinds of tokens
+ *   position_offset            not of Hugging Face: the row of max_position_embeddings that is position 0
+ *   relative_attention_num_buckets   MPNet's
+ *   pooling                    of an encoder in GGUF: "mean", "cls" or "lasttoken"
  *
  * those after the first line only where they are not neutral. Types of what is used here are checked, values are not.
  */

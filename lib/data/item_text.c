@@ -21,6 +21,7 @@ struct item_texts {
 	struct template_part *parts;
 	int n_parts;
 	char *template;
+	const char *begin; /* of each text that is not empty; NULL: nothing */
 };
 
 /* --- the template --- */
@@ -243,8 +244,11 @@ static void trim(struct buffer *text, size_t from)
 
 void item_text(const struct item_texts *texts, int64_t item, struct buffer *text)
 {
-	size_t start = text->size;
+	size_t before = text->size, start;
 	bool is_empty = true;
+	if (texts->begin)
+		buffer_append(text, texts->begin, strlen(texts->begin));
+	start = text->size;
 	for (int i = 0; i < texts->n_parts; i++) {
 		const struct template_part *part = &texts->parts[i];
 		int64_t first = 0, count = part->attribute < 0 ? 0 : find_value(texts->catalog, item, part->attribute, &first);
@@ -256,6 +260,13 @@ void item_text(const struct item_texts *texts, int64_t item, struct buffer *text
 		is_empty = false;
 	}
 	trim(text, start);
+	if (text->size == start)
+		text->size = before;
+}
+
+void item_texts_begin(struct item_texts *texts, const char *with)
+{
+	texts->begin = with;
 }
 
 /* --- tokens --- */

@@ -27,6 +27,8 @@ struct item_texts *item_texts_new(const struct catalog *catalog, const struct to
 	const char *template);
 /* The template of all values without their names, "{title} {brand}", to be freed. Dies where the catalog has no text. */
 char *item_template_of_values(const struct catalog *catalog);
+/* From now on each text that is not empty begins with this, borrowed. */
+void item_texts_begin(struct item_texts *texts, const char *with);
 void item_texts_free(struct item_texts *texts);
 int64_t item_texts_count(const struct item_texts *texts); /* the catalog's items */
 /* Appends the text of an item to the buffer, without a NUL; nothing where all its attributes are empty. */

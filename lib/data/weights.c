@@ -33,6 +33,17 @@ static const struct weight *find(const struct weights *weights, const char *name
 	return weights->count ? bsearch(&wanted, weights->list, (size_t)weights->count, sizeof wanted, by_name) : NULL;
 }
 
+/* For look-ups. */
+static void sort_names(struct weights *weights)
+{
+	if (!weights->count)
+		die("%s: there are no tensors in it", weights->path);
+	qsort(weights->list, (size_t)weights->count, sizeof *weights->list, by_name);
+	for (int64_t i = 1; i < weights->count; i++)
+		if (!by_name(&weights->list[i - 1], &weights->list[i]))
+			die("%s: %.80s: there are two tensors for this one", weights->list[i].path, weights->list[i].name);
+}
+
 struct weights *weights_open(const char *path)
 {
 	struct weights *weights = xcalloc(1, sizeof *weights);
@@ -46,12 +57,18 @@ struct weights *weights_open(const char *path)
 		weights_from_folder(weights);
 	else
 		die("%s: neither a GGUF nor a safetensors file, nor a Hugging Face folder", path);
-	if (!weights->count)
-		die("%s: there are no tensors in it", path);
-	qsort(weights->list, (size_t)weights->count, sizeof *weights->list, by_name);
-	for (int64_t i = 1; i < weights->count; i++)
-		if (!by_name(&weights->list[i - 1], &weights->list[i]))
-			die("%s: %.80s: there are two tensors for this one", weights->list[i].path, weights->list[i].name);
+	sort_names(weights);
+	return weights;
+}
+
+struct weights *weights_open_bare(const char *path)
+{
+	struct weights *weights = xcalloc(1, sizeof *weights);
+	weights->path = path;
+	if (file_kind(path) == FILE_MISSING)
+		die_errno("%s", path);
+	weights_from_file(weights);
+	sort_names(weights);
 	return weights;
 }
 

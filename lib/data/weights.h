@@ -31,6 +31,8 @@ struct weights;
  * .safetensors file with config.json beside it. Files stay mapped, and the path is borrowed, until weights_close().
  */
 struct weights *weights_open(const char *path);
+/* A .safetensors file alone, names as they are in it: there is no configuration, nor a tokenizer. */
+struct weights *weights_open_bare(const char *path);
 void weights_close(struct weights *weights);
 
 /*

@@ -27,8 +27,8 @@ static void read_config(struct weights *weights)
 	const char *model_type = json_get_string(weights->config, "model_type", path);
 	weights->family = family_of_type(model_type);
 	if (!weights->family)
-		die("%s: model_type is \"%.40s\", which is not supported; those that are: %s", path, model_type,
-			family_list(false));
+		die("%s: model_type is \"%.40s\", which is not supported; language models that are: %s; encoders: %s", path,
+			model_type, family_list(false, false), family_list(false, true));
 	if (weights->family->names) {
 		json_set(weights->config, "rope_pairing", json_string("half"));
 		family_settle(weights->family, weights->config, path);
@@ -58,7 +58,14 @@ static char *whole_name(const struct family *family, const char *name)
 	if (begins(name, family->old_head))
 		return xasprintf("lm_head.%s", name + strlen(family->old_head));
 	bool is_whole = begins(name, family->prefix) || begins(name, "lm_head.");
-	return xasprintf("%s%s", is_whole ? "" : family->prefix, name);
+	const char *ending = strrchr(name, '.');
+	/* as BERT's first checkpoints have it */
+	const char *newer = !ending   ? NULL :
+		!strcmp(ending, ".gamma") ? ".weight" :
+		!strcmp(ending, ".beta")  ? ".bias" :
+									NULL;
+	return xasprintf("%s%.*s%s", is_whole ? "" : family->prefix, newer ? (int)(ending - name) : (int)strlen(name), name,
+		newer ? newer : "");
 }
 
 /* How this family's folders differ from what all others are like. */
@@ -89,7 +96,7 @@ static void add_shard(struct weights *weights, const struct safetensors *shard)
 	for (int64_t i = 0; i < shard->n_tensors; i++) {
 		const struct safetensor *tensor = &shard->tensors[i];
 		struct weight *weight = weights_add(weights);
-		weight->name = whole_name(weights->family, tensor->name);
+		weight->name = weights->family ? whole_name(weights->family, tensor->name) : xstrdup(tensor->name);
 		weight->path = shard->path;
 		weight->type = tensor->dtype;
 		weight->storage = storage_of_dtype(tensor->dtype);
@@ -97,7 +104,8 @@ static void add_shard(struct weights *weights, const struct safetensors *shard)
 		memcpy(weight->shape, tensor->shape, sizeof weight->shape);
 		weight->data = tensor->data;
 		weight->size = tensor->size;
-		adapt(weights, weight);
+		if (weights->family)
+			adapt(weights, weight);
 	}
 }
 
@@ -163,4 +171,9 @@ void weights_from_folder(struct weights *weights)
 		add_shard(weights, &weights->shards[i]);
 	free(single);
 	free(index);
+}
+
+void weights_from_file(struct weights *weights)
+{
+	add_shard(weights, shard_of(weights, xstrdup(weights->path)));
 }

@@ -185,6 +185,18 @@ static void set_numbers(const struct metadata *metadata, json_t *config)
 			json_set(config, numbers[i][1], json_real(positive(metadata, numbers[i][0], 1)));
 }
 
+/* llama.cpp's numbers of poolings; without one, or with none, states are the file's business and the mean is ours. */
+static void set_encoder(const struct metadata *metadata, json_t *config)
+{
+	static const char *const poolings[] = {"mean", "mean", "cls", "lasttoken"};
+	const struct gguf *gguf = metadata->gguf;
+	struct key key = key_of(metadata, "pooling_type");
+	int64_t pooling = gguf_get_int(gguf, key.text, 0, COUNT_OF(poolings) - 1, 1);
+	json_set(config, "pooling", json_string(poolings[pooling]));
+	const struct gguf_tensor *types = gguf_tensor(gguf, "token_types.weight");
+	json_set(config, "type_vocab_size", json_integer(types ? types->shape[1] : 0));
+}
+
 static json_t *config_of(const struct metadata *metadata)
 {
 	const struct gguf *gguf = metadata->gguf;
@@ -215,6 +227,8 @@ static json_t *config_of(const struct metadata *metadata)
 			json_real(1 / sqrt((double)(layers == family->layers_scaled_by_width ? width / heads : head_dim))));
 	if (!family->learned_positions)
 		set_rope(metadata, config, head_dim);
+	if (family->both_ways)
+		set_encoder(metadata, config);
 	set_numbers(metadata, config);
 	family_settle(family, config, gguf->path);
 	return config;
@@ -236,7 +250,8 @@ static char *translate(const struct family *family, const char *name)
 	for (enum family_part part = of_block ? PART_ATTENTION_NORM : 0; part < (of_block ? N_PARTS : PART_ATTENTION_NORM);
 		 part++) {
 		const char *known = family_gguf_name(part);
-		if (!family_has(family, part) || strncmp(stem, known, strlen(known)) || stem + strlen(known) != ending)
+		if (!family_has(family, part, (int)block) || strncmp(stem, known, strlen(known)) ||
+			stem + strlen(known) != ending)
 			continue;
 		char *ours = family_name(family, part, (int)block), *full = xasprintf("%s%s", ours, ending);
 		free(ours);
@@ -278,8 +293,8 @@ void weights_from_gguf(struct weights *weights)
 	char *name = gguf_get_string(gguf, "general.architecture", "");
 	weights->family = family_of_gguf(name);
 	if (!weights->family)
-		die("%s: general.architecture is \"%.40s\", which is not supported; those that are: %s", gguf->path, name,
-			family_list(true));
+		die("%s: general.architecture is \"%.40s\", which is not supported; language models that are: %s; encoders: %s",
+			gguf->path, name, family_list(true, false), family_list(true, true));
 	free(name);
 	if (gguf_get_int(gguf, "split.count", 0, MOST, 1) > 1)
 		die("%s: one part of a split model: they must be merged into one file first", gguf->path);

@@ -42,5 +42,6 @@ struct weight *weights_add(struct weights *weights);
 /* Each fills family, config and list. */
 void weights_from_gguf(struct weights *weights);
 void weights_from_folder(struct weights *weights);
+void weights_from_file(struct weights *weights); /* no family, no config */
 
 #endif

@@ -51,9 +51,10 @@ static int64_t *batches_of(const struct item_tokens *tokens, int64_t at_once, in
 }
 
 /* The means of a batch of items. */
-static void pool_batch(struct tape *tape, const struct model *model, const struct item_tokens *tokens, int64_t from,
+static void pool_batch(struct tape *tape, const void *context, const struct item_tokens *tokens, int64_t from,
 	int64_t to, float *vectors)
 {
+	const struct model *model = context;
 	const struct histories histories = {.rows = to - from, .indptr = tokens->indptr + from, .item = tokens->ids};
 	int64_t base = tokens->indptr[from], width = model->width;
 	memset(vectors + from * width, 0, (size_t)((to - from) * width) * sizeof *vectors);
@@ -69,9 +70,10 @@ static void pool_batch(struct tape *tape, const struct model *model, const struc
 	}
 }
 
-void mean_hidden_states(const struct model *model, const struct item_tokens *tokens, float *vectors, int threads)
+void vectors_of_batches(const struct item_tokens *tokens, int64_t at_once, compute_vectors *compute, const void *model,
+	float *vectors, int threads)
 {
-	int64_t n_batches, done = 0, *first = batches_of(tokens, model->architecture->tokens_at_once, &n_batches);
+	int64_t n_batches, done = 0, *first = batches_of(tokens, at_once, &n_batches);
 	struct progress progress;
 	progress_start(&progress, "items", tokens->rows);
 #pragma omp parallel num_threads(threads)
@@ -79,7 +81,7 @@ void mean_hidden_states(const struct model *model, const struct item_tokens *tok
 		struct tape tape = {0};
 #pragma omp for schedule(dynamic)
 		for (int64_t batch = 0; batch < n_batches; batch++) {
-			pool_batch(&tape, model, tokens, first[batch], first[batch + 1], vectors);
+			compute(&tape, model, tokens, first[batch], first[batch + 1], vectors);
 #pragma omp critical
 			progress_at(&progress, done += first[batch + 1] - first[batch], NULL);
 		}
@@ -87,6 +89,11 @@ void mean_hidden_states(const struct model *model, const struct item_tokens *tok
 	}
 	progress_end(&progress);
 	free(first);
+}
+
+void mean_hidden_states(const struct model *model, const struct item_tokens *tokens, float *vectors, int threads)
+{
+	vectors_of_batches(tokens, model->architecture->tokens_at_once, pool_batch, model, vectors, threads);
 }
 
 /* --- standardisation --- */

@@ -18,6 +18,15 @@ void mean_token_vectors(const float *table, int64_t width, const struct item_tok
 	int threads);
 
 /*
+ * Computes vectors of texts in parallel over batches of whole texts, of about `at_once` tokens each, on a thread's own tape:
+ * `compute` is to set rows [from, to) of `vectors`.
+ */
+typedef void compute_vectors(struct tape *tape, const void *model, const struct item_tokens *tokens, int64_t from,
+	int64_t to, float *vectors);
+void vectors_of_batches(const struct item_tokens *tokens, int64_t at_once, compute_vectors *compute, const void *model,
+	float *vectors, int threads);
+
+/*
  * The mean of the model's hidden states over an item's tokens, items x model->width, for models whose items are tokens.
  * All ids are below the model's vocabulary, all sequences within its model_max_length(). Items are packed, some hundred
  * tokens at a time on each thread: that is the memory it takes besides.

@@ -3,8 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "data/family.h"
 #include "data/weights.h"
-#include "model/transformer.h"
+#include "model/transformer_parts.h"
 #include "nn/blas.h"
 #include "nn/ops.h"
 
@@ -15,45 +16,21 @@ bool is_llm(const struct model *model)
 
 /* --- opening --- */
 
-static void check_shape(const struct weights *weights, const struct param *param, const char *path)
-{
-	int n_dims;
-	int64_t shape[WEIGHTS_MAX_DIMS];
-	if (!weights_shape(weights, param->name, &n_dims, shape))
-		die("%s: tensor %s is missing", path, param->name);
-	struct tensor is = {.dtype = F4, .n_dims = n_dims}, should_be = param_tensor(param);
-	if (n_dims > 0 && n_dims <= (int)COUNT_OF(is.shape))
-		memcpy(is.shape, shape, (size_t)n_dims * sizeof *shape);
-	if (n_dims != should_be.n_dims || memcmp(is.shape, should_be.shape, (size_t)n_dims * sizeof *shape) != 0) {
-		char text[2][128];
-		die("%s: tensor %s is %s, %s was expected", path, param->name, tensor_describe(&is, text[0]),
-			tensor_describe(&should_be, text[1]));
-	}
-}
-
 struct model *llm_open(const char *path, enum llm_use use)
 {
 	struct weights *weights = weights_open(path);
 	json_t *config = json_deep_copy(weights_config(weights));
-	const char *family = json_get_string(config, "model_type", path);
-	json_set(config, "architecture", json_string(strcmp(family, "gpt2") ? "llama" : "gpt2"));
+	const char *type = json_get_string(config, "model_type", path);
+	const struct family *family = family_of_type(type);
+	if (!family->names || family->both_ways)
+		die("%s: \"%s\" is an encoder; language models are %s", path, type, family_list(false, false));
+	json_set(config, "architecture", json_string(family->learned_positions ? "gpt2" : "llama"));
 	if (use == LLM_READS)
 		json_set(config, "tie_word_embeddings", json_true());
 	int64_t vocabulary = json_get_int(config, "vocab_size", 1, INT32_MAX, path);
 	struct model *model = model_declared(config, vocabulary, "", path);
-	transformer_keep(model, weights);
 	weights_fingerprint(weights, model->belongs_to);
-	for (int i = 0; i < model->params.count; i++) {
-		struct param *param = model->params.list[i];
-		check_shape(weights, param, path);
-		param_freeze(param, weights_map(weights, param->name));
-	}
-	params_allocate(&model->params);
-	for (int i = 0; i < model->params.count; i++) {
-		struct param *param = model->params.list[i];
-		if (!param->borrowed)
-			weights_read(weights, param->name, param->value);
-	}
+	transformer_load(model->state, &model->params, weights, path);
 	return model;
 }
 
@@ -69,7 +46,7 @@ void llm_in_integers(struct model *model, bool wanted)
 		params_unpack(&model->params);
 		return;
 	}
-	transformer_pack(model, PACKED_INTEGERS);
+	transformer_pack(model->state, PACKED_INTEGERS);
 	struct param *head = params_find(&model->params, model->item_vectors->name);
 	params_pack(head, head, PACKED_INTEGERS);
 }
@@ -78,27 +55,27 @@ void llm_in_integers(struct model *model, bool wanted)
 
 const float *llm_token_vectors(const struct model *model)
 {
-	return transformer_tokens(model)->value;
+	return transformer_tokens(model->state)->value;
 }
 
 float llm_softcap(const struct model *model)
 {
-	return (float)json_number_value(json_object_get(model->config, "final_logit_softcapping"));
+	return transformer_softcap(model->state);
 }
 
 struct array *llm_hidden(struct tape *tape, const struct model *model, struct array *embeddings, const int64_t *indptr,
 	int64_t sequences)
 {
 	tape_keep(embeddings); /* the caller's */
-	return transformer_states(tape, model, embeddings, indptr, sequences);
+	return transformer_states(tape, model->state, embeddings, indptr, sequences);
 }
 
 struct array *llm_hidden_of_tokens(struct tape *tape, const struct model *model, const struct histories *histories)
 {
 	int64_t n = histories->indptr[histories->rows] - histories->indptr[0];
-	struct array *embeddings = embedding(tape, tape_param(tape, transformer_tokens(model)),
+	struct array *embeddings = embedding(tape, tape_param(tape, transformer_tokens(model->state)),
 		histories->item + histories->indptr[0], n, 1, NULL, NULL, 0);
-	return transformer_states(tape, model, embeddings, histories->indptr, histories->rows);
+	return transformer_states(tape, model->state, embeddings, histories->indptr, histories->rows);
 }
 
 /* --- greedy text --- */
@@ -199,3 +176,56 @@ void llm_say(const struct model *model, int32_t start, const float *vectors, int
 		tape_free(&tape);
 	}
 }
+
+/* --- architectures --- */
+
+static void declare(struct model *model, const char *where)
+{
+	transformer_declare(model->state, &model->params, model->n_items, where);
+	json_set(model->config, "vocab_size", json_integer(model->n_items));
+	model->item_vectors = transformer_head(model->state);
+	if (!model->item_vectors)
+		die("%s: an encoder, a language model was expected", where);
+}
+
+static void initialise(struct model *model, struct rng *rng)
+{
+	transformer_initialise(model->state, &model->params, rng);
+}
+
+static void release(struct model *model)
+{
+	transformer_release(model->state);
+	free(model->state);
+}
+
+static const struct option llama_options[] = {
+	{.kind = OPTION_INCLUDE, .included = transformer_options},
+	{.key = "rms_norm_eps", OTHER_DEFAULT("1e-5")},
+	{.key = "rope_theta", OTHER_DEFAULT("10000")},
+	{.key = "rope_pairing", OTHER_DEFAULT("half")},
+	{0},
+};
+static const struct option gpt2_options[] = {
+	{.kind = OPTION_INCLUDE, .included = transformer_options},
+	{.key = "model_type", OTHER_DEFAULT("gpt2")},
+	{.key = "layer_norm_eps", OTHER_DEFAULT("1e-5")},
+	{0},
+};
+
+#define LANGUAGE_MODEL                                                                                                 \
+	.reads_tokens = true, .size = sizeof(struct transformer), .check = transformer_check, .declare = declare,          \
+	.initialise = initialise, .hidden = llm_hidden_of_tokens, .tokens_at_once = 256, .release = release
+
+const struct architecture llama_architecture = {
+	.name = "llama",
+	.summary = "a language model (LLaMA: Touvron et al. 2023)",
+	.options = llama_options,
+	LANGUAGE_MODEL,
+};
+const struct architecture gpt2_architecture = {
+	.name = "gpt2",
+	.summary = "a language model (GPT-2: Radford et al. 2019)",
+	.options = gpt2_options,
+	LANGUAGE_MODEL,
+};

@@ -32,11 +32,6 @@ void architecture_check(const struct architecture *architecture, const json_t *o
 {
 	json_t *config = json_deep_copy(options);
 	json_object_del(config, "architecture");
-	if (!architecture->size && architecture->options->kind) {
-		json_set(config, "architecture", json_string(architecture->name));
-		model_free(model_declared(config, 1000, "", where));
-		return;
-	}
 	void *state = xcalloc(1, architecture->size + 1);
 	options_read(architecture->options, config, state, where);
 	if (architecture->check)
@@ -71,9 +66,7 @@ struct model *model_declared(json_t *config, int64_t n_items, const char *belong
 	model->n_items = n_items;
 	strncpy(model->belongs_to, belongs_to, sizeof model->belongs_to - 1);
 	model->architecture = architecture_of(model, where);
-	/* those of language models read theirs themselves */
-	if (model->architecture->size || !model->architecture->options->kind)
-		read_config(model, where);
+	read_config(model, where);
 	model->architecture->declare(model, where);
 	if (model->item_vectors)
 		model->width = model->item_vectors->columns;

@@ -37,8 +37,7 @@ struct architecture {
 	/* Its "items" are tokens: it belongs to a tokenizer, not to a catalog. */
 	bool reads_tokens;
 	/*
-	 * The rows of config.json, but for "architecture"; they fill the struct, of `size` bytes, that model->state points to. NULL:
-	 * declare() sees to all of it.
+	 * The rows of config.json, but for "architecture"; they fill the struct, of `size` bytes, that model->state points to.
 	 */
 	const struct option *options;
 	size_t size;

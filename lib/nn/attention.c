@@ -26,7 +26,8 @@ struct attention {
 /* One head of one sequence: columns [column, column + width) of rows [first, first + length); keys and values likewise. */
 struct head {
 	int64_t first, length, column, key_column, width;
-	uint64_t mask_row; /* dropout mask of query t: from (mask_row + t) * 2^20 */
+	const float *distances; /* of a token from itself; NULL: none */
+	uint64_t mask_row;      /* dropout mask of query t: from (mask_row + t) * 2^20 */
 	float scale;
 };
 
@@ -40,6 +41,7 @@ static struct head head_of(const struct tape *tape, const struct attention *a, i
 		.column = head * width,
 		.key_column = head / group * width,
 		.width = width,
+		.distances = a->kind.distances ? a->kind.distances + head * (2 * a->kind.reach + 1) + a->kind.reach : NULL,
 		.mask_row = (uint64_t)((tape->first_row + first) * a->kind.heads + head),
 		.scale = a->kind.scale > 0 ? a->kind.scale : 1 / sqrtf((float)width),
 	};
@@ -109,6 +111,8 @@ static void softmax_of(const struct attention *a, const struct head *h, const st
 	const struct attention_kind *kind = &a->kind;
 	int64_t first = kind->window ? b->from - kind->window + 1 - b->low : -b->to;
 	int64_t end = !kind->both_ways ? b->from + 1 - b->low : kind->window ? b->from + kind->window - b->low : keys;
+	for (int64_t r = 0; h->distances && r < n; r++)
+		vec_axpy(1 / h->scale, h->distances + b->low - b->from - r, p + r * keys, keys);
 	if (kind->softcap > 0)
 		vec_softcap(p, n * keys, h->scale, kind->softcap);
 	vec_band_softmax(p, n, keys, first, end, kind->softcap > 0 ? 1 : h->scale);

@@ -82,6 +82,9 @@ struct attention_kind {
 	bool both_ways; /* a token sees those behind it, too */
 	int64_t window; /* 0: all; else it sees so many, itself the last (and, both ways, the first) */
 	float dropout;  /* of the probabilities */
+	/* heads x (2 reach + 1): of each distance from a token, -reach first, what is added to the score; or NULL. No gradient. */
+	const float *distances;
+	int64_t reach;
 };
 struct array *self_attention(struct tape *tape, struct array *q, struct array *k, struct array *v,
 	const struct attention_kind *kind, const int64_t *indptr, int64_t sequences);

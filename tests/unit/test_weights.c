@@ -410,8 +410,9 @@ static void damaged_gguf(void **state)
 	(void)state;
 	static const struct damage cases[] = {
 		TEXT("llama3.gguf", NULL, "llama", "llamb",
-			"llama3.gguf: general.architecture is \"llamb\", which is not supported; those that are: llama, qwen2, qwen3, "
-			"gemma2, gemma3, phi3, olmo2, granite, smollm3, gptneox, gpt2"),
+			"llama3.gguf: general.architecture is \"llamb\", which is not supported; language models that are: "
+			"llama, qwen2, qwen3, "
+			"gemma2, gemma3, phi3, olmo2, granite, smollm3, gptneox, gpt2; encoders: bert"),
 		TEXT("llama3.gguf", NULL, "general.arch", "general.arcx",
 			"general.architecture is \"\", which is not supported"),
 		TEXT("llama3.gguf", NULL, "token_embd", "token_embe", "no token_embd.weight"),
@@ -454,8 +455,10 @@ static void damaged_folders(void **state)
 	static const char index[] = "sharded/model.safetensors.index.json";
 	static const struct damage cases[] = {
 		TEXT("mistral/config.json", "mistral", "\"mistral\"", "\"mixtral\"",
-			"mistral/config.json: model_type is \"mixtral\", which is not supported; those that are: llama, mistral, qwen2, "
-			"qwen3, gemma2, gemma3_text, phi3, olmo2, granite, smollm3, gpt_neox, gpt2, longformer"),
+			"mistral/config.json: model_type is \"mixtral\", which is not supported; language models that are: "
+			"llama, mistral, qwen2, "
+			"qwen3, gemma2, gemma3_text, phi3, olmo2, granite, smollm3, gpt_neox, gpt2; encoders: bert, "
+			"distilbert, roberta, xlm-roberta, mpnet, modernbert, longformer"),
 		TEXT("mistral/config.json", "mistral", "model_type", "model_typo", "mistral/config.json: no \"model_type\""),
 		TEXT("mistral/config.json", "mistral", "hidden_size\": 8", "hidden_size\": 0",
 			"\"hidden_size\" is not a whole number"),

@@ -1,0 +1,219 @@
+/*
+ * Encoders of texts: states and gradients equal to Hugging Face's, vectors to sentence-transformers' (golden/encoder.py),
+ * however texts are cut into batches; and what folders that are not as expected are answered.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "death.h"
+#include "golden.h"
+#include "data/weights.h"
+#include "model/text_encoder.h"
+#include "model/transformer_parts.h"
+
+#define GOLDEN "tests/golden/encoder.tar.zst"
+
+static const char *const families[] = {"bert", "distilbert", "roberta", "xlm-roberta", "mpnet", "modernbert"};
+static char folder[] = "/tmp/test_text_encoder.XXXXXX";
+
+/* --- files --- */
+
+static char *path_of(const char *name)
+{
+	return xasprintf("%s/%s", folder, name);
+}
+
+static void write_file(const char *name, const void *bytes, size_t size)
+{
+	char *path = path_of(name);
+	for (char *slash = path + sizeof folder; (slash = strchr(slash, '/')); slash++) {
+		*slash = '\0';
+		mkdir(path, 0777);
+		*slash = '/';
+	}
+	FILE *file = fopen(path, "wb");
+	assert_non_null(file);
+	assert_int_equal(fwrite(bytes, 1, size, file), size);
+	assert_int_equal(fclose(file), 0);
+	free(path);
+}
+
+static int unpack(void **state)
+{
+	(void)state;
+	assert_non_null(mkdtemp(folder));
+	golden_open(GOLDEN);
+	for (int i = 0; i < n_golden; i++)
+		write_file(golden_members[i].name, golden_members[i].bytes, golden_members[i].size);
+	return 0;
+}
+
+static int clean(void **state)
+{
+	(void)state;
+	golden_close();
+	char *command = xasprintf("rm -r %s", folder);
+	int status = system(command);
+	free(command);
+	return status;
+}
+
+/* --- states and gradients --- */
+
+static void compare_states(const char *name, const char *path)
+{
+	struct transformer t = {0};
+	struct params params = {0};
+	struct weights *weights = weights_open(path);
+	json_t *config = json_deep_copy(weights_config(weights));
+	json_object_del(config, "pooling");
+	options_read(transformer_options, config, &t, path);
+	transformer_check(&t, path);
+	transformer_declare(&t, &params, t.vocabulary, path);
+	transformer_load(&t, &params, weights, path);
+
+	int64_t *indptr = golden_array(name, "indptr.npy", I8), sequences = 4, n = indptr[4], d = 24;
+	float *given = golden_array(name, "inputs.npy", F4), *hidden = golden_array(name, "hidden.npy", F4);
+	float *weight = golden_array(name, "weight.npy", F4), *gradient = golden_array(name, "gradient.npy", F4);
+	float none = 0;
+	struct tape tape = {0};
+	tape_begin(&tape, &none, 1, 0);
+	struct array *inputs = tape_input(&tape, n, d);
+	memcpy(inputs->value, given, (size_t)(n * d) * sizeof *given);
+	tape_keep(inputs);
+	struct array *states = transformer_states(&tape, &t, inputs, indptr, sequences);
+	assert_near(states->value, hidden, n * d, 1e-4, name);
+	memcpy(started_gradient(&tape, states), weight, (size_t)(n * d) * sizeof *weight);
+	tape_backward(&tape);
+	assert_near(tape_gradient(&tape, inputs), gradient, n * d, 1e-4, name);
+	tape_free(&tape);
+	void *const memory[] = {indptr, given, hidden, weight, gradient};
+	for (size_t i = 0; i < COUNT_OF(memory); i++)
+		free(memory[i]);
+	transformer_release(&t);
+	params_free(&params);
+	json_decref(config);
+}
+
+static void test_states_equal_hugging_face(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(families); i++) {
+		char *path = path_of(families[i]);
+		compare_states(families[i], path);
+		free(path);
+	}
+	char *file = path_of("bert/model.gguf");
+	compare_states("bert", file);
+	free(file);
+}
+
+/* --- vectors --- */
+
+static void compare_vectors(const char *name, const char *path, const char *expected_name, int64_t width,
+	double tolerance, int threads)
+{
+	struct text_encoder *encoder = text_encoder_open(path);
+	int64_t *indptr = golden_array(name, "indptr.npy", I8);
+	int32_t *ids = golden_array(name, "ids.npy", I4);
+	float *expected = golden_array(name, expected_name, F4);
+	assert_int_equal(text_encoder_width(encoder), width);
+	assert_string_equal(text_encoder_prompt(encoder), "");
+	/* texts without tokens before, between and behind */
+	int64_t with_empty[] = {0, 0, indptr[1], indptr[2], indptr[2], indptr[3], indptr[4], indptr[4]};
+	const struct item_tokens tokens = {.rows = 7, .indptr = with_empty, .ids = ids};
+	static const int row_of[] = {1, 2, 4, 5};
+	float *vectors = xaligned((size_t)(7 * width), sizeof *vectors);
+	text_encoder_vectors(encoder, &tokens, vectors, threads);
+	for (int row = 0; row < 4; row++)
+		assert_near(vectors + row_of[row] * width, expected + row * width, width, tolerance, name);
+	for (int64_t i = 0; i < width; i++)
+		assert_true(vectors[i] == 0 && vectors[3 * width + i] == 0 && vectors[6 * width + i] == 0);
+	text_encoder_pack(encoder, PACKED_INTEGERS);
+	text_encoder_vectors(encoder, &tokens, vectors, threads);
+	for (int row = 0; row < 4; row++)
+		assert_near(vectors + row_of[row] * width, expected + row * width, width, .05, name);
+	free(vectors);
+	free(expected);
+	free(indptr);
+	free(ids);
+	text_encoder_free(encoder);
+}
+
+static void test_vectors_equal_sentence_transformers(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(families); i++) {
+		char *path = path_of(families[i]);
+		for (int threads = 1; threads < 3; threads++)
+			compare_vectors(families[i], path, "vectors.npy", i ? 24 : 9, 1e-4, threads);
+		free(path);
+	}
+	char *file = path_of("bert/model.gguf");
+	compare_vectors("bert", file, "first.npy", 24, 1e-4, 1);
+	free(file);
+}
+
+/* --- what is refused --- */
+
+static void open_encoder(const void *path)
+{
+	text_encoder_free(text_encoder_open(path));
+}
+
+static void test_refusals(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *file, *text, *says;
+	} bad[] = {
+		{"mpnet/modules.json", "{}", "modules.json: a list of modules was expected"},
+		{"mpnet/modules.json", "[{\"path\":\"\",\"type\":\"m.Transformer\"}]", "a list of modules was expected"},
+		{"mpnet/modules.json", "[{\"path\":\"\",\"type\":\"m.Transformer\"},{\"path\":\"x\",\"type\":\"m.CNN\"}]",
+			"module 1 is \"CNN\": a Transformer, a Pooling, then Dense and Normalize are supported"},
+		{"mpnet/modules.json", "[{\"path\":\"..\",\"type\":\"m.Transformer\"},{\"path\":\"x\",\"type\":\"m.Pooling\"}]",
+			"the path of module 0 leaves the folder"},
+		{"mpnet/1_Pooling/config.json", "{\"pooling_mode\":\"max\"}", "pooling by \"max\" is not supported: mean, cls"},
+		{"mpnet/1_Pooling/config.json", "{\"pooling_mode_cls_token\":true,\"pooling_mode_mean_tokens\":true}",
+			"pooling by \"several at once\""},
+		{"mpnet/1_Pooling/config.json", "{\"pooling_mode\":\"mean\",\"include_prompt\":false}",
+			"\"include_prompt\" is false, which is not supported"},
+		{"mpnet/sentence_bert_config.json", "{\"do_lower_case\":true}", "\"do_lower_case\", which is not supported"},
+		{"mpnet/config_sentence_transformers.json", "{\"default_prompt_name\":\"q\",\"prompts\":{}}",
+			"no prompt \"q\""},
+		{"mpnet/config.json", "{\"model_type\":\"longformer\"}",
+			"mpnet: a \"longformer\" is no encoder of texts; those that are: bert, distilbert"},
+		{"mpnet/tokenizer.json", "{}", "tokenizer.json"},
+		{"bert/2_Dense/config.json", "{\"activation_function\":\"torch.nn.modules.activation.ReLU\"}",
+			"\"activation_function\" is \"torch.nn.modules.activation.ReLU\": Tanh and Identity are supported"},
+	};
+	for (size_t i = 0; i < COUNT_OF(bad); i++) {
+		const struct golden_member *whole = NULL;
+		for (int j = 0; j < n_golden; j++)
+			if (!strcmp(golden_members[j].name, bad[i].file))
+				whole = &golden_members[j];
+		write_file(bad[i].file, bad[i].text, strlen(bad[i].text));
+		char *path = path_of(strncmp(bad[i].file, "bert", 4) ? "mpnet" : "bert"), *file = path_of(bad[i].file);
+		expect_death(open_encoder, path, bad[i].says);
+		if (whole)
+			write_file(bad[i].file, whole->bytes, whole->size);
+		else
+			unlink(file);
+		free(path);
+		free(file);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_states_equal_hugging_face),
+		cmocka_unit_test(test_vectors_equal_sentence_transformers), cmocka_unit_test(test_refusals)};
+	return cmocka_run_group_tests_name("text_encoder", tests, unpack, clean);
+}
