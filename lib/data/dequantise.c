@@ -1,5 +1,6 @@
 #include "data/dequantise.h"
 
+#include <math.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -285,6 +286,49 @@ static const struct storage STORAGES[] = {[0] = {"F32", 1, 4, decode_f32},
 const struct storage *storage_of(uint32_t number)
 {
 	return number < COUNT_OF(STORAGES) && STORAGES[number].name ? &STORAGES[number] : NULL;
+}
+
+/* A byte of a sign, an exponent and so many bits of mantissa, as if none stood for anything but a number. */
+static float eight_bits(unsigned char byte, int mantissa, int bias)
+{
+	int exponent = (byte & 127) >> mantissa, rest = byte & ((1 << mantissa) - 1);
+	float value = exponent ? ldexpf(1 + ldexpf((float)rest, -mantissa), exponent - bias) :
+							 ldexpf((float)rest, 1 - bias - mantissa);
+	return byte & 128 ? -value : value;
+}
+
+static void decode_e4m3(const unsigned char *from, int64_t blocks, float *to)
+{
+	float of[256];
+	for (int byte = 0; byte < 256; byte++)
+		of[byte] = (byte & 127) == 127 ? NAN : eight_bits((unsigned char)byte, 3, 7);
+	for (int64_t i = 0; i < blocks; i++)
+		to[i] = of[from[i]];
+}
+
+static void decode_e5m2(const unsigned char *from, int64_t blocks, float *to)
+{
+	float of[256];
+	for (int byte = 0; byte < 256; byte++)
+		of[byte] = (byte & 127) > 124 ? NAN : eight_bits((unsigned char)byte, 2, 15);
+	of[124] = INFINITY;
+	of[252] = -INFINITY;
+	for (int64_t i = 0; i < blocks; i++)
+		to[i] = of[from[i]];
+}
+
+const struct storage *storage_named(const char *name)
+{
+	static const struct storage eight[] = {{"F8_E4M3", 1, 1, decode_e4m3}, {"F8_E5M2", 1, 1, decode_e5m2}};
+	static const char *const shared[] = {"F32", "F16", "BF16"};
+	for (size_t i = 0; i < COUNT_OF(eight); i++)
+		if (!strcmp(eight[i].name, name))
+			return &eight[i];
+	for (size_t i = 0; i < COUNT_OF(STORAGES); i++)
+		for (size_t j = 0; j < COUNT_OF(shared); j++)
+			if (STORAGES[i].name && !strcmp(STORAGES[i].name, name) && !strcmp(name, shared[j]))
+				return &STORAGES[i];
+	return NULL;
 }
 
 char *storages_readable(void)

@@ -8,8 +8,7 @@
 
 #include <stdint.h>
 
-/* ggml's numbers of those that safetensors files have too. */
-enum { STORED_F32 = 0, STORED_F16 = 1, STORED_BF16 = 30 };
+enum { STORED_F32 = 0 }; /* ggml's number */
 
 /* Rows of a tensor are whole blocks; a plain number is a block of one. */
 struct storage {
@@ -21,6 +20,8 @@ struct storage {
 
 /* NULL where ggml has no such number, or no longer. */
 const struct storage *storage_of(uint32_t number);
+/* By the name that safetensors have for it: F32, F16, BF16, F8_E4M3, F8_E5M2. NULL: another, which is not read. */
+const struct storage *storage_named(const char *name);
 
 /* The names of those that can be read, "F32, F16, ...". To be freed. */
 char *storages_readable(void);

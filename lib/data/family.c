@@ -102,8 +102,8 @@ static const char *const gguf_names[N_PARTS] = {[PART_TOKENS] = "token_embd",
 	.norm = NORM_LAYER, .norm_place = NORM_OF_SUM, .both_ways = true, .embedding_norm = true,                          \
 	.learned_positions = true, .plain_ffn = true
 #define BERT_DEFAULTS                                                                                                  \
-	"\"layer_norm_eps\":1e-12,\"hidden_act\":\"gelu\",\"attention_bias\":true,\"mlp_bias\":true,"                      \
-	"\"max_position_embeddings\":512"
+	"'layer_norm_eps': 1e-12, 'hidden_act': 'gelu', 'attention_bias': true, 'mlp_bias': true,"                         \
+	"'max_position_embeddings': 512"
 
 static const char *const gemma_keys[][2] = {{"hidden_activation", "hidden_act"}, {NULL, NULL}};
 static const char *const neox_keys[][2] = {{"rotary_pct", "partial_rotary_factor"}, {"rotary_emb_base", "rope_theta"},
@@ -121,54 +121,54 @@ static const char *const modernbert_keys[][2] = {{"norm_eps", "layer_norm_eps"},
 static const struct family families[] = {
 	{"llama", "llama", LLAMA, .interleaved = true, .defaults = "{}"},
 	{"mistral", NULL, LLAMA, .slides = SLIDES_ALWAYS,
-		.defaults = "{\"num_key_value_heads\":8,\"max_position_embeddings\":131072,\"sliding_window\":4096}"},
+		.defaults = "{'num_key_value_heads': 8, 'max_position_embeddings': 131072, 'sliding_window': 4096}"},
 	{"qwen2", "qwen2", LLAMA, .out_unbiased = true, .slides = SLIDES_ASKED,
-		.defaults = "{\"num_key_value_heads\":32,\"max_position_embeddings\":32768,\"attention_bias\":true,"
-					"\"sliding_window\":4096,\"max_window_layers\":28}"},
+		.defaults = "{'num_key_value_heads': 32, 'max_position_embeddings': 32768, 'attention_bias': true,"
+					"'sliding_window': 4096, 'max_window_layers': 28}"},
 	{"qwen3", "qwen3", LLAMA, .head_norm = HEADS_EACH, .slides = SLIDES_ASKED,
-		.defaults = "{\"num_key_value_heads\":32,\"max_position_embeddings\":32768,\"head_dim\":128,"
-					"\"sliding_window\":4096,\"max_window_layers\":28}"},
+		.defaults = "{'num_key_value_heads': 32, 'max_position_embeddings': 32768, 'head_dim': 128,"
+					"'sliding_window': 4096, 'max_window_layers': 28}"},
 	{"gemma2", "gemma2", GEMMA, .every = 2, .layers_scaled_by_width = 46,
-		.defaults = "{\"num_key_value_heads\":4,\"max_position_embeddings\":8192,\"head_dim\":256,"
-					"\"hidden_act\":\"gelu_pytorch_tanh\",\"tie_word_embeddings\":true,\"query_pre_attn_scalar\":256,"
-					"\"sliding_window\":4096,\"attn_logit_softcapping\":50.0,\"final_logit_softcapping\":30.0}"},
+		.defaults = "{'num_key_value_heads': 4, 'max_position_embeddings': 8192, 'head_dim': 256,"
+					"'hidden_act': 'gelu_pytorch_tanh', 'tie_word_embeddings': true, 'query_pre_attn_scalar': 256,"
+					"'sliding_window': 4096, 'attn_logit_softcapping': 50.0, 'final_logit_softcapping': 30.0}"},
 	{"gemma3_text", "gemma3", GEMMA, .head_norm = HEADS_EACH, .every = 6, .layers_scaled_by_width = 62,
-		.defaults = "{\"num_key_value_heads\":4,\"max_position_embeddings\":131072,\"head_dim\":256,"
-					"\"hidden_act\":\"gelu_pytorch_tanh\",\"tie_word_embeddings\":true,\"query_pre_attn_scalar\":256,"
-					"\"sliding_window\":4096,\"rope_theta\":1000000.0,\"rope_local_base_freq\":10000.0}"},
+		.defaults = "{'num_key_value_heads': 4, 'max_position_embeddings': 131072, 'head_dim': 256,"
+					"'hidden_act': 'gelu_pytorch_tanh', 'tie_word_embeddings': true, 'query_pre_attn_scalar': 256,"
+					"'sliding_window': 4096, 'rope_theta': 1000000.0, 'rope_local_base_freq': 10000.0}"},
 	{"phi3", "phi3", LLAMA, .one_qkv = true, .one_gate_up = true, .slides = SLIDES_ALWAYS,
-		.defaults = "{\"max_position_embeddings\":4096,\"rms_norm_eps\":1e-5}"},
+		.defaults = "{'max_position_embeddings': 4096, 'rms_norm_eps': 1e-5}"},
 	{"olmo2", "olmo2", .names = gemma_names, .prefix = "model.", .layers = "model.layers.", .norm_place = NORM_BEHIND,
-		.head_norm = HEADS_TOGETHER, .defaults = "{\"rms_norm_eps\":1e-5}"},
-	{"granite", "granite", LLAMA, .interleaved = true, .defaults = "{\"attention_multiplier\":1.0}"},
+		.head_norm = HEADS_TOGETHER, .defaults = "{'rms_norm_eps': 1e-5}"},
+	{"granite", "granite", LLAMA, .interleaved = true, .defaults = "{'attention_multiplier': 1.0}"},
 	{"smollm3", "smollm3", LLAMA, .interleaved = true, .skips_rope = true, .slides = SLIDES_ASKED,
-		.defaults = "{\"num_key_value_heads\":4,\"max_position_embeddings\":32768,\"rope_theta\":2000000.0,"
-					"\"tie_word_embeddings\":true,\"no_rope_layer_interval\":4,\"max_window_layers\":0}"},
+		.defaults = "{'num_key_value_heads': 4, 'max_position_embeddings': 32768, 'rope_theta': 2000000.0,"
+					"'tie_word_embeddings': true, 'no_rope_layer_interval': 4, 'max_window_layers': 0}"},
 	{"gpt_neox", "gptneox", .names = neox_names, .prefix = "gpt_neox.", .layers = "gpt_neox.layers.",
 		.renamed = neox_keys, .old_head = "embed_out.", .norm = NORM_LAYER, .one_qkv = true, .plain_ffn = true,
 		.qkv_by_head = true,
-		.defaults = "{\"layer_norm_eps\":1e-5,\"hidden_act\":\"gelu\",\"attention_bias\":true,\"mlp_bias\":true,"
-					"\"partial_rotary_factor\":0.25,\"use_parallel_residual\":true}"},
+		.defaults = "{'layer_norm_eps': 1e-5, 'hidden_act': 'gelu', 'attention_bias': true, 'mlp_bias': true,"
+					"'partial_rotary_factor': 0.25, 'use_parallel_residual': true}"},
 	{"gpt2", "gpt2", .names = gpt2_names, .prefix = "transformer.", .layers = "transformer.h.", .renamed = gpt2_keys,
 		.norm = NORM_LAYER, .one_qkv = true, .plain_ffn = true, .learned_positions = true, .conv1d = true,
-		.defaults = "{\"max_position_embeddings\":1024,\"layer_norm_eps\":1e-5,\"hidden_act\":\"gelu_new\","
-					"\"attention_bias\":true,\"mlp_bias\":true,\"tie_word_embeddings\":true}"},
+		.defaults = "{'max_position_embeddings': 1024, 'layer_norm_eps': 1e-5, 'hidden_act': 'gelu_new',"
+					"'attention_bias': true, 'mlp_bias': true, 'tie_word_embeddings': true}"},
 	{"bert", "bert", BERT, .names = bert_names, .prefix = "bert.", .layers = "bert.encoder.layer.", .has_types = true,
-		.defaults = "{" BERT_DEFAULTS ",\"type_vocab_size\":2}"},
+		.defaults = "{" BERT_DEFAULTS ", 'type_vocab_size': 2}"},
 	{"distilbert", NULL, BERT, .names = distilbert_names, .prefix = "distilbert.",
 		.layers = "distilbert.transformer.layer.", .renamed = distilbert_keys, .defaults = "{" BERT_DEFAULTS "}"},
 	{"roberta", NULL, BERT, .names = roberta_names, .prefix = "roberta.", .layers = "roberta.encoder.layer.",
-		.has_types = true, .offset_positions = true, .defaults = "{" BERT_DEFAULTS ",\"type_vocab_size\":2}"},
+		.has_types = true, .offset_positions = true, .defaults = "{" BERT_DEFAULTS ", 'type_vocab_size': 2}"},
 	{"xlm-roberta", NULL, BERT, .names = roberta_names, .prefix = "roberta.", .layers = "roberta.encoder.layer.",
-		.has_types = true, .offset_positions = true, .defaults = "{" BERT_DEFAULTS ",\"type_vocab_size\":2}"},
+		.has_types = true, .offset_positions = true, .defaults = "{" BERT_DEFAULTS ", 'type_vocab_size': 2}"},
 	{"mpnet", NULL, BERT, .names = mpnet_names, .prefix = "mpnet.", .layers = "mpnet.encoder.layer.", .distances = true,
-		.offset_positions = true, .defaults = "{" BERT_DEFAULTS ",\"relative_attention_num_buckets\":32}"},
+		.offset_positions = true, .defaults = "{" BERT_DEFAULTS ", 'relative_attention_num_buckets': 32}"},
 	{"modernbert", NULL, .names = modernbert_names, .prefix = "model.", .layers = "model.layers.",
 		.renamed = modernbert_keys, .norm = NORM_LAYER_UNBIASED, .both_ways = true, .embedding_norm = true,
 		.first_reads_stream = true, .one_qkv = true, .one_gate_up = true, .slides = SLIDES_BUT_EVERY, .every = 3,
 		.first_is_whole = true,
-		.defaults = "{\"layer_norm_eps\":1e-5,\"hidden_act\":\"gelu\",\"max_position_embeddings\":8192,"
-					"\"rope_theta\":160000.0,\"rope_local_base_freq\":10000.0,\"local_attention\":128}"},
+		.defaults = "{'layer_norm_eps': 1e-5, 'hidden_act': 'gelu', 'max_position_embeddings': 8192,"
+					"'rope_theta': 160000.0, 'rope_local_base_freq': 10000.0, 'local_attention': 128}"},
 	{"longformer", NULL, .prefix = "longformer."},
 };
 

@@ -59,7 +59,7 @@ struct family {
 	const char *old_head; /* what the head was called once, "embed_out."; NULL: it always was "lm_head." */
 	const char *prefix, *layers;     /* "model.", and before a layer's number: "model.layers." */
 	const char *const (*renamed)[2]; /* keys of its config.json and ours for them, up to NULL */
-	const char *defaults;            /* of a config.json that leaves them out: a JSON object in our words */
+	const char *defaults;            /* of a config.json that leaves them out: JSON in our words, with ' for quotes */
 	enum norm_kind norm;
 	enum norm_place norm_place;
 	enum head_norm head_norm;

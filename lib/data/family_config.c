@@ -1,5 +1,6 @@
 /* Configurations of all families in one set of words. */
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "data/family.h"
@@ -220,7 +221,11 @@ static void drop_nulls(json_t *config)
 
 static void set_defaults(const struct family *family, json_t *config, const char *where)
 {
-	json_t *defaults = json_parse(family->defaults, strlen(family->defaults), "family.c");
+	char *text = xstrdup(family->defaults);
+	for (char *quote = text; (quote = strchr(quote, '\'')); *quote = '"')
+		;
+	json_t *defaults = json_parse(text, strlen(text), "family.c");
+	free(text);
 	if (json_object_update_missing(config, defaults))
 		die_memory(0, 0);
 	json_decref(defaults);

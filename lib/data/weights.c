@@ -80,6 +80,12 @@ void weights_close(struct weights *weights)
 		safetensors_close(&weights->shards[i]);
 		free(weights->shard_paths[i]);
 	}
+	for (int i = 0; i < weights->n_more; i++) {
+		gguf_close(&weights->more[i]);
+		free(weights->more_paths[i]);
+	}
+	free(weights->more);
+	free(weights->more_paths);
 	gguf_close(&weights->gguf);
 	json_decref(weights->config);
 	free(weights->list);
@@ -167,6 +173,46 @@ static void swap_axes(const float *from, int64_t outer, int64_t inner, int64_t r
 				}
 }
 
+static const struct weight *scales_of(const struct weights *weights, const struct weight *weight)
+{
+	static const char *const endings[] = {"_scale_inv", "_scale"}; /* both are what numbers are multiplied with */
+	const struct weight *scales = NULL;
+	for (size_t i = 0; !scales && i < COUNT_OF(endings); i++) {
+		char *name = xasprintf("%s%s", weight->name, endings[i]);
+		scales = find(weights, name);
+		free(name);
+	}
+	return scales;
+}
+
+static int64_t blocks_of(int64_t count, int64_t block)
+{
+	return count ? (count - 1) / block + 1 : 0;
+}
+
+/* One for the tensor, one for each row, or one for each block of rows and columns; none: numbers are as they are. */
+static void apply_scales(const struct weights *weights, const struct weight *weight, float *to)
+{
+	const struct weight *scales = scales_of(weights, weight);
+	if (!scales)
+		return;
+	int64_t rows = weight->n_dims ? weight->shape[0] : 1, columns = weight->n_dims > 1 ? weight->shape[1] : 1;
+	int64_t down = scales->shape[0], across = scales->n_dims > 1 ? scales->shape[1] : 1;
+	int64_t height = weights->block[0], width = weights->block[1];
+	if (across == 1 && (down == 1 || down == rows)) {
+		height = down == 1 ? rows : 1;
+		width = columns;
+	}
+	if (scales->is_scaled || scales->n_dims > 2 || weight->n_dims > 2 || (weight->outer && down * across > 1) ||
+		height < 1 || width < 1 || down != blocks_of(rows, height) || across != blocks_of(columns, width))
+		die("%s: %.80s: scales that do not fit what they are of", scales->path, scales->name);
+	float *factors = xreallocarray(NULL, (size_t)(down * across), sizeof *factors);
+	weights_read(weights, scales->name, factors);
+	for (int64_t i = 0; i < rows * columns; i++)
+		to[i] *= factors[i / columns / height * across + i % columns / width];
+	free(factors);
+}
+
 void weights_read(const struct weights *weights, const char *name, float *to)
 {
 	const struct weight *weight = find(weights, name);
@@ -183,4 +229,6 @@ void weights_read(const struct weights *weights, const char *name, float *to)
 	}
 	for (int64_t i = 0; weight->is_less_one && i < count; i++)
 		to[i] += 1;
+	if (weight->is_scaled)
+		apply_scales(weights, weight, to);
 }

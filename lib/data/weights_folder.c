@@ -19,16 +19,30 @@ static json_t *read_document(const char *path)
 	return document;
 }
 
+/* Of a model that sees as well, the part that reads text; config is stolen. */
+static json_t *language_part(json_t *config)
+{
+	json_t *part = json_object_get(config, "text_config");
+	if (!json_is_object(part) || !json_object_get(part, "model_type"))
+		return config;
+	json_incref(part);
+	json_decref(config);
+	return part;
+}
+
 /* Settles config.json, and finds out what family it is. */
 static void read_config(struct weights *weights)
 {
 	char *path = xasprintf("%s/config.json", weights->folder);
-	weights->config = read_document(path);
+	weights->config = language_part(read_document(path));
 	const char *model_type = json_get_string(weights->config, "model_type", path);
 	weights->family = family_of_type(model_type);
 	if (!weights->family)
 		die("%s: model_type is \"%.40s\", which is not supported; language models that are: %s; encoders: %s", path,
 			model_type, family_list(false, false), family_list(false, true));
+	const json_t *block = json_object_get(json_object_get(weights->config, "quantization_config"), "weight_block_size");
+	for (size_t i = 0; i < COUNT_OF(weights->block); i++)
+		weights->block[i] = json_integer_value(json_array_get(block, i));
 	if (weights->family->names) {
 		json_set(weights->config, "rope_pairing", json_string("half"));
 		family_settle(weights->family, weights->config, path);
@@ -38,15 +52,6 @@ static void read_config(struct weights *weights)
 
 /* --- tensors --- */
 
-static const struct storage *storage_of_dtype(const char *dtype)
-{
-	static const uint32_t numbers[] = {STORED_F32, STORED_F16, STORED_BF16};
-	for (size_t i = 0; i < COUNT_OF(numbers); i++)
-		if (!strcmp(dtype, storage_of(numbers[i])->name))
-			return storage_of(numbers[i]);
-	return NULL;
-}
-
 static bool begins(const char *name, const char *with)
 {
 	return with && !strncmp(name, with, strlen(with));
@@ -55,6 +60,11 @@ static bool begins(const char *name, const char *with)
 /* The name as in a checkpoint of the whole model. */
 static char *whole_name(const struct family *family, const char *name)
 {
+	/* of a model that sees as well */
+	if (begins(name, "model.language_model."))
+		return xasprintf("model.%s", name + strlen("model.language_model."));
+	if (begins(name, "language_model."))
+		name += strlen("language_model.");
 	if (begins(name, family->old_head))
 		return xasprintf("lm_head.%s", name + strlen(family->old_head));
 	bool is_whole = begins(name, family->prefix) || begins(name, "lm_head.");
@@ -77,7 +87,8 @@ static void adapt(const struct weights *weights, struct weight *weight)
 	enum family_part part = family_part(family, stem);
 	free(stem);
 	weight->is_less_one = family->norms_less_one && family_is_norm(part);
-	if (family->conv1d && weight->n_dims == 2 && part >= PART_ATTENTION_NORM && part != N_PARTS) {
+	if (family->conv1d && weight->n_dims == 2 && part >= PART_ATTENTION_NORM && part != N_PARTS && weight->shape[0] &&
+		weight->shape[1]) {
 		weight->outer = weight->shape[0];
 		weight->inner = weight->shape[1];
 		weight->shape[0] = weight->inner;
@@ -99,11 +110,12 @@ static void add_shard(struct weights *weights, const struct safetensors *shard)
 		weight->name = weights->family ? whole_name(weights->family, tensor->name) : xstrdup(tensor->name);
 		weight->path = shard->path;
 		weight->type = tensor->dtype;
-		weight->storage = storage_of_dtype(tensor->dtype);
+		weight->storage = storage_named(tensor->dtype);
 		weight->n_dims = tensor->n_dims;
 		memcpy(weight->shape, tensor->shape, sizeof weight->shape);
 		weight->data = tensor->data;
 		weight->size = tensor->size;
+		weight->is_scaled = !strncmp(tensor->dtype, "F8_E4", 5) || !strncmp(tensor->dtype, "F8_E5", 5);
 		if (weights->family)
 			adapt(weights, weight);
 	}

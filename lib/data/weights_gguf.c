@@ -13,7 +13,8 @@
 
 /* Keys begin with the architecture's name. */
 struct metadata {
-	const struct gguf *gguf;
+	const struct weights *weights;
+	const struct gguf *gguf; /* the first part */
 	const struct family *family;
 };
 
@@ -51,24 +52,34 @@ static double positive(const struct metadata *metadata, const char *rest, double
 	return number;
 }
 
-static bool has_tensor(const struct gguf *gguf, const char *name)
+/* In any part; NULL: there is none. */
+static const struct gguf_tensor *tensor_of(const struct metadata *metadata, const char *name)
 {
-	return gguf_tensor(gguf, name) != NULL;
+	const struct gguf_tensor *tensor = gguf_tensor(metadata->gguf, name);
+	for (int i = 0; !tensor && i < metadata->weights->n_more; i++)
+		tensor = gguf_tensor(&metadata->weights->more[i], name);
+	return tensor;
+}
+
+static bool has_tensor(const struct metadata *metadata, const char *name)
+{
+	return tensor_of(metadata, name) != NULL;
 }
 
 /* The number of tokens is the embedding's: what metadata and vocabulary say may lack its padding. */
-static int64_t vocab_size(const struct gguf *gguf)
+static int64_t vocab_size(const struct metadata *metadata)
 {
-	const struct gguf_tensor *embedding = gguf_tensor(gguf, "token_embd.weight");
+	const struct gguf_tensor *embedding = tensor_of(metadata, "token_embd.weight");
 	if (!embedding)
-		die("%s: no token_embd.weight", gguf->path);
+		die("%s: no token_embd.weight", metadata->gguf->path);
 	return embedding->shape[1];
 }
 
 /* A divisor for each frequency, worked out by whoever wrote the file. */
-static json_t *factors_of(const struct gguf *gguf, const char *name, int64_t pairs)
+static json_t *factors_of(const struct metadata *metadata, const char *name, int64_t pairs)
 {
-	const struct gguf_tensor *tensor = gguf_tensor(gguf, name);
+	const struct gguf *gguf = metadata->gguf;
+	const struct gguf_tensor *tensor = tensor_of(metadata, name);
 	if (!tensor)
 		return NULL;
 	if (tensor->type != STORED_F32 || tensor->n_dims != 1 || tensor->shape[0] != pairs)
@@ -87,9 +98,8 @@ static json_t *factors_of(const struct gguf *gguf, const char *name, int64_t pai
 /* LLaMA 3's scaling, or Phi 3's up to the length that it was trained with first. NULL: neither. */
 static json_t *rope_factors(const struct metadata *metadata, int64_t pairs, json_t *config)
 {
-	const struct gguf *gguf = metadata->gguf;
-	json_t *one = factors_of(gguf, "rope_freqs.weight", pairs);
-	json_t *factors = one ? one : factors_of(gguf, "rope_factors_short.weight", pairs);
+	json_t *one = factors_of(metadata, "rope_freqs.weight", pairs);
+	json_t *factors = one ? one : factors_of(metadata, "rope_factors_short.weight", pairs);
 	if (!factors)
 		return NULL;
 	json_t *scaling = json_object();
@@ -193,7 +203,7 @@ static void set_encoder(const struct metadata *metadata, json_t *config)
 	struct key key = key_of(metadata, "pooling_type");
 	int64_t pooling = gguf_get_int(gguf, key.text, 0, COUNT_OF(poolings) - 1, 1);
 	json_set(config, "pooling", json_string(poolings[pooling]));
-	const struct gguf_tensor *types = gguf_tensor(gguf, "token_types.weight");
+	const struct gguf_tensor *types = tensor_of(metadata, "token_types.weight");
 	json_set(config, "type_vocab_size", json_integer(types ? types->shape[1] : 0));
 }
 
@@ -212,13 +222,13 @@ static json_t *config_of(const struct metadata *metadata)
 	json_set(config, "num_attention_heads", json_integer(heads));
 	json_set(config, "num_key_value_heads", json_integer(int_of(metadata, "attention.head_count_kv", heads)));
 	json_set(config, "head_dim", json_integer(head_dim));
-	json_set(config, "vocab_size", json_integer(vocab_size(gguf)));
+	json_set(config, "vocab_size", json_integer(vocab_size(metadata)));
 	json_set(config, "max_position_embeddings", json_integer(required_int(metadata, "context_length")));
 	json_set(config, "sliding_window", window ? json_integer(window) : json_null());
 	json_set(config, "attention_bias",
-		json_boolean(has_tensor(gguf, "blk.0.attn_q.bias") || has_tensor(gguf, "blk.0.attn_qkv.bias")));
-	json_set(config, "mlp_bias", json_boolean(has_tensor(gguf, "blk.0.ffn_up.bias")));
-	json_set(config, "tie_word_embeddings", json_boolean(!has_tensor(gguf, "output.weight")));
+		json_boolean(has_tensor(metadata, "blk.0.attn_q.bias") || has_tensor(metadata, "blk.0.attn_qkv.bias")));
+	json_set(config, "mlp_bias", json_boolean(has_tensor(metadata, "blk.0.ffn_up.bias")));
+	json_set(config, "tie_word_embeddings", json_boolean(!has_tensor(metadata, "output.weight")));
 	if (gguf_find(gguf, key_of(metadata, "use_parallel_residual").text))
 		json_set(config, "use_parallel_residual",
 			json_boolean(gguf_get_bool(gguf, key_of(metadata, "use_parallel_residual").text, true)));
@@ -260,9 +270,8 @@ static char *translate(const struct family *family, const char *name)
 	return NULL;
 }
 
-static void add_tensor(struct weights *weights, const struct gguf_tensor *tensor)
+static void add_tensor(struct weights *weights, const char *path, const struct gguf_tensor *tensor)
 {
-	const char *path = weights->gguf.path;
 	char *name = xstrndup(tensor->name.text, tensor->name.length);
 	const struct storage *storage = storage_of(tensor->type);
 	if (!strncmp(name, "rope_f", 6)) { /* factors, which are in the configuration */
@@ -286,19 +295,48 @@ static void add_tensor(struct weights *weights, const struct gguf_tensor *tensor
 	free(name);
 }
 
+/* A split model: the first part is what was named, and the others lie beside it, NAME-00002-of-00003.gguf. */
+static void open_parts(struct weights *weights)
+{
+	const struct gguf *gguf = &weights->gguf;
+	int64_t count = gguf_get_int(gguf, "split.count", 0, 99999, 1), number = gguf_get_int(gguf, "split.no", 0, MOST, 0);
+	if (count < 2)
+		return;
+	char *ending = xasprintf("-00001-of-%05lld.gguf", (long long)count);
+	size_t length = strlen(gguf->path), tail = strlen(ending);
+	if (number != 0 || length < tail || strcmp(gguf->path + length - tail, ending) != 0)
+		die("%s: part %lld of a split model: the first, whose name ends in %s, was expected", gguf->path,
+			(long long)number + 1, ending);
+	weights->more = xcalloc((size_t)count, sizeof *weights->more);
+	weights->more_paths = xcalloc((size_t)count, sizeof *weights->more_paths);
+	for (int64_t part = 2; part <= count; part++) {
+		char *path = xasprintf("%.*s-%05lld-of-%05lld.gguf", (int)(length - tail), gguf->path, (long long)part,
+			(long long)count);
+		weights->more_paths[weights->n_more] = path;
+		struct gguf *more = &weights->more[weights->n_more++];
+		gguf_open(more, path);
+		if (gguf_get_int(more, "split.no", 0, MOST, 0) != part - 1 ||
+			gguf_get_int(more, "split.count", 0, MOST, 0) != count)
+			die("%s: it is not part %lld of %lld, as its name says", path, (long long)part, (long long)count);
+	}
+	free(ending);
+}
+
 void weights_from_gguf(struct weights *weights)
 {
 	struct gguf *gguf = &weights->gguf;
 	gguf_open(gguf, weights->path);
+	open_parts(weights);
 	char *name = gguf_get_string(gguf, "general.architecture", "");
 	weights->family = family_of_gguf(name);
 	if (!weights->family)
 		die("%s: general.architecture is \"%.40s\", which is not supported; language models that are: %s; encoders: %s",
 			gguf->path, name, family_list(true, false), family_list(true, true));
 	free(name);
-	if (gguf_get_int(gguf, "split.count", 0, MOST, 1) > 1)
-		die("%s: one part of a split model: they must be merged into one file first", gguf->path);
-	weights->config = config_of(&(struct metadata){gguf, weights->family});
+	weights->config = config_of(&(struct metadata){weights, gguf, weights->family});
 	for (int64_t i = 0; i < gguf->n_tensors; i++)
-		add_tensor(weights, &gguf->tensors[i]);
+		add_tensor(weights, gguf->path, &gguf->tensors[i]);
+	for (int part = 0; part < weights->n_more; part++)
+		for (int64_t i = 0; i < weights->more[part].n_tensors; i++)
+			add_tensor(weights, weights->more[part].path, &weights->more[part].tensors[i]);
 }

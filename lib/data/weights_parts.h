@@ -19,6 +19,7 @@ struct weight {
 	int64_t shape[WEIGHTS_MAX_DIMS]; /* outermost first */
 	int64_t outer, inner; /* the file's is of (outer, inner, the rest): these are swapped on reading; 0: not so */
 	bool is_less_one;     /* 1 is added */
+	bool is_scaled;       /* by a tensor of scales, where there is one */
 	const unsigned char *data;
 	size_t size;
 };
@@ -29,7 +30,11 @@ struct weights {
 	json_t *config;
 	struct weight *list; /* by name */
 	int64_t count, capacity;
-	struct gguf gguf; /* path NULL: a folder */
+	struct gguf gguf;  /* path NULL: a folder */
+	struct gguf *more; /* the other parts of a split model, and their paths */
+	char **more_paths;
+	int n_more;
+	int64_t block[2]; /* of numbers in 8 bits, rows and columns that have a scale in common; 0: it is not said */
 	char *folder;     /* NULL: GGUF */
 	struct safetensors *shards;
 	char **shard_paths;

@@ -24,8 +24,11 @@ const struct architecture *architecture_named(const char *name)
 
 static const struct architecture *architecture_of(struct model *model, const char *where)
 {
-	json_get_string(model->config, "architecture", where);
-	return architectures[config_choice(model, "architecture", architecture_names, 0, where)];
+	const char *name = json_get_string(model->config, "architecture", where);
+	const struct architecture *architecture = architecture_named(name);
+	if (!architecture)
+		die("%s: \"architecture\" is \"%s\", one of %s was expected", where, name, list_words(architecture_names, ", "));
+	return architecture;
 }
 
 void architecture_check(const struct architecture *architecture, const json_t *options, const char *where)

@@ -88,15 +88,6 @@ const struct architecture *architecture_named(const char *name);
 /* "sasrec", "gru", "popular", "markov", "recformer", "llama", "gpt2", NULL */
 extern const char *const architecture_names[];
 
-/* For declare: the value of a key of the config, where it is missing set to `fallback`; dies where it does not fit. */
-int64_t config_int(struct model *model, const char *key, int64_t fallback, int64_t low, int64_t high,
-	const char *where);
-double config_real(struct model *model, const char *key, double fallback, double low, double high, const char *where);
-bool config_bool(struct model *model, const char *key, bool fallback, const char *where);
-const char *config_text(struct model *model, const char *key, const char *fallback, const char *where);
-/* The index in the NULL-terminated list of names. */
-int config_choice(struct model *model, const char *key, const char *const names[], int fallback, const char *where);
-
 /* Dies with `where` unless these options, a part of config.json, could make a model of the architecture. */
 void architecture_check(const struct architecture *architecture, const json_t *options, const char *where);
 /* config: an object with at least "architecture"; stolen. Parameters are declared, not initialised. */

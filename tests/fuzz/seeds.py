@@ -140,7 +140,8 @@ GGUF = [
 ]
 
 BLOCKS = [(2, 32, 18), (3, 32, 20), (6, 32, 22), (7, 32, 24), (8, 32, 34), (12, 256, 144), (13, 256, 176),
-          (14, 256, 210), (30, 1, 2), (1, 1, 2), (9, 32, 36)]
+          (14, 256, 210), (30, 1, 2), (1, 1, 2), (9, 32, 36), (10, 256, 84), (11, 256, 110), (20, 32, 18), (23, 256, 136),
+          (39, 32, 17)]
 GGUF += [gguf([], [("w", (elements, 2), kind, 0)], bytes(range(256)) * 2)
          for kind, elements, size in BLOCKS]
 
@@ -154,6 +155,10 @@ def model(architecture, names, *more):
     return gguf([value("general.architecture", 8, text(architecture)), *(u32(f"{architecture}.{key}", 4) for key in keys), *more],
                 [(name, (4, 2), 0, 32 * i) for i, name in enumerate(names)] + [("rope_freqs.weight", (2,), 0, 32 * len(names))],
                 struct.pack("<f", 1) * 8 * (len(names) + 1))
+
+
+def f32(key, number):
+    return value(key, 6, struct.pack("<f", number))
 
 
 def safetensors(*tensors):
@@ -174,6 +179,32 @@ WEIGHTS = [
     model("qwen2", ["token_embd.weight", "blk.3.attn_q.bias"], value("qwen2.rope.scaling.type", 8, text("yarn")),
           value("qwen2.rope.scaling.factor", 6, struct.pack("<f", 2)), u32("qwen2.rope.scaling.original_context_length", 2)),
     model("gpt2", ["token_embd.weight", "position_embd.weight", "blk.0.attn_qkv.weight"]),
+    model("gemma3", ["token_embd.weight", "blk.0.attn_q_norm.weight", "blk.0.post_ffw_norm.weight"],
+          u32("gemma3.attention.sliding_window", 2), f32("gemma3.rope.freq_base_swa", 5)),
+    model("gemma2", ["token_embd.weight"], f32("gemma2.attn_logit_softcapping", 5), f32("gemma2.final_logit_softcapping", 3)),
+    model("phi3", ["token_embd.weight", "blk.1.attn_qkv.weight", "blk.1.ffn_up.weight"], u32("phi3.rope.dimension_count", 1)),
+    model("granite", ["token_embd.weight"], f32("granite.attention.scale", 5), f32("granite.logit_scale", 3)),
+    model("smollm3", ["token_embd.weight"]), model("olmo2", ["token_embd.weight", "blk.0.post_attention_norm.weight"]),
+    model("gptneox", ["token_embd.weight", "blk.0.attn_qkv.bias"], value("gptneox.use_parallel_residual", 7, b"\0")),
+    model("bert", ["token_embd.weight", "token_types.weight", "token_embd_norm.bias", "blk.0.layer_output_norm.weight"],
+          u32("bert.pooling_type", 2)),
+    model("llama", ["token_embd.weight"], value("split.count", 2, b"\2\0"), value("split.no", 2, b"\0\0")),
+    json.dumps({"model_type": "gemma3_text", "hidden_size": 4, "num_attention_heads": 2, "num_hidden_layers": 3,
+                "sliding_window": 2, "rope_parameters": {"full_attention": {"rope_type": "yarn", "factor": 2, "rope_theta": 9},
+                                                         "sliding_attention": {"rope_theta": 3}}}).encode() + b"\0" +
+    safetensors(("model.norm.weight", "F32", [4], 16), ("model.layers.0.self_attn.q_norm.weight", "F16", [2], 4)),
+    json.dumps({"model_type": "phi3", "hidden_size": 4, "num_attention_heads": 2, "num_hidden_layers": 1,
+                "original_max_position_embeddings": 2, "rope_scaling": {"type": "longrope", "short_factor": [1], "long_factor": [2]}
+                }).encode() + b"\0" + safetensors(("model.norm.weight", "F32", [4], 16)),
+    json.dumps({"model_type": "gpt_neox", "hidden_size": 4, "num_attention_heads": 2, "num_hidden_layers": 1}).encode() + b"\0" +
+    safetensors(("gpt_neox.layers.0.attention.query_key_value.weight", "F16", [12, 4], 96), ("embed_out.weight", "F32", [1, 4], 16)),
+    json.dumps({"model_type": "modernbert", "hidden_size": 4, "num_attention_heads": 2, "num_hidden_layers": 4}).encode() + b"\0" +
+    safetensors(("layers.1.attn_norm.weight", "F32", [4], 16)),
+    json.dumps({"model_type": "bert", "hidden_size": 4, "num_attention_heads": 2, "num_hidden_layers": 1}).encode() + b"\0" +
+    safetensors(("embeddings.LayerNorm.gamma", "F32", [4], 16)),
+    json.dumps(LLAMA | {"quantization_config": {"weight_block_size": [2, 3]}}).encode() + b"\0" +
+    safetensors(("a.weight", "F8_E4M3", [3, 4], 12), ("a.weight_scale_inv", "BF16", [2, 2], 8), ("b", "F8_E5M2", [2], 2),
+                ("b_scale", "F32", [], 4)),
     json.dumps(LLAMA).encode() + b"\0" + safetensors(("model.norm.weight", "F32", [4], 16)),
     json.dumps(MISTRAL).encode() + b"\0" + safetensors(("layers.0.mlp.up_proj.weight", "BF16", [4, 2], 16)),
     json.dumps({"model_type": "longformer", "hidden_size": 4, "attention_window": [4, 4], "max_item_embeddings": 3}).encode() + b"\0" +

@@ -83,9 +83,9 @@ def llama_tensors(width, inner, heads, kv_heads, dim, layers, vocab, bias=False,
     return shapes
 
 
-def llama_gguf(case, architecture, types, config, metadata, factors=None, tokens=(), **sizes):
+def llama_gguf(case, architecture, types, config, metadata, factors=None, tokens=(), split=0, **sizes):
     path = f"{case}.gguf"
-    writer = gguf.GGUFWriter(work / path, architecture)
+    writer = gguf.GGUFWriter(work / path, architecture, split_max_tensors=split)
     tensors = {}
     for (name, full), shape in llama_tensors(**sizes).items():
         kind = types.get(name, Q.F32)
@@ -110,6 +110,8 @@ def llama_gguf(case, architecture, types, config, metadata, factors=None, tokens
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
+    if split:
+        path = min(file.name for file in work.glob(f"{case}-*.gguf"))
     base = {"model_type": architecture, "hidden_size": sizes["width"], "intermediate_size": sizes["inner"],
             "num_hidden_layers": sizes["layers"], "num_attention_heads": sizes["heads"], "head_dim": sizes["dim"],
             "num_key_value_heads": sizes["kv_heads"], "vocab_size": sizes["vocab"], "mlp_bias": False,
@@ -136,6 +138,12 @@ llama_gguf("linear", "llama", {}, {
     "rope_scaling": {"rope_type": "linear", "factor": 4.0}},
     {"context_length": 9, "attention.layer_norm_rms_epsilon": 0.5, "rope.scaling.type": "linear",
      "rope.scaling.factor": 4.0}, width=4, inner=3, heads=2, kv_heads=2, dim=2, layers=1, vocab=3, tied=True)
+# three tensors a file, so that those which say what is tied or biased are not in the first
+llama_gguf("split", "llama", {}, {
+    "max_position_embeddings": 9, "rms_norm_eps": 0.5, "rope_theta": 10000.0, "rope_pairing": "interleaved",
+    "rope_scaling": {"rope_type": "factors", "factors": [2.0]}},
+    {"context_length": 9, "attention.layer_norm_rms_epsilon": 0.5}, [2.0], split=3,
+    width=4, inner=3, heads=2, kv_heads=2, dim=2, layers=1, vocab=3, bias=True)
 llama_gguf("yarn", "qwen2", {}, {
     "max_position_embeddings": 64, "rms_norm_eps": 0.25, "rope_theta": 1000000.0, "rope_pairing": "half",
     "rope_scaling": {"rope_type": "yarn", "factor": 4.0, "attention_factor": 1.1386294361119891, "beta_fast": 32.0,
@@ -185,6 +193,44 @@ folder("qwen2", Qwen2ForCausalLM(Qwen2Config(**LLAMA, num_key_value_heads=1, tie
        LLAMA_SAID | {"model_type": "qwen2", "num_key_value_heads": 1, "head_dim": 4, "attention_bias": True,
                      "rope_theta": 10000.0, "max_position_embeddings": 32768, "tie_word_embeddings": True},
        tokens={"a": 0, "b": 1, "ab": 2, "c": 3})
+
+# the part of a model that sees as well, under both spellings of its names
+seeing = Qwen2ForCausalLM(Qwen2Config(**LLAMA, num_key_value_heads=1, tie_word_embeddings=True))
+state = {n: torch.randn(t.shape) for n, t in seeing.state_dict().items() if n != "lm_head.weight"}
+spelt = {("language_model." + n if i % 2 else n.replace("model.", "model.language_model.", 1)): t
+         for i, (n, t) in enumerate(state.items())}
+(work / "seeing").mkdir()
+save_file(spelt | {"vision_tower.w": torch.ones(2)}, work / "seeing" / "model.safetensors")
+(work / "seeing" / "config.json").write_text(json.dumps({"model_type": "seeing", "text_config": seeing.config.to_dict()}, default=str))
+keep("seeing", "seeing", {"model_type": "qwen2", "hidden_size": 8}, {n: t.numpy() for n, t in state.items()})
+
+# numbers in 8 bits: a scale for blocks of 4 x 3, for each row, for all, and none; every byte there is but NaN and infinity
+fp8 = LlamaForCausalLM(LlamaConfig(**LLAMA, num_key_value_heads=2, tie_word_embeddings=True))
+eight, plain = {}, {}
+for i, (name, tensor) in enumerate(fp8.state_dict().items()):
+    if name == "lm_head.weight":
+        continue
+    if tensor.dim() == 1:
+        eight[name] = torch.randn(tensor.shape)
+        plain[name] = eight[name].numpy()
+        continue
+    rows, columns = tensor.shape
+    kind = torch.float8_e5m2 if i % 5 == 0 else torch.float8_e4m3fn
+    bits = (torch.arange(rows * columns, dtype=torch.int32) * 37 + i).to(torch.uint8)
+    bits[bits % 128 >= 124] = 1
+    eight[name] = bits.view(kind).reshape(rows, columns)
+    scale = [None, torch.rand(()), torch.rand(rows, 1), torch.rand(-(-rows // 4), -(-columns // 3))][i % 4]
+    factor = 1 if scale is None else scale
+    if scale is not None:
+        eight[name + ("_scale_inv" if i % 4 == 3 else "_scale")] = scale
+    if i % 4 == 3:
+        factor = scale.repeat_interleave(4, 0)[:rows].repeat_interleave(3, 1)[:, :columns]
+    plain[name] = (eight[name].float() * factor).numpy()
+(work / "fp8").mkdir()
+save_file(eight, work / "fp8" / "model.safetensors")
+(work / "fp8" / "config.json").write_text(json.dumps(
+    fp8.config.to_dict() | {"quantization_config": {"quant_method": "fp8", "weight_block_size": [4, 3]}}, default=str))
+keep("fp8", "fp8", LLAMA_SAID | {"num_key_value_heads": 2, "head_dim": 4, "tie_word_embeddings": True}, plain)
 
 GPT2 = dict(n_embd=8, n_layer=2, n_head=2, n_positions=12, vocab_size=11)
 GPT2_SAID = {"hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2, "max_position_embeddings": 12,

@@ -328,6 +328,27 @@ static void test_bad_weights(void **state)
 	}
 }
 
+/* A file without a head: hidden states need none, what is said does. */
+static void test_headless(void **state)
+{
+	(void)state;
+	char *folder = make_folder("biased");
+	const struct golden_member *member = golden_find("biased", "config.json");
+	json_t *config = json_parse(member->bytes, member->size, "config.json");
+	json_set(config, "tie_word_embeddings", json_false());
+	char *text = json_text(config);
+	write_file(folder, "config.json", text, strlen(text));
+	dies_with(folder, "tensor lm_head.weight is missing");
+	struct golden_case c = read_case("biased");
+	struct model *model = llm_open(folder, LLM_READS);
+	check_frozen(&c, model);
+	model_free(model);
+	free_case(&c);
+	free(text);
+	json_decref(config);
+	remove_folder(folder);
+}
+
 /* --- stories260K, in llama2.c's layout --- */
 
 static FILE *open_story(const char *name)
@@ -490,6 +511,7 @@ int main(void)
 		cmocka_unit_test(test_gradients_equal_hugging_face),
 		cmocka_unit_test(test_tokens_are_their_vectors),
 		cmocka_unit_test(test_bad_weights),
+		cmocka_unit_test(test_headless),
 		cmocka_unit_test(test_stories_forward),
 		cmocka_unit_test(test_stories_greedy),
 	};

@@ -155,6 +155,7 @@ static void gguf_files(void **state)
 	(void)state;
 	assert_int_equal(compare_case("llama3"), 10);
 	assert_int_equal(compare_case("linear"), 11);
+	assert_int_equal(compare_case("split"), 15);
 	assert_int_equal(compare_case("yarn"), 27);
 	assert_int_equal(compare_case("gpt2-gguf"), 29);
 }
@@ -165,6 +166,8 @@ static void folders(void **state)
 	assert_int_equal(compare_case("sharded"), 0);
 	assert_int_equal(compare_case("mistral"), 0);
 	assert_int_equal(compare_case("qwen2"), 26);
+	assert_int_equal(compare_case("seeing"), 26);
+	assert_int_equal(compare_case("fp8"), 5);
 	assert_int_equal(compare_case("gpt2"), 20); /* all but the four of each block that are turned */
 	assert_int_equal(compare_case("bare"), 20);
 }
@@ -477,6 +480,33 @@ static void read_bare(const void *name)
 	weights_read(weights_open(path), name, &(float){0});
 }
 
+/* The parts of a split model, which belong together. */
+static void split_files(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *from, *to, *opened, *says;
+	} cases[] = {
+		{"split-00002-of-00006.gguf", "split-00002-of-00006.gguf", "split-00002-of-00006.gguf",
+			"part 2 of a split model: the first, whose name ends in -00001-of-00006.gguf, was expected"},
+		{"split-00001-of-00006.gguf", "other.gguf", "other.gguf",
+			"part 1 of a split model: the first, whose name ends in -00001-of-00006.gguf, was expected"},
+		{"split-00003-of-00006.gguf", "split-00002-of-00006.gguf", "split-00001-of-00006.gguf",
+			"split-00002-of-00006.gguf: it is not part 2 of 6, as its name says"},
+		{NULL, "split-00002-of-00006.gguf", "split-00001-of-00006.gguf", "split-00002-of-00006.gguf: No such file"},
+	};
+	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+		const struct golden_member *from = cases[i].from ? golden_file(cases[i].from) : NULL;
+		char *path = path_of(cases[i].to);
+		if (from)
+			write_file(cases[i].to, from->bytes, from->size);
+		else
+			unlink(path);
+		expect_death(open_weights, cases[i].opened, cases[i].says);
+		free(path);
+	}
+}
+
 /* What is in the file and no weight can be there, but not be read. */
 static void unreadable_tensors(void **state)
 {
@@ -500,6 +530,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {cmocka_unit_test(gguf_files), cmocka_unit_test(folders),
 		cmocka_unit_test(config_spellings), cmocka_unit_test(large_tensors), cmocka_unit_test(truncation),
 		cmocka_unit_test(safetensors_headers), cmocka_unit_test(foreign_files), cmocka_unit_test(damaged_gguf),
-		cmocka_unit_test(damaged_folders), cmocka_unit_test(unreadable_tensors)};
+		cmocka_unit_test(damaged_folders), cmocka_unit_test(split_files), cmocka_unit_test(unreadable_tensors)};
 	return cmocka_run_group_tests(tests, unpack, clean);
 }
