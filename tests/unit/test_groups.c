@@ -179,6 +179,8 @@ static void read_sequences(const void *context)
 	read_into(&catalog_group, &catalog);
 	read_into(&sequences_group, &sequences);
 	sequences_check(&sequences, &catalog);
+	sequences_free(&sequences);
+	catalog_free(&catalog);
 }
 
 /* Sequences of one user, of which one column is another. */
