@@ -95,6 +95,34 @@ resumed() {
 	resumed gru --set embedding_dropout=0.2 --set clip=1
 }
 
+# Where the processor has no instructions for it, products are floats, and the history says so. The loss of each epoch is near.
+@test "seq-train: products in bfloat16" {
+	for precision in f32 split bf16; do
+		for again in one two; do
+			seq-train -q --epochs 2 --hidden-size 64 --precision $precision -o $again.tar.zst data.tar.zst
+			tar --zstd -xOf $again.tar.zst --wildcards 'model/*.npy' >$again
+		done
+		cmp one two
+		mv one $precision
+		tar --zstd -xOf two.tar.zst --wildcards 'log/*-seq-train.json' >$precision.json
+	done
+	RECPIPE_CPU=avx512 seq-train -q --epochs 2 --hidden-size 64 --precision split data.tar.zst |
+		tar --zstd -xO --wildcards 'log/*-seq-train.json' >none.json
+	python3 -c 'import json, sys
+def of(name):
+    return json.load(open(name + ".json"))
+exact = of("f32")
+assert exact["precision"] == "f32" and of("none")["precision"] == "f32"
+for name, near in ("split", 1e-3), ("bf16", 3e-2):
+    made = of(name)
+    can = made["instructions"] in {"split": ["amx"], "bf16": ["amx", "bf16"]}[name]
+    assert made["precision"] == (name if can else "f32"), made["precision"]
+    assert (open(name, "rb").read() != open("f32", "rb").read()) == can
+    for a, b in zip(made["curve"], exact["curve"]):
+        assert abs(a["loss"] - b["loss"]) <= near * b["loss"], (a, b)'
+	misused seq-train --precision bf8 data.tar.zst
+}
+
 @test "seq-train: a checkpoint is of one training" {
 	train --checkpoint a.ckpt -o a.tar.zst
 	fails seq-train -q --no-history --epochs 3 --hidden-size 16 --seed 9 --checkpoint a.ckpt --resume -o b.tar.zst data.tar.zst

@@ -270,9 +270,9 @@ static json_t *train(const struct cli *cli, const struct settings *settings, con
 	align.descent.radius = settings->training.radius;
 	struct task *task = align_task(projector, inputs->llm, tokens, ends, &align);
 	struct trainer *trainer = trainer_new(&projector->params, &settings->training.optimisation, cli->threads);
-	llm_in_integers(inputs->llm, settings->integers);
+	llm_pack(inputs->llm, settings->integers ? PACKED_INTEGERS : packing_of(settings->training.optimisation.precision));
 	json_t *measured = run(task, trainer, &settings->training.run, identity, rng);
-	llm_in_integers(inputs->llm, false);
+	llm_pack(inputs->llm, PACKED_NOT);
 	struct align_result learned, held_out;
 	align_measure(task, trainer, &learned, &held_out);
 	tell_result(table ? "all" : "learned", &learned);

@@ -226,7 +226,7 @@ static void from_llm(struct project *project)
 	struct item_tokens tokens = tokens_of(project, texts, project->tokenizer.tokenizer, true,
 		max_tokens(project, DEFAULT_TOKENS), model_max_length(llm));
 	take_vectors(project, llm->width);
-	llm_in_integers(llm, project->settings->integers);
+	llm_pack(llm, project->settings->integers ? PACKED_INTEGERS : PACKED_NOT);
 	double started = seconds_now();
 	mean_hidden_states(llm, &tokens, project->vectors, project->cli->threads);
 	double speed = (double)tokens.indptr[tokens.rows] / (seconds_now() - started);

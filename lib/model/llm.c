@@ -40,15 +40,15 @@ void llm_freeze(struct model *model)
 		model->params.list[i]->frozen = true;
 }
 
-void llm_in_integers(struct model *model, bool wanted)
+void llm_pack(struct model *model, enum packing packing)
 {
-	if (!wanted) {
+	if (packing == PACKED_NOT) {
 		params_unpack(&model->params);
 		return;
 	}
-	transformer_pack(model->state, PACKED_INTEGERS);
+	transformer_pack(model->state, packing);
 	struct param *head = params_find(&model->params, model->item_vectors->name);
-	params_pack(head, head, PACKED_INTEGERS);
+	params_pack(head, head, packing);
 }
 
 /* --- states --- */
@@ -159,6 +159,7 @@ static void say(struct tape *tape, struct saying *saying, int32_t stop)
 void llm_say(const struct model *model, int32_t start, const float *vectors, int64_t n, int32_t stop,
 	int64_t max_tokens, int32_t *tokens, int64_t *length)
 {
+	const enum precision before = products_in(PRECISION_F32);
 #pragma omp parallel
 	{
 		struct tape tape = {0};
@@ -175,6 +176,7 @@ void llm_say(const struct model *model, int32_t start, const float *vectors, int
 		}
 		tape_free(&tape);
 	}
+	products_in(before);
 }
 
 /* --- architectures --- */

@@ -22,8 +22,8 @@ struct model *llm_open(const char *path, enum llm_use use);
 bool is_llm(const struct model *model);
 void llm_freeze(struct model *model);
 
-/* The matrices of a frozen one from now on in integers (nn/integer.h), which is faster; or, false, as they are again. */
-void llm_in_integers(struct model *model, bool wanted);
+/* The matrices of a frozen one are taken packed by products from now on, which is faster; or, PACKED_NOT, as they are again. */
+void llm_pack(struct model *model, enum packing packing);
 
 /* vocabulary x width: what tokens are on the way in, before a factor that the family may have. Borrowed. */
 const float *llm_token_vectors(const struct model *model);

@@ -48,6 +48,7 @@ static void query(struct tape *tape, const struct model *model, const struct his
 
 void model_queries(const struct model *model, const struct histories *histories, float *queries)
 {
+	const enum precision before = products_in(PRECISION_F32);
 /* for a few, waking a team takes longer than the work */
 #pragma omp parallel if (histories->rows > 16)
 	{
@@ -57,4 +58,5 @@ void model_queries(const struct model *model, const struct histories *histories,
 			query(&tape, model, histories, row, queries + row * model->width);
 		tape_free(&tape);
 	}
+	products_in(before);
 }

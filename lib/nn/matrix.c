@@ -8,12 +8,13 @@
 #include "nn/integer.h"
 
 const char *const precision_names[] = {"f32", "split", "bf16", NULL};
-static enum precision precision;
+static enum precision precision, lowest; /* now, and so far */
 
 enum precision products_in(enum precision now)
 {
 	enum precision before = precision;
 	precision = now;
+	lowest = now > lowest ? now : lowest;
 	return before;
 }
 
@@ -22,15 +23,24 @@ enum precision products_default(void)
 	return cpu_level() >= CPU_AMX ? PRECISION_SPLIT : PRECISION_F32;
 }
 
+/* The level that makes a precision faster than floats. */
+static const enum cpu needed[] = {CPU_NONE, CPU_AMX, CPU_BF16};
+
+enum packing packing_of(enum precision wanted)
+{
+	if (wanted == PRECISION_F32 || cpu_level() < needed[wanted])
+		return PACKED_NOT;
+	return wanted == PRECISION_SPLIT ? PACKED_SPLIT : PACKED_BF16;
+}
+
 /* Fewer rows, columns or multiplications are not worth packing. */
 #define LEAST_SIDE 16
 #define LEAST_PRODUCTS (1 << 20)
 
 int product_parts(int64_t m, int64_t n, int64_t k)
 {
-	static const enum cpu needed[] = {N_CPU, CPU_AMX, CPU_BF16};
-	if (cpu_level() < needed[precision] || m < LEAST_SIDE || n < LEAST_SIDE || k < LEAST_SIDE ||
-		(double)m * (double)n * (double)k < LEAST_PRODUCTS)
+	if (precision == PRECISION_F32 || cpu_level() < needed[precision] || m < LEAST_SIDE || n < LEAST_SIDE ||
+		k < LEAST_SIDE || (double)m * (double)n * (double)k < LEAST_PRODUCTS)
 		return 0;
 	return precision == PRECISION_SPLIT ? 2 : 1;
 }
@@ -79,7 +89,7 @@ void products_describe(json_t *history)
 {
 	json_set(history, "blas", json_string(blas_name()));
 	json_set(history, "instructions", json_string(cpu_names[cpu_level()]));
-	json_set(history, "precision", json_string(precision_names[precision]));
+	json_set(history, "precision", json_string(precision_names[cpu_level() < needed[lowest] ? PRECISION_F32 : lowest]));
 }
 
 void gemm(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, float alpha, const float *a,

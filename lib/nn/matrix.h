@@ -35,12 +35,14 @@ int product_parts(int64_t m, int64_t n, int64_t k);
 void multiply(const struct array *matrix, int64_t first, int64_t count, bool transposed, int64_t n, const float *x,
 	int64_t stride_x, bool add, float *y, int64_t stride_y);
 
-/* For the history: what products are made with. */
+/* For the history: what products are, and were, made with. */
 void products_describe(json_t *history);
 
 /* A copy of a matrix for products, which multiply() takes instead of the floats where an array has one. */
 struct packed;
-enum packing { PACKED_INTEGERS /* nn/integer.h */, PACKED_SPLIT, PACKED_BF16 /* nn/bf16.h */ };
+enum packing { PACKED_NOT, PACKED_INTEGERS /* nn/integer.h */, PACKED_SPLIT, PACKED_BF16 /* nn/bf16.h */ };
+/* As products of that precision want a frozen matrix; PACKED_NOT: as it is. */
+enum packing packing_of(enum precision precision);
 struct packed *packed_new(enum packing packing, const float *matrix, int64_t rows, int64_t columns);
 int64_t packed_rows(const struct packed *packed);
 /* Takes NULL. */

@@ -8,6 +8,12 @@
 #include "nn/vec.h"
 #include "stream/ranks.h"
 
+const struct option precision_options[] = {
+	{"precision", CHOICE_OPTION(struct optimisation, precision, precision_names), .argument = "NAME", .fallback = "f32",
+		.help = "Of products of matrices, where the processor has instructions for it: f32, split (16 bits) or bf16"},
+	{0},
+};
+
 const struct option optimisation_options[] = {
 	{"learning-rate", .argument = "R", REAL_OPTION(struct optimisation, adamw.rate, 0, 10), .fallback = "0.001",
 		.help = "Of AdamW"},
@@ -35,6 +41,7 @@ const struct option optimisation_options[] = {
 		REAL_OPTION(struct optimisation, adamw.epsilon, 0, 1),
 		.fallback = "1e-8",
 		.help = "Of AdamW, beside the root of the mean of squares"},
+	{.kind = OPTION_INCLUDE, .included = precision_options},
 	{0},
 };
 
@@ -50,6 +57,7 @@ struct trainer *trainer_new(struct params *params, const struct optimisation *op
 		.n_workers = is_large ? 1 : threads,
 		.n_parts = threads};
 	blas_set_threads(threads / trainer->n_workers);
+	products_in(options->precision);
 	trainer->adamw = adamw_new(&options->adamw, params);
 	trainer->squares = xcalloc((size_t)threads, sizeof *trainer->squares);
 	trainer->workers = xcalloc((size_t)trainer->n_workers, sizeof *trainer->workers);
@@ -72,6 +80,7 @@ void trainer_free(struct trainer *trainer)
 		tape_free(&trainer->workers[i].tape);
 		free(trainer->workers[i].gradient);
 	}
+	products_in(PRECISION_F32);
 	trainer->adamw->optimiser.free(&trainer->adamw->optimiser);
 	free(trainer->workers);
 	free(trainer->squares);

@@ -33,10 +33,12 @@ struct optimisation {
 	struct adamw_options adamw;
 	double clip; /* largest global norm of the gradient; 0: none */
 	enum schedule schedule;
-	int64_t warmup, total; /* steps, for the schedule; total is set by run() */
+	int64_t warmup, total;    /* steps, for the schedule; total is set by run() */
+	enum precision precision; /* of products, from trainer_new() to trainer_free() */
 };
 
 extern const struct option optimisation_options[];
+extern const struct option precision_options[]; /* the last of these alone */
 
 /* What one thread has of its own. */
 struct worker {

@@ -35,6 +35,7 @@ const struct option align_table_options[] = {
 	{.key = "epochs", OTHER_DEFAULT("120")},
 	{.key = "batch-size", OTHER_DEFAULT("16")},
 	{.key = "patience", FIXED_OPTION("3")},
+	{INCLUDED_OPTIONS(struct align_training, optimisation, precision_options)},
 	{INCLUDED_OPTIONS(struct align_training, run, run_options)},
 	{0},
 };
@@ -248,12 +249,14 @@ static void move_rows(struct align *task)
 
 static void measure(struct align *task, struct trainer *trainer, const int64_t items[], int64_t n)
 {
+	const enum precision before = products_in(PRECISION_F32);
 	for (int64_t from = 0; from < n; from += MEASURED_AT_ONCE) {
 		fill_batch(task, items + from, n - from < MEASURED_AT_ONCE ? n - from : MEASURED_AT_ONCE, false);
 		trainer_begin(trainer);
 		trainer_compute(trainer, phases, task);
 		note_items(task);
 	}
+	products_in(before);
 }
 
 /* Leaves alone the items of the batch that moved and are said now: by the LLM itself, where products take it packed. */

@@ -8,7 +8,8 @@
  *     step ITEMS TOKENS    one step of SAID's first stage for so many items: a vector each, then the text; loss of every
  *                          token, and its gradient back to the vectors. Answers seconds, processor seconds, mean loss,
  *                          peak memory in MiB
- *     integers, f32        how the layers' products are from here on
+ *     integers, f32, split, bf16
+ *                          how the layers' products are from here on
  *     sgemm                the rate of large products, GFLOP/s
  *     score FILE ID...     appends the logits after the last token to FILE, as floats; answers the NLL of the second
  *                          token to the last, and the most probable token after each
@@ -147,7 +148,13 @@ int main(int argc, char **argv)
 		else if (!strncmp(line, "sgemm", 5))
 			printf("%.1f\n", sgemm_rate(threads));
 		else if (!strncmp(line, "integers", 8) || !strncmp(line, "f32", 3)) {
-			llm_in_integers(model, *line == 'i');
+			llm_pack(model, *line == 'i' ? PACKED_INTEGERS : PACKED_NOT);
+			products_in(PRECISION_F32);
+			printf("\n");
+		} else if (!strncmp(line, "split", 5) || !strncmp(line, "bf16", 4)) {
+			enum precision precision = *line == 's' ? PRECISION_SPLIT : PRECISION_BF16;
+			products_in(precision);
+			llm_pack(model, packing_of(precision));
 			printf("\n");
 		} else if (!strncmp(line, "score ", 6))
 			score(model, tapes, line + 6);

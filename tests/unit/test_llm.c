@@ -163,9 +163,9 @@ static void check_frozen(const struct golden_case *c, struct model *model)
 static void check_integers(const struct golden_case *c, struct model *model)
 {
 	float none = 0;
-	llm_in_integers(model, true);
+	llm_pack(model, PACKED_INTEGERS);
 	compare(c, model, &none, .02, .1);
-	llm_in_integers(model, false);
+	llm_pack(model, PACKED_NOT);
 	compare(c, model, &none, 1e-4, 1e-4);
 }
 
