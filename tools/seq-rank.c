@@ -186,7 +186,7 @@ static void load(struct run *run, struct bag_out *out)
 		model_require_catalog(&run->model, &run->catalog);
 	if (model_ranked(model) != run->catalog.n_items)
 		die("model: made for %" PRId64 " items, the catalog has %" PRId64, model->n_items, run->catalog.n_items);
-	run->recommender = recommender_new(model, "model");
+	run->recommender = recommender_new(model, NULL, "model");
 	run->k = run->settings->k < run->catalog.n_items ? run->settings->k : (int32_t)run->catalog.n_items;
 }
 

@@ -2,6 +2,10 @@
  * Recommendations of a model: histories in, ranks and best items out. Puts
  * together what the architecture gives (query vectors, or rows of scores) and
  * the exact ranking of rank.h, in blocks: any number of histories in bounded memory.
+ *
+ * Items are rows of the catalog, in histories and in answers. The model may know others, or in another order: an
+ * assortment says which row of the model an item is, which items may be recommended, and what those are told who have no
+ * history.
  */
 #ifndef RECPIPE_RECOMMEND_H
 #define RECPIPE_RECOMMEND_H
@@ -9,11 +13,29 @@
 #include "model/model.h"
 #include "rank/rank.h"
 
+/* All arrays are by item of the catalog, and borrowed. */
+struct assortment {
+	int64_t n_items; /* of the catalog */
+	const int32_t
+		*model_row;      /* -1: the model does not know it, and it is never recommended; NULL: row for row the same */
+	const bool *offered; /* others are never recommended; NULL: all are */
+	/* How often each was met: an empty history is answered with the most popular. NULL: with what the model makes of it. */
+	const int64_t *popularity;
+};
+
 struct recommender;
-/* The model is borrowed; its parameters must not change until recommender_free(). Dies with `where` as ranker_new(). */
-struct recommender *recommender_new(const struct model *model, const char *where);
-/* Returns -1, or a row whose scores are not finite. An empty history scores all items of a dot-product model 0. */
+/*
+ * The model is borrowed; its parameters must not change until recommender_free(). assortment NULL: the model's items as they
+ * are. Dies with `where` as ranker_new(), and where no item may be recommended.
+ */
+struct recommender *recommender_new(const struct model *model, const struct assortment *assortment, const char *where);
+/*
+ * Returns -1, or a row whose scores are not finite. A target that the model does not know stands behind all others. May be
+ * called from several threads at once.
+ */
 int64_t recommend(const struct recommender *recommender, const struct histories *histories, const struct ranks *ranks);
+/* How many items may be recommended. */
+int64_t recommender_offers(const struct recommender *recommender);
 void recommender_free(struct recommender *recommender);
 
 /*
