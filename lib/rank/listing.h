@@ -1,0 +1,47 @@
+/*
+ * Lists of recommendations as text: for people, with what the catalog says of the items, and for programs.
+ *
+ *     tsv    user <tab> rank <tab> item <tab> score [<tab> field ...]
+ *     csv    the same behind a line of names, quoted where needed (RFC 4180)
+ *     json   a line for each user: {"user": ..., "items": [{"rank": 1, "item": ..., "score": ..., field: ...}]}
+ *     trec   a run for trec_eval: user Q0 item rank score run
+ */
+#ifndef RECPIPE_LISTING_H
+#define RECPIPE_LISTING_H
+
+#include <stdio.h>
+
+#include "data/catalog.h"
+
+enum listing_format { LISTING_TSV, LISTING_CSV, LISTING_JSON, LISTING_TREC };
+
+/* Two items of the history without which an item's score would fall most, the more important one first; -1: there is none. */
+struct why {
+	int32_t item[2];
+};
+
+struct listing {
+	FILE *file;
+	enum listing_format format;
+	const char *whose;             /* what a list is for: "user"; of similar items "to" */
+	const char *run_name;          /* trec */
+	const struct catalog *catalog; /* with its texts where there are fields */
+	char *const *fields;           /* names of attributes, NULL-terminated; NULL: none */
+	bool has_why;
+};
+
+/* Dies, naming those there are, unless the catalog has the text of every field. */
+void listing_check(const struct listing *listing);
+/* Names of the columns, where the format has them. */
+void listing_begin(const struct listing *listing);
+/*
+ * One list, of k places at most: items of the catalog, best first, up to the first -1. why: of each place; NULL without
+ * has_why. Dies on an id that the format cannot hold.
+ */
+void listing_add(const struct listing *listing, const char *id, const int32_t *item, const float *score, int32_t k,
+	const struct why *why);
+/* The same list as JSON, as a server answers it. */
+json_t *listing_json(const struct listing *listing, const int32_t *item, const float *score, int32_t k,
+	const struct why *why);
+
+#endif
