@@ -74,7 +74,7 @@ static void add_csv(const struct listing *listing, const char *id, int32_t rank,
 		fputc(',', listing->file);
 		quoted(listing->file, catalog_text(listing->catalog, item, listing->fields[i]));
 	}
-	for (int i = 0; why && i < 2; i++) {
+	for (int i = 0; why && i < WHY_ITEMS; i++) {
 		fputc(',', listing->file);
 		quoted(listing->file, id_of(listing, why->item[i]));
 	}
@@ -87,7 +87,7 @@ static void add_tsv(const struct listing *listing, const char *id, int32_t rank,
 	fprintf(listing->file, "%s\t%d\t%s\t%.9g", plain(listing, id), rank, plain(listing, id_of(listing, item)), score);
 	for (int i = 0; listing->fields && listing->fields[i]; i++)
 		fprintf(listing->file, "\t%s", catalog_text(listing->catalog, item, listing->fields[i]));
-	for (int i = 0; why && i < 2; i++)
+	for (int i = 0; why && i < WHY_ITEMS; i++)
 		fprintf(listing->file, "\t%s", id_of(listing, why->item[i]));
 	fputc('\n', listing->file);
 }
@@ -102,7 +102,7 @@ static json_t *entry_json(const struct listing *listing, int32_t rank, int32_t i
 	if (!why)
 		return entry;
 	json_t *items = json_array();
-	for (int i = 0; i < 2 && why->item[i] >= 0; i++)
+	for (int i = 0; i < WHY_ITEMS && why->item[i] >= 0; i++)
 		json_append(items, json_string(id_of(listing, why->item[i])));
 	json_set(entry, "why", items);
 	return entry;

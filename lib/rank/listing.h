@@ -12,13 +12,9 @@
 #include <stdio.h>
 
 #include "data/catalog.h"
+#include "rank/why.h"
 
 enum listing_format { LISTING_TSV, LISTING_CSV, LISTING_JSON, LISTING_TREC };
-
-/* Two items of the history without which an item's score would fall most, the more important one first; -1: there is none. */
-struct why {
-	int32_t item[2];
-};
 
 struct listing {
 	FILE *file;
