@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nn/vec.h"
 #include "stream/ragged.h"
 
 enum { ITEM, TIME };
@@ -62,14 +63,6 @@ static struct variants variants_of(const struct assortment *assortment, const st
 	return variants;
 }
 
-static float dot(const float *a, const float *b, int64_t n)
-{
-	float sum = 0;
-	for (int64_t i = 0; i < n; i++)
-		sum += a[i] * b[i];
-	return sum;
-}
-
 /* scores[variant * k + place] of the items recommended. */
 static void score_variants(const struct model *model, const struct histories *variants, const int32_t *row, int32_t k,
 	float *scores)
@@ -84,7 +77,7 @@ static void score_variants(const struct model *model, const struct histories *va
 	for (int64_t variant = 0; variant < variants->rows; variant++)
 		for (int32_t place = 0; place < k; place++)
 			scores[variant * k + place] = has_vectors ?
-				dot(values + variant * width, model_item_vectors(model) + row[place] * width, width) :
+				vec_dot(values + variant * width, model_item_vectors(model) + row[place] * width, width) :
 				values[variant * width + row[place]];
 	free(values);
 }
