@@ -1,0 +1,246 @@
+#include "rank/advisor.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* The first look-up builds the index of a column. */
+static void index_ids(struct strings *ids)
+{
+	int64_t row = strings_find(ids, "", 0);
+	(void)row;
+}
+
+void advisor_begin(struct advisor *advisor)
+{
+	index_ids(&advisor->catalog->item_id);
+	if (advisor->users)
+		index_ids(&advisor->users->user_id);
+}
+
+static void set_text(struct buffer *buffer, const char *text, size_t length)
+{
+	buffer->size = 0;
+	buffer_append(buffer, text, length);
+	buffer_append(buffer, "", 1);
+}
+
+static void clear(struct question *question, const struct advisor *advisor)
+{
+	question->history.size = question->exclude.size = question->unknown.size = 0;
+	set_text(&question->user, "", 0);
+	question->n_unknown = 0;
+	question->wants_why = false;
+	question->k = advisor->k;
+}
+
+void question_free(struct question *question)
+{
+	buffer_free(&question->user);
+	buffer_free(&question->history);
+	buffer_free(&question->exclude);
+	buffer_free(&question->unknown);
+}
+
+static void add_item(struct question *question, const struct advisor *advisor, struct buffer *list, const char *id,
+	size_t length)
+{
+	int64_t item = strings_find(&advisor->catalog->item_id, id, length);
+	if (item >= 0)
+		buffer_append(list, &(int32_t){(int32_t)item}, sizeof(int32_t));
+	else if (!question->n_unknown++)
+		set_text(&question->unknown, id, length);
+}
+
+/* The whole history of a user of the stream; false where nobody is called that. */
+static bool add_known(struct question *question, const struct advisor *advisor)
+{
+	struct sequences *users = advisor->users;
+	int64_t user = users ? strings_find(&users->user_id, question->user.data, question->user.size - 1) : -1;
+	if (user < 0)
+		return false;
+	const int64_t first = users->indptr[user], end = users->indptr[user + 1];
+	buffer_append(&question->history, users->item + first, (size_t)(end - first) * sizeof *users->item);
+	return true;
+}
+
+/* --- JSON --- */
+
+static bool refuse(char reason[REASON], const char *key, const char *expected)
+{
+	snprintf(reason, REASON, "\"%s\": %s was expected", key, expected);
+	return false;
+}
+
+static bool add_list(struct question *question, const struct advisor *advisor, struct buffer *list, const json_t *json,
+	const char *key, char reason[REASON])
+{
+	const json_t *ids = json_object_get(json, key);
+	if (!ids)
+		return true;
+	if (!json_is_array(ids))
+		return refuse(reason, key, "a list of ids");
+	for (size_t i = 0; i < json_array_size(ids); i++) {
+		const json_t *id = json_array_get(ids, i);
+		char number[32];
+		if (json_is_integer(id))
+			add_item(question, advisor, list, number,
+				(size_t)snprintf(number, sizeof number, "%" JSON_INTEGER_FORMAT, json_integer_value(id)));
+		else if (json_is_string(id))
+			add_item(question, advisor, list, json_string_value(id), json_string_length(id));
+		else
+			return refuse(reason, key, "a list of ids");
+	}
+	return true;
+}
+
+static bool check_keys(const json_t *json, char reason[REASON])
+{
+	static const char *const known[] = {"user", "history", "k", "exclude", "why", "fields"};
+	const char *key;
+	json_t *value;
+	json_object_foreach ((json_t *)(uintptr_t)json, key, value) {
+		bool is_known = false;
+		for (size_t i = 0; i < COUNT_OF(known); i++)
+			is_known |= !strcmp(key, known[i]);
+		if (!is_known) {
+			snprintf(reason, REASON, "\"%.40s\" is not known; user, history, k, exclude, why and fields are", key);
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool read_user(struct question *question, const json_t *json, char reason[REASON])
+{
+	const json_t *user = json_object_get(json, "user");
+	char number[32];
+	if (json_is_integer(user))
+		set_text(&question->user, number,
+			(size_t)snprintf(number, sizeof number, "%" JSON_INTEGER_FORMAT, json_integer_value(user)));
+	else if (!user || json_is_string(user))
+		set_text(&question->user, user ? json_string_value(user) : "", user ? json_string_length(user) : 0);
+	else
+		return refuse(reason, "user", "an id");
+	return true;
+}
+
+static bool read_count(struct question *question, const struct advisor *advisor, const json_t *json,
+	char reason[REASON])
+{
+	const json_t *k = json_object_get(json, "k"), *why = json_object_get(json, "why");
+	if (k && (!json_is_integer(k) || json_integer_value(k) < 1 || json_integer_value(k) > advisor->longest)) {
+		snprintf(reason, REASON, "\"k\": a whole number from 1 to %d was expected", advisor->longest);
+		return false;
+	}
+	if (why && !json_is_boolean(why))
+		return refuse(reason, "why", "true or false");
+	question->k = k ? (int32_t)json_integer_value(k) : advisor->k;
+	question->wants_why = json_is_true(why);
+	return true;
+}
+
+bool question_of_json(struct question *question, const struct advisor *advisor, const json_t *json, char reason[REASON])
+{
+	clear(question, advisor);
+	if (!json_is_object(json)) {
+		snprintf(reason, REASON, "an object with \"user\" or \"history\" was expected");
+		return false;
+	}
+	if (!check_keys(json, reason) || !read_user(question, json, reason) ||
+		!read_count(question, advisor, json, reason) ||
+		!add_list(question, advisor, &question->history, json, "history", reason) ||
+		!add_list(question, advisor, &question->exclude, json, "exclude", reason))
+		return false;
+	if (json_object_get(json, "history"))
+		return true;
+	if (!*question->user.data) {
+		snprintf(reason, REASON, "\"user\" or \"history\" was expected");
+		return false;
+	}
+	if (add_known(question, advisor))
+		return true;
+	snprintf(reason, REASON, "user \"%.100s\" is not known, and there is no \"history\"", question->user.data);
+	return false;
+}
+
+/* --- lines --- */
+
+static void add_split(struct question *question, const struct advisor *advisor, const char *at, const char *end,
+	char separator)
+{
+	while (at < end) {
+		const char *next = memchr(at, separator, (size_t)(end - at));
+		if (!next)
+			next = end;
+		if (next > at)
+			add_item(question, advisor, &question->history, at, (size_t)(next - at));
+		at = next + 1;
+	}
+}
+
+static bool read_json_line(struct question *question, const struct advisor *advisor, const char *line, size_t length,
+	char reason[REASON])
+{
+	json_error_t error;
+	json_t *json = json_loadb(line, length, JSON_REJECT_DUPLICATES, &error);
+	if (!json) {
+		clear(question, advisor);
+		snprintf(reason, REASON, "not JSON: %.150s", error.text);
+		return false;
+	}
+	bool is_right = question_of_json(question, advisor, json, reason);
+	json_decref(json);
+	return is_right;
+}
+
+bool question_of_line(struct question *question, const struct advisor *advisor, const char *line, size_t length,
+	char reason[REASON])
+{
+	if (length && *line == '{')
+		return read_json_line(question, advisor, line, length, reason);
+	const char *end = line + length, *tab = memchr(line, '\t', length);
+	clear(question, advisor);
+	set_text(&question->user, line, tab ? (size_t)(tab - line) : length);
+	if (!tab) {
+		if (add_known(question, advisor))
+			return true;
+		snprintf(reason, REASON, "no tab: \"user<TAB>item<TAB>item ...\" was expected, or a user of the stream");
+		return false;
+	}
+	const char *items = tab + 1;
+	bool has_blanks = !memchr(items, '\t', (size_t)(end - items)) &&
+		strings_find(&advisor->catalog->item_id, items, (size_t)(end - items)) < 0;
+	add_split(question, advisor, items, end, has_blanks ? ' ' : '\t');
+	return true;
+}
+
+/* --- answers --- */
+
+int32_t advisor_answer(const struct advisor *advisor, const struct question *question, int32_t *item, float *score,
+	struct why *why)
+{
+	const int64_t n = (int64_t)(question->history.size / sizeof(int32_t));
+	const int64_t indptr[] = {0, n};
+	const struct histories history = {1, indptr, (const void *)question->history.data, NULL};
+	struct buffer left_out = {0};
+	if (!advisor->keep_seen)
+		buffer_append(&left_out, question->history.data, question->history.size);
+	buffer_append(&left_out, question->exclude.data, question->exclude.size);
+	const int64_t out_indptr[] = {0, (int64_t)(left_out.size / sizeof(int32_t))};
+	const struct ranks ranks = {.rows = 1,
+		.seen_indptr = out_indptr,
+		.seen_item = (const void *)left_out.data,
+		.k = question->k,
+		.top_item = item,
+		.top_score = score};
+	bool is_finite = recommend(advisor->recommender, &history, &ranks) < 0;
+	buffer_free(&left_out);
+	if (!is_finite)
+		return -1;
+	int32_t found = 0;
+	while (found < question->k && item[found] >= 0)
+		found++;
+	if (why && found)
+		explain(advisor->model, advisor->assortment, &history, item, found, why);
+	return found;
+}

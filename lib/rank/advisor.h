@@ -1,0 +1,60 @@
+/*
+ * What is asked for one user at a time, and answered: the one place that lines of --serve and requests over HTTP come to.
+ * Questions name users and items by their ids.
+ */
+#ifndef RECPIPE_ADVISOR_H
+#define RECPIPE_ADVISOR_H
+
+#include "data/catalog.h"
+#include "data/sequences.h"
+#include "rank/recommend.h"
+#include "rank/why.h"
+
+/* All is borrowed, and read only: any number of threads may ask at once. */
+struct advisor {
+	const struct model *model;
+	const struct assortment *assortment; /* NULL: none */
+	const struct recommender *recommender;
+	struct catalog *catalog;
+	struct sequences *users; /* whose whole histories are known; NULL: nobody's */
+	bool keep_seen;
+	int32_t k;       /* where a question does not say */
+	int32_t longest; /* of answers: more is refused */
+};
+/* Before the first question: ids can be looked up from then on. */
+void advisor_begin(struct advisor *advisor);
+
+/* Zeroed is new; memory serves the next one. */
+struct question {
+	struct buffer user;    /* NUL-terminated; "" where none is named */
+	struct buffer history; /* items of the catalog, int32_t */
+	struct buffer exclude; /* the same, besides what was met */
+	int32_t k;
+	bool wants_why;
+	int64_t n_unknown;     /* ids that the catalog does not have, in history and exclude */
+	struct buffer unknown; /* the first of them, NUL-terminated */
+};
+void question_free(struct question *question);
+
+#define REASON 256
+/*
+ * {"user": ..., "history": [...], "k": ..., "exclude": [...], "why": true}, each as far as it is there: without a history it
+ * is the user's own. False: a wrong question, and why.
+ */
+bool question_of_json(struct question *question, const struct advisor *advisor, const json_t *json,
+	char reason[REASON]) MUST_USE;
+/*
+ * "user", whose history is known; or "user <tab> item <tab> item ...", where a single field of items that is no id itself
+ * may have blanks between them; or JSON. Without a tab and not known: an empty history, and a reason.
+ */
+bool question_of_line(struct question *question, const struct advisor *advisor, const char *line, size_t length,
+	char reason[REASON]) MUST_USE;
+
+/*
+ * item and score have room for question->k; why too, or is NULL. How many were found; the rest of item is -1. -1: a score is
+ * not finite.
+ */
+int32_t advisor_answer(const struct advisor *advisor, const struct question *question, int32_t *item, float *score,
+	struct why *why);
+
+#endif
