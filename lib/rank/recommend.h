@@ -11,17 +11,8 @@
 #define RECPIPE_RECOMMEND_H
 
 #include "model/model.h"
+#include "rank/assortment.h"
 #include "rank/rank.h"
-
-/* All arrays are by item of the catalog, and borrowed. */
-struct assortment {
-	int64_t n_items; /* of the catalog */
-	const int32_t
-		*model_row;      /* -1: the model does not know it, and it is never recommended; NULL: row for row the same */
-	const bool *offered; /* others are never recommended; NULL: all are */
-	/* How often each was met: an empty history is answered with the most popular. NULL: with what the model makes of it. */
-	const int64_t *popularity;
-};
 
 struct recommender;
 /*

@@ -1,0 +1,169 @@
+#include "rank/answer_lines.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "stream/descriptor.h"
+
+/* Lines of stdin, and the answer to the one at hand. */
+struct service {
+	const struct advisor *advisor;
+	const struct listing *listing;
+	char input[1 << 16]; /* read and not yet taken: [taken, filled) */
+	size_t taken, filled;
+	char *line; /* QUESTION_BYTES */
+	size_t length;
+	int64_t number;
+	bool is_too_long;
+	struct question question;
+	int32_t *item;
+	float *score;
+	struct why *why;
+	struct buffer answer;
+};
+
+/* The next byte of stdin; EOF at its end. */
+static int next_byte(struct service *service)
+{
+	if (service->taken == service->filled) {
+		ssize_t got = descriptor_read(STDIN_FILENO, service->input, sizeof service->input);
+		if (got < 0)
+			die_errno("stdin");
+		service->taken = 0;
+		service->filled = (size_t)got;
+		if (!got)
+			return EOF;
+	}
+	return (unsigned char)service->input[service->taken++];
+}
+
+/* The next line of stdin; false at the end. Of an over-long line the rest is skipped. */
+static bool read_line(struct service *service)
+{
+	int byte;
+	service->length = 0;
+	service->is_too_long = false;
+	while ((byte = next_byte(service)) != EOF && byte != '\n') {
+		if (service->length < QUESTION_BYTES)
+			service->line[service->length++] = (char)byte;
+		else
+			service->is_too_long = true;
+	}
+	if (service->length && service->line[service->length - 1] == '\r')
+		service->length--;
+	service->number++;
+	return byte != EOF || service->length;
+}
+
+static void tell_unknown(const struct service *service)
+{
+	const struct question *question = &service->question;
+	if (question->n_unknown == 1)
+		warn("stdin: line %" PRId64 ": unknown item \"%.200s\"", service->number, question->unknown.data);
+	else if (question->n_unknown)
+		warn("stdin: line %" PRId64 ": %" PRId64 " unknown items, the first is \"%.200s\"", service->number,
+			question->n_unknown, question->unknown.data);
+}
+
+/* Whether the answer's entries need tabs between them. */
+static bool wants_tabs(const struct service *service, int32_t found)
+{
+	const char *tab = memchr(service->line, '\t', service->length);
+	if (tab && memchr(tab + 1, '\t', service->length - (size_t)(tab + 1 - service->line)))
+		return true;
+	for (int32_t i = 0; i < found; i++)
+		if (strchr(strings_at(&service->advisor->catalog->item_id, service->item[i]), ' '))
+			return true;
+	return false;
+}
+
+static void write_entries(struct service *service, int32_t found)
+{
+	const char *separator = wants_tabs(service, found) ? "\t" : " ";
+	for (int32_t i = 0; i < found; i++) {
+		const char *id = strings_at(&service->advisor->catalog->item_id, service->item[i]);
+		const size_t room = strlen(id) + 32;
+		char *text = buffer_add(&service->answer, room);
+		int used = snprintf(text, room, "%s%s:%.9g", i ? separator : "", id, service->score[i]);
+		service->answer.size -= room - (size_t)used;
+	}
+	buffer_append(&service->answer, "\n", 1);
+}
+
+static void write_json(struct service *service, int32_t found, const char *reason)
+{
+	json_t *answer = json_object();
+	if (*service->question.user.data)
+		json_set(answer, "user", json_any_text(service->question.user.data));
+	if (reason)
+		json_set(answer, "error", json_any_text(reason));
+	else
+		json_set(answer, "items",
+			listing_json(service->listing, service->item, service->score, found,
+				service->question.wants_why ? service->why : NULL));
+	if (service->question.n_unknown)
+		json_set(answer, "unknown", json_integer(service->question.n_unknown));
+	char *text = json_text(answer);
+	buffer_append(&service->answer, text, strlen(text));
+	free(text);
+	json_decref(answer);
+}
+
+static int32_t find(struct service *service)
+{
+	const struct question *question = &service->question;
+	service->item = xreallocarray(service->item, (size_t)question->k, sizeof *service->item);
+	service->score = xreallocarray(service->score, (size_t)question->k, sizeof *service->score);
+	service->why = xreallocarray(service->why, (size_t)question->k, sizeof *service->why);
+	int32_t found = advisor_answer(service->advisor, question, service->item, service->score,
+		question->wants_why ? service->why : NULL);
+	if (found < 0)
+		die("model: the scores for user %s are not finite", question->user.data);
+	return found;
+}
+
+static void answer_line(struct service *service)
+{
+	char reason[REASON];
+	const bool is_json = service->length && *service->line == '{';
+	bool is_right = !service->is_too_long &&
+		question_of_line(&service->question, service->advisor, service->line, service->length, reason);
+	if (service->is_too_long)
+		snprintf(reason, sizeof reason, "longer than %d bytes: not answered", QUESTION_BYTES);
+	if (!is_right)
+		warn("stdin: line %" PRId64 ": %s", service->number, reason);
+	else
+		tell_unknown(service);
+	int32_t found = is_right ? find(service) : 0;
+	service->answer.size = 0;
+	if (is_json) {
+		write_json(service, found, is_right ? NULL : reason);
+		return;
+	}
+	const char *tab = memchr(service->line, '\t', service->length);
+	buffer_append(&service->answer, service->line, tab ? (size_t)(tab - service->line) : service->length);
+	buffer_append(&service->answer, "\t", 1);
+	write_entries(service, found);
+}
+
+void answer_lines(const struct advisor *advisor, const struct listing *listing, struct output *output)
+{
+	struct service *service = xcalloc(1, sizeof *service);
+	service->advisor = advisor;
+	service->listing = listing;
+	service->line = xmalloc(QUESTION_BYTES);
+	while (read_line(service)) {
+		answer_line(service);
+		output_write(output, service->answer.data, service->answer.size);
+	}
+	question_free(&service->question);
+	buffer_free(&service->answer);
+	free(service->line);
+	free(service->item);
+	free(service->score);
+	free(service->why);
+	free(service);
+}
