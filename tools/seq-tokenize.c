@@ -118,20 +118,9 @@ static const char *delimiter_option(const char *value)
 	return value;
 }
 
-/* "a,b" as a NULL-terminated list */
-static char **list_option(const char *value)
-{
-	char *text = xstrdup(value), *name;
-	char **list = xcalloc(strlen(value) + 2, sizeof *list);
-	for (int n = 0; (name = strsep(&text, ","));)
-		if (*name)
-			list[n++] = name;
-	return list;
-}
-
 static char **attributes_option(const char *value)
 {
-	char **list = list_option(value);
+	char **list = split_list(value);
 	if (!*list)
 		die_usage("--attributes '%s': names of columns were expected", value);
 	return list;
@@ -140,7 +129,7 @@ static char **attributes_option(const char *value)
 /* "user,-,time": names without a column's are "" */
 static char **columns_option(const char *option, const char *value)
 {
-	char **list = list_option(value);
+	char **list = split_list(value);
 	for (int i = 0; list[i]; i++)
 		if (!strcmp(list[i], "-") || !strcmp(list[i], "_"))
 			list[i] = "";
@@ -160,7 +149,7 @@ static const char *time_format_option(const char *value)
 static void domain_option(struct settings *settings, const char *value)
 {
 	const char *equals = strchr(value, '=');
-	char **files = equals ? list_option(equals + 1) : NULL;
+	char **files = equals ? split_list(equals + 1) : NULL;
 	if (!equals || equals == value || !files[0] || !files[1])
 		die_usage("--domain '%s': NAME=ITEMS,EVENTS was expected", value);
 	struct domain domain = {.name = xstrndup(value, (size_t)(equals - value)), .items = files[0], .events = files + 1};

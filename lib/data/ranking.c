@@ -120,6 +120,8 @@ void ranking_check(struct ranking *ranking, const struct catalog *catalog, const
 		die("%s: no ranking in the stream; %s", run, ranking_group.writer);
 	if (!ranking->n_users)
 		die("%s: the ranking has no users", run);
+	if (ranking->part == PART_NEXT)
+		die("%s: ranks what comes next, of which nothing is known; measure seq-rank --split test or valid", run);
 	if (catalog->group.complete) {
 		catalog_require(catalog, &ranking_group, &ranking->group, ranking->catalog, NULL);
 		if (catalog->n_items != ranking->n_items)

@@ -155,8 +155,10 @@ bool sequences_next(struct kept_sequences *kept, const struct catalog *catalog)
 		spool_rewind(&kept->spool);
 	kept->is_replayed = true;
 	clear(part);
-	if (!spool_read(&kept->spool, &head, sizeof head))
+	if (!spool_read(&kept->spool, &head, sizeof head)) {
+		kept->is_replayed = false;
 		return false;
+	}
 	char *text = read_kept(kept, head.text_size, 1);
 	strings_add_all(&part->user_id, text, head.users);
 	int64_t *indptr = read_kept(kept, head.users + 1, sizeof *indptr);
@@ -227,7 +229,7 @@ void sequences_write(struct bag_out *out, const struct dataset *dataset, enum ho
 
 /* --- the split --- */
 
-const char *const part_names[] = {"train", "valid", "test"};
+const char *const part_names[] = {"train", "valid", "test", "next"};
 
 /* Events of the user before the split's time; they are in order of time. */
 static int64_t events_before(const struct sequences *sequences, int64_t user)
@@ -272,6 +274,8 @@ int64_t *training_users(const struct sequences *sequences, int64_t least, int64_
 int64_t target_index(const struct sequences *sequences, int64_t user, enum part part)
 {
 	int64_t length = length_of(sequences, user);
+	if (part == PART_NEXT)
+		return length;
 	if (sequences->holdout == HOLDOUT_NONE)
 		return -1;
 	if (sequences->holdout == HOLDOUT_LAST)

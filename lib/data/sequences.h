@@ -41,7 +41,7 @@ struct kept_sequences {
 	bool is_replayed;
 };
 extern const struct group_kind kept_sequences_group;
-/* The next chunk, checked as by sequences_check(); false after the last. */
+/* The next chunk, checked as by sequences_check(); false after the last, behind which the first one comes again. */
 bool sequences_next(struct kept_sequences *kept, const struct catalog *catalog) MUST_USE;
 void kept_sequences_free(struct kept_sequences *kept);
 
@@ -57,15 +57,15 @@ void sequences_write(struct bag_out *out, const struct dataset *dataset, enum ho
  * came before that; users with a single event before T keep it as training, users with none have no part. With nothing held
  * out all events are training, and nobody has a target.
  */
-enum part { PART_TRAIN, PART_VALID, PART_TEST };
-extern const char *const part_names[]; /* "train", "valid", "test" */
+enum part { PART_TRAIN, PART_VALID, PART_TEST, PART_NEXT };
+extern const char *const part_names[]; /* "train", "valid", "test", "next" */
 /* How many of the user's first events are training. */
 int64_t train_length(const struct sequences *sequences, int64_t user);
 /* Users with at least so many of them, to be freed; their number. */
 int64_t *training_users(const struct sequences *sequences, int64_t least, int64_t *n);
 /*
  * The target's index among the user's events, and so the length of its history; -1 where the user has no target of
- * this part. The history of the test target includes the validation item.
+ * this part. The history of the test target includes the validation item. What is next stands behind all events.
  */
 int64_t target_index(const struct sequences *sequences, int64_t user, enum part part);
 

@@ -6,6 +6,7 @@
 
 #include "nn/vec.h"
 #include "stream/ranks.h"
+#include "stream/progress.h"
 
 #define ITEMS_AT_ONCE 32
 
@@ -65,4 +66,31 @@ void encoder_rank_by(struct model *model, const float *vectors)
 		model->candidates = xaligned((size_t)floats, sizeof *model->candidates);
 	memcpy(model->candidates, vectors, (size_t)floats * sizeof *vectors);
 	unit_length(model->candidates, items, model->width);
+}
+
+static bool is_of(const struct embedding *embedding, const struct catalog *catalog, const char *model_id)
+{
+	const char *model = json_string_value(json_object_get(embedding->group.meta, "model"));
+	return embedding->group.complete && model && !strcmp(model, model_id) &&
+		!strcmp(embedding->catalog, catalog->fingerprint);
+}
+
+void encoder_rank_catalog(struct model *model, const struct catalog *catalog, const struct embedding *embedding,
+	const char *model_id)
+{
+	encoder_read(model, catalog);
+	if (is_of(embedding, catalog, model_id)) {
+		embedding_check(embedding, catalog);
+		if (embedding->width != model->width)
+			die("embedding: %lld wide, the model's %lld was expected", (long long)embedding->width,
+				(long long)model->width);
+		encoder_rank_by(model, embedding->vector);
+		return;
+	}
+	double started = seconds_now();
+	float *vectors = xaligned((size_t)(catalog->n_items * model->width), sizeof *vectors);
+	encoder_items(model, vectors);
+	encoder_rank_by(model, vectors);
+	free(vectors);
+	notice("%lld items encoded in %.1f s", (long long)catalog->n_items, seconds_now() - started);
 }

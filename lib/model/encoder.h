@@ -6,6 +6,7 @@
 #ifndef RECPIPE_ENCODER_H
 #define RECPIPE_ENCODER_H
 
+#include "data/embedding.h"
 #include "data/sequences.h"
 #include "model/model.h"
 
@@ -18,6 +19,12 @@ void encoder_read(struct model *model, const struct catalog *catalog);
 void encoder_items(const struct model *model, float *vectors);
 /* From now on the items are ranked by these vectors, n_items x width, which are copied, at unit length. */
 void encoder_rank_by(struct model *model, const float *vectors);
+/*
+ * Reads the catalog, and ranks its items by the stream's embedding, where that is what the model with this id made of it, or
+ * else by what it makes of them now.
+ */
+void encoder_rank_catalog(struct model *model, const struct catalog *catalog, const struct embedding *embedding,
+	const char *model_id);
 /* Each row / its length, in place; rows shorter than 1e-8 are divided by that. */
 void unit_length(float *rows, int64_t n, int64_t width);
 

@@ -143,3 +143,8 @@ void listing_add(const struct listing *listing, const char *id, const int32_t *i
 				i + 1, score[i], listing->run_name);
 	}
 }
+
+void listing_target(const struct listing *listing, const char *id, int32_t item)
+{
+	fprintf(listing->file, "%s 0 %s 1\n", plain(listing, id), plain(listing, id_of(listing, item)));
+}

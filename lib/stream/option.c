@@ -485,3 +485,13 @@ json_t *options_identity(const struct option *table, const json_t *object)
 	free(rows);
 	return identity;
 }
+
+char **split_list(const char *words)
+{
+	char *text = xstrdup(words), *name;
+	char **list = xcalloc(strlen(words) + 2, sizeof *list);
+	for (int n = 0; (name = strsep(&text, ","));)
+		if (*name)
+			list[n++] = name;
+	return list;
+}

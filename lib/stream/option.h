@@ -144,6 +144,8 @@ void print_wrapped(const char *text, int column, int indent);
 
 /* The one of n words that was most likely meant; NULL where none is near. */
 const char *nearest_word(const char *word, const char *const words[], int n);
+/* "a,b" as a NULL-terminated list, without empty words. */
+char **split_list(const char *text);
 /* "a, b or c"; to be freed. */
 char *list_words(const char *const words[], const char *last);
 
