@@ -180,6 +180,7 @@ static void match_items(struct run *run)
 {
 	struct model *model = run->model.model;
 	if (model->architecture->encode) {
+		model_require_tokenizer(&run->model, &run->catalog);
 		encoder_rank_catalog(model, &run->catalog, &run->embedding, run->model.group.id);
 		run->assortment.n_items = run->catalog.n_items;
 		return;
