@@ -409,3 +409,54 @@ foreign() {
 	misused seq-tokenize --holdout none --split-time 3 told.csv
 	misused seq-tokenize --holdout all told.csv
 }
+
+@test "fields and lines of any length have their bounds" {
+	python3 - <<-'END'
+		import json
+		million = "x" * 1100000
+		with open("field.jsonl", "w") as file:
+		    for item, text in ("a", "short"), ("b", million):
+		        print(json.dumps({"item_id": item, "title": text}), file=file)
+		with open("line.jsonl", "w") as file:
+		    file.write('{"user_id": "u", "item_id": "' + "x" * (65 << 20))
+		with open("columns.csv", "w") as file:
+		    print(",".join(f"c{i}" for i in range(5000)), file=file)
+		with open("deep.jsonl", "w") as file:
+		    print('{"user_id": "u", "item_id": "a", "t": ' + "[" * 100000 + "]" * 100000 + "}", file=file)
+		with open("long.txt", "w") as file:
+		    file.write("user_id::item_id\nu::" + "y" * (65 << 20))
+	END
+	printf '%bu,a,1\n' "$H" >met.csv
+	fails seq-tokenize --items field.jsonl met.csv -o x
+	says "field.jsonl: line 2, column title: 'xxxx"
+	says "longer than a mebibyte"
+	fails seq-tokenize line.jsonl -o x
+	says "line.jsonl: line 1: longer than 64 mebibytes"
+	fails seq-tokenize long.txt -o x
+	says "long.txt: line 2: longer than 64 mebibytes"
+	fails seq-tokenize columns.csv -o x
+	says "columns.csv: a header of 5000 columns, 4096 at most were expected"
+	fails seq-tokenize deep.jsonl -o x
+	says "deep.jsonl: "
+}
+
+@test "the manual's lines for MovieLens and Amazon work on files as these come" {
+	needs iconv gzip
+	printf '1::Caf\xe9 (1995)::Drama\n2::Heat::Action|Crime\n' >movies.dat
+	printf '1::1::5::978300760\n1::2::4::978302109\n1::1::3::978302110\n' >ratings.dat
+	iconv -f latin1 -t utf8 movies.dat >movies.txt
+	seq-tokenize -q --columns user,item,rating,time --min-rating 4 --items movies.txt --items-columns id,title,genres ratings.dat -o ml.tar.zst
+	[ "$(sequences ml.tar.zst)" = "1: 1 2" ]
+	[ "$(titles ml.tar.zst | paste -sd/ -)" = "Café (1995)/Heat" ]
+	for n in 1 2 3 4 5; do
+		echo '{"rating": 5.0, "title": "Good", "text": "x", "images": [], "asin": "A'$n'", "parent_asin": "B'$n'", "user_id": "AG", "timestamp": 158868772892'$n', "helpful_vote": 0, "verified_purchase": true}'
+	done | gzip >All_Beauty.jsonl.gz
+	for n in 1 2 3 4 5; do
+		echo '{"main_category": "All Beauty", "title": "Soap '$n'", "average_rating": 4.8, "rating_number": 10, "features": ["a", "b"], "description": [], "price": null, "images": [{"thumb": "u"}], "videos": [], "store": "Howard", "categories": ["Bath", "Soap"], "details": {"Size": "1"}, "parent_asin": "B'$n'", "bought_together": null}'
+	done | gzip >meta_All_Beauty.jsonl.gz
+	seq-tokenize --items meta_All_Beauty.jsonl.gz --attributes title,store,categories --duplicates exact --min-user 5 All_Beauty.jsonl.gz 2>said >beauty.tar.zst
+	output=$(<said)
+	says "user is user_id, item is parent_asin (or asin?), time is timestamp"
+	[ "$(sequences beauty.tar.zst)" = "AG: B1 B2 B3 B4 B5" ]
+	[ "$(member beauty.tar.zst catalog/000000.categories.txt | head -1)" = "Bath, Soap" ]
+}
