@@ -147,6 +147,8 @@ seconds() {
 	[ "$(seconds '1/12/2010 8:26:07 PM' -- --time-format '%d/%m/%Y %I:%M:%S %p')" = 1291235167 ]
 	[ "$(seconds 'Tue, 01 Oct 2019 02:00:00.5 +0200' -- --time-format '%a, %d %b %Y %H:%M:%S.%f %z')" = 1569888000 ]
 	[ "$(seconds '01.10.2019 GMT' -- --time-format '%d.%m.%Y %Z')" = 1569888000 ]
+	seq-tokenize -q --time-format %d.%m.%Y --split-time 02.10.2019 <(printf '%bu,a,01.10.2019\nu,b,02.10.2019\n' "$H") -o s.tar.zst
+	member s.tar.zst sequences/meta.json | grep -F '"split_time":1569974400'
 	refuses "line 2, column timestamp: '01.10.2019 CET': a time was expected, in the form %d.%m.%Y %Z" \
 		"${H}u,a,01.10.2019 CET\n" --time-format '%d.%m.%Y %Z'
 	refuses "line 2, column timestamp: '30.02.2019': a time was expected" "${H}u,a,30.02.2019\n" --time-format %d.%m.%Y

@@ -30,8 +30,8 @@ struct settings {
 	char **attributes, **items_columns;
 	int64_t vocab_size, min_user, min_item;
 	int duplicates, ties;
-	int holdout; /* in kept_names */
-	bool has_split;
+	int holdout;       /* in kept_names */
+	const char *split; /* --split-time, or NULL */
 	int64_t split_time;
 	struct reading reading;
 	const char *time_format;
@@ -165,11 +165,15 @@ static void domain_option(struct settings *settings, const char *value)
 	settings->domains[settings->n_domains++] = domain;
 }
 
-static int64_t time_option(const char *value)
+/* As the events' times are written, or as they may be. */
+static int64_t time_of(const struct settings *settings)
 {
 	struct time time;
-	if (!parse_time(value, &time, NULL) || time.nanoseconds)
-		die_usage("--split-time %s: whole seconds or a date like 2011-11-21 was expected", value);
+	const char *text = settings->split, *format = settings->time_format;
+	if (!(format && parse_time_as(format, text, &time)) && !parse_time(text, &time, NULL))
+		die_usage("--split-time %s: whole seconds or a date like 2011-11-21 was expected", text);
+	if (time.nanoseconds)
+		die_usage("--split-time %s: a whole second was expected", text);
 	return time.seconds;
 }
 
@@ -205,10 +209,7 @@ static error_t option(int key, char *value, struct argp_state *state)
 	case KEY_MIN_ITEM: settings->min_item = option_int("--min-item", value, 0, INT64_MAX); return 0;
 	case KEY_DUPLICATES: settings->duplicates = option_choice("--duplicates", value, duplicates_names); return 0;
 	case KEY_TIES: settings->ties = option_choice("--ties", value, ties_names); return 0;
-	case KEY_SPLIT_TIME:
-		settings->has_split = true;
-		settings->split_time = time_option(value);
-		return 0;
+	case KEY_SPLIT_TIME: settings->split = value; return 0;
 	case KEY_HOLDOUT: settings->holdout = option_choice("--holdout", value, kept_names); return 0;
 	default: return ARGP_ERR_UNKNOWN;
 	}
@@ -231,8 +232,10 @@ static const struct cli_tool tool = {
 	.binary_output = true,
 };
 
-static void check_settings(const struct settings *settings, const struct cli *cli)
+static void check_settings(struct settings *settings, const struct cli *cli)
 {
+	if (settings->split)
+		settings->split_time = time_of(settings);
 	if (settings->tokenizer && settings->vocab_size)
 		die_usage("--vocab-size is for a learned vocabulary, not for --tokenizer");
 	bool for_items = settings->tokenizer || settings->vocab_size || settings->attributes ||
@@ -243,7 +246,7 @@ static void check_settings(const struct settings *settings, const struct cli *cl
 		die_usage("--tokenizer, --vocab-size, --attributes, --item-id-column and --items-columns need --items");
 	if (settings->reading.column[ROLE_RATING] && !settings->reading.has_min_rating)
 		die_usage("--rating-column is for --min-rating");
-	if (settings->has_split && settings->holdout == KEPT_NONE)
+	if (settings->split && settings->holdout == KEPT_NONE)
 		die_usage("--split-time holds out what is later: no --holdout none beside it");
 	bool items_stdin = settings->items && !strcmp(settings->items, "-"), events_stdin = !cli->n_inputs;
 	for (int i = 0; i < cli->n_inputs; i++)
@@ -277,7 +280,7 @@ static void read_events(struct dataset *dataset, char *const paths[], const char
 		die("no events but %lld wrong rows, the first: %s", (long long)dataset->n_skipped, dataset->first_problem);
 	if (dataset->n_read == before)
 		die("%s: no events", name);
-	if (settings->has_split && !dataset->has_time)
+	if (settings->split && !dataset->has_time)
 		die("%s: --split-time without a time column", name);
 	if (items)
 		dataset_require_overlap(dataset, items, before);
@@ -331,7 +334,7 @@ static json_t *filter(struct dataset *dataset, const struct settings *settings, 
 /* How many users the split can test. A time of another unit, or beyond the data, would leave none. */
 static int64_t require_split(const struct dataset *dataset, const struct settings *settings)
 {
-	if (!settings->has_split)
+	if (!settings->split)
 		return 0;
 	int64_t users = dataset_split_users(dataset, settings->split_time), first = dataset->time[0], last = first;
 	for (int64_t i = 0; i < dataset->n_events; i++) {
@@ -407,7 +410,7 @@ static void tell(const struct settings *settings, const struct dataset *dataset,
 	if (facts->tied_share > 0.01 && settings->holdout != KEPT_NONE)
 		notice("%.1f %% of the users have one timestamp for their last two events; the order of these: %s",
 			100 * facts->tied_share, settings->ties == TIES_SHUFFLE ? "shuffled" : "the file's");
-	if (settings->has_split)
+	if (settings->split)
 		notice("%lld users have events before and after the split", (long long)split_users);
 	else if (settings->holdout == KEPT_NONE)
 		notice("nothing is held out: all events are for training");
@@ -419,7 +422,7 @@ static void tell(const struct settings *settings, const struct dataset *dataset,
 
 static enum holdout holdout_of(const struct settings *settings)
 {
-	return settings->has_split ? HOLDOUT_TIME : settings->holdout == KEPT_NONE ? HOLDOUT_NONE : HOLDOUT_LAST;
+	return settings->split ? HOLDOUT_TIME : settings->holdout == KEPT_NONE ? HOLDOUT_NONE : HOLDOUT_LAST;
 }
 
 /* For the sequences' meta.json. */
