@@ -91,7 +91,7 @@ static void take_literally(struct csv_reader *reader, const char *byte)
 	struct csv_parser *csv = &reader->csv;
 	bool was_quoted = csv->quoted;
 	size_t blanks = csv->spaces;
-	csv_set_quote(csv, '\0');
+	csv_set_quote(csv, *byte ? '\0' : CSV_QUOTE); /* any character but this one */
 	csv_set_opts(csv, 0);
 	csv_parse(csv, byte, 1, on_field, on_row, reader);
 	csv_set_quote(csv, CSV_QUOTE);

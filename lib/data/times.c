@@ -40,10 +40,10 @@ static bool parse_whole(const char *text, int64_t *number)
 	const char *digit = text + (*text == '-' || *text == '+');
 	int64_t value = 0;
 	int count = 0;
-	for (; count <= 18 && is_digit(digit[count]); count++)
+	for (; count < 18 && is_digit(digit[count]); count++)
 		value = value * 10 + (digit[count] - '0');
 	*number = *text == '-' ? -value : value;
-	return count && count <= 18 && !digit[count];
+	return count && !digit[count];
 }
 
 static void whole_time(int64_t number, enum time_unit unit, struct time *time)
