@@ -294,3 +294,135 @@ without_group() {
 	fails seq-rank -q --model older wxyz -o none
 	says "model of older: of another catalog than that of wxyz; seq-train trains one"
 }
+
+# names LIST: the ids in column 3 of a tsv
+shown() {
+	cut -f 3 "$1"
+}
+
+@test "seq-rank --split next: whole histories, nothing that was met, and the same as --serve says" {
+	seq-rank -q --split next -k 10 --format tsv sasrec >next
+	tail -n +2 "$EXAMPLE/events.csv" | cut -d, -f1,2 | sort -u >met
+	cut -f 1,3 next | tr '\t' , | sort >recommended
+	[ "$(comm -12 met recommended | wc -l)" = 0 ]
+	[ "$(cut -f 1 next | uniq -c | awk '{ print $1 }' | sort -u)" = 10 ]
+	cut -f 1 next | uniq | seq-rank -q -k 10 --serve sasrec >served
+	awk -F'\t' '{ line[$1] = line[$1] (line[$1] == "" ? "" : " ") $3 ":" $4; if (!($1 in at)) { at[$1] = n; order[n++] = $1 } }
+		END { for (i = 0; i < n; i++) print order[i] "\t" line[order[i]] }' next | diff - served
+}
+
+@test "seq-rank: nothing held out means what comes next, and such a ranking is not measured" {
+	seq-tokenize -q --holdout none "$EXAMPLE/events.csv" -o all
+	seq-rank -q -k 3 --model sasrec --format tsv all >now
+	seq-rank -q -k 3 --split next --format tsv sasrec | diff - now
+	seq-rank -q --split next sasrec -o next.tar.zst
+	fails rec-eval next.tar.zst
+	says "ranks what comes next"
+}
+
+@test "seq-rank: users of a file, and strangers get what is popular" {
+	printf '%s\n' "$(tail -n 1 "$EXAMPLE/events.csv" | cut -d, -f1)" stranger >users
+	seq-rank -k 5 --users users --format tsv sasrec >lists 2>said
+	grep -q '1 of the 2 users of users have no history' said
+	seq-rank -q -k 5 --split next --format tsv sasrec | awk -F'\t' -v u="$(head -n 1 users)" '$1 == u' | diff - <(grep -v stranger lists)
+	tail -n +2 "$EXAMPLE/events.csv" | cut -d, -f2 | sort | uniq -c | sort -k1,1nr | awk 'NR == 1 { print $2 }' >popular.item
+	[ "$(awk '$1 == "stranger" && $2 == 1 { print $3 }' lists)" = "$(cat popular.item)" ]
+	misused seq-rank --users users --split test sasrec
+	: >empty
+	fails seq-rank -q --users empty sasrec -o out
+	says "one a line was expected"
+}
+
+@test "seq-rank: only what is in stock, and nothing that is excluded" {
+	seq-rank -q -k 20 --split next --format tsv sasrec >all
+	shown all | sort | uniq -c | sort -k1,1nr | awk 'NR <= 40 { print $2 }' >stock
+	for model in sasrec markov popular; do
+		seq-rank -q -k 20 --split next --candidates stock --format tsv "$model" >some
+		[ "$(shown some | sort -u | comm -23 - <(sort stock) | wc -l)" = 0 ]
+		seq-rank -q -k 20 --split next --exclude stock --format tsv "$model" >others
+		[ "$(shown others | sort -u | comm -12 - <(sort stock) | wc -l)" = 0 ]
+	done
+	# of those in stock, the order is that of all
+	seq-rank -q -k 2000 --split next --format tsv sasrec | awk -F'\t' 'NR == FNR { in_stock[$1]; next } $3 in in_stock { print $1, $3, $4 }' stock - >filtered
+	seq-rank -q -k 40 --split next --candidates stock --format tsv sasrec | awk -F'\t' '{ print $1, $3, $4 }' | diff - filtered
+	printf 'no such item\n' >unknown
+	fails seq-rank -q --candidates unknown sasrec -o out
+	says "none of its 1 ids is an item of the catalog"
+	seq-rank -q --exclude <(cat stock unknown) sasrec -o out 2>said
+	grep -q '1 of 41 ids are no items' said
+}
+
+@test "seq-rank: a catalog that has grown or another order gives known items the same places" {
+	(head -n 1 "$EXAMPLE/items.csv"; echo 'brand-new,NEVER SOLD,1'; tail -n +2 "$EXAMPLE/items.csv" | tac) >items.csv
+	seq-tokenize -q --items items.csv "$EXAMPLE/events.csv" -o grown
+	for model in sasrec markov popular; do
+		seq-rank -k 10 --split next --format tsv --model "$model" grown 2>said | cut -f 1,2,4 >new
+		grep -q '1 of [0-9,]* items are new to the model' said
+		seq-rank -q -k 10 --split next --format tsv "$model" | cut -f 1,2,4 | diff - new
+		[ "$(seq-rank -q -k 2000 --split next --format tsv --model "$model" grown | grep -c brand-new)" = 0 ]
+	done
+	seq-rank -q -k 10 --split next --format tsv --model sasrec grown | cut -f 1,3 >new
+	seq-rank -q -k 10 --split next --format tsv sasrec | cut -f 1,3 | diff - new
+	fails seq-rank -q --model other.popular grown -o out
+	says "knows other items than the catalog"
+}
+
+@test "seq-rank: lists as csv and json, with texts and reasons" {
+	seq-tokenize -q --items "$EXAMPLE/items.csv" "$EXAMPLE/events.csv" -o texts
+	seq-rank -q -k 3 --split next --format csv --fields title --why --model sasrec texts >lists.csv
+	seq-rank -q -k 3 --split next --format json --fields title --why --model sasrec texts >lists.json
+	python3 - "$EXAMPLE" <<-'END'
+		import csv, json, sys
+		titles = {row["item_id"]: " ".join(row["title"].split()) for row in csv.DictReader(open(sys.argv[1] + "/items.csv"))}
+		met = {}
+		for row in csv.DictReader(open(sys.argv[1] + "/events.csv")):
+		    met.setdefault(row["user_id"], set()).add(row["item_id"])
+		rows = list(csv.DictReader(open("lists.csv")))
+		lists = [json.loads(line) for line in open("lists.json")]
+		flat = [(l["user"], str(i["rank"]), i["item"], i["title"], (i["why"] + ["", ""])[:2]) for l in lists for i in l["items"]]
+		assert flat == [(r["user"], r["rank"], r["item"], r["title"], [r["why_1"], r["why_2"]]) for r in rows]
+		assert all(r["title"] == titles[r["item"]] for r in rows)
+		assert all(w in met[r["user"]] for r in rows for w in (r["why_1"], r["why_2"]) if w)
+		assert any(r["why_1"] for r in rows)
+	END
+	fails seq-rank -q --format csv --fields brand sasrec -o out
+	says "no text called \"brand\""
+	fails seq-rank -q --format csv --fields brand --model sasrec texts -o out
+	says '"title"'
+	misused seq-rank --fields title sasrec -o out
+	misused seq-rank --why sasrec -o out
+}
+
+@test "seq-rank --why: without the first reason the score is as it says, for every kind of model" {
+	for model in sasrec markov; do
+		printf '%s\n' '{"history": ["22752", "22755", "21731"], "k": 1, "why": true, "user": "a"}' | seq-rank -q --serve "$model" >answer
+		item=$(python3 -c 'import json; print(json.load(open("answer"))["items"][0]["item"])')
+		python3 - "$model" "$item" <<-'END'
+			import json, subprocess, sys
+			model, item = sys.argv[1:]
+			answer = json.load(open("answer"))["items"][0]
+			history = ["22752", "22755", "21731"]
+			def score(items):
+			    line = json.dumps({"user": "a", "history": items, "k": 1000}) + "\n"
+			    said = subprocess.run(["seq-rank", "-q", "--seen", "keep", "--serve", model], input=line, text=True, capture_output=True).stdout
+			    return {i["item"]: i["score"] for i in json.loads(said)["items"]}.get(item, -9)
+			without = sorted((score([i for i in history if i != left]), left) for left in history)
+			expected = [left for value, left in without if value < answer["score"]][:2]
+			assert answer["why"] == expected, (answer, without)
+		END
+	done
+}
+
+@test "seq-rank --serve: ids with blanks, JSON, a user of the stream, and errors in one line" {
+	seq-train -q --arch popular other -o model
+	printf 'x\tb1 b2\nx\tb1\tb2\nu 1\n{"user": "u 1", "k": 2}\n{"history": 3}\n{"histori": []}\n{"user": "nobody"}\n{\n' >lines
+	seq-rank -q -k 3 --serve model <lines >answers 2>said
+	[ "$(wc -l <answers)" = 8 ]
+	[ "$(sed -n 1p answers)" != "x	" ]
+	[ "$(sed -n 1p answers | tr ' ' '\t')" = "$(sed -n 2p answers)" ]
+	sed -n 4p answers | grep -q '"user":"u 1","items":\[{"rank":1'
+	sed -n 5p answers | grep -q 'a list of ids was expected'
+	sed -n 6p answers | grep -q '\\"histori\\" is not known'
+	sed -n 7p answers | grep -q 'is not known, and there is no'
+	sed -n 8p answers | grep -q 'not JSON'
+}

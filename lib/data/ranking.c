@@ -22,12 +22,15 @@ static void begin(void *group, const char *where)
 	struct ranking *ranking = group;
 	const json_t *meta = ranking->group.meta;
 	const char *split = json_get_string(meta, "split", where), *seen = json_get_string(meta, "seen", where);
-	if (strcmp(split, "test") && strcmp(split, "valid"))
-		die("%s: \"split\" is \"%s\", \"valid\" or \"test\" was expected", where, split);
+	ranking->part = PART_TRAIN;
+	for (enum part part = PART_VALID; part <= PART_NEXT; part++)
+		if (!strcmp(split, part_names[part]))
+			ranking->part = part;
+	if (ranking->part == PART_TRAIN)
+		die("%s: \"split\" is \"%s\", \"valid\", \"test\" or \"next\" was expected", where, split);
 	if (strcmp(seen, "remove") && strcmp(seen, "keep"))
 		die("%s: \"seen\" is \"%s\", \"keep\" or \"remove\" was expected", where, seen);
 	group_fingerprint(&ranking->group, "catalog", ranking->catalog, where);
-	ranking->part = strcmp(split, "test") ? PART_VALID : PART_TEST;
 	ranking->seen_removed = !strcmp(seen, "remove");
 	ranking->n_items = json_get_int(meta, "n_items", 0, INT32_MAX, where);
 }
