@@ -56,6 +56,34 @@ member() {
 	seq-rank -q --format tsv -k 5 pre.tar.zst more.tar.zst | cmp - both.tsv
 }
 
+# same_model TABLE OTHER OPTION...: whether two tables of items make the same parameters
+same_model() {
+	local one=$1 other=$2 items
+	shift 2
+	for items in "$one" "$other"; do
+		seq-tokenize -q --tokenizer data.tar.zst --items "$items" events.csv |
+			pretrain -j1 --epochs 1 "$@" | tar --zstd -xO --wildcards 'model/*.npy' >"$items.parameters"
+	done
+	cmp -s "$one.parameters" "$other.parameters"
+}
+
+@test "recformer: attributes behind max_attr_num, and tokens behind max_attr_length, are not read" {
+	sed '2,$s/,[^,]*$/,7.77/' items.csv >prices.csv
+	sed -E '2,$s/"?,[^,]*$/ AND SO ON&/' items.csv >titles.csv
+	same_model items.csv prices.csv --set max_attr_num=1
+	run same_model items.csv prices.csv --set max_attr_num=2
+	[ "$status" = 1 ]
+	same_model items.csv titles.csv --set max_attr_num=1 --set max_attr_length=3
+	run same_model items.csv titles.csv --set max_attr_num=1
+	[ "$status" = 1 ]
+}
+
+@test "recformer: tied words have no matrix of their own" {
+	pretrain --set tie_word_embeddings=yes --epochs 1 data.tar.zst | tar --zstd -t | sort >tied
+	tar --zstd -tf pre.tar.zst | sort | comm -23 - tied | grep '^model/' >untied
+	[ "$(cat untied)" = model/lm_head.decoder.weight.npy ]
+}
+
 @test "recformer: what fine-tuning writes is what it found best" {
 	finetune data.tar.zst pre.tar.zst -o fine.tar.zst
 	output=$(member fine.tar.zst embedding/meta.json)

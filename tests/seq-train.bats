@@ -77,6 +77,51 @@ assert (c["norm"], c["num_attention_heads"], c["intermediate_size"], c["position
 	[ "$status" = 1 ]
 }
 
+# parameters STREAM: the bytes of all of a model's
+parameters() {
+	tar --zstd -xOf "$1" --wildcards 'model/*.npy'
+}
+
+@test "seq-train: each dropout changes what is learned, and all of them 0 is none" {
+	local keys=(embedding_dropout attention_dropout hidden_dropout activation_dropout attention_output_dropout) key zero=()
+	for key in "${keys[@]}"; do zero+=(--set "$key=0"); done
+	train -j1 --epochs 1 --dropout 0 -o none.tar.zst
+	train -j1 --epochs 1 --dropout 0.5 "${zero[@]}" -o zero.tar.zst
+	cmp <(parameters none.tar.zst) <(parameters zero.tar.zst)
+	for key in "${keys[@]}"; do
+		train -j1 --epochs 1 --dropout 0 --set "$key=0.5" -o some.tar.zst
+		run cmp -s <(parameters none.tar.zst) <(parameters some.tar.zst)
+		[ "$status" = 1 ] || { echo "$key changes nothing"; return 1; }
+	done
+}
+
+@test "seq-train: weight decay makes parameters smaller" {
+	for decay in 0 3; do
+		train -j1 --learning-rate 0.01 --weight-decay $decay -o decay.tar.zst
+		tar --zstd -xOf decay.tar.zst model/item_embedding.weight.npy >decay-$decay.npy
+	done
+	python3 -c 'import numpy
+free, decayed = (numpy.abs(numpy.load(f"decay-{decay}.npy")).mean() for decay in (0, 3))
+assert decayed < 0.8 * free, (free, decayed)'
+}
+
+@test "seq-train: feature_whiten takes correlations away, feature_scale sets the size" {
+	seq-tokenize -q --items "$EXAMPLE/items.csv" "$EXAMPLE/events.csv" | item-project -q --from tfidf --width 24 -o items.tar.zst
+	for whiten in yes no; do
+		# as they are taken in: nothing is learned at this rate
+		seq-train -q --epochs 1 --hidden-size 16 --features trainable --learning-rate 0 --set feature_whiten=$whiten \
+			--set feature_scale=0.2 items.tar.zst | tar --zstd -xO model/item_feature.weight.npy >$whiten.npy
+	done
+	python3 -c 'import numpy
+for whiten in ("yes", "no"):
+    features = numpy.load(f"{whiten}.npy").astype("f8")
+    assert abs((features ** 2).mean() - 0.04) < 1e-3, (features ** 2).mean()
+    products = features.T @ features / len(features) / 0.04
+    off = abs(products - numpy.diag(products.diagonal())).max()
+    spread = products.diagonal().max() / products.diagonal().min()
+    assert (off < 0.01 and spread < 1.1) if whiten == "yes" else spread > 3, (whiten, off, spread)'
+}
+
 # resumed ARCH: killed again and again, it ends with the bytes of an undisturbed training
 resumed() {
 	local arch=$1
