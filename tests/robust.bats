@@ -274,3 +274,23 @@ array("model/count.npy", lambda a: a.astype("<f8"))'
 		says Usage
 	done
 }
+
+@test "RECPIPE_CPU lowers the instructions, and is no other word" {
+	local level
+	for level in none avx2; do
+		RECPIPE_CPU=$level seq-train -q --epochs 1 --hidden-size 8 "$shop" |
+			tar --zstd -xO --wildcards 'log/*-seq-train.json' >history.json
+		grep -E "\"instructions\":\"(none|$level)\"" history.json
+	done
+	RECPIPE_CPU=fast fails seq-train -q "$shop" -o out
+	says 'RECPIPE_CPU is "fast": none, avx2, avx512, vnni, bf16 or amx was expected'
+}
+
+@test "progress is one line on a terminal, gone at the end, and lines now and then elsewhere" {
+	needs script
+	script -qec "stty cols 80; seq-train --epochs 30 --hidden-size 8 --patience 30 $shop -o out" /dev/null </dev/null >screen
+	tr '\r' '\n' <screen | sed 's/\x1b\[K//g' | grep '^seq-train: [0-9]* of [0-9]* batches, [0-9.]*/s, [0-9]* s left' >drawn
+	[ "$(awk 'length > 80' drawn | wc -l)" = 0 ]
+	seq-train --epochs 3 --hidden-size 8 "$shop" -o out 2>said
+	[ "$(grep -c "$(printf '\r')" said)" = 0 ]
+}

@@ -7,6 +7,7 @@
 
 #include <stdlib.h>
 
+#include "death.h"
 #include "stream/spool.h"
 
 #define BLOCK (1 << 20)
@@ -66,10 +67,26 @@ static void nothing(void **state)
 	spool_free(&spool);
 }
 
+static void fill(const void *folder)
+{
+	struct spool spool = {0};
+	setenv("TMPDIR", folder, 1);
+	char *block = xcalloc(BLOCK, 1);
+	for (size_t i = 0; i <= SPOOL_MEMORY / BLOCK; i++)
+		spool_write(&spool, block, BLOCK);
+}
+
+static void nowhere(void **state)
+{
+	(void)state;
+	expect_death(fill, "/missing/folder", "temporary file in /missing/folder (TMPDIR names another folder): ");
+	expect_death(fill, "/proc", "temporary file in /proc");
+}
+
 int main(void)
 {
 	program_name = "test_spool";
 	const struct CMUnitTest tests[] = {cmocka_unit_test(in_memory), cmocka_unit_test(in_a_file),
-		cmocka_unit_test(nothing)};
+		cmocka_unit_test(nothing), cmocka_unit_test(nowhere)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
