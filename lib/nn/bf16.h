@@ -6,6 +6,11 @@
  * Operands are packed first: tiles of 16 rows of the left side, or columns of the right, by 32 of the depth that is summed
  * over, where pairs along the depth lie side by side. What is left of a tile is zero. Numbers too small to be normal count
  * as 0; what is not finite makes what it reaches not finite.
+ *
+ * Kernels of our own, not oneDNN's: its release 2.6, of Debian 12, takes no floats to the tiles (asked to round them, it ran at
+ * 37 to 127 GF/s on the four shapes measured, OpenBLAS at 50 to 140); given numbers rounded and packed beforehand, which is
+ * half of the work, it ran at twice the rate of these kernels, rounding and packing included, on 4096 x 768 x 768, at the
+ * same on 1024 x 49152 x 576, and at a third of it on 6400 x 3416 x 64. And it has no products of two parts.
  */
 #ifndef RECPIPE_BF16_H
 #define RECPIPE_BF16_H
