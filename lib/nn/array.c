@@ -1,5 +1,6 @@
 #include "nn/array.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 
 struct arena_old {
@@ -56,9 +57,28 @@ void arena_reset(struct arena *arena)
 	arena->used = arena->total = 0;
 }
 
+/* OpenMP ends threads of its own accord. */
+static pthread_key_t at_thread_end;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void free_scratch(void *arenas)
+{
+	for (int use = 0; use < N_SCRATCH; use++)
+		arena_free((struct arena *)arenas + use);
+}
+
+static void make_key(void)
+{
+	pthread_key_create(&at_thread_end, free_scratch);
+}
+
 float *thread_scratch(enum scratch_use use, int64_t floats)
 {
 	static _Thread_local struct arena scratch[N_SCRATCH];
+	if (!scratch[use].block) {
+		pthread_once(&once, make_key);
+		pthread_setspecific(at_thread_end, scratch);
+	}
 	arena_reset(&scratch[use]);
 	return arena_take(&scratch[use], floats, 1, sizeof(float));
 }
