@@ -295,6 +295,7 @@ project() {
 		item-project -q -j1 --from $from --template '{title}' few-llm.tar.zst -o items.tar.zst
 		sums project-$from items.tar.zst embedding
 	done
+	# texts that are cut keep their closing token since 0.2.0; uncut, the bytes are those of 0.1.0
 	item-project -q -j2 --from llm --integers --max-tokens 6 few-llm.tar.zst -o items.tar.zst
 	sums project-integers items.tar.zst embedding
 	item-project -q -j1 --from llm --llm llm --whiten few.tar.zst -o items.tar.zst
