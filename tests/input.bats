@@ -280,7 +280,7 @@ u,a,20191006\nu,a,20191007\nu,a,20191008\nu,a,20191009\n"
 	refuses "no line with an object of named values" '{\n  "user_id": "u"\n}\n'
 	refuses "one JSON array, not an object a line; before it is read: jq -c '.[]' bad.csv >table.jsonl" '[{"user_id": "u", "item_id": "a"}]\n'
 	refuses "its lines name the columns themselves" '{"user_id": "u", "item_id": "a"}\n' --columns user,item
-	{ for i in $(seq 1000); do echo '{"user_id": "u", "item_id": "a"}'; done; echo '{"user_id": "u", "item_id": "a", "late": 1}'; } >late.jsonl
+	{ for _ in $(seq 1000); do echo '{"user_id": "u", "item_id": "a"}'; done; echo '{"user_id": "u", "item_id": "a", "late": 1}'; } >late.jsonl
 	seq-tokenize late.jsonl 2>said >s
 	output=$(<said)
 	says 'warning: late.jsonl: line 1001 has the key "late", which none of the first 1000 has: left out'
