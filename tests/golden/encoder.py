@@ -5,11 +5,7 @@ vectors; and the vectors that sentence-transformers' modules make of sequences o
 llama.cpp's converter writes them, too. tests/unit/test_text_encoder.c compares.
 
 Each sequence is computed alone. Needs gguf, torch, transformers, sentence-transformers, safetensors, numpy and zstd."""
-import io
 import json
-import subprocess
-import sys
-import tarfile
 import tempfile
 from pathlib import Path
 
@@ -20,6 +16,8 @@ from safetensors.torch import save
 from sentence_transformers.models import Dense, Normalize, Pooling
 from transformers import BertConfig, BertModel, DistilBertConfig, DistilBertModel, ModernBertConfig, ModernBertModel
 from transformers import MPNetConfig, MPNetModel, RobertaConfig, RobertaModel, XLMRobertaConfig, XLMRobertaModel
+
+from archive import out, put, write
 
 torch.manual_seed(7)
 torch.set_num_threads(1)
@@ -39,13 +37,6 @@ MODELS = {
                                                     bos_token_id=None, eos_token_id=None, cls_token_id=None,
                                                     sep_token_id=None)), "cls"),
 }
-out = {}
-
-
-def put(name, array, dtype="<f4"):
-    data = io.BytesIO()
-    numpy.save(data, numpy.ascontiguousarray(array.detach().numpy() if isinstance(array, torch.Tensor) else array, dtype))
-    out[name + ".npy"] = data.getvalue()
 
 
 def tokenizer():
@@ -160,11 +151,4 @@ for name, (model, mode) in MODELS.items():
     put(f"{name}/vectors", torch.stack(vectors))
     put(f"{name}/first", torch.stack(first))  # what the GGUF file's pooling gives
 
-archive = io.BytesIO()
-with tarfile.open(fileobj=archive, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-    for name, data in out.items():
-        info = tarfile.TarInfo(name)
-        info.size = len(data)
-        tar.addfile(info, io.BytesIO(data))
-path = Path(sys.argv[0]).with_name("encoder.tar.zst")
-path.write_bytes(subprocess.run(["zstd", "-19", "-q", "--check"], input=archive.getvalue(), stdout=subprocess.PIPE, check=True).stdout)
+write()
