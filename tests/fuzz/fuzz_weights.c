@@ -10,7 +10,7 @@
 
 static char folder[] = "/dev/shm/fuzz_weights.XXXXXX";
 
-static void leave(void)
+static void remove_all(void)
 {
 	static const char *const names[] = {"config.json", "model.safetensors"};
 	for (size_t i = 0; i < COUNT_OF(names); i++) {
@@ -34,7 +34,7 @@ static void put(const char *name, const void *data, size_t size)
 static const char *folder_from(const uint8_t *data, size_t size)
 {
 	static bool made;
-	if (!made && (!mkdtemp(folder) || atexit(leave)))
+	if (!made && (!mkdtemp(folder) || atexit(remove_all)))
 		abort();
 	made = true;
 	const uint8_t *end = size ? memchr(data, '\0', size) : NULL;
