@@ -109,7 +109,7 @@ same_model() {
 	item=$(member data.tar.zst catalog/000000.item_id.txt | sed -n 3p)
 	printf 'ann\t%s\nbob\t\n' "$item" | seq-rank -q --serve -k 3 data.tar.zst pre.tar.zst >answers
 	[ "$(sed -n 1p answers | cut -f2 | wc -w)" = 3 ]
-	[ "$(sed -n 2p answers)" = "bob	" ]
+	[ "$(sed -n 2p answers | cut -f2 | wc -w)" = 3 ]
 }
 
 @test "recformer: the same seed, the same bytes" {

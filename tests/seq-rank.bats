@@ -180,7 +180,9 @@ without_group() {
 	} | seq-rank -q -k 3 --serve sasrec >answers 2>complaints
 	test "$(wc -l <answers)" = 8
 	test "$(cut -f1 answers | tr '\n' ,)" = "a,b,c,d,,e,f,g,"
-	test "$(awk -F'\t' '$2 != ""' answers | wc -l)" = 3
+	# who has no history is told what is popular; a line that is none has an empty answer
+	test "$(awk -F'\t' '$2 == "" { print $1 }' answers | tr '\n' ,)" = "d,,e,"
+	test "$(grep -E '^[bc]' answers | cut -f2 | sort -u | wc -l)" = 1
 	test "$(grep -c 'unknown item "nosuch-item"' complaints)" = 2
 	grep -q 'line 6: longer than' complaints
 	printf '' | seq-rank -q --serve sasrec | cmp - /dev/null
@@ -200,7 +202,9 @@ without_group() {
 	fails seq-rank -q rest other -o none
 	says "catalog"
 	fails seq-rank -q --serve other.popular rest
-	says "model of rest knows other items than the catalog of other.popular ("
+	says "sequences of rest: of another catalog than that of other.popular"
+	fails seq-rank -q --model sasrec other -o none
+	says "model of sasrec knows other items than the catalog of other ("
 	printf 'user,item,time\na,x,1\na,y,2\nb,x,1\n' >short.csv
 	seq-tokenize -q short.csv | seq-train -q --arch popular -o short
 	fails seq-rank -q short -o none
@@ -225,7 +229,7 @@ without_group() {
 	misused seq-rank --shard 3/2 sasrec
 	misused seq-rank --shard 1/2x sasrec
 	misused seq-rank -k 0 sasrec
-	misused seq-rank --format csv sasrec
+	misused seq-rank --format xml sasrec
 	misused seq-rank --split train sasrec
 	misused seq-rank --serve
 	misused seq-rank --serve -
@@ -271,10 +275,12 @@ without_group() {
 		seq-tokenize -q $name.csv -o $name
 	done
 	seq-train -q --arch popular xyz -o model
-	fails seq-rank -q --model model wxyz -o none
-	says "model of model knows other items than the catalog of wxyz (3 and 4, 3 in common); seq-train trains one"
-	fails seq-rank -q --model model yxz -o none
-	says "model of model knows the 3 items of the catalog of yxz in another order"
+	seq-rank --split next --format tsv --seen keep --model model wxyz >grown 2>said
+	grep -q '1 of 4 items are new to the model of model' said
+	seq-rank -q --split next --format tsv --seen keep --model model yxz | cut -f 3 | sort | diff - <(cut -f 3 grown | sort)
+	seq-tokenize -q other.csv -o abc
+	fails seq-rank -q --model model abc -o none
+	says "model of model knows other items than the catalog of abc (3 and 5, 0 in common); seq-train trains one"
 	# ids that are not those of the catalog that meta.json names
 	mkdir x && tar --zstd -xf model -C x
 	printf 'x\ny\nw\n' >x/model/item_id.txt

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "stream/descriptor.h"
+#include "stream/ranks.h"
 #include "stream/json.h"
 #include "stream/util.h"
 
@@ -67,12 +68,14 @@ static const struct {
 	{SIGPIPE, NULL},
 };
 
+static bool speaks = true;
+
 /* As ever it is the signal that the parent sees. */
 static void end_by_signal(int number)
 {
 	unfinished_remove();
 	for (size_t i = 0; i < COUNT_OF(ends); i++)
-		if (ends[i].number == number && ends[i].words)
+		if (ends[i].number == number && ends[i].words && speaks)
 			last_words(ends[i].words);
 	signal(number, SIG_DFL);
 	raise(number);
@@ -91,6 +94,7 @@ static void handle_signals(void)
 {
 	const struct sigaction action = {.sa_handler = end_by_signal};
 	struct sigaction before;
+	speaks = ranks_speaks();
 	for (size_t i = 0; i < COUNT_OF(ends); i++)
 		if (sigaction(ends[i].number, NULL, &before) || before.sa_handler == SIG_IGN ||
 			sigaction(ends[i].number, &action, NULL))

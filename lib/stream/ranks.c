@@ -1,5 +1,7 @@
 #include "stream/ranks.h"
 
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 static bool launched;
@@ -8,6 +10,12 @@ static int own, all = 1;
 bool ranks_launched(void)
 {
 	return launched;
+}
+
+bool ranks_speaks(void)
+{
+	const char *rank = getenv("PMIX_RANK");
+	return !rank || !strcmp(rank, "0");
 }
 
 int ranks_index(void)

@@ -20,6 +20,8 @@
 void ranks_begin(void);
 /* By mpirun, whose processes cannot tell whether their output is a terminal. */
 bool ranks_launched(void);
+/* Whether signals may be told: not by ranks other than the first, which mpirun ends when it goes. Before ranks_begin() too. */
+bool ranks_speaks(void);
 int ranks_index(void);
 int ranks_count(void);
 /* This rank's part [*from, *to) of n things alike, in multiples of unit but for the last. */
