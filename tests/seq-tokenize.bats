@@ -414,7 +414,7 @@ open("pair/merges.txt", "w").write("\n".join(model["merges"]) + "\n")'
 	says "need --items"
 	misused seq-tokenize --tokenizer t.json --vocab-size 300 --items items.csv events.csv
 	misused seq-tokenize --items - -o x
-	says "events and items cannot both be read from stdin"
+	says "--items - and the stream cannot both be read from stdin"
 	misused seq-tokenize --domain shop=items.csv -o x
 	says "NAME=ITEMS,EVENTS was expected"
 	misused seq-tokenize --domain a:b=items.csv,events.csv -o x

@@ -364,6 +364,21 @@ uint64_t catalog_fingerprint(const struct dataset *dataset)
 	return fingerprint_of(&dataset->item_id);
 }
 
+struct tokenizer *catalog_learn_tokenizer(const struct dataset *dataset, int64_t vocab_size)
+{
+	const struct attributes *attributes = &dataset->attributes;
+	struct learner *learner = learner_new();
+	for (int64_t item = 0; item < attributes->n_items; item++)
+		for (int i = 0; i < attributes->n; i++) {
+			const char *text = dataset_text(dataset, item, i);
+			if (!*text)
+				continue;
+			learner_add(learner, attributes->name[i], strlen(attributes->name[i]));
+			learner_add(learner, text, strlen(text));
+		}
+	return learner_finish(learner, vocab_size);
+}
+
 int64_t catalog_write(struct bag_out *out, const struct dataset *dataset, const struct tokenizer *tokenizer,
 	int threads)
 {

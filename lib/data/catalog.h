@@ -50,6 +50,8 @@ struct dataset;
 struct tokenizer;
 /* The fingerprint of a dataset's item ids. */
 uint64_t catalog_fingerprint(const struct dataset *dataset);
+/* A tokenizer learned from the names and texts of the items' attributes. */
+struct tokenizer *catalog_learn_tokenizer(const struct dataset *dataset, int64_t vocab_size);
 /* Writes the group, tokenised by so many threads. tokenizer NULL: ids alone. Returns the number of tokens. */
 int64_t catalog_write(struct bag_out *out, const struct dataset *dataset, const struct tokenizer *tokenizer,
 	int threads);

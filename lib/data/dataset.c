@@ -125,6 +125,8 @@ void dataset_order(struct dataset *dataset, struct rng *rng, bool drop_repeated)
 		remove_marked(dataset);
 }
 
+const char *const duplicates_names[] = {"keep", "exact", "first", "last", NULL};
+
 void dataset_deduplicate(struct dataset *dataset, enum duplicates duplicates)
 {
 	if (duplicates == DUPLICATES_KEEP || duplicates == DUPLICATES_EXACT)

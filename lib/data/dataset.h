@@ -20,6 +20,7 @@
 #include "data/table.h"
 #include "data/text.h"
 #include "data/times.h"
+#include "stream/json.h"
 
 #define ATTRIBUTES_MAX 256
 
@@ -109,6 +110,7 @@ void dataset_order(struct dataset *dataset, struct rng *rng, bool drop_repeated)
 
 /* Of events with the same user and item only the first or the last stays. EXACT is for dataset_order(). */
 enum duplicates { DUPLICATES_KEEP, DUPLICATES_EXACT, DUPLICATES_FIRST, DUPLICATES_LAST };
+extern const char *const duplicates_names[]; /* "keep", "exact", "first", "last", NULL */
 void dataset_deduplicate(struct dataset *dataset, enum duplicates duplicates);
 
 /* Drops users of fewer than min_user events and items of fewer than min_item, until none is left. Returns rounds. */
@@ -138,8 +140,14 @@ struct dataset_facts {
 	double future_share;
 };
 void dataset_describe(const struct dataset *dataset, struct dataset_facts *facts);
-/* How many users have events before this time as well as from it on: those a split by time can test. */
-int64_t dataset_split_users(const struct dataset *dataset, int64_t time);
+/* What people should know of what was read, as notices; and the figures for the history. */
+void dataset_tell(const struct dataset *dataset, const struct dataset_facts *facts);
+json_t *dataset_facts_json(const struct dataset *dataset, const struct dataset_facts *facts);
+/*
+ * How many users have events before this time as well as from it on: those a split by time can test. A time of another
+ * unit, or beyond the data, would leave none: it dies then, naming the option.
+ */
+int64_t dataset_split_users(const struct dataset *dataset, int64_t time, const char *option);
 
 void dataset_free(struct dataset *dataset);
 

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "data/dataset.h"
+#include "stream/progress.h"
 
 static int ascending(const void *a, const void *b)
 {
@@ -97,12 +98,40 @@ void dataset_describe(const struct dataset *dataset, struct dataset_facts *facts
 	facts->future_share = future_share(dataset);
 }
 
-int64_t dataset_split_users(const struct dataset *dataset, int64_t time)
+int64_t dataset_split_users(const struct dataset *dataset, int64_t time, const char *option)
 {
-	int64_t count = 0;
+	int64_t count = 0, first = dataset->n_events ? dataset->time[0] : 0, last = first;
 	for (int64_t user = 0; user < dataset->user_id.count; user++) {
 		int64_t begin = dataset->indptr[user], end = dataset->indptr[user + 1];
-		count += end > begin && dataset->time[begin] < time && dataset->time[end - 1] >= time;
+		if (begin == end)
+			continue;
+		count += dataset->time[begin] < time && dataset->time[end - 1] >= time;
+		first = dataset->time[begin] < first ? dataset->time[begin] : first;
+		last = dataset->time[end - 1] > last ? dataset->time[end - 1] : last;
 	}
+	if (!count)
+		die("%s %lld: no user has events both before and after; the times run from %lld to %lld", option,
+			(long long)time, (long long)first, (long long)last);
 	return count;
+}
+
+void dataset_tell(const struct dataset *dataset, const struct dataset_facts *facts)
+{
+	for (int64_t i = 0; i < dataset->notes.count; i++)
+		notice("%s", strings_at(&dataset->notes, i));
+	if (dataset->n_skipped)
+		notice("%lld wrong rows left out, the first: %s", (long long)dataset->n_skipped, dataset->first_problem);
+	notice("%lld users, %lld items, %lld events; %.1f events a user (median %lld)", (long long)dataset->user_id.count,
+		(long long)dataset->item_id.count, (long long)dataset->n_events, facts->mean_length,
+		(long long)facts->median_length);
+}
+
+json_t *dataset_facts_json(const struct dataset *dataset, const struct dataset_facts *facts)
+{
+	return json_build("{s:I, s:I, s:I, s:I, s:I, s:f, s:I, s:I, s:I, s:f, s:f}", "events_read",
+		(json_int_t)dataset->n_read, "rows_skipped", (json_int_t)dataset->n_skipped, "users",
+		(json_int_t)dataset->user_id.count, "items", (json_int_t)dataset->item_id.count, "events",
+		(json_int_t)dataset->n_events, "mean_length", facts->mean_length, "median_length",
+		(json_int_t)facts->median_length, "longest", (json_int_t)facts->longest, "unseen_items",
+		(json_int_t)facts->unseen_items, "tied_share", facts->tied_share, "future_share", facts->future_share);
 }

@@ -42,6 +42,7 @@ void tokenizer_free(struct tokenizer *tokenizer);
  * most frequent pair first, ties to the pair of lower ids. Ends early when no pair is left that occurs twice.
  */
 #define LEARNED_VOCAB_MIN (5 + 256)
+#define LEARNED_VOCAB_DEFAULT 8192
 struct learner *learner_new(void);
 void learner_add(struct learner *learner, const char *text, size_t length);
 /* vocab_size >= LEARNED_VOCAB_MIN. Frees the learner. */

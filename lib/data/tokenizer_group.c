@@ -1,6 +1,9 @@
 #include "data/tokenizer_group.h"
 
 #include <string.h>
+#include <sys/stat.h>
+
+#include "stream/bytes.h"
 
 static void member(void *group, const struct member *member)
 {
@@ -51,8 +54,23 @@ void tokenizer_write(struct bag_out *out, const struct tokenizer *tokenizer)
 	bag_end(out);
 }
 
-struct tokenizer *tokenizer_of_stream(const char *path)
+static bool is_stream(const char *path)
 {
+	struct stat status;
+	if (stat(path, &status) || !S_ISREG(status.st_mode))
+		return false;
+	char head[512];
+	struct source *source = source_open(path);
+	size_t size = source_read(source, head, sizeof head);
+	bool stream = source_is_compressed(source) || (size == sizeof head && !memcmp(head + 257, "ustar", 5));
+	source_close(source);
+	return stream;
+}
+
+struct tokenizer *tokenizer_read(const char *path)
+{
+	if (!is_stream(path))
+		return tokenizer_load(path);
 	struct tokenizer_group read = {.tokenizer = NULL};
 	struct bag *bag = bag_open((char *const[]){(char *)(uintptr_t)path, NULL});
 	bag_take(bag, &tokenizer_group, &read);

@@ -488,10 +488,11 @@ json_t *options_identity(const struct option *table, const json_t *object)
 
 char **split_list(const char *words)
 {
-	char *text = xstrdup(words), *name;
-	char **list = xcalloc(strlen(words) + 2, sizeof *list);
-	for (int n = 0; (name = strsep(&text, ","));)
-		if (*name)
-			list[n++] = name;
+	const size_t length = strlen(words), pointers = (length / 2 + 2) * sizeof(char *);
+	char **list = xcalloc(1, pointers + length + 1), *rest = (char *)list + pointers, *word;
+	memcpy(rest, words, length);
+	for (int n = 0; (word = strsep(&rest, ","));)
+		if (*word)
+			list[n++] = word;
 	return list;
 }

@@ -88,6 +88,9 @@ struct option {
 #define JSON_OPTION(type, field) .kind = OPTION_JSON, OPTION_FIELD(type, field, const json_t *: sizeof(json_t *))
 /* clang-format on */
 #define OWN_OPTION(reader) .kind = OPTION_OWN, .read = (reader)
+/* The text of a macro's number, for .fallback */
+#define NUMBER_TEXT(macro) NUMBER_TEXT_OF(macro)
+#define NUMBER_TEXT_OF(number) #number
 #define SET_OPTION .kind = OPTION_SET
 #define OPTIONS_TITLE(text) .kind = OPTION_TITLE, .help = (text)
 #define INCLUDED_OPTIONS(type, field, rows) .kind = OPTION_INCLUDE, .offset = offsetof(type, field), .included = (rows)
@@ -144,7 +147,7 @@ void print_wrapped(const char *text, int column, int indent);
 
 /* The one of n words that was most likely meant; NULL where none is near. */
 const char *nearest_word(const char *word, const char *const words[], int n);
-/* "a,b" as a NULL-terminated list, without empty words. */
+/* "a,b" as a NULL-terminated list, without empty words; to be freed, in one piece. */
 char **split_list(const char *text);
 /* "a, b or c"; to be freed. */
 char *list_words(const char *const words[], const char *last);
