@@ -209,12 +209,12 @@ assert v.shape == (5, 9) and abs(sorted(numpy.linalg.norm(v, axis=1))[1] - 1) < 
 @test "item-project: bad encoders" {
 	tar --zstd -xf "$ROOT/tests/golden/encoder.tar.zst" mpnet
 	tar --zstd -xf "$ROOT/tests/golden/llm.tar.zst" qwen3
-	fails_with 2 item-project --from encoder small.tar.zst
-	says "--from encoder and --encoder PATH go together"
-	fails_with 2 item-project --from llm --encoder mpnet small.tar.zst
-	says "--from encoder and --encoder PATH go together"
-	fails_with 2 item-project --from encoder --encoder mpnet --llm mpnet small.tar.zst
-	says "--llm is for --from llm"
+	misused item-project --from encoder small.tar.zst
+	says "--from encoder needs --encoder PATH"
+	misused item-project --from llm --encoder mpnet small.tar.zst
+	says "--encoder is no option of --from llm"
+	misused item-project --from encoder --encoder mpnet --llm mpnet small.tar.zst
+	says "--llm is no option of --from encoder"
 	fails item-project -q --from encoder --encoder nowhere small.tar.zst -o out.tar.zst
 	says nowhere
 	fails item-project -q --from encoder --encoder qwen3 small.tar.zst -o out.tar.zst
@@ -311,4 +311,10 @@ assert v.shape == (5, 9) and abs(sorted(numpy.linalg.norm(v, axis=1))[1] - 1) < 
 	misused item-project --from tokens --llm llm --integers "$shop" -o out.tar.zst
 	misused item-project --from tfidf --width 0 "$shop" -o out.tar.zst
 	misused item-project --from tfidf --width 1e9 "$shop" -o out.tar.zst
+	misused item-project --template '{title}' "$shop" -o out.tar.zst
+	says "--template is no option of a run without --from"
+	misused item-project --from tfidf --model "$shop" "$shop" -o out.tar.zst
+	says "--model is no option of --from tfidf"
+	misused item-project --from llm --llm llm --model "$shop" "$shop" -o out.tar.zst
+	says "--llm and --model both name the LLM"
 }
