@@ -33,6 +33,21 @@ static void mean_by_slice(const struct ranking *ranking, const struct measure *m
 			mean[slice] /= (double)slices->users[slice];
 }
 
+void measures_fit_lists(struct measures *measures, const struct ranking *ranking, const char *run)
+{
+	int kept = 0;
+	for (int i = 0; i < measures->count; i++) {
+		struct measure *measure = &measures->at[i];
+		bool short_lists = !measure->metric->value && measure->cut > ranking->list_length;
+		if (short_lists && run)
+			die("%s: %s: the ranking holds the best %lld items of each user; rank with -k %lld or more", run,
+				measure->name, (long long)ranking->list_length, (long long)measure->cut);
+		if (!short_lists)
+			measures->at[kept++] = *measure;
+	}
+	measures->count = kept;
+}
+
 double (*evaluate(const struct ranking *ranking, const struct measures *measures, enum ties ties,
 	const struct slices *slices))[SLICES_MAX]
 {

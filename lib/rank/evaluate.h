@@ -14,6 +14,12 @@
 double evaluate_user(const struct ranking *ranking, int64_t row, const struct measure *measure, enum ties ties);
 
 /*
+ * Measures of lists need lists as long as their cut-off: the others of them are left out, or, where `run` names the stream whose
+ * measures the user chose, are an error.
+ */
+void measures_fit_lists(struct measures *measures, const struct ranking *ranking, const char *run);
+
+/*
  * mean[measure][slice], memory the caller frees. Measures of lists have one for SLICE_ALL alone, and lists must be as
  * long as their cut-off. 0 for slices without users.
  */
