@@ -147,8 +147,6 @@ static void free_inputs(struct inputs *inputs)
 	catalog_free(&inputs->catalog);
 }
 
-/* --- the projector, and where it starts --- */
-
 static struct projector *new_projector(const struct settings *settings, const struct inputs *inputs,
 	const struct item_tokens *texts, struct rng *rng)
 {
@@ -158,62 +156,6 @@ static struct projector *new_projector(const struct settings *settings, const st
 		return projector_table(&inputs->catalog, llm->belongs_to, texts, token_vectors, llm->n_items, llm->width);
 	return projector_mlp(&inputs->catalog, llm->belongs_to, texts, token_vectors, llm->n_items, llm->width,
 		settings->training.moments, settings->training.hidden_size, rng);
-}
-
-/* A network goes on as it is; items are known to it by their texts alone. */
-static void start_network(struct projector *projector, const struct projector *earlier)
-{
-	if (earlier->kind != PROJECTOR_MLP || earlier->params.size != projector->params.size ||
-		earlier->moments != projector->moments)
-		die("projector: the stream's is another kind or size than the mlp to be trained");
-	memcpy(projector->params.value, earlier->params.value, (size_t)projector->params.size * sizeof(float));
-	projector->scale = earlier->scale;
-}
-
-/* Rows of items that the earlier projector has; which items it has not. Returns the number of those. */
-static int64_t start_rows(struct projector *projector, struct projector *earlier, bool *is_new)
-{
-	size_t d = (size_t)projector->width;
-	float *vectors = xaligned((size_t)earlier->n_items * d, sizeof *vectors);
-	int64_t n_new = 0;
-	projector_vectors(earlier, vectors);
-	for (int64_t item = 0; item < projector->n_items; item++) {
-		const char *id = strings_at(&projector->item_id, item);
-		int64_t row = strings_find(&earlier->item_id, id, strlen(id));
-		is_new[item] = row < 0;
-		n_new += row < 0;
-		if (row >= 0)
-			memcpy(projector->vectors + (size_t)item * d, vectors + (size_t)row * d, d * sizeof *vectors);
-	}
-	free(vectors);
-	return n_new;
-}
-
-/* From the stream's projector, if there is one. Returns which items are new to it where only those are to be trained. */
-static bool *start(const struct settings *settings, const struct inputs *inputs, struct projector *projector)
-{
-	struct projector *earlier = inputs->projector.group.complete ? inputs->projector.projector : NULL;
-	if (!earlier && settings->only_new)
-		die("--only-new: no projector in the stream");
-	if (!earlier)
-		return NULL;
-	if (strcmp(earlier->tokenizer, projector->tokenizer) || earlier->width != projector->width)
-		die("projector: the stream's is of another LLM (tokenizer %s, width %lld; the LLM's: %s, %lld)",
-			earlier->tokenizer, (long long)earlier->width, projector->tokenizer, (long long)projector->width);
-	if (!settings->only_new && earlier->kind == PROJECTOR_TABLE)
-		projector_require_catalog(&inputs->projector, &inputs->catalog);
-	bool *is_new = xcalloc((size_t)projector->n_items, sizeof *is_new);
-	if (projector->kind == PROJECTOR_MLP) {
-		start_network(projector, earlier);
-	} else {
-		int64_t n_new = start_rows(projector, earlier, is_new);
-		notice("%lld of %lld items start from the stream's projector", (long long)(projector->n_items - n_new),
-			(long long)projector->n_items);
-	}
-	if (settings->only_new)
-		return is_new;
-	free(is_new);
-	return NULL;
 }
 
 /* --- compute --- */
@@ -245,19 +187,6 @@ static json_t *identity_of(const struct settings *settings, const struct cli *cl
 	return identity;
 }
 
-static json_t *result_json(const struct align_result *result)
-{
-	return json_build("{s:I, s:I, s:f, s:f, s:f}", "items", (json_int_t)result->items, "tokens",
-		(json_int_t)result->tokens, "nll", result->nll, "accuracy", result->accuracy, "exact", result->exact);
-}
-
-static void tell_result(const char *which, const struct align_result *result)
-{
-	if (result->items)
-		notice("%s: %lld items, %lld tokens, NLL %.4f, token accuracy %.4f, said exactly %.4f", which,
-			(long long)result->items, (long long)result->tokens, result->nll, result->accuracy, result->exact);
-}
-
 static json_t *train(const struct cli *cli, const struct settings *settings, const struct inputs *inputs,
 	struct projector *projector, const struct item_tokens *tokens, struct text_ends ends, const bool *only,
 	const json_t *identity, const struct rng *rng)
@@ -273,47 +202,10 @@ static json_t *train(const struct cli *cli, const struct settings *settings, con
 	llm_pack(inputs->llm, settings->integers ? PACKED_INTEGERS : packing_of(settings->training.optimisation.precision));
 	json_t *measured = run(task, trainer, &settings->training.run, identity, rng);
 	llm_pack(inputs->llm, PACKED_NOT);
-	struct align_result learned, held_out;
-	align_measure(task, trainer, &learned, &held_out);
-	tell_result(table ? "all" : "learned", &learned);
-	tell_result("held out", &held_out);
-	json_set(measured, table ? "all" : "learned", result_json(&learned));
-	if (held_out.items)
-		json_set(measured, "held_out", result_json(&held_out));
+	align_tell(task, trainer, table ? "all" : "learned", measured);
 	trainer_free(trainer);
 	task->free(task);
 	return measured;
-}
-
-/* --- looking --- */
-
-static void show(const struct settings *settings, const struct inputs *inputs, const struct projector *projector,
-	const struct item_tokens *tokens, struct text_ends ends)
-{
-	int64_t n = settings->show < projector->n_items ? settings->show : projector->n_items, d = projector->width;
-	int64_t longest = settings->max_tokens + 1;
-	float *vectors = xaligned((size_t)(projector->n_items * d), sizeof *vectors);
-	float *shown = xaligned((size_t)(n * d), sizeof *shown);
-	int32_t *said = xcalloc((size_t)(n * longest), sizeof *said);
-	int64_t *length = xcalloc((size_t)n, sizeof *length);
-	projector_vectors(projector, vectors);
-	for (int64_t i = 0; i < n; i++) /* from all over the catalog */
-		memcpy(shown + i * d, vectors + i * projector->n_items / n * d, (size_t)d * sizeof *shown);
-	llm_say(inputs->llm, settings->start ? ends.start : -1, shown, n, ends.end, longest, said, length);
-	for (int64_t i = 0; i < n; i++) {
-		int64_t item = i * projector->n_items / n, from = tokens->indptr[item];
-		struct buffer text = {0}, saying = {0};
-		tokenizer_decode(inputs->tokenizer.tokenizer, tokens->ids + from, tokens->indptr[item + 1] - from, &text);
-		tokenizer_decode(inputs->tokenizer.tokenizer, said + i * longest, length[i], &saying);
-		fprintf(stderr, "item  %s\ntext  %.*s\nsays  %.*s\n\n", strings_at(&projector->item_id, item), (int)text.size,
-			text.data ? text.data : "", (int)saying.size, saying.data ? saying.data : "");
-		buffer_free(&text);
-		buffer_free(&saying);
-	}
-	free(vectors);
-	free(shown);
-	free(said);
-	free(length);
 }
 
 int main(int argc, char **argv)
@@ -341,7 +233,11 @@ int main(int argc, char **argv)
 		json_build("{s:s, s:I, s:b}", "template", item_texts_template(texts), "max_tokens",
 			(json_int_t)settings.max_tokens, "start_token", settings.start));
 	json_t *identity = identity_of(&settings, &cli, &inputs, projector, texts);
-	bool *only = start(&settings, &inputs, projector);
+	if (!inputs.projector.group.complete && settings.only_new)
+		die("--only-new: no projector in the stream");
+	bool *only = inputs.projector.group.complete ?
+		projector_start(projector, &inputs.projector, &inputs.catalog, settings.only_new) :
+		NULL;
 	notice("%s for %lld items, LLM %s: %lld parameters, width %lld; %lld texts cut to %lld tokens",
 		projector_names[projector->kind], (long long)projector->n_items, inputs.llm->architecture->name,
 		(long long)inputs.llm->params.size, (long long)inputs.llm->width, (long long)tokens.n_cut,
@@ -352,7 +248,8 @@ int main(int argc, char **argv)
 		json_object() :
 		train(&cli, &settings, &inputs, projector, &tokens, ends, only, identity, &rng);
 	if (settings.show)
-		show(&settings, &inputs, projector, &tokens, ends);
+		align_show(projector, inputs.llm, inputs.tokenizer.tokenizer, &tokens, ends, settings.start, settings.show,
+			settings.max_tokens + 1);
 	projector_write(out, projector,
 		fingerprint(identity_fingerprint(identity), &settings.training.run.epochs, sizeof(int64_t)));
 

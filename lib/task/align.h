@@ -51,5 +51,13 @@ struct align_result {
 /* Of all items that are learned and, of an mlp, of those held out. */
 void align_measure(struct task *task, struct trainer *trainer, struct align_result *learned,
 	struct align_result *held_out);
+/* Measures, tells people, and adds the same to the history; `learned_name` says which items were learned from. */
+void align_tell(struct task *task, struct trainer *trainer, const char *learned_name, json_t *measured);
+/*
+ * Prints `count` items from all over the catalog on stderr, with their texts and what the LLM says from the vector alone, at most
+ * `longest` tokens. lead: its start token stands before the vector.
+ */
+void align_show(const struct projector *projector, const struct model *llm, const struct tokenizer *tokenizer,
+	const struct item_tokens *texts, struct text_ends ends, bool lead, int64_t count, int64_t longest);
 
 #endif
