@@ -237,8 +237,11 @@ refused() {
 	rm out
 	refused item-project -q --from tfidf --template $'\xff {title}' data.tar.zst -o out
 	refused seq-tokenize -q --domain $'\xff=items.csv,events.csv' -o out
-	refused rec-eval -q --versus "$odd" ranking.tar.zst -o out
 	nothing_left
+	cp ranking.tar.zst "$odd"
+	rec-eval -q --json --versus "$odd" ranking.tar.zst -o $'\xff.json'
+	grep -qF '"versus": "??.zst"' $'\xff.json'
+	seq-tokenize -q --items $'\xff.csv' events.csv -o out 2>said || grep -q 'No such file' said
 }
 
 @test "a request of unknown items is a line with their number" {

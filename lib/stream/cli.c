@@ -36,12 +36,6 @@ static int processors(void)
 	return online > 0 ? (int)online : 1;
 }
 
-static void read_output(const char *option, const char *value, void *cli)
-{
-	(void)option;
-	((struct cli *)cli)->output = strcmp(value, "-") ? value : NULL;
-}
-
 static void count_processors(void *cli)
 {
 	((struct cli *)cli)->threads = processors();
@@ -49,7 +43,7 @@ static void count_processors(void *cli)
 
 const struct option cli_shared_options[] = {
 	{OPTIONS_TITLE("Options of every tool:")},
-	{"output", .letter = 'o', .argument = "FILE", OWN_OPTION(read_output), .no_effect = true,
+	{"output", .letter = 'o', .argument = "FILE", FILE_OPTION(struct cli, output), .no_effect = true,
 		.help = "Write to FILE, which appears only when it is complete"},
 	{"threads", .letter = 'j', .argument = "N", WHOLE_OPTION(struct cli, threads, 1, 4096), .derive = count_processors,
 		.fallback = "the processors there are", .help = "Use N threads"},
@@ -193,6 +187,8 @@ static void parse_by_table(const struct cli_tool *tool, int argc, char **argv, s
 		leave_usage();
 	}
 	cli_read_words(tool, argc, argv, cli, settings);
+	if (cli->output && !strcmp(cli->output, "-"))
+		cli->output = NULL;
 	if (cli->version)
 		print_version(tool);
 	if (cli->usage) {

@@ -217,6 +217,8 @@ json_t *option_parse(const struct option *row, const char *spelt, const char *te
 	case OPTION_REAL: return parse_number(row, spelt, text);
 	case OPTION_CHOICE: return parse_choice(row, spelt, text);
 	case OPTION_JSON: return json_parse(text, strlen(text), spelt);
+	case OPTION_FILE:
+	case OPTION_OWN: value = json_string_nocheck(text); break; /* paths may be of any bytes */
 	default: value = json_string(text);
 	}
 	if (!value)

@@ -24,7 +24,7 @@ struct outer {
 	bool bias, loud;
 	enum colour colour;
 	int unset;
-	const char *path;
+	const char *path, *name;
 	struct inner inner;
 	int64_t shard, shards;
 };
@@ -64,6 +64,7 @@ static const struct option outer_options[] = {
 	{"colour", CHOICE_OPTION(struct outer, colour, colours), .fallback = "green", .help = "Colour"},
 	{"unset", CHOICE_OPTION(struct outer, unset, colours), .help = "No default"},
 	{"path", .argument = "FILE", FILE_OPTION(struct outer, path), .only = "colour=red", .help = "A path"},
+	{"name", .argument = "TEXT", TEXT_OPTION(struct outer, name), .help = "A name"},
 	{"shard", .argument = "I", OWN_OPTION(read_shard), .help = "Read by a function"},
 	{.key = "dropout", OTHER_DEFAULT("0.5")},
 	{INCLUDED_OPTIONS(struct outer, inner, inner_options)},
@@ -171,10 +172,23 @@ static void words_that_do_not_fit_are_wrong_usage(void **state)
 		{{"learning-rate", "nan"}, "--learning-rate nan: a number from 0 to 10 was expected"},
 		{{"colour", "gren"}, "--colour gren: one of red, green was expected; did you mean green?"},
 		{{"bias", "true"}, "--bias true: yes or no was expected"},
-		{{"path", "\xff"}, "--path: its value is not UTF-8"},
+		{{"name", "\xff"}, "--name: its value is not UTF-8"},
 	};
 	for (size_t i = 0; i < COUNT_OF(wrong); i++)
 		expect_end(parse, &wrong[i].parsing, 2, wrong[i].said);
+}
+
+static void paths_are_kept_as_they_are(void **state)
+{
+	(void)state;
+	struct option *rows = options_of(outer_options);
+	json_t *value = option_parse(option_keyed(rows, "path"), "--path", "\xff\xfe"), *given = json_object();
+	struct outer outer;
+	json_object_set_new_nocheck(given, "path", value);
+	read_into(&outer, given);
+	assert_string_equal(outer.path, "\xff\xfe");
+	json_decref(given);
+	free(rows);
 }
 
 static void check_only(const void *data)
@@ -229,6 +243,7 @@ int main(void)
 		cmocka_unit_test(values_are_taken),
 		cmocka_unit_test(what_does_not_fit_is_named),
 		cmocka_unit_test(words_that_do_not_fit_are_wrong_usage),
+		cmocka_unit_test(paths_are_kept_as_they_are),
 		cmocka_unit_test(rows_may_depend_on_others),
 		cmocka_unit_test(an_identity_leaves_out_what_changes_nothing),
 		cmocka_unit_test(the_word_that_was_meant),
