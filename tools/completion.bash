@@ -13,11 +13,7 @@ _recpipe() {
 	[[ " ${COMP_WORDS[*]:1:COMP_CWORD-1} " =~ \ (--(arch|task|projector|from))\ ?[=\ ]\ ?([a-z0-9-]+)\  ]] &&
 		chosen=("${BASH_REMATCH[1]}=${BASH_REMATCH[3]}")
 	rows=$("$tool" "${chosen[@]}" --help=rows 2>/dev/null </dev/null) || rows=
-	if [[ -z $rows ]]; then # a tool without a table
-		rows=$("$tool" --help 2>/dev/null </dev/null | sed -nE 's/^ +(-(.), )?--([a-z][a-z0-9-]*).*/\3\t\2/p')
-		[[ $option != -* ]] ||
-			words=$("$tool" "$option" '' --no-such-option 2>&1 </dev/null | sed -n 's/.*: one of \([^;]*\) was expected.*/\1/p')
-	elif [[ $option == -* ]]; then
+	if [[ $option == -* ]]; then
 		words=$(awk -F'\t' -v o="$option" '"--" $1 == o || "-" $2 == o { print $5 }' <<<"$rows")
 	fi
 	if [[ -z $words && $current == -* ]]; then

@@ -1,6 +1,5 @@
 #include "stream/cli_parts.h"
 
-#include <errno.h>
 #include <omp.h>
 #include <sched.h>
 #include <stdio.h>
@@ -10,22 +9,6 @@
 
 #include "stream/ranks.h"
 #include "stream/version.h"
-
-enum { KEY_SEED = 0x1000, KEY_NO_HISTORY, KEY_VERSION };
-
-static const struct argp_option shared_options[] = {{NULL, 0, NULL, 0, "Options of every tool:", 100},
-	{"output", 'o', "FILE", 0, "Write to FILE, which appears only when it is complete", 100},
-	{"threads", 'j', "N", 0, "Use N threads (default: the processors there are)", 100},
-	{"seed", KEY_SEED, "N", 0, "Seed of everything random (default 1)", 100},
-	{"level", '#', NULL, 0, "Compression level, -1 (default) to -19", 100},
-	{"no-history", KEY_NO_HISTORY, NULL, 0, "Leave no log/NN-tool.json in the stream", 100},
-	{"quiet", 'q', NULL, 0, "No progress and no notices", 100},
-	{"version", KEY_VERSION, NULL, 0, "Print the version", 100}, {"0", '0', NULL, OPTION_HIDDEN, NULL, 100},
-	{"1", '1', NULL, OPTION_HIDDEN, NULL, 100}, {"2", '2', NULL, OPTION_HIDDEN, NULL, 100},
-	{"3", '3', NULL, OPTION_HIDDEN, NULL, 100}, {"4", '4', NULL, OPTION_HIDDEN, NULL, 100},
-	{"5", '5', NULL, OPTION_HIDDEN, NULL, 100}, {"6", '6', NULL, OPTION_HIDDEN, NULL, 100},
-	{"7", '7', NULL, OPTION_HIDDEN, NULL, 100}, {"8", '8', NULL, OPTION_HIDDEN, NULL, 100},
-	{"9", '9', NULL, OPTION_HIDDEN, NULL, 100}, {0}};
 
 static int processors(void)
 {
@@ -60,50 +43,11 @@ const struct option cli_shared_options[] = {
 	{0},
 };
 
-/* What the parsers need to know of each other. */
-struct parse {
-	const struct cli_tool *tool;
-	struct cli *cli;
-	void *settings;
-	int digits; /* of the level so far; 0: none */
-};
-
 static void print_version(const struct cli_tool *tool)
 {
 	printf("%s (recpipe) %s", tool->name, recpipe_version);
 	printf(*recpipe_commit ? " (%s)\n" : "\n", recpipe_commit);
 	exit(0);
-}
-
-static error_t parse_shared(int key, char *value, struct argp_state *state)
-{
-	struct parse *parse = state->input;
-	struct cli *cli = parse->cli;
-	switch (key) {
-	case ARGP_KEY_INIT:
-		state->child_inputs[0] = parse->settings;
-		state->err_stream = NULL; /* getopt's complaint is one line, argp would add another */
-		return 0;
-	case 'o': cli->output = strcmp(value, "-") ? value : NULL; return 0;
-	case 'j': cli->threads = (int)option_int("-j", value, 1, 4096); return 0;
-	case 'q': progress_quiet = true; return 0;
-	case KEY_SEED: cli->seed = (uint64_t)option_int("--seed", value, 0, INT64_MAX); return 0;
-	case KEY_NO_HISTORY: cli->history = false; return 0;
-	case KEY_VERSION: print_version(parse->tool); return 0;
-	case '0':
-	case '1':
-	case '2':
-	case '3':
-	case '4':
-	case '5':
-	case '6':
-	case '7':
-	case '8':
-	case '9': cli->level = (parse->digits++ ? cli->level * 10 : 0) + (key - '0'); return 0;
-	case '#': die_usage("the level is given as a number, -1 to -19");
-	case ARGP_KEY_ARG: cli_add_input(cli, value); return 0;
-	default: return ARGP_ERR_UNKNOWN;
-	}
 }
 
 /* For a shell; bytes that text cannot hold, as those of a path in another encoding, by their numbers. */
@@ -150,36 +94,12 @@ static _Noreturn void leave_usage(void)
 	leave(2);
 }
 
-static void parse_by_argp(const struct cli_tool *tool, int argc, char **argv, struct cli *cli, void *settings)
-{
-	char *doc = xasprintf("%s\v%s%s", tool->summary, tool->examples ? "Examples:\n" : "",
-		tool->examples ? tool->examples : "");
-	const struct argp own = {tool->options, tool->option, NULL, NULL, NULL, NULL, NULL};
-	const struct argp_child children[] = {{&own, 0, NULL, 0}, {0}};
-	const struct argp all = {shared_options, parse_shared, tool->arguments, doc, children, NULL, NULL};
-	struct parse parse = {.tool = tool, .cli = cli, .settings = settings};
-
-	/* argp wraps the examples unless told the terminal is wide */
-	setenv("ARGP_HELP_FMT", "rmargin=100,no-dup-args-note", 0);
-	argp_err_exit_status = 2;
-	if (tool->usage_without_input && argc == 1 && isatty(STDIN_FILENO)) {
-		argp_help(&all, stderr, ARGP_HELP_SHORT_USAGE | ARGP_HELP_SEE, (char *)(uintptr_t)tool->name);
-		leave_usage();
-	}
-	error_t problem = argp_parse(&all, argc, argv, 0, NULL, &parse);
-	if (problem == ENOMEM)
-		die_memory(0, 0);
-	if (problem)
-		leave_usage();
-	free(doc);
-}
-
 void cli_print_usage(const struct cli_tool *tool, FILE *to)
 {
 	fprintf(to, "Usage: %s [OPTION...] %s\n", tool->name, tool->arguments);
 }
 
-static void parse_by_table(const struct cli_tool *tool, int argc, char **argv, struct cli *cli, void *settings)
+static void read_command(const struct cli_tool *tool, int argc, char **argv, struct cli *cli, void *settings)
 {
 	if (tool->usage_without_input && argc == 1 && isatty(STDIN_FILENO)) {
 		cli_print_usage(tool, stderr);
@@ -207,47 +127,11 @@ void cli_parse(const struct cli_tool *tool, int argc, char **argv, struct cli *c
 	if (argc > 0)
 		argv[0] = (char *)(uintptr_t)tool->name;
 
-	if (tool->table)
-		parse_by_table(tool, argc, argv, cli, settings);
-	else
-		parse_by_argp(tool, argc, argv, cli, settings);
-	if (cli->level < 1 || cli->level > 19)
-		die_usage("level -%d, -1 to -19 was expected", cli->level);
+	read_command(tool, argc, argv, cli, settings);
 	if (tool->binary_output && !cli->output && !ranks_launched() && isatty(STDOUT_FILENO))
 		die_usage("refusing to write a binary stream to a terminal; use -o FILE or a pipe");
 	ranks_copy(&cli->threads, sizeof cli->threads);
 	omp_set_num_threads(cli->threads);
-}
-
-int64_t option_int(const char *option, const char *value, int64_t low, int64_t high)
-{
-	int64_t number;
-	if (!parse_int(value, low, high, &number))
-		die_usage("%s %s: a whole number from %lld to %lld was expected", option, value, (long long)low,
-			(long long)high);
-	return number;
-}
-
-double option_float(const char *option, const char *value, double low, double high)
-{
-	double number;
-	if (!parse_float(value, low, high, &number))
-		die_usage("%s %s: a number from %g to %g was expected", option, value, low, high);
-	return number;
-}
-
-int option_choice(const char *option, const char *value, const char *const names[])
-{
-	struct buffer list = {0};
-	for (int i = 0; names[i]; i++) {
-		if (!strcmp(value, names[i])) {
-			buffer_free(&list);
-			return i;
-		}
-		buffer_append(&list, i ? ", " : "", i ? 2 : 0);
-		buffer_append(&list, names[i], strlen(names[i]));
-	}
-	die_usage("%s %s: one of %.*s was expected", option, value, (int)list.size, list.data);
 }
 
 void cli_check_stdin(const struct cli *cli, const char *option, const char *path)

@@ -7,10 +7,6 @@
 #ifndef RECPIPE_CLI_H
 #define RECPIPE_CLI_H
 
-/* getopt.h has a struct of that name; as long as there are tools without a table */
-#define option getopt_option
-#include <argp.h>
-#undef option
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -61,11 +57,8 @@ struct cli_tool {
 	void (*choose)(void *settings, struct cli_choice *choice);
 	const struct option *(*table_at)(int i); /* NULL behind the last */
 	void (*print_more)(void);                /* behind the examples of --help; may be NULL */
-	const struct argp_option *options;       /* of tools without a table: ends with {0} */
-	/* called for each of the tool's own options; state->input is `settings` */
-	argp_parser_t option;
-	bool usage_without_input; /* no arguments and a terminal as stdin mean usage (all filters) */
-	bool binary_output;       /* refuse to write a stream to a terminal */
+	bool usage_without_input;                /* no arguments and a terminal as stdin mean usage (all filters) */
+	bool binary_output;                      /* refuse to write a stream to a terminal */
 };
 
 /*
@@ -76,12 +69,6 @@ struct cli_tool {
  * given before that is told.
  */
 void cli_parse(const struct cli_tool *tool, int argc, char **argv, struct cli *cli, void *settings);
-
-/* Option values for use in tool->option: die with wrong usage unless in [low, high]. */
-int64_t option_int(const char *option, const char *value, int64_t low, int64_t high);
-double option_float(const char *option, const char *value, double low, double high);
-/* The index of value in the NULL-terminated list of names. */
-int option_choice(const char *option, const char *value, const char *const names[]);
 
 /* Wrong usage where an option's file and the stream are both stdin. path: "-", another or NULL. */
 void cli_check_stdin(const struct cli *cli, const char *option, const char *path);

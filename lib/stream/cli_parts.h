@@ -7,7 +7,7 @@
 #include "stream/cli.h"
 
 extern const struct option cli_shared_options[]; /* fill a struct cli */
-/* For a tool with a table: *cli and *settings from the words; answers --help, --usage and leaves. */
+/* *cli and *settings from the words of the command line; answers --help and leaves. */
 void cli_read_words(const struct cli_tool *tool, int argc, char **argv, struct cli *cli, void *settings);
 void cli_add_input(struct cli *cli, char *path);
 /* "Usage: seq-train [OPTION...] [STREAM...]" */
