@@ -1,0 +1,60 @@
+#!/usr/bin/env bats
+# The options that a tool has, and those of its man page, are the same, with the same defaults.
+
+load helpers
+
+setup() {
+	needs python3
+}
+
+# described TOOL WORDS...: each of WORDS chooses options, as "--arch=gru"
+described() {
+	local tool=$1
+	shift
+	"$ROOT/tests/options.py" "$tool" "$ROOT/man/$tool.1" "$@"
+}
+
+# choices TOOL OPTION: the words it takes
+choices() {
+	"$1" --help=rows | awk -F'\t' -v o="$2" '$1 == o { gsub(/,/, "", $5); print $5 }'
+}
+
+# described_by_choice TOOL OPTION...: whatever is chosen by any of these
+described_by_choice() {
+	local tool=$1 option word words=()
+	shift
+	for option; do
+		for word in $(choices "$tool" "$option"); do
+			words+=("--$option=$word")
+		done
+	done
+	[ "${#words[@]}" -gt 1 ]
+	described "$tool" "" "${words[@]}"
+}
+
+@test "options of seq-tokenize, seq-rank and rec-eval are described" {
+	described seq-tokenize
+	described seq-rank
+	described rec-eval
+}
+
+@test "options of emb-align-train are described, by --projector" {
+	described_by_choice emb-align-train projector
+}
+
+@test "options of item-project are described, by --from" {
+	described_by_choice item-project from
+}
+
+@test "options of seq-train are described, by --arch and --task" {
+	described_by_choice seq-train arch task
+}
+
+@test "an option that is not described is found, and one that is none, and a wrong default" {
+	sed -e '/^\.It Fl -digits/s/digits/decimals/' -e 's/10,\{0,1\}000/77/' "$ROOT/man/rec-eval.1" >page.1
+	run "$ROOT/tests/options.py" rec-eval page.1
+	[ "$status" = 1 ]
+	says "--digits is not described"
+	says "-decimals is described, and is no option"
+	says "--resamples: its default 10000 is not given"
+}
