@@ -75,8 +75,10 @@ static void print_choices(void)
 	for (int i = 0; architecture_names[i]; i++)
 		printf("  %-10s %s\n", architecture_names[i], architecture_named(architecture_names[i])->summary);
 	printf("\nTasks:\n");
-	for (int i = 0; trainings[i]; i++)
-		printf("  %-10s %s\n", trainings[i]->task, trainings[i]->summary);
+	for (int i = 0; trainings[i]; i++) {
+		bool again = i && !strcmp(trainings[i - 1]->task, trainings[i]->task);
+		printf("  %-10s %s\n", again ? "" : trainings[i]->task, trainings[i]->summary);
+	}
 }
 
 static void parse(int argc, char **argv, struct cli *cli, struct settings *settings)

@@ -9,12 +9,17 @@
 #include "nn/params.h"
 
 struct adamw_options {
-	double rate, beta1, beta2, epsilon; /* defaults as PyTorch's: 1e-3, .9, .999, 1e-8 */
-	double weight_decay;                /* decoupled; 0: plain Adam */
+	double rate, beta1, beta2, epsilon;
+	double weight_decay; /* decoupled; 0: plain Adam */
 };
+/* As PyTorch's. */
+#define ADAMW_RATE 0.001
+#define ADAMW_BETA1 0.9
+#define ADAMW_BETA2 0.999
+#define ADAMW_EPSILON 1e-8
 #define ADAMW_DEFAULTS                                                                                                 \
 	{                                                                                                                  \
-		.rate = 1e-3, .beta1 = .9, .beta2 = .999, .epsilon = 1e-8                                                      \
+		.rate = ADAMW_RATE, .beta1 = ADAMW_BETA1, .beta2 = ADAMW_BETA2, .epsilon = ADAMW_EPSILON                       \
 	}
 
 struct adamw {

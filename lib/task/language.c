@@ -174,9 +174,7 @@ static json_t *train(struct training_job *job)
 	struct task *task = language_task(model, &tokens, text_ends_of(tokenizer, "tokenizer"), job->threads);
 	notice("%s: %lld parameters, vocabulary of %lld, %lld texts", model->architecture->name,
 		(long long)model->params.trainable, (long long)model->n_items, (long long)task->examples);
-	json_t *measured = run(task, trainer, &training->run, identity, &rng);
-	json_set(measured, "parameters", json_integer(model->params.size));
-	training_write_model(job, model, identity);
+	json_t *measured = training_run(job, model, task, trainer, &training->run, identity, &rng);
 	task->free(task);
 	trainer_free(trainer);
 	model_free(model);

@@ -133,9 +133,7 @@ static json_t *train(struct training_job *job)
 	struct trainer *trainer = trainer_new(&model->params, &training->optimisation, job->threads);
 	struct task *task = next_item_task(model, &job->inputs.sequences, &training->next, job->threads);
 	tell(task, model, training->run.epochs);
-	json_t *measured = run(task, trainer, &training->run, identity, &rng);
-	json_set(measured, "parameters", json_integer(model->params.size));
-	training_write_model(job, model, identity);
+	json_t *measured = training_run(job, model, task, trainer, &training->run, identity, &rng);
 	task->free(task);
 	trainer_free(trainer);
 	model_free(model);

@@ -72,10 +72,7 @@ static json_t *run_and_tell(struct training_job *job, const struct model *model,
 {
 	notice("%s: %lld parameters, %lld users, %lld items", model->architecture->name, (long long)model->params.trainable,
 		(long long)task->examples, (long long)job->inputs.catalog.n_items);
-	json_t *measured = run(task, trainer, options, identity, rng);
-	json_set(measured, "parameters", json_integer(model->params.size));
-	training_write_model(job, model, identity);
-	return measured;
+	return training_run(job, model, task, trainer, options, identity, rng);
 }
 
 /* --- pre-training --- */

@@ -81,3 +81,12 @@ void training_write_model(const struct training_job *job, const struct model *mo
 {
 	model_write(job->out, model, &job->inputs.catalog, training_fingerprint(job, identity));
 }
+
+json_t *training_run(const struct training_job *job, const struct model *model, struct task *task,
+	struct trainer *trainer, const struct run_options *options, const json_t *identity, const struct rng *rng)
+{
+	json_t *measured = run(task, trainer, options, identity, rng);
+	json_set(measured, "parameters", json_integer(model->params.size));
+	training_write_model(job, model, identity);
+	return measured;
+}

@@ -10,6 +10,7 @@
 #include "data/sequences.h"
 #include "data/tokenizer_group.h"
 #include "model/model_group.h"
+#include "task/run.h"
 
 /* Groups of the stream, as far as it has them and the training needs them. */
 struct training_inputs {
@@ -64,5 +65,8 @@ json_t *training_identity(const struct training_job *job, const struct model *mo
 uint64_t training_fingerprint(const struct training_job *job, const json_t *identity);
 /* Writes the model with that as its id. */
 void training_write_model(const struct training_job *job, const struct model *model, const json_t *identity);
+/* Trains by gradients, as run() does, and writes the best model; returns what was measured, for the history. */
+json_t *training_run(const struct training_job *job, const struct model *model, struct task *task,
+	struct trainer *trainer, const struct run_options *options, const json_t *identity, const struct rng *rng);
 
 #endif
