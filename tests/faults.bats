@@ -26,9 +26,10 @@ train() {
 	seq-train -q --no-history -j1 --epochs 2 --hidden-size 8 --layers 1 --heads 1 "$@" "$BATS_FILE_TMPDIR/data.tar.zst"
 }
 
-# endless OPTION...: a training that only a signal ends, as far as a test goes
+# endless OPTION...: a training that only a signal ends, as far as a test goes; the shell ignores some for what it starts
+# in the background
 endless() {
-	exec seq-train -q --epochs 50000 --patience 50000 "$@" data.tar.zst
+	exec env --default-signal=INT,QUIT seq-train -q --epochs 50000 --patience 50000 "$@" data.tar.zst
 }
 
 # nothing is left in this folder of a tool that writes `out`
