@@ -33,7 +33,7 @@ static bool stands_for_none(const char *id)
 {
 	static const char *const names[] = {"NA", "N/A", "NaN", "null", "None", "<NA>", "\\N", "#N/A", "NaT", "nil",
 		"undefined", "(null)"};
-	for (size_t i = 0; i < COUNT_OF(names); i++)
+	for (size_t i = 0; strchr("Nn<\\#Uu(", *id) && i < COUNT_OF(names); i++)
 		if (!strcasecmp(id, names[i]))
 			return true;
 	return false;

@@ -125,12 +125,35 @@ static void parse(struct csv_reader *reader, const char *piece, size_t size)
 		reject_endless(reader, piece, size);
 }
 
+static bool is_blank(char byte)
+{
+	return byte == ' ' || byte == '\t';
+}
+
 static bool begins_row(const char *piece, size_t size)
 {
 	for (size_t i = 0; i < size; i++)
-		if (piece[i] != ' ' && piece[i] != '\t' && piece[i] != '\r' && piece[i] != '\n')
+		if (!is_blank(piece[i]) && piece[i] != '\r' && piece[i] != '\n')
 			return true;
 	return false;
+}
+
+/* A whole line without quotes needs no parser: its fields are what stands between delimiters, without blanks around. */
+static void split_line(struct csv_reader *reader, const char *line, size_t size)
+{
+	const char *end = line + size;
+	while (line_ends(line, (size_t)(end - line)))
+		end--;
+	for (const char *border = line; border;) {
+		border = memchr(line, reader->delimiter, (size_t)(end - line));
+		const char *stop = border ? border : end, *next = border ? border + 1 : end;
+		while (line < stop && is_blank(*line))
+			line++;
+		while (stop > line && is_blank(stop[-1]))
+			stop--;
+		row_add(reader->row, line, (size_t)(stop - line), reader->row->line);
+		line = next;
+	}
 }
 
 static bool next(struct row_reader *base, struct row *row)
@@ -147,9 +170,16 @@ static bool next(struct row_reader *base, struct row *row)
 				fail_unclosed(reader, "by the end of the file");
 			return reader->ended;
 		}
-		if (!reader->begun) {
+		bool is_first = !reader->begun;
+		if (is_first) {
 			reader->begun = begins_row(piece, size);
 			row->line = reader->field_line = lines_number(reader->lines);
+		}
+		if (is_first && line_ends(piece, size) && !memchr(piece, CSV_QUOTE, size)) {
+			if (!reader->begun)
+				continue;
+			split_line(reader, piece, size);
+			return true;
 		}
 		parse(reader, piece, size);
 	}
