@@ -9,6 +9,8 @@
 #   make lint         whether they are, and what cppcheck finds
 #   make bench        speed beside other programs
 #   make fuzz         FUZZ_SECONDS (60) of each fuzz target; needs clang
+#   make html         the man pages for a browser, into build/html (mandoc)
+#   make deb          a Debian package for the release it is made on, into build
 #   make install      PREFIX (/usr/local), DESTDIR; and make uninstall
 #   CC=clang BUILD=build-clang   another compiler, beside
 #   SAN=1             with any of these: AddressSanitizer and UBSan, in build-san
@@ -224,10 +226,24 @@ uninstall:
 	rm -f $(TOOLS:%=$(BIN)/%) $(COMPLETIONS)/recpipe $(TOOLS:%=$(COMPLETIONS)/%)
 	for page in $(PAGES); do rm -f $(MAN)/man$${page##*.}/$$page; done
 
+html:
+	$(call need,mandoc=mandoc)
+	@mkdir -p $(BUILD)/html
+	@for page in $(PAGES); do mandoc -T html -O toc,man=%N.%S.html man/$$page >$(BUILD)/html/$$page.html || exit; done
+	@cp $(BUILD)/html/recpipe.7.html $(BUILD)/html/index.html && echo $(BUILD)/html/index.html
+
+deb: FOLDER := $(BUILD)/deb
+deb: all
+	@rm -rf $(FOLDER) && $(MAKE) -s install DESTDIR=$(CURDIR)/$(FOLDER) PREFIX=/usr
+	@strip $(TOOLS:%=$(FOLDER)/usr/bin/%) && find $(FOLDER)/usr/share/man -type f -exec gzip -9n {} +
+	@install -d $(FOLDER)/usr/share/doc/recpipe && cp -r README.md NEWS.md examples $(FOLDER)/usr/share/doc/recpipe/
+	@install -m 644 LICENSE $(FOLDER)/usr/share/doc/recpipe/copyright
+	@tools/deb.bash $(FOLDER) $(BUILD)/recpipe_$(VERSION)_$$(dpkg --print-architecture).deb $(VERSION)
+
 clean:
 	rm -rf build build-mpi build-san build-san-mpi build-fuzz build-clang build-coverage
 
-.PHONY: ask-git all demo check units check-long coverage format lint bench fuzz install uninstall clean
+.PHONY: ask-git all demo check units check-long coverage format lint bench fuzz html deb install uninstall clean
 .SECONDARY:
 .DELETE_ON_ERROR:
 -include $(shell find $(sort $(BUILD) $(LINKED)) -name '*.d' 2>/dev/null)

@@ -13,7 +13,7 @@ setup() {
 	own_folder
 }
 
-@test "the three commands of the README" {
+@test "the commands that look into a stream" {
 	needs tar zstd python3
 	tar --zstd -tvf model.tar.zst | grep 'sequences/000000.item.npy'
 	# head ends tar early, which is no failure of either
