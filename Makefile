@@ -37,7 +37,7 @@ SANITIZE := $(if $(SAN),-O1 -fno-omit-frame-pointer -fsanitize=address$(comma)un
 COUNTED := $(if $(COVERAGE),-O1 --coverage -fprofile-update=atomic -Wl$(comma)--wrap=_exit)
 override CPPFLAGS += -D_GNU_SOURCE -Ilib $(BLAS_CFLAGS)
 override CFLAGS += -std=c11 -fopenmp -fno-math-errno -fno-trapping-math -MMD -MP $(WARNINGS) $(SANITIZE) $(COUNTED)
-LDLIBS := -lzstd -lz -ljansson -lpcre2-8 -lutf8proc -lcsv $(BLAS_LIBS) -lmvec -lm
+LDLIBS := -lzstd -lz -ljansson -lmicrohttpd -lpcre2-8 -lutf8proc -lcsv $(BLAS_LIBS) -lmvec -lm
 
 TOOLS := $(patsubst tools/%.c,%,$(wildcard tools/*.c))
 FLOORS := stream data nn model rank task
@@ -84,6 +84,9 @@ $(VEC_OBJECTS): $(BUILD)/lib/nn/vec_%.o: lib/nn/vec.c | $(BUILD)/packages
 MARCH_avx2 := -march=x86-64-v3
 MARCH_avx512 := -march=x86-64-v4
 
+# which includes it
+$(BUILD)/lib/rank/page.o: lib/rank/page.html
+
 ifdef MPI
 $(LINKED)/ranks.o: lib/stream/ranks.c
 	@mkdir -p $(@D)
@@ -108,6 +111,7 @@ COMPILE_NEEDS := \
 	jansson.h=libjansson-dev \
 	pcre2.h=libpcre2-dev \
 	utf8proc.h=libutf8proc-dev \
+	microhttpd.h=libmicrohttpd-dev \
 	cblas.h=libopenblas-openmp-dev
 # and to look at streams
 BUILD_NEEDS := $(COMPILE_NEEDS) pkg-config=pkg-config zstd=zstd tar=tar
@@ -122,6 +126,7 @@ CHECK_NEEDS := \
 	python3=python3 \
 	python:numpy=python3-numpy \
 	nc=netcat-openbsd \
+	curl=curl \
 	ssh=openssh-client
 CLANG_NEEDS := clang=clang omp.h=libomp-dev sanitizer/allocator_interface.h=libclang-rt-dev
 LINT_NEEDS := clang-format=clang-format cppcheck=cppcheck

@@ -15,6 +15,7 @@
 #include "nn/matrix.h"
 #include "rank/answer_lines.h"
 #include "rank/batch.h"
+#include "rank/server.h"
 #include "stream/cli.h"
 #include "stream/output.h"
 #include "stream/process.h"
@@ -35,9 +36,9 @@ struct settings {
 	int seen, format; /* format -1: not given */
 	int shard, shards;
 	int64_t batch;
-	const char *run_name, *model, *users, *candidates, *exclude;
+	const char *run_name, *model, *users, *candidates, *exclude, *listen;
 	char **fields;
-	bool serve, why;
+	bool serve, why; /* serve: with --listen too */
 };
 
 static void read_shard(const char *option, const char *value, void *values)
@@ -63,7 +64,7 @@ static const struct option options[] = {
 		.help = "Where a user's test or valid item stands, or what to recommend next, after all that was met (default "
 				"test; next where nothing is held out)"},
 	{"top", .letter = 'k', .argument = "N", WHOLE_OPTION(struct settings, k, 1, INT32_MAX - 1),
-		.help = "Best items to a user (default 100; 10 with --split next and --serve)"},
+		.help = "Best items to a user (default 100; 10 with --split next, --serve and --listen)"},
 	{"seen", CHOICE_OPTION(struct settings, seen, seen_names), .fallback = "remove",
 		.help = "Items of the history: leave them out, or rank them too"},
 	{"users", .argument = "FILE", FILE_OPTION(struct settings, users),
@@ -75,6 +76,10 @@ static const struct option options[] = {
 	{"model", .argument = "STREAM", FILE_OPTION(struct settings, model), .help = "Rank with the model of this stream"},
 	{"serve", FLAG_OPTION(struct settings, serve),
 		.help = "Answer lines of stdin at once: a user, user<TAB>item item ..., or JSON"},
+	{"listen", .argument = "[HOST:]PORT", TEXT_OPTION(struct settings, listen),
+		.help =
+			"The same over HTTP, with a page to try it on; only this machine is let in, unless HOST says otherwise. "
+			"SIGHUP takes a new model"},
 	{"shard", .argument = "I/N", OWN_OPTION(read_shard),
 		.help = "Rank the I-th of N parts of the users; cat joins the parts"},
 	{"batch", .argument = "N", WHOLE_OPTION(struct settings, batch, 1, 1 << 24), .fallback = "1024", .no_effect = true,
@@ -96,30 +101,37 @@ static const char examples[] =
 	"  seq-rank --split next --format csv --fields title -k 10 model.tar.zst > next.csv\n"
 	"  seq-rank catalog.tar.zst model.tar.zst | rec-eval\n"
 	"  parallel 'seq-rank --shard {}/4 run.tar.zst > part{}' ::: 1 2 3 4; cat part? | rec-eval\n"
-	"  printf 'ann\\tB07 B12 B31\\n' | seq-rank --serve model.tar.zst\n";
+	"  printf 'ann\\tB07 B12 B31\\n' | seq-rank --serve model.tar.zst\n"
+	"  seq-rank --listen 8080 model.tar.zst\n";
 
 static bool is_listing(const struct settings *settings)
 {
 	return settings->format >= FORMAT_TSV && settings->format <= FORMAT_JSON;
 }
 
-static void check_serve(const struct settings *settings, const struct cli *cli)
+/* Of --serve and --listen, which both read whole users, and stdin or the streams more than once. */
+static void check_serve(struct settings *settings, const struct cli *cli)
 {
+	const char *option = settings->listen ? "--listen" : "--serve";
+	if (settings->listen && settings->serve)
+		die_usage("--serve answers on stdout, --listen over HTTP: only one of them");
 	if (settings->format >= 0 || settings->shards > 1 || settings->users || settings->split >= 0)
-		die_usage("--serve takes its questions from stdin: no --format, --shard, --users or --split");
-	if (!cli->n_inputs)
-		die_usage("--serve reads requests from stdin: name the streams as arguments");
-	if (settings->model && !strcmp(settings->model, "-"))
-		die_usage("--serve reads requests from stdin: a model cannot come from there too");
+		die_usage("%s is told what to answer by its questions: no --format, --shard, --users or --split", option);
+	if (settings->listen && (settings->why || cli->output))
+		die_usage("--listen answers over HTTP, where a question says \"why\": no --why or -o");
+	bool reads_stdin = !cli->n_inputs || (settings->model && !strcmp(settings->model, "-"));
 	for (int i = 0; i < cli->n_inputs; i++)
-		if (!strcmp(cli->inputs[i], "-"))
-			die_usage("--serve reads requests from stdin: a stream cannot come from there too");
+		reads_stdin |= !strcmp(cli->inputs[i], "-");
+	if (reads_stdin)
+		die_usage("%s: name the streams as arguments: %s", option,
+			settings->listen ? "they are read again on SIGHUP" : "stdin is for questions");
+	settings->serve = true;
 }
 
 static void check_settings(struct settings *settings, const struct cli *cli)
 {
 	cli_check_stdin(cli, "--model", settings->model);
-	if (settings->serve)
+	if (settings->serve || settings->listen)
 		check_serve(settings, cli);
 	else if (settings->format <= FORMAT_STREAM && !cli->output && isatty(STDOUT_FILENO))
 		die_usage("refusing to write a binary stream to a terminal; use -o FILE, a pipe or --format tsv");
@@ -152,7 +164,7 @@ struct run {
 static void load(struct run *run, struct bag_out *out)
 {
 	const struct settings *settings = run->settings;
-	run->catalog.keeps_text = settings->fields != NULL;
+	run->catalog.keeps_text = settings->fields != NULL || settings->listen;
 	struct bag *bag = bag_open(run->cli->inputs);
 	bag_take(bag, &catalog_group, &run->catalog);
 	bag_take(bag, &embedding_group, &run->embedding);
@@ -424,12 +436,11 @@ static void rank_all(struct run *run)
 
 /* --- serve --- */
 
-static void serve(struct run *run)
+/* Of what is loaded and prepared. */
+static struct advisor advisor_of(struct run *run)
 {
-	load(run, NULL);
-	prepare(run);
-	struct output *output = output_open(run->cli->output);
-	const struct listing listing = listing_of(run, NULL);
+	const int32_t offers = (int32_t)recommender_offers(run->recommender);
+	const bool is_short = run->settings->listen && offers > SERVER_LONGEST;
 	struct advisor advisor = {
 		.model = run->model.model,
 		.assortment = &run->assortment,
@@ -437,13 +448,92 @@ static void serve(struct run *run)
 		.catalog = &run->catalog,
 		.users = run->known.group.complete ? &run->known : NULL,
 		.keep_seen = run->settings->seen == SEEN_KEEP,
-		.k = run->settings->k,
-		.longest = (int32_t)recommender_offers(run->recommender),
+		.longest = is_short ? SERVER_LONGEST : offers,
 	};
+	advisor.k = run->settings->k < advisor.longest ? run->settings->k : advisor.longest;
 	advisor_begin(&advisor);
+	return advisor;
+}
+
+static void serve(struct run *run)
+{
+	load(run, NULL);
+	prepare(run);
+	struct output *output = output_open(run->cli->output);
+	const struct listing listing = listing_of(run, NULL);
+	const struct advisor advisor = advisor_of(run);
 	notice("ready: %" PRId64 " items", run->catalog.n_items);
 	answer_lines(&advisor, &listing, output);
 	output_commit(output);
+}
+
+/* --- listen --- */
+
+/* What is served, one for each time that the streams are read. */
+struct loaded {
+	struct served served; /* first */
+	struct settings settings;
+	struct run run;
+};
+
+static void loaded_free(struct served *served)
+{
+	struct loaded *loaded = (struct loaded *)served;
+	run_free(&loaded->run);
+	free(loaded);
+}
+
+static struct served *load_served(void *context)
+{
+	const struct run *run = context;
+	struct loaded *loaded = xcalloc(1, sizeof *loaded);
+	loaded->settings = *run->settings;
+	loaded->run = (struct run){.settings = &loaded->settings, .cli = run->cli};
+	load(&loaded->run, NULL);
+	prepare(&loaded->run);
+	(void)listing_of(&loaded->run, NULL); /* checks the fields */
+	loaded->served = (struct served){
+		.advisor = advisor_of(&loaded->run),
+		.model_id = loaded->run.model.group.id,
+		.fields = loaded->settings.fields,
+		.free = loaded_free,
+	};
+	return &loaded->served;
+}
+
+/* The command that loads the same streams and then has no questions. To be freed. */
+static char **trial_of(const struct settings *settings, const struct cli *cli)
+{
+	const char *pairs[][2] = {{"--model", settings->model}, {"--candidates", settings->candidates},
+		{"--exclude", settings->exclude}};
+	const char **command = xcalloc((size_t)cli->n_inputs + 16, sizeof *command);
+	int n = 0;
+	command[n++] = program_name;
+	command[n++] = "--quiet";
+	command[n++] = "--serve";
+	for (size_t i = 0; i < COUNT_OF(pairs); i++)
+		if (pairs[i][1]) {
+			command[n++] = pairs[i][0];
+			command[n++] = pairs[i][1];
+		}
+	command[n++] = "--";
+	for (int i = 0; i < cli->n_inputs; i++)
+		command[n++] = cli->inputs[i];
+	return (char **)(uintptr_t)command;
+}
+
+static void serve_http(struct run *run)
+{
+	char **trial = trial_of(run->settings, run->cli);
+	const struct server_options server = {
+		.address = run->settings->listen,
+		.threads = run->cli->threads,
+		.load = load_served,
+		.context = run,
+		.trial = trial,
+	};
+	server_run(&server);
+	free(trial);
 }
 
 int main(int argc, char **argv)
@@ -466,7 +556,9 @@ int main(int argc, char **argv)
 	blas_reserve(cli.threads);
 	check_settings(&settings, &cli);
 	struct run run = {.settings = &settings, .cli = &cli};
-	if (settings.serve)
+	if (settings.listen)
+		serve_http(&run);
+	else if (settings.serve)
 		serve(&run);
 	else
 		rank_all(&run);

@@ -124,17 +124,24 @@ static bool read_user(struct question *question, const json_t *json, char reason
 	return true;
 }
 
-static bool read_count(struct question *question, const struct advisor *advisor, const json_t *json,
+bool question_count(const struct advisor *advisor, const json_t *json, const char *key, int32_t *count,
 	char reason[REASON])
 {
-	const json_t *k = json_object_get(json, "k"), *why = json_object_get(json, "why");
-	if (k && (!json_is_integer(k) || json_integer_value(k) < 1 || json_integer_value(k) > advisor->longest)) {
-		snprintf(reason, REASON, "\"k\": a whole number from 1 to %d was expected", advisor->longest);
+	const json_t *value = json_object_get(json, key);
+	if (value &&
+		(!json_is_integer(value) || json_integer_value(value) < 1 || json_integer_value(value) > advisor->longest)) {
+		snprintf(reason, REASON, "\"%s\": a whole number from 1 to %d was expected", key, advisor->longest);
 		return false;
 	}
+	*count = value ? (int32_t)json_integer_value(value) : advisor->k;
+	return true;
+}
+
+static bool read_why(struct question *question, const json_t *json, char reason[REASON])
+{
+	const json_t *why = json_object_get(json, "why");
 	if (why && !json_is_boolean(why))
 		return refuse(reason, "why", "true or false");
-	question->k = k ? (int32_t)json_integer_value(k) : advisor->k;
 	question->wants_why = json_is_true(why);
 	return true;
 }
@@ -147,7 +154,7 @@ bool question_of_json(struct question *question, const struct advisor *advisor, 
 		return false;
 	}
 	if (!check_keys(json, reason) || !read_user(question, json, reason) ||
-		!read_count(question, advisor, json, reason) ||
+		!question_count(advisor, json, "k", &question->k, reason) || !read_why(question, json, reason) ||
 		!add_list(question, advisor, &question->history, json, "history", reason) ||
 		!add_list(question, advisor, &question->exclude, json, "exclude", reason))
 		return false;

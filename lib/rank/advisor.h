@@ -43,6 +43,9 @@ void question_free(struct question *question);
  */
 bool question_of_json(struct question *question, const struct advisor *advisor, const json_t *json,
 	char reason[REASON]) MUST_USE;
+/* The key of a question: a whole number from 1 to the advisor's longest; without it the advisor's k. */
+bool question_count(const struct advisor *advisor, const json_t *json, const char *key, int32_t *count,
+	char reason[REASON]) MUST_USE;
 /*
  * "user", whose history is known; or "user <tab> item <tab> item ...", where a single field of items that is no id itself
  * may have blanks between them; or JSON. Without a tab and not known: an empty history, and a reason.

@@ -19,9 +19,7 @@ struct service {
 	int64_t number;
 	bool is_too_long;
 	struct question question;
-	int32_t *item;
-	float *score;
-	struct why *why;
+	struct answer found;
 	struct buffer answer;
 };
 
@@ -69,60 +67,43 @@ static void tell_unknown(const struct service *service)
 }
 
 /* Whether the answer's entries need tabs between them. */
-static bool wants_tabs(const struct service *service, int32_t found)
+static bool wants_tabs(const struct service *service)
 {
 	const char *tab = memchr(service->line, '\t', service->length);
 	if (tab && memchr(tab + 1, '\t', service->length - (size_t)(tab + 1 - service->line)))
 		return true;
-	for (int32_t i = 0; i < found; i++)
-		if (strchr(strings_at(&service->advisor->catalog->item_id, service->item[i]), ' '))
+	for (int32_t i = 0; i < service->found.n; i++)
+		if (strchr(strings_at(&service->advisor->catalog->item_id, service->found.item[i]), ' '))
 			return true;
 	return false;
 }
 
-static void write_entries(struct service *service, int32_t found)
+static void write_entries(struct service *service)
 {
-	const char *separator = wants_tabs(service, found) ? "\t" : " ";
-	for (int32_t i = 0; i < found; i++) {
-		const char *id = strings_at(&service->advisor->catalog->item_id, service->item[i]);
+	const char *separator = wants_tabs(service) ? "\t" : " ";
+	for (int32_t i = 0; i < service->found.n; i++) {
+		const char *id = strings_at(&service->advisor->catalog->item_id, service->found.item[i]);
 		const size_t room = strlen(id) + 32;
 		char *text = buffer_add(&service->answer, room);
-		int used = snprintf(text, room, "%s%s:%.9g", i ? separator : "", id, service->score[i]);
+		int used = snprintf(text, room, "%s%s:%.9g", i ? separator : "", id, service->found.score[i]);
 		service->answer.size -= room - (size_t)used;
 	}
 	buffer_append(&service->answer, "\n", 1);
 }
 
-static void write_json(struct service *service, int32_t found, const char *reason)
+static void write_json(struct service *service, const char *reason)
 {
-	json_t *answer = json_object();
-	if (*service->question.user.data)
-		json_set(answer, "user", json_any_text(service->question.user.data));
-	if (reason)
-		json_set(answer, "error", json_any_text(reason));
-	else
-		json_set(answer, "items",
-			listing_json(service->listing, service->item, service->score, found,
-				service->question.wants_why ? service->why : NULL));
-	if (service->question.n_unknown)
-		json_set(answer, "unknown", json_integer(service->question.n_unknown));
+	json_t *answer = answer_json(&service->found, &service->question, service->listing, reason);
 	char *text = json_text(answer);
 	buffer_append(&service->answer, text, strlen(text));
 	free(text);
 	json_decref(answer);
 }
 
-static int32_t find(struct service *service)
+static void find(struct service *service)
 {
-	const struct question *question = &service->question;
-	service->item = xreallocarray(service->item, (size_t)question->k, sizeof *service->item);
-	service->score = xreallocarray(service->score, (size_t)question->k, sizeof *service->score);
-	service->why = xreallocarray(service->why, (size_t)question->k, sizeof *service->why);
-	int32_t found = advisor_answer(service->advisor, question, service->item, service->score,
-		question->wants_why ? service->why : NULL);
-	if (found < 0)
-		die("model: the scores for user %s are not finite", question->user.data);
-	return found;
+	if (!answer_find(&service->found, service->advisor, &service->question))
+		die("model: the scores for user %s are not finite", service->question.user.data);
 }
 
 static void answer_line(struct service *service)
@@ -137,16 +118,18 @@ static void answer_line(struct service *service)
 		warn("stdin: line %" PRId64 ": %s", service->number, reason);
 	else
 		tell_unknown(service);
-	int32_t found = is_right ? find(service) : 0;
+	service->found.n = 0;
+	if (is_right)
+		find(service);
 	service->answer.size = 0;
 	if (is_json) {
-		write_json(service, found, is_right ? NULL : reason);
+		write_json(service, is_right ? NULL : reason);
 		return;
 	}
 	const char *tab = memchr(service->line, '\t', service->length);
 	buffer_append(&service->answer, service->line, tab ? (size_t)(tab - service->line) : service->length);
 	buffer_append(&service->answer, "\t", 1);
-	write_entries(service, found);
+	write_entries(service);
 }
 
 void answer_lines(const struct advisor *advisor, const struct listing *listing, struct output *output)
@@ -162,8 +145,6 @@ void answer_lines(const struct advisor *advisor, const struct listing *listing, 
 	question_free(&service->question);
 	buffer_free(&service->answer);
 	free(service->line);
-	free(service->item);
-	free(service->score);
-	free(service->why);
+	answer_free(&service->found);
 	free(service);
 }

@@ -6,8 +6,7 @@
 #ifndef RECPIPE_ANSWER_LINES_H
 #define RECPIPE_ANSWER_LINES_H
 
-#include "rank/advisor.h"
-#include "rank/listing.h"
+#include "rank/answer.h"
 #include "stream/output.h"
 
 #define QUESTION_BYTES (1 << 20) /* of a line; longer ones are not answered */

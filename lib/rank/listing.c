@@ -94,11 +94,16 @@ static void add_tsv(const struct listing *listing, const char *id, int32_t rank,
 
 /* --- a document for each list --- */
 
+void listing_set_fields(const struct listing *listing, json_t *entry, int32_t item)
+{
+	for (int i = 0; listing->fields && listing->fields[i]; i++)
+		json_set(entry, listing->fields[i], json_string(catalog_text(listing->catalog, item, listing->fields[i])));
+}
+
 static json_t *entry_json(const struct listing *listing, int32_t rank, int32_t item, float score, const struct why *why)
 {
 	json_t *entry = json_build("{s:i, s:s, s:f}", "rank", rank, "item", id_of(listing, item), "score", (double)score);
-	for (int i = 0; listing->fields && listing->fields[i]; i++)
-		json_set(entry, listing->fields[i], json_string(catalog_text(listing->catalog, item, listing->fields[i])));
+	listing_set_fields(listing, entry, item);
 	if (!why)
 		return entry;
 	json_t *items = json_array();

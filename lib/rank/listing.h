@@ -38,6 +38,8 @@ void listing_add(const struct listing *listing, const char *id, const int32_t *i
 	const struct why *why);
 /* The item to be found, as trec_eval's relevance judgements have it: user 0 item 1. */
 void listing_target(const struct listing *listing, const char *id, int32_t item);
+/* What the fields say of an item of the catalog, as members of its entry. */
+void listing_set_fields(const struct listing *listing, json_t *entry, int32_t item);
 /* The same list as JSON, as a server answers it. */
 json_t *listing_json(const struct listing *listing, const int32_t *item, const float *score, int32_t k,
 	const struct why *why);

@@ -103,6 +103,30 @@ static void handle_signals(void)
 	signal(SIGBUS, end_by_lost_file);
 }
 
+/* --- signals that are requests --- */
+
+static int signal_pipe[2] = {-1, -1};
+
+static void write_number(int number)
+{
+	const unsigned char byte = (unsigned char)number;
+	const int before = errno;
+	ssize_t written = write(signal_pipe[1], &byte, 1); /* where the pipe is full there is enough to do */
+	(void)written;
+	errno = before;
+}
+
+int process_signals(const int numbers[])
+{
+	const struct sigaction action = {.sa_handler = write_number, .sa_flags = SA_RESTART};
+	if (pipe2(signal_pipe, O_CLOEXEC | O_NONBLOCK))
+		die_errno("pipe");
+	for (; *numbers; numbers++)
+		if (sigaction(*numbers, &action, NULL))
+			die_errno("signal %d", *numbers);
+	return signal_pipe[0];
+}
+
 static void check_stdout(void)
 {
 	die_status = 1;

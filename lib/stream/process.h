@@ -14,5 +14,10 @@
  * - at the end, what could not be written to stdout is an error.
  */
 void process_begin(void);
+/*
+ * From now on these signals, 0 behind the last, do not end the process, not even those its parent has ignored. Returns a
+ * descriptor, never waiting, from which the numbers of those that come are read, a byte each. To be called once.
+ */
+int process_signals(const int numbers[]);
 
 #endif
