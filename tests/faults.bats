@@ -258,7 +258,8 @@ some() {
 	shift
 	needs python3
 	python3 -c 'import numpy' || skip "no numpy"
-	! ldd "$RECPIPE_BIN/seq-train" | grep -q asan || skip "the sanitizers have allocators and limits of their own"
+	! grep -qE '__asan_init|__gcov_init' "$RECPIPE_BIN/seq-train" ||
+		skip "what is built into the tools here allocates and writes for itself"
 	[ -e inputs ] || "$ROOT/tests/faults/inputs.sh" inputs
 	"$ROOT/tests/faults/$program" inputs "$@"
 }

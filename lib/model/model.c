@@ -27,7 +27,8 @@ static const struct architecture *architecture_of(struct model *model, const cha
 	const char *name = json_get_string(model->config, "architecture", where);
 	const struct architecture *architecture = architecture_named(name);
 	if (!architecture)
-		die("%s: \"architecture\" is \"%s\", one of %s was expected", where, name, list_words(architecture_names, ", "));
+		die("%s: \"architecture\" is \"%s\", one of %s was expected", where, name,
+			list_words(architecture_names, ", "));
 	return architecture;
 }
 
