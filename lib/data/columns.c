@@ -139,8 +139,10 @@ bool is_list_of_codes(const char *text)
 	size_t letters = strcspn(text, "0123456789 ");
 	int count = 0;
 	for (const char *code = text; *code; count++) {
+		if (strncmp(code, text, letters))
+			return false;
 		size_t digits = strspn(code + letters, "0123456789-");
-		if (strncmp(code, text, letters) || !digits || (code[letters + digits] && code[letters + digits] != ' '))
+		if (!digits || (code[letters + digits] && code[letters + digits] != ' '))
 			return false;
 		code += letters + digits;
 		code += *code == ' ';
