@@ -102,7 +102,7 @@ titled() {
 	# a script for each section, in the order of the page
 	awk '/^\.Ss / { n++ } /^\.Bd / { inside = 1; next } /^\.Ed/ { inside = 0 }
 		inside { gsub(/\\e/, "\\"); print >("section-" n) }' "$ROOT/man/recpipe-cookbook.7"
-	section() { bash -eu -o pipefail <(grep -v '^psql\|^socat\|EXEC' "section-$1") >said 2>errors || { cat errors; return 1; }; }
+	section() { bash -eu -o pipefail <(grep -v '^psql' "section-$1") >said 2>errors || { cat errors; return 1; }; }
 	section 2 # what a stream holds
 	grep -qx model/config.json said
 	section 5 # every week
