@@ -20,7 +20,7 @@ def make_model(folder, n_items):
         events.writelines(f"{i // 50},{i * 7919 % n_items},{i % 50}\n" for i in range(n_items))
     sequences, model = f"{folder}/sequences", f"{folder}/model{n_items}"
     subprocess.run([TOOLS + "seq-tokenize", "-q", "-o", sequences, f"{folder}/events.csv"], check=True)
-    subprocess.run([TOOLS + "seq-train", "-q", "--loss", "bce", "--epochs", "1", "--valid-users", "1", "-o", model,
+    subprocess.run([TOOLS + "seq-train", "-q", "--loss", "bce", "--epochs", "1", "--set", "valid_users=1", "-o", model,
                     sequences], check=True)
     return model
 
