@@ -199,8 +199,8 @@ static void match_items(struct run *run)
 	}
 	int64_t n_new = assortment_match(&run->assortment, &run->model, &run->catalog);
 	if (n_new)
-		notice("%" PRId64 " of %" PRId64 " items are new to the model of %s and are not recommended; seq-train --model "
-			   "goes on from it with them",
+		notice("%" PRId64 " of %" PRId64 " items are new to the model of %s and are not recommended until one is "
+			   "trained with them",
 			n_new, run->catalog.n_items, group_source(&run->model.group));
 }
 
