@@ -31,7 +31,8 @@ Q = $(if $(V),,@echo "  $@"; )
 
 BLAS_CFLAGS := $(shell pkg-config --cflags openblas 2>/dev/null)
 BLAS_LIBS := $(or $(shell pkg-config --libs openblas 2>/dev/null),-lopenblas)
-WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
+# fields that an initialiser leaves out are zero, and meant to be
+WARNINGS := -Wall -Wextra -Wno-missing-field-initializers -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
 SANITIZE := $(if $(SAN),-O1 -fno-omit-frame-pointer -fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined)
 # counts are written by exit(), and who dies leaves by _exit()
 COUNTED := $(if $(COVERAGE),-O1 --coverage -fprofile-update=atomic -Wl$(comma)--wrap=_exit)
