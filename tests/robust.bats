@@ -289,7 +289,7 @@ array("model/count.npy", lambda a: a.astype("<f8"))'
 
 @test "progress is one line on a terminal, gone at the end, and lines now and then elsewhere" {
 	needs script
-	script -qec "stty cols 80; seq-train --epochs 30 --hidden-size 8 --patience 30 $shop -o out" /dev/null </dev/null >screen
+	script -qec "stty cols 80; seq-train -j1 --epochs 2 --batch-size 1 --hidden-size 128 $shop -o out" /dev/null </dev/null >screen
 	tr '\r' '\n' <screen | sed 's/\x1b\[K//g' | grep '^seq-train: [0-9]* of [0-9]* batches, [0-9.]*/s, [0-9]* s left' >drawn
 	[ "$(awk 'length > 80' drawn | wc -l)" = 0 ]
 	seq-train --epochs 3 --hidden-size 8 "$shop" -o out 2>said

@@ -262,7 +262,7 @@ without_group() {
 	misused seq-rank -q --model - -o none
 	says "--model - and the stream"
 	misused seq-rank -q --serve --model - popular
-	says "a model cannot come from there too"
+	says "stdin is for questions"
 	[ ! -e none ]
 }
 
