@@ -209,6 +209,11 @@ struct tfidf tfidf_new(const struct item_texts *texts, int threads)
 	return tfidf;
 }
 
+struct sparse tfidf_matrix(const struct tfidf *tfidf)
+{
+	return (struct sparse){tfidf->items, tfidf->words, tfidf->indptr, tfidf->word, tfidf->weight};
+}
+
 int64_t tfidf_wordless(const struct tfidf *tfidf)
 {
 	int64_t count = 0;
@@ -234,14 +239,6 @@ void tfidf_free(struct tfidf *tfidf)
 #define ENOUGH 3e-4   /* relative growth of the captured squares that ends the iteration */
 #define NOTHING 1e-12 /* of the largest squared singular value: what rounding leaves */
 
-/* A sparse matrix by rows, borrowed or its transpose. */
-struct sparse {
-	int64_t rows, columns;
-	const int64_t *indptr;
-	const int32_t *column;
-	const float *value;
-};
-
 /* Columns of a subspace: rows x columns, `stride` floats from row to row. */
 struct panel {
 	int64_t rows, columns, stride;
@@ -251,33 +248,6 @@ struct panel {
 static struct panel panel_new(int64_t rows, int64_t columns)
 {
 	return (struct panel){rows, columns, columns, xaligned((size_t)(rows * columns), sizeof(float))};
-}
-
-/* The transpose of a matrix by rows, in memory of its own. */
-static struct sparse transpose(const struct sparse *of)
-{
-	int64_t count = of->indptr[of->rows];
-	int64_t *indptr = xcalloc((size_t)of->columns + 2, sizeof *indptr);
-	int32_t *column = xreallocarray(NULL, (size_t)count + 1, sizeof *column);
-	float *value = xreallocarray(NULL, (size_t)count + 1, sizeof *value);
-	for (int64_t i = 0; i < count; i++)
-		indptr[of->column[i] + 2]++;
-	for (int64_t row = 1; row <= of->columns; row++)
-		indptr[row + 1] += indptr[row];
-	for (int64_t row = 0; row < of->rows; row++)
-		for (int64_t i = of->indptr[row]; i < of->indptr[row + 1]; i++) {
-			int64_t at = indptr[of->column[i] + 1]++;
-			column[at] = (int32_t)row;
-			value[at] = of->value[i];
-		}
-	return (struct sparse){of->columns, of->rows, indptr, column, value};
-}
-
-static void sparse_free(struct sparse *sparse)
-{
-	free((void *)(uintptr_t)sparse->indptr);
-	free((void *)(uintptr_t)sparse->column);
-	free((void *)(uintptr_t)sparse->value);
 }
 
 /* y = a x */
@@ -425,8 +395,8 @@ static double captured(const double *squares, int64_t columns, int64_t width)
 
 struct projection tfidf_project(const struct tfidf *tfidf, int64_t width, uint64_t seed, int threads)
 {
-	const struct sparse a = {tfidf->items, tfidf->words, tfidf->indptr, tfidf->word, tfidf->weight};
-	struct sparse transposed = transpose(&a);
+	const struct sparse a = tfidf_matrix(tfidf);
+	struct sparse transposed = sparse_transpose(&a);
 	int64_t most = a.rows < a.columns ? a.rows : a.columns, columns = width + width / 4 + 32;
 	columns = columns < most ? columns : most;
 	struct panel of_words = panel_new(a.columns, columns), of_items = panel_new(a.rows, columns);

@@ -13,6 +13,7 @@
 #define RECPIPE_TFIDF_H
 
 #include "data/item_text.h"
+#include "model/sparse.h"
 
 /* Rows of weights, sparse: those of item i are at [indptr[i], indptr[i + 1]), by rising word; none without words. */
 struct tfidf {
@@ -23,6 +24,8 @@ struct tfidf {
 	struct strings vocabulary;
 };
 struct tfidf tfidf_new(const struct item_texts *texts, int threads);
+/* The same as a matrix of items by words; borrowed. */
+struct sparse tfidf_matrix(const struct tfidf *tfidf);
 /* How many items have no word: their vectors are zero. */
 int64_t tfidf_wordless(const struct tfidf *tfidf);
 void tfidf_free(struct tfidf *tfidf);
