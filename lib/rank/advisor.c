@@ -220,34 +220,3 @@ bool question_of_line(struct question *question, const struct advisor *advisor, 
 	add_split(question, advisor, items, end, has_blanks ? ' ' : '\t');
 	return true;
 }
-
-/* --- answers --- */
-
-int32_t advisor_answer(const struct advisor *advisor, const struct question *question, int32_t *item, float *score,
-	struct why *why)
-{
-	const int64_t n = (int64_t)(question->history.size / sizeof(int32_t));
-	const int64_t indptr[] = {0, n};
-	const struct histories history = {1, indptr, (const void *)question->history.data, NULL};
-	struct buffer left_out = {0};
-	if (!advisor->keep_seen)
-		buffer_append(&left_out, question->history.data, question->history.size);
-	buffer_append(&left_out, question->exclude.data, question->exclude.size);
-	const int64_t out_indptr[] = {0, (int64_t)(left_out.size / sizeof(int32_t))};
-	const struct ranks ranks = {.rows = 1,
-		.seen_indptr = out_indptr,
-		.seen_item = (const void *)left_out.data,
-		.k = question->k,
-		.top_item = item,
-		.top_score = score};
-	bool is_finite = recommend(advisor->recommender, &history, &ranks) < 0;
-	buffer_free(&left_out);
-	if (!is_finite)
-		return -1;
-	int32_t found = 0;
-	while (found < question->k && item[found] >= 0)
-		found++;
-	if (why && found)
-		explain(advisor->model, advisor->assortment, &history, item, found, why);
-	return found;
-}

@@ -1,6 +1,6 @@
 /*
- * What is asked for one user at a time, and answered: the one place that lines of --serve and requests over HTTP come to.
- * Questions name users and items by their ids.
+ * What is asked for one user at a time: the one place that lines of --serve and requests over HTTP come to. Questions name
+ * users and items by their ids; answer.h answers them.
  */
 #ifndef RECPIPE_ADVISOR_H
 #define RECPIPE_ADVISOR_H
@@ -8,7 +8,6 @@
 #include "data/catalog.h"
 #include "data/sequences.h"
 #include "rank/recommend.h"
-#include "rank/why.h"
 
 /* All is borrowed, and read only: any number of threads may ask at once. */
 struct advisor {
@@ -52,12 +51,5 @@ bool question_count(const struct advisor *advisor, const json_t *json, const cha
  */
 bool question_of_line(struct question *question, const struct advisor *advisor, const char *line, size_t length,
 	char reason[REASON]) MUST_USE;
-
-/*
- * item and score have room for question->k; why too, or is NULL. How many were found; the rest of item is -1. -1: a score is
- * not finite.
- */
-int32_t advisor_answer(const struct advisor *advisor, const struct question *question, int32_t *item, float *score,
-	struct why *why);
 
 #endif

@@ -22,14 +22,13 @@ struct client {
 };
 
 struct request {
+	struct http_question question; /* first */
 	struct http *http;
 	struct MHD_Connection *connection;
 	struct client *client;
 	int route; /* behind the last: there is no such path */
 	bool is_post, is_too_large, has_reply;
 	struct buffer body;
-	json_t *question;
-	struct http_reply reply;
 	double started, asked;
 	struct request *next;
 };
@@ -45,6 +44,7 @@ struct http {
 	pthread_mutex_t lock; /* of all below */
 	pthread_cond_t asked, fewer;
 	struct request *first, *last; /* asked, and not yet taken by a thread */
+	int n_waiting, n_idle;        /* of these requests; threads that wait for some */
 	struct client *clients;
 	int n_clients, n_requests;
 	bool is_ending, no_more;
@@ -94,7 +94,7 @@ static void add_header(struct MHD_Response *response, const char *name, const ch
 static enum MHD_Result send_reply(struct request *request)
 {
 	struct http *http = request->http;
-	struct http_reply *reply = &request->reply;
+	struct http_reply *reply = &request->question.reply;
 	struct MHD_Response *response = MHD_create_response_from_buffer(reply->body.size, reply->body.data,
 		MHD_RESPMEM_MUST_FREE);
 	if (!response)
@@ -108,7 +108,7 @@ static enum MHD_Result send_reply(struct request *request)
 	if (*reply->model)
 		add_header(response, "Recpipe-Model", reply->model);
 	if (reply->status == MHD_HTTP_METHOD_NOT_ALLOWED)
-		add_header(response, "Allow", http->routes[request->route].takes_question ? "GET, HEAD, POST" : "GET, HEAD");
+		add_header(response, "Allow", http->routes[request->route].tell ? "GET, HEAD" : "GET, HEAD, POST");
 	lock(http);
 	if (http->is_ending)
 		add_header(response, "Connection", "close");
@@ -136,19 +136,19 @@ static enum MHD_Result add_parameter(void *of, enum MHD_ValueKind kind, const ch
 	json_t *text = value ? json_stringn(value, size) : json_string("");
 	if (!text || strlen(key) != key_size || (value && strlen(value) != size)) {
 		json_decref(text);
-		http_reply_error(&request->reply, 400, "parameter \"%.40s\": UTF-8 without NUL was expected", key);
+		http_reply_error(&request->question.reply, 400, "parameter \"%.40s\": UTF-8 without NUL was expected", key);
 		return MHD_NO;
 	}
-	json_t *there = json_object_get(request->question, key);
+	json_t *there = json_object_get(request->question.json, key);
 	if (parameter->name && parameter->type == HTTP_LIST) {
 		if (!there)
-			json_set(request->question, key, there = json_array());
+			json_set(request->question.json, key, there = json_array());
 		json_append(there, text);
 		return MHD_YES;
 	}
 	if (there) {
 		json_decref(text);
-		http_reply_error(&request->reply, 400, "parameter \"%.40s\" is there twice", key);
+		http_reply_error(&request->question.reply, 400, "parameter \"%.40s\" is there twice", key);
 		return MHD_NO;
 	}
 	json_t *member = text;
@@ -158,26 +158,26 @@ static enum MHD_Result add_parameter(void *of, enum MHD_ValueKind kind, const ch
 		member = json_boolean(*value == 't');
 	if (member != text)
 		json_decref(text);
-	json_set(request->question, key, member);
+	json_set(request->question.json, key, member);
 	return MHD_YES;
 }
 
 static bool read_question(struct request *request)
 {
 	if (!request->is_post) {
-		request->question = json_object();
+		request->question.json = json_object();
 		MHD_get_connection_values_n(request->connection, MHD_GET_ARGUMENT_KIND, add_parameter, request);
-		return !request->reply.status;
+		return !request->question.reply.status;
 	}
 	json_error_t error;
-	request->question = json_loadb(request->body.data ? request->body.data : "", request->body.size,
+	request->question.json = json_loadb(request->body.data ? request->body.data : "", request->body.size,
 		JSON_REJECT_DUPLICATES, &error);
-	if (request->question && json_is_object(request->question))
+	if (request->question.json && json_is_object(request->question.json))
 		return true;
-	if (request->question)
-		http_reply_error(&request->reply, 400, "a JSON object was expected");
+	if (request->question.json)
+		http_reply_error(&request->question.reply, 400, "a JSON object was expected");
 	else
-		http_reply_error(&request->reply, 400, "not JSON: line %d, column %d: %s", error.line, error.column,
+		http_reply_error(&request->question.reply, 400, "not JSON: line %d, column %d: %s", error.line, error.column,
 			error.text);
 	return false;
 }
@@ -191,17 +191,18 @@ static void check_header(struct request *request, const char *url, const char *m
 		MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
 	request->is_post = !strcmp(method, "POST");
 	if (header && header->header_size > HTTP_HEADER_BYTES)
-		http_reply_error(&request->reply, 431, "address and header: more than %d bytes", HTTP_HEADER_BYTES);
+		http_reply_error(&request->question.reply, 431, "address and header: more than %d bytes", HTTP_HEADER_BYTES);
 	else if (request->route == http->n_routes)
-		http_reply_error(&request->reply, 404, "there is no %.100s", url);
-	else if (!is_get && (!request->is_post || !http->routes[request->route].takes_question))
-		http_reply_error(&request->reply, 405, "%.20s does not apply to %s", method, http->routes[request->route].path);
+		http_reply_error(&request->question.reply, 404, "there is no %.100s", url);
+	else if (!is_get && (!request->is_post || http->routes[request->route].tell))
+		http_reply_error(&request->question.reply, 405, "%.20s does not apply to %s", method,
+			http->routes[request->route].path);
 }
 
 static void take_body(struct request *request, const char *data, size_t size)
 {
 	request->is_too_large |= size > HTTP_BODY_BYTES - request->body.size;
-	if (!request->is_too_large && !request->reply.status)
+	if (!request->is_too_large && !request->question.reply.status)
 		buffer_append(&request->body, data, size);
 }
 
@@ -217,36 +218,86 @@ static void enqueue(struct request *request)
 	else
 		http->first = request;
 	http->last = request;
+	http->n_waiting++;
 	pthread_cond_signal(&http->asked);
 	unlock(http);
 }
 
-/* NULL: there will be no more. */
-static struct request *dequeue(struct http *http)
+/* Under the lock. Takes the first that waits, and of those behind it the next with the same route, up to `most` of them. */
+static int take_first(struct http *http, int most, struct http_question *taken[])
 {
+	struct request **link = &http->first, *last = NULL;
+	const int route = http->first->route;
+	int n = 0;
+	for (struct request *request; (request = *link) && n < most;) {
+		if (request->route == route) {
+			taken[n++] = &request->question;
+			*link = request->next;
+		} else {
+			last = request;
+			link = &request->next;
+		}
+	}
+	if (!*link)
+		http->last = last;
+	http->n_waiting -= n;
+	return n;
+}
+
+/*
+ * Questions of one route, that have waited longest. Threads that have nothing to do get their share, those at work none:
+ * who waits for them waits longer than for one more in this pass. 0: there will be no more.
+ */
+static int dequeue(struct http *http, struct http_question *taken[HTTP_TOGETHER])
+{
+	int n = 0;
 	lock(http);
+	http->n_idle++;
 	while (!http->first && !http->no_more)
 		pthread_cond_wait(&http->asked, &http->lock);
-	struct request *request = http->first;
-	if (request)
-		http->first = request->next;
+	if (http->first) {
+		const int together = http->routes[http->first->route].together;
+		const int share = (http->n_waiting + http->n_idle - 1) / http->n_idle;
+		n = take_first(http, share < together ? share : together, taken);
+	}
+	http->n_idle--;
 	unlock(http);
-	return request;
+	return n;
+}
+
+void http_send(struct http_question *question)
+{
+	struct request *request = (struct request *)question;
+	request->has_reply = true;
+	MHD_resume_connection(request->connection);
+}
+
+/* Those that have not waited too long; the others are told so. */
+static int drop_late(struct http_question *questions[], int n)
+{
+	const double now = seconds_now();
+	int kept = 0;
+	for (int i = 0; i < n; i++) {
+		if (now - ((struct request *)questions[i])->asked <= HTTP_SECONDS) {
+			questions[kept++] = questions[i];
+			continue;
+		}
+		http_reply_error(&questions[i]->reply, 503, "busy: not answered within %d seconds", HTTP_SECONDS);
+		http_send(questions[i]);
+	}
+	return kept;
 }
 
 static void *answer_requests(void *of)
 {
 	struct http *http = of;
-	struct request *request;
-	/* one request to a thread: the others have their own */
+	struct http_question *taken[HTTP_TOGETHER];
+	/* each computes alone: the others have requests of their own */
 	omp_set_num_threads(1);
-	while ((request = dequeue(http))) {
-		if (seconds_now() - request->asked > HTTP_SECONDS)
-			http_reply_error(&request->reply, 503, "busy: not answered within %d seconds", HTTP_SECONDS);
-		else
-			http->routes[request->route].answer(http->context, request->question, &request->reply);
-		request->has_reply = true;
-		MHD_resume_connection(request->connection);
+	for (int n; (n = dequeue(http, taken));) {
+		const struct http_route *route = &http->routes[((struct request *)taken[0])->route];
+		if ((n = drop_late(taken, n)))
+			route->answer(http->context, taken, n);
 	}
 	return NULL;
 }
@@ -278,12 +329,12 @@ static enum MHD_Result answer_whole(struct request *request)
 {
 	struct http *http = request->http;
 	if (request->is_too_large)
-		http_reply_error(&request->reply, 413, "body: more than %d bytes", HTTP_BODY_BYTES);
-	if (request->reply.status)
+		http_reply_error(&request->question.reply, 413, "body: more than %d bytes", HTTP_BODY_BYTES);
+	if (request->question.reply.status)
 		return send_reply(request);
 	const struct http_route *route = &http->routes[request->route];
-	if (!route->takes_question) {
-		route->answer(http->context, NULL, &request->reply);
+	if (route->tell) {
+		route->tell(http->context, &request->question.reply);
 		return send_reply(request);
 	}
 	if (!read_question(request))
@@ -330,9 +381,9 @@ static void request_done(void *of, struct MHD_Connection *connection, void **slo
 	http->n_requests--;
 	pthread_cond_signal(&http->fewer);
 	unlock(http);
-	json_decref(request->question);
+	json_decref(request->question.json);
 	buffer_free(&request->body);
-	buffer_free(&request->reply.body);
+	buffer_free(&request->question.reply.body);
 	free(request);
 }
 

@@ -6,6 +6,8 @@
  * after HTTP_SECONDS, an answer that is not taken in that time, and a connection on which nothing is asked are closed; where
  * there are too many connections, the one that has been waited for longest is.
  *
+ * Questions that wait for a thread are handed to it together, where their route has an advantage from that.
+ *
  * What is wrong with a request is one line of JSON, {"error": ...}, with a code of 400 to 503. What is no HTTP at all is
  * answered by the library.
  */
@@ -19,7 +21,8 @@ enum {
 	HTTP_SECONDS = 10,
 	HTTP_BODY_BYTES = 1 << 20,
 	HTTP_HEADER_BYTES = 16 << 10, /* with the address */
-	HTTP_CONNECTIONS = 512
+	HTTP_CONNECTIONS = 512,
+	HTTP_TOGETHER = 16
 };
 
 /* Zeroed is empty. */
@@ -39,10 +42,20 @@ struct http_parameter {
 	enum http_type type;
 };
 
+struct http_question {
+	json_t *json; /* an object */
+	struct http_reply reply;
+};
+/* Its reply is complete. The question is gone then. */
+void http_send(struct http_question *question);
+
 struct http_route {
-	const char *path;    /* NULL: the last */
-	bool takes_question; /* in a POST too, and it is answered by the threads; else at once, and `question` is NULL */
-	void (*answer)(void *context, const json_t *question, struct http_reply *reply);
+	const char *path; /* NULL: the last */
+	/* What is said at once, whatever is asked; NULL: it takes questions, in a POST too, ... */
+	void (*tell)(void *context, struct http_reply *reply);
+	/* ... which the threads answer, at most so many together. Each is sent by http_send(). */
+	void (*answer)(void *context, struct http_question *const questions[], int n);
+	int together; /* from 1 to HTTP_TOGETHER */
 };
 
 /*
