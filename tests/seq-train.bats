@@ -335,3 +335,77 @@ assert (get("hidden_size", "n_embd"), get("num_hidden_layers", "n_layer"), get("
 	seq-train -q --arch popular items.tar.zst | tar --zstd -xO model/config.json >popular.json
 	[ "$(cat popular.json)" = '{"architecture":"popular"}' ]
 }
+
+# said_by COMMAND...: its stderr, in `told`
+said_by() {
+	"$@" 2>told
+}
+
+@test "seq-train: --like takes the options of a training, and the epochs that validated best" {
+	seq-tokenize -q --holdout none -o all.tar.zst "$EXAMPLE/events.csv"
+	seq-train -q --arch gru --epochs 30 --patience 2 --learning-rate 0.03 --hidden-size 16 --loss sampled --negatives 20 \
+		--schedule linear --dropout 0.1 data.tar.zst -o tuned.tar.zst
+	best=$(tar --zstd -xOf tuned.tar.zst --wildcards 'log/*-seq-train.json' | python3 -c 'import json, sys; print(json.load(sys.stdin)["best_epoch"])')
+	[ "$best" -lt 30 ]
+	said_by seq-train --like tuned.tar.zst all.tar.zst -o like.tar.zst
+	[ "$(grep -c 'epoch *[0-9]* *loss' told)" = "$best" ]
+	# all of it given, one by one: the same model
+	seq-train -q --arch gru --epochs 30 --set stop_after="$best" --patience 2 --learning-rate 0.03 --hidden-size 16 --loss sampled \
+		--negatives 20 --schedule linear --dropout 0.1 all.tar.zst -o given.tar.zst
+	cmp <(parameters like.tar.zst) <(parameters given.tar.zst)
+	cmp <(tar --zstd -xOf like.tar.zst model/meta.json) <(tar --zstd -xOf given.tar.zst model/meta.json)
+	# what is given beside it counts, and is told; what follows from it follows
+	said_by seq-train --like tuned.tar.zst --epochs 2 --hidden-size 8 --loss bce all.tar.zst -o other.tar.zst
+	grep -qx "seq-train: --epochs 2, and not 30 as tuned.tar.zst has it" told
+	grep -qx "seq-train: --hidden-size 8, and not 16 as tuned.tar.zst has it" told
+	grep -qx "seq-train: --loss bce, and not sampled as tuned.tar.zst has it" told
+	[ "$(grep -c 'epoch *[0-9]* *loss' told)" = 2 ]
+	mkdir other && tar --zstd -xf other.tar.zst -C other
+	python3 -c 'import json
+training, config = (json.load(open(f"other/model/{name}.json")) for name in ("training", "config"))
+options = training["options"]
+assert (options["negatives"], options["learning-rate"], options["schedule"]) == (1, 0.03, "linear"), training
+assert (config["embedding_size"], config["dropout"]) == (8, 0.1) and training["best"] == {"stop_after": 2}, (config, training)'
+	# a model that counts has no options
+	seq-train -q --arch markov data.tar.zst | seq-train -q --like - all.tar.zst -o markov.tar.zst
+	tar --zstd -xOf markov.tar.zst model/config.json | grep -q markov
+}
+
+@test "seq-train: --like what there is no training of" {
+	fails seq-train --like data.tar.zst -o x.tar.zst data.tar.zst
+	says "--like data.tar.zst: no model in it"
+	fails seq-train --like missing.tar.zst -o x.tar.zst data.tar.zst
+	seq-train -q --epochs 1 --hidden-size 8 data.tar.zst -o tuned.tar.zst
+	misused seq-train --like tuned.tar.zst --arch gru -o x.tar.zst data.tar.zst
+	says "--arch gru: the model of --like tuned.tar.zst is sasrec"
+	misused seq-train --like - -o x.tar.zst
+	misused seq-train --set stop_after=0 -o x.tar.zst data.tar.zst
+	mkdir parts && tar --zstd -xf tuned.tar.zst -C parts
+	# of an older version, and broken ones
+	rm parts/model/training.json
+	(cd parts && tar --format=ustar -cf ../old.tar model/meta.json model/config.json model/item_id.txt model/*.npy model/end.json)
+	fails seq-train --like old.tar -o x.tar.zst data.tar.zst
+	says "does not say how it was trained"
+	local text
+	for text in '{"options":{}}' '{"task":"next","options":3}' '{"task":"next","options":{"epochs":"x","stop_after":1}}' \
+		'{"task":"sleep","options":{}}' '{"task":"next","options":{"batch":3}}' '{'; do
+		printf '%s' "$text" >parts/model/training.json
+		(cd parts && tar --format=ustar -cf ../broken.tar model/meta.json model/config.json model/training.json model/item_id.txt \
+			model/*.npy model/end.json)
+		run seq-train --like broken.tar -o x.tar.zst data.tar.zst
+		[ "$status" != 0 ] && [ "${#lines[@]}" = 1 ] && says broken.tar || { echo "$text: $output"; return 1; }
+	done
+	[ ! -e x.tar.zst ]
+}
+
+@test "seq-train: where nothing is held out that is told once, and no validation is made up" {
+	seq-tokenize -q --holdout none -o all.tar.zst "$EXAMPLE/events.csv"
+	said_by seq-train --epochs 3 --hidden-size 8 --patience 1 all.tar.zst -o all-model.tar.zst
+	[ "$(grep -c 'nothing is held out' told)" = 1 ]
+	[ "$(grep -c 'epoch *[0-9]* *loss' told)" = 3 ]
+	[ "$(grep -ciE 'valid |ndcg|best' told)" = 0 ]
+	tar --zstd -xOf all-model.tar.zst --wildcards 'log/*-seq-train.json' >log.json
+	python3 -c 'import json
+log = json.load(open("log.json"))
+assert log["best_epoch"] == 3 and all(set(p) == {"epoch", "loss"} for p in log["curve"]), log'
+}

@@ -90,7 +90,7 @@ static void parse(int argc, char **argv, struct cli *cli, struct settings *setti
 	*settings = (struct settings){.given = json_object()};
 	cli_parse(&tool, argc, argv, cli, settings);
 	run_check(&settings->training.run);
-	if (!settings->training.run.epochs)
+	if (!run_length(&settings->training.run))
 		die_usage("--epochs 0 would learn nothing");
 	if (settings->only_new && settings->training.sample)
 		die_usage("--only-new of an mlp trains nothing: there is no --sample to learn from");
@@ -171,8 +171,7 @@ static json_t *identity_of(const struct settings *settings, const struct cli *cl
 	json_t *identity = identity_new(cli->seed, cli->threads);
 	identity_add_options(identity, options, json_array_get(cli->options, 0));
 	identity_add_options(identity, tables[settings->projector], settings->given);
-	if (projector->kind == PROJECTOR_TABLE)
-		json_object_del(identity, "--epochs");
+	run_forget_length(identity, projector->kind != PROJECTOR_TABLE);
 	identity_add(identity, "--template", item_texts_template(texts));
 	identity_add(identity, "the catalog", projector->catalog);
 	identity_add(identity, "the tokenizer", projector->tokenizer);
@@ -250,8 +249,8 @@ int main(int argc, char **argv)
 	if (settings.show)
 		align_show(projector, inputs.llm, inputs.tokenizer.tokenizer, &tokens, ends, settings.start, settings.show,
 			settings.max_tokens + 1);
-	projector_write(out, projector,
-		fingerprint(identity_fingerprint(identity), &settings.training.run.epochs, sizeof(int64_t)));
+	const int64_t epochs = run_length(&settings.training.run);
+	projector_write(out, projector, fingerprint(identity_fingerprint(identity), &epochs, sizeof epochs));
 
 	json_set(measured, "llm_parameters", json_integer(inputs.llm->params.size));
 	products_describe(measured);

@@ -10,13 +10,15 @@
 #include "stream/cli.h"
 #include "stream/process.h"
 #include "stream/ranks.h"
-#include "task/training.h"
+#include "task/like.h"
 
 /* --- options --- */
 
 struct settings {
 	int architecture, task; /* in their names; -1: follows from the other */
-	const char *model;
+	const char *model, *like;
+	struct like pattern; /* of --like */
+	const struct cli *cli;
 	struct training_job job;
 };
 
@@ -27,6 +29,8 @@ static const struct option options[] = {
 		.help = "What to train it for (default next)"},
 	{"model", .argument = "STREAM", FILE_OPTION(struct settings, model),
 		.help = "Start from the model of this stream, and take nothing else of it"},
+	{"like", .argument = "STREAM", FILE_OPTION(struct settings, like),
+		.help = "Train as the model of this stream was, for as many epochs as validated best"},
 	{"set", .argument = "KEY=VALUE", SET_OPTION,
 		.help = "Any other option, by its key in the model's config.json; see below"},
 	{0},
@@ -36,17 +40,26 @@ static void choose(void *values, struct cli_choice *choice)
 {
 	struct settings *settings = values;
 	struct training_job *job = &settings->job;
-	const char *task = settings->task < 0 ? NULL : task_names[settings->task];
+	struct like *like = &settings->pattern;
+	cli_check_stdin(settings->cli, "--like", settings->like);
+	if (settings->like && !choice->for_help)
+		like_read(like, settings->like);
+	const char *task = settings->task >= 0 ? task_names[settings->task] : like->training ? like->training->task : NULL;
 	job->architecture = settings->architecture >= 0 ? architecture_named(architecture_names[settings->architecture]) :
+		like->training                              ? like->model.model->architecture :
 													  architecture_of_task(task);
 	job->training = training_of(job->architecture, task, choice->for_help);
+	if (like->training)
+		like_require(like, job->architecture, job->training);
 	job->config = json_build("{s:s}", "architecture", job->architecture->name);
 	job->options = json_object();
 	job->values = xcalloc(1, job->training->size + 1);
 	if (settings->model && !job->training->takes_model)
 		die_usage("--model is no option of --arch %s", job->architecture->name);
-	choice->section[0] = (struct cli_section){job->training->options, job->values, job->options, true};
-	choice->section[1] = (struct cli_section){job->architecture->options, NULL, job->config, true};
+	choice->section[0] = (struct cli_section){job->training->options, job->values, job->options, true, like->options,
+		settings->like};
+	choice->section[1] = (struct cli_section){job->architecture->options, NULL, job->config, true, like->config,
+		settings->like};
 	snprintf(choice->of, sizeof choice->of, "--arch %s%s%s", job->architecture->name, task ? " --task " : "",
 		task ? task : "");
 }
@@ -64,6 +77,7 @@ static const char
 	*const examples = "  seq-tokenize events.csv | seq-train | seq-rank | rec-eval\n"
 					  "  seq-train --arch gru -o gru.tar.zst sequences.tar.zst\n"
 					  "  seq-train --loss gbce --checkpoint run.ckpt --resume -o model.tar.zst sequences.tar.zst\n"
+					  "  seq-tokenize --holdout none events.csv | seq-train --like tuned.tar.zst | seq-rank\n"
 					  "  seq-train --arch markov sequences.tar.zst | seq-rank | rec-eval\n"
 					  "  seq-train --task pretrain domains.tar.zst -o recformer.tar.zst\n"
 					  "  seq-tokenize --tokenizer recformer.tar.zst --items items.csv events.csv |\n"
@@ -97,7 +111,7 @@ static void parse(int argc, char **argv, struct cli *cli, struct settings *setti
 		.usage_without_input = true,
 		.binary_output = true,
 	};
-	*settings = (struct settings){0};
+	*settings = (struct settings){.cli = cli};
 	cli_parse(&tool, argc, argv, cli, settings);
 	settings->job.seed = cli->seed;
 	settings->job.threads = cli->threads;
@@ -148,6 +162,12 @@ static void free_job(struct training_job *job)
 	free(job->values);
 }
 
+static void free_settings(struct settings *settings)
+{
+	free_job(&settings->job);
+	like_free(&settings->pattern);
+}
+
 int main(int argc, char **argv)
 {
 	process_begin();
@@ -164,6 +184,6 @@ int main(int argc, char **argv)
 	json_t *measured = job->training->train(job);
 	products_describe(measured);
 	cli_finish(&cli, job->out, measured);
-	free_job(job);
+	free_settings(&settings);
 	return cli_done(&cli);
 }

@@ -33,11 +33,25 @@ static void take_config(struct model_group *read, const struct member *member)
 	read->loaded = xcalloc((size_t)read->model->params.count, sizeof *read->loaded);
 }
 
+static void take_training(struct model_group *read, const struct member *member)
+{
+	if (read->training)
+		die("%s: a second training.json", member->where);
+	read->training = json_parse(member->bytes, member->size, member->where);
+	json_get_string(read->training, "task", member->where);
+	if (!json_is_object(json_object_get(read->training, "options")))
+		die("%s: \"options\" is not an object", member->where);
+}
+
 static void member(void *group, const struct member *member)
 {
 	struct model_group *read = group;
 	if (!strcmp(member->name, "config.json")) {
 		take_config(read, member);
+		return;
+	}
+	if (!strcmp(member->name, "training.json")) {
+		take_training(read, member);
 		return;
 	}
 	if (!read->model)
@@ -74,6 +88,7 @@ void model_group_free(struct model_group *read)
 	model_free(read->model);
 	strings_free(&read->item_id);
 	free(read->loaded);
+	json_decref(read->training);
 	*read = (struct model_group){.model = NULL};
 }
 
@@ -112,13 +127,15 @@ void model_require_tokenizer(const struct model_group *read, const struct catalo
 
 /* --- writing --- */
 
-void model_write(struct bag_out *out, const struct model *model, const struct catalog *catalog, uint64_t id)
+void model_write(struct bag_out *out, const struct model *model, const struct catalog *catalog, uint64_t id,
+	const json_t *training)
 {
 	const struct architecture *architecture = model->architecture;
 	json_t *details = json_build("{s:s, s:s, s:I}", "architecture", architecture->name, belongs_key(architecture),
 		model->belongs_to, count_key(architecture), (json_int_t)model->n_items);
 	bag_begin(out, &model_group, id, 1, 1, details);
 	bag_add_json(out, "config.json", model->config);
+	bag_add_json(out, "training.json", training);
 	if (!architecture->reads_tokens)
 		item_ids_write(out, &catalog->item_id);
 	params_write(out, &model->params);

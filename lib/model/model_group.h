@@ -1,5 +1,6 @@
 /*
- * The group `model`: config.json, the parameters, and of models that know items by their ids, these ids.
+ * The group `model`: config.json, training.json (how it was trained, see task/like.h), the parameters, and of models that
+ * know items by their ids, these ids.
  */
 #ifndef RECPIPE_MODEL_GROUP_H
 #define RECPIPE_MODEL_GROUP_H
@@ -13,7 +14,8 @@ struct model_group {
 	struct model *model; /* whole where the group is complete */
 	/* Row i is the item that is i to the model. Empty: it reads tokens, or was written before models said so. */
 	struct strings item_id;
-	bool *loaded; /* by parameter */
+	bool *loaded;     /* by parameter */
+	json_t *training; /* training.json; NULL: written before models said how they were trained */
 };
 extern const struct group_kind model_group;
 /* Dies, naming both files, unless the items it knows are this catalog's, in its order. */
@@ -23,7 +25,11 @@ void model_require_tokenizer(const struct model_group *read, const struct catalo
 /* The model too. */
 void model_group_free(struct model_group *read);
 
-/* Writes the group. catalog: whose items it knows; not looked at where the model reads tokens. id: of the training. */
-void model_write(struct bag_out *out, const struct model *model, const struct catalog *catalog, uint64_t id);
+/*
+ * Writes the group. catalog: whose items it knows; not looked at where the model reads tokens. id: of the training. training:
+ * how it was done, for training.json.
+ */
+void model_write(struct bag_out *out, const struct model *model, const struct catalog *catalog, uint64_t id,
+	const json_t *training);
 
 #endif

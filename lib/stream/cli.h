@@ -37,6 +37,9 @@ struct cli_section {
 	void *values;  /* filled; NULL: `given` alone is */
 	json_t *given; /* what the command line says, by key; the caller's, or NULL where he does not look */
 	bool by_key;   /* --set reaches the rows */
+	/* An object of the table, for what the command line does not say, and whose it is, to tell where that differs; or NULL. */
+	const json_t *base;
+	const char *base_of;
 };
 #define CLI_SECTIONS 4
 struct cli_choice {

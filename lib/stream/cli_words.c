@@ -245,10 +245,31 @@ static bool give_word(struct command *command, const struct word *word, int firs
 	return false;
 }
 
+/* What the command line says otherwise than the base. */
+static void tell_differences(const struct option *rows, const struct cli_section *section)
+{
+	for (const struct option *row = rows; row->kind; row++) {
+		const json_t *is = option_is_value(row) ? json_object_get(section->given, option_key(row)) : NULL;
+		const json_t *was = is ? json_object_get(section->base, option_key(row)) : NULL;
+		if (!was || json_equal(is, was))
+			continue;
+		char *spelt = option_spelt(row), *values[] = {option_text(is), option_text(was)};
+		notice("%s %s, and not %s as %s has it", spelt, values[0], values[1], section->base_of);
+		free(spelt);
+		free(values[0]);
+		free(values[1]);
+	}
+}
+
 static void fill(struct command *command, int section)
 {
 	struct cli_section *filled = &command->section[section];
-	options_check_only(command->rows[section], filled->given);
+	options_check_only(command->rows[section], filled->given, filled->base);
+	if (filled->base) {
+		if (filled->base_of)
+			tell_differences(command->rows[section], filled);
+		options_inherit(filled->table, filled->given, filled->base);
+	}
 	if (filled->values)
 		options_read(filled->table, filled->given, filled->values, NULL);
 }

@@ -125,14 +125,16 @@ void options_read(const struct option *table, json_t *object, void *values, cons
 /* A flag that is given, as JSON. */
 json_t *option_flag(const struct option *row);
 /*
- * Values of `base`, another object of the table, for what is not given; but not where that follows, by "=KEY", a value that
- * is given.
+ * Values of `base`, another object of the table, for what is not given: but not where that follows, by "=KEY", a value that is
+ * given, or is for another one, by .only, than is given, or what .derive made of the others and makes otherwise of those given.
  */
 void options_inherit(const struct option *table, json_t *given, const json_t *base);
 /* What of a complete object decides the result; of files a fingerprint of their contents. */
 json_t *options_identity(const struct option *table, const json_t *object);
-/* Wrong usage where an option was given that its .only rules out. */
-void options_check_only(const struct option *rows, const json_t *given);
+/* What of a complete object could have been given, and matters: without what has no effect, or the program alone sets. */
+json_t *options_to_repeat(const struct option *table, const json_t *object);
+/* Wrong usage where an option was given that its .only rules out. base: values of what is not given; NULL: the defaults. */
+void options_check_only(const struct option *rows, const json_t *given, const json_t *base);
 
 /*
  * For people, in 80 columns: the named rows under their titles; and, of rows that have a key alone, a list of the keys with

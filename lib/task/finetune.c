@@ -15,6 +15,10 @@ const struct option finetune_options[] = {
 		YES_NO_OPTION(struct finetune_options, as_code),
 		.fallback = "no",
 		.help = "Where Recformer's paper and public code differ, as the code"},
+	{.key = "second_stop_after",
+		WHOLE_OPTION(struct finetune_options, second_stop_after, 0, 1000000),
+		.fallback = "=stop_after",
+		.help = "The same of the second stage; 0: there is none"},
 	{INCLUDED_OPTIONS(struct finetune_options, valid, validation_options)},
 	{0},
 };
@@ -25,7 +29,8 @@ enum {
 	ENCODED, /* 1 + the epoch for which the items were encoded; 0: none */
 	EPOCHS,  /* of this stage so far */
 	WAITED,  /* measurements of this stage since the best */
-	N_AT
+	BEST,    /* and BEST + 1: epochs of each stage at its best */
+	N_AT = BEST + 2
 };
 struct progress_state {
 	int64_t at[N_AT];
@@ -149,6 +154,8 @@ static void end_stage(struct finetune *task)
 	task->now.at[STAGE]++;
 	task->now.at[EPOCHS] = task->now.at[WAITED] = 0;
 	notice("stage %lld is over", (long long)task->now.at[STAGE]);
+	if (!task->stages.epochs[1])
+		task->now.at[STAGE] = 2;
 	if (task->now.at[STAGE] > 1)
 		return;
 	if (!is_best)
@@ -174,11 +181,13 @@ static bool validate(struct task *base, struct trainer *trainer, int64_t epoch, 
 	if (!any || measured[0] > now->best) {
 		now->best = measured[0];
 		now->at[WAITED] = 0;
+		now->at[BEST + now->at[STAGE]] = now->at[EPOCHS];
 		memcpy(task->best_items, task->items, (size_t)n_floats(task) * sizeof *task->items);
 	} else {
 		now->at[WAITED] += due;
 	}
-	if (now->at[WAITED] >= task->stages.patience[now->at[STAGE]] || now->at[EPOCHS] >= task->stages.epochs)
+	if (now->at[WAITED] >= task->stages.patience[now->at[STAGE]] ||
+		now->at[EPOCHS] >= task->stages.epochs[now->at[STAGE]])
 		end_stage(task);
 	return any;
 }
@@ -186,8 +195,12 @@ static bool validate(struct task *base, struct trainer *trainer, int64_t epoch, 
 static void describe(struct task *base, json_t *history)
 {
 	struct finetune *task = (struct finetune *)base;
-	json_set(history, "zero_shot",
-		json_build("{s:f, s:f}", "ndcg@10", task->zero_shot[0], "recall@10", task->zero_shot[1]));
+	const int64_t *best = task->now.at + BEST;
+	json_set(history, "best_of_stages",
+		json_build("{s:I, s:I}", "stop_after", (json_int_t)best[0], "second_stop_after", (json_int_t)best[1]));
+	if (task->valid.rows)
+		json_set(history, "zero_shot",
+			json_build("{s:f, s:f}", "ndcg@10", task->zero_shot[0], "recall@10", task->zero_shot[1]));
 }
 
 /* --- all of it --- */
@@ -213,8 +226,9 @@ static void measure_zero_shot(struct finetune *task)
 {
 	encode_items(task);
 	memcpy(task->best_items, task->items, (size_t)n_floats(task) * sizeof *task->items);
-	if (task->valid.rows)
-		rank(task, task->zero_shot);
+	if (!task->valid.rows)
+		return;
+	rank(task, task->zero_shot);
 	notice("zero-shot: valid NDCG@10 %.4f  Recall@10 %.4f", task->zero_shot[0], task->zero_shot[1]);
 }
 

@@ -13,7 +13,7 @@
 #include "task/validation.h"
 
 struct stages {
-	int64_t epochs;      /* of each, at most */
+	int64_t epochs[2];   /* at most */
 	int64_t patience[2]; /* measurements without a better one */
 };
 struct finetune_options {
@@ -22,6 +22,7 @@ struct finetune_options {
 	 * first's moments and schedule.
 	 */
 	bool as_code;
+	int64_t second_stop_after; /* epochs of the second stage, at most */
 	struct validation_options valid;
 };
 extern const struct option finetune_options[];

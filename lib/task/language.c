@@ -149,7 +149,7 @@ static void check(const struct training_job *job)
 {
 	const struct language_training *training = job->values;
 	run_check(&training->run);
-	if (!training->run.epochs)
+	if (!run_length(&training->run))
 		die_usage("--epochs 0 would learn nothing");
 	die_status = 2;
 	architecture_check(job->architecture, job->config, "options");

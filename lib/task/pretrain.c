@@ -368,6 +368,8 @@ struct task *pretrain_task(struct model *model, const struct sequences *sequence
 	task->kept = xcalloc((size_t)workers, sizeof *task->kept);
 	list_users(task);
 	task->valid = validation_new(sequences, &(struct validation_options){.users = options->valid_users});
+	if (!task->valid.rows)
+		task->task.measures[0] = task->task.keys[0] = NULL;
 	task->target_indptr = xcalloc((size_t)task->valid.rows + 1, sizeof *task->target_indptr);
 	for (int64_t row = 0; row <= task->valid.rows; row++)
 		task->target_indptr[row] = row;

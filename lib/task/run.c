@@ -11,6 +11,10 @@
 
 const struct option run_options[] = {
 	{"epochs", .argument = "N", WHOLE_OPTION(struct run_options, epochs, 0, 1000000), .help = "At most so many"},
+	{.key = "stop_after",
+		WHOLE_OPTION(struct run_options, stop_after, 0, 1000000),
+		.fallback = "=epochs",
+		.help = "End after so many of the --epochs, which the schedule of the learning rate is made for"},
 	{"batch-size", .argument = "N", WHOLE_OPTION(struct run_options, batch_size, 1, 1 << 20),
 		.help = "Examples of a step"},
 	{"patience", .argument = "N", WHOLE_OPTION(struct run_options, patience, 1, 1000000),
@@ -28,6 +32,18 @@ void run_check(const struct run_options *options)
 {
 	if (options->resume && !options->checkpoint)
 		die_usage("--resume needs --checkpoint FILE");
+}
+
+int64_t run_length(const struct run_options *options)
+{
+	return options->stop_after < options->epochs ? options->stop_after : options->epochs;
+}
+
+void run_forget_length(json_t *identity, bool epochs_count)
+{
+	json_object_del(identity, "--set stop_after");
+	if (!epochs_count)
+		json_object_del(identity, "--epochs");
 }
 
 #define CURVE_WIDTH (1 + RUN_MEASURES) /* the loss, then what was measured */
@@ -142,9 +158,9 @@ static void load(struct run *run)
 	run->batch = states.now[NOW_BATCH];
 	run->positions = states.now[NOW_POSITIONS];
 	run->best_epoch = states.now[NOW_BEST];
-	if (run->epoch > run->options->epochs)
-		die("%s: %lld epochs are done, more than --epochs %lld", path, (long long)run->epoch,
-			(long long)run->options->epochs);
+	if (run->epoch > run_length(run->options))
+		die("%s: %lld epochs are done, more than the %lld that are asked for", path, (long long)run->epoch,
+			(long long)run_length(run->options));
 	if (run->epoch < 0 || run->batch < 0 || run->batch > run->task->examples || run->best_epoch < 0 ||
 		run->best_epoch > run->epoch)
 		die("%s: epoch %lld, batch %lld: not a state of this training", path, (long long)run->epoch,
@@ -208,7 +224,7 @@ static void tell_epoch(const struct run *run, const double point[], bool better,
 		length += snprintf(text + length, sizeof text - (size_t)length, "  %s %.4f", run->task->measures[i],
 			point[1 + i]);
 	notice("epoch %3lld  loss %.4f%s  %s  %.1f s", (long long)run->epoch, point[0], length ? text : "",
-		better ? "best" : "    ", seconds);
+		better && length ? "best" : "    ", seconds);
 }
 
 static void end_epoch(struct run *run, double started)
@@ -234,7 +250,7 @@ static void end_epoch(struct run *run, double started)
 
 static void train(struct run *run)
 {
-	while (run->epoch < run->options->epochs && run->epoch - run->best_epoch < run->options->patience) {
+	while (run->epoch < run_length(run->options) && run->epoch - run->best_epoch < run->options->patience) {
 		double started = seconds_now();
 		if (!run->batch)
 			begin_epoch(run);
@@ -298,6 +314,9 @@ json_t *run(struct task *task, struct trainer *trainer, const struct run_options
 	task->best = run.best;
 	if (options->checkpoint)
 		begin_checkpoint(&run);
+	if (task->validate && !task->measures[0])
+		notice("nothing is held out to validate on: all of %lld epochs, and the last one is kept",
+			(long long)run_length(options));
 	train(&run);
 	if (run.best_epoch && task->measures[0])
 		show_curve(&run);

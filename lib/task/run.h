@@ -17,7 +17,9 @@
 /* A task's struct begins with this one. */
 struct task {
 	int64_t examples; /* at most, in an epoch */
-	/* what validate() measures, for people: "NDCG@10", ..., NULL; the first decides */
+	/*
+	 * what validate() measures, for people: "NDCG@10", ..., NULL; the first decides. None at all: there is nothing to validate on
+	 */
 	const char *measures[RUN_MEASURES + 1];
 	const char *keys[RUN_MEASURES + 1]; /* the same for the history: "ndcg@10" */
 	bool lower_is_better;
@@ -35,7 +37,7 @@ struct task {
 	/* One update; result->loss is a sum over result->positions. Seed: of all that is random in this step. */
 	void (*step)(struct task *task, struct trainer *trainer, const int64_t example[], int64_t n, uint64_t seed,
 		struct step_result *result);
-	/* False: there is nothing to validate on, the latest epoch is the best. epoch: as above, for messages and state. */
+	/* False: nothing was measured, the latest epoch is the best. epoch: as above, for messages and state. */
 	bool (*validate)(struct task *task, struct trainer *trainer, int64_t epoch, double measured[]);
 	/* What is true of all epochs, for the history; may be NULL. */
 	void (*describe)(struct task *task, json_t *history);
@@ -43,7 +45,7 @@ struct task {
 };
 
 struct run_options {
-	int64_t epochs, batch_size, patience;
+	int64_t epochs, stop_after, batch_size, patience;
 	const char *checkpoint; /* file; NULL: none */
 	double every;           /* seconds between checkpoints within an epoch */
 	bool resume;
@@ -52,6 +54,13 @@ extern const struct option
 	run_options[]; /* without defaults of epochs, batch-size and patience, which a training has */
 /* Wrong usage where they do not go together. */
 void run_check(const struct run_options *options);
+/* How many epochs there are to be at most. */
+int64_t run_length(const struct run_options *options);
+/*
+ * Takes out of an identity what only says how long a training goes on: it may go on longer later. epochs_count: where a single
+ * epoch does something else when --epochs is another, as by the schedule of the learning rate.
+ */
+void run_forget_length(json_t *identity, bool epochs_count);
 
 /*
  * Trains; params hold the best epoch's values afterwards. rng: draws order and seeds from here on, as left by the

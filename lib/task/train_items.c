@@ -35,7 +35,7 @@ static void check(const struct training_job *job)
 {
 	const struct next_item_training *training = job->values;
 	run_check(&training->run);
-	if (!training->run.epochs)
+	if (!run_length(&training->run))
 		die_usage("--epochs 0 would learn nothing");
 	die_status = 2;
 	architecture_check(job->architecture, job->config, "options");
@@ -109,15 +109,15 @@ static void set_features(struct training_job *job, struct model *model)
 
 /* --- training --- */
 
-static void tell(const struct task *task, const struct model *model, int64_t epochs)
+static void tell(const struct task *task, const struct model *model)
 {
 	int64_t users, positions, validated;
 	next_item_counts(task, &users, &positions, &validated);
-	notice("%s: %lld parameters, %lld users, %lld positions, %lld items%s, validated on %lld users",
-		model->architecture->name, (long long)model->params.trainable, (long long)users, (long long)positions,
-		(long long)model->n_items, items_feature_size(model) ? " with features" : "", (long long)validated);
-	if (!validated)
-		warn("no user has a validation item: training goes on for all %lld epochs", (long long)epochs);
+	char *of_validation = validated ? xasprintf(", validated on %lld users", (long long)validated) : xstrdup("");
+	notice("%s: %lld parameters, %lld users, %lld positions, %lld items%s%s", model->architecture->name,
+		(long long)model->params.trainable, (long long)users, (long long)positions, (long long)model->n_items,
+		items_feature_size(model) ? " with features" : "", of_validation);
+	free(of_validation);
 }
 
 static json_t *train(struct training_job *job)
@@ -132,7 +132,7 @@ static json_t *train(struct training_job *job)
 	model_initialise(model, &rng);
 	struct trainer *trainer = trainer_new(&model->params, &training->optimisation, job->threads);
 	struct task *task = next_item_task(model, &job->inputs.sequences, &training->next, job->threads);
-	tell(task, model, training->run.epochs);
+	tell(task, model);
 	json_t *measured = training_run(job, model, task, trainer, &training->run, identity, &rng);
 	task->free(task);
 	trainer_free(trainer);
@@ -166,7 +166,7 @@ static json_t *count(struct training_job *job)
 	json_t *identity = training_identity(job, model, false);
 	json_t *measured = json_build("{s:I}", "events", (json_int_t)next_item_count(model, &job->inputs.sequences));
 	json_set(measured, "parameters", json_integer(model->params.size));
-	training_write_model(job, model, identity);
+	training_write_model(job, model, identity, NULL);
 	model_free(model);
 	json_decref(identity);
 	return measured;

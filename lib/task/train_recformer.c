@@ -169,7 +169,9 @@ static json_t *finetune(struct training_job *job)
 {
 	const struct finetuning *options = job->values;
 	struct run_options run = options->encoder.run;
-	const struct stages stages = {run.epochs, {run.patience, run.patience > 2 ? run.patience - 2 : 1}};
+	const int64_t epochs = run.epochs, second = options->finetune.second_stop_after;
+	const struct stages stages = {{run_length(&run), second < epochs ? second : epochs},
+		{run.patience, run.patience > 2 ? run.patience - 2 : 1}};
 	struct rng rng;
 	rng_seed(&rng, job->seed);
 	json_set(job->config, "word_head", json_false());
@@ -178,6 +180,7 @@ static json_t *finetune(struct training_job *job)
 	struct trainer *trainer = trainer_new(&model->params, &optimisation, job->threads);
 	struct task *task = finetune_task(model, trainer, &job->inputs.sequences, &stages, &options->finetune);
 	run.epochs *= 2;
+	run.stop_after = stages.epochs[0] ? stages.epochs[0] + stages.epochs[1] : 0;
 	run.patience = INT64_MAX; /* the task ends its stages itself */
 	json_t *identity = training_identity(job, model, true);
 	json_t *measured = run_and_tell(job, model, task, trainer, &run, identity, &rng);

@@ -6,6 +6,7 @@
 #include "model/items.h"
 #include "stream/cli.h"
 #include "task/identity.h"
+#include "task/like.h"
 
 const struct training *const trainings[] = {&next_item_training, &counted_training, &language_training, &pretraining,
 	&finetuning, NULL};
@@ -51,8 +52,7 @@ json_t *training_identity(const struct training_job *job, const struct model *mo
 	identity_add(identity, "--arch", job->architecture->name);
 	identity_add(identity, "--task", job->training->task);
 	identity_add_options(identity, job->training->options, job->options);
-	if (!epochs_count)
-		json_object_del(identity, "--epochs");
+	run_forget_length(identity, epochs_count);
 	if (job->architecture->size) {
 		json_t *config = json_copy(model->config);
 		json_object_del(config, "architecture");
@@ -71,15 +71,27 @@ json_t *training_identity(const struct training_job *job, const struct model *mo
 
 uint64_t training_fingerprint(const struct training_job *job, const json_t *identity)
 {
-	const json_t *epochs = json_object_get(job->options, "epochs");
-	json_int_t n = json_integer_value(epochs);
+	const json_t *epochs = json_object_get(job->options, "epochs"), *stop = json_object_get(job->options, "stop_after");
+	json_int_t n = json_integer_value(stop);
 	uint64_t id = identity_fingerprint(identity);
-	return json_object_get(identity, "--epochs") || !epochs ? id : fingerprint(id, &n, sizeof n);
+	bool is_told = !epochs || (json_object_get(identity, "--epochs") && json_equal(epochs, stop));
+	return is_told ? id : fingerprint(id, &n, sizeof n);
 }
 
-void training_write_model(const struct training_job *job, const struct model *model, const json_t *identity)
+void training_write_model(const struct training_job *job, const struct model *model, const json_t *identity,
+	json_t *best)
 {
-	model_write(job->out, model, &job->inputs.catalog, training_fingerprint(job, identity));
+	json_t *record = like_record(job, best);
+	model_write(job->out, model, &job->inputs.catalog, training_fingerprint(job, identity), record);
+	json_decref(record);
+}
+
+/* Where the training was best, as options that end another one there: of a task with stages, by stage. */
+static json_t *best_of(json_t *measured)
+{
+	json_t *best = json_incref(json_object_get(measured, "best_of_stages"));
+	json_object_del(measured, "best_of_stages");
+	return best ? best : json_build("{s:O}", "stop_after", json_object_get(measured, "best_epoch"));
 }
 
 json_t *training_run(const struct training_job *job, const struct model *model, struct task *task,
@@ -87,6 +99,6 @@ json_t *training_run(const struct training_job *job, const struct model *model, 
 {
 	json_t *measured = run(task, trainer, options, identity, rng);
 	json_set(measured, "parameters", json_integer(model->params.size));
-	training_write_model(job, model, identity);
+	training_write_model(job, model, identity, best_of(measured));
 	return measured;
 }

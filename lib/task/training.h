@@ -63,8 +63,9 @@ const struct architecture *architecture_of_task(const char *task);
 json_t *training_identity(const struct training_job *job, const struct model *model, bool epochs_count);
 /* The identity and the number of epochs, which tells two results from each other even where it is no part of that. */
 uint64_t training_fingerprint(const struct training_job *job, const json_t *identity);
-/* Writes the model with that as its id. */
-void training_write_model(const struct training_job *job, const struct model *model, const json_t *identity);
+/* Writes the model with that as its id. best: see like_record(); stolen. */
+void training_write_model(const struct training_job *job, const struct model *model, const json_t *identity,
+	json_t *best);
 /* Trains by gradients, as run() does, and writes the best model; returns what was measured, for the history. */
 json_t *training_run(const struct training_job *job, const struct model *model, struct task *task,
 	struct trainer *trainer, const struct run_options *options, const json_t *identity, const struct rng *rng);

@@ -88,7 +88,7 @@ bool validation_measure(const struct validation *validation, const struct model 
 
 void validation_name(const struct validation *validation, struct task *task)
 {
-	for (int i = 0; i < VALIDATION_MEASURES; i++) {
+	for (int i = 0; i < VALIDATION_MEASURES && validation->rows; i++) {
 		task->measures[i] = validation->title[i];
 		task->keys[i] = validation->measures.at[i].name;
 	}

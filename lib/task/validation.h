@@ -35,7 +35,7 @@ struct histories validation_part(const struct validation *validation, int64_t fr
 /* The means of the measures, of the targets among all that the model ranks. False where a score is not finite. */
 MUST_USE bool validation_measure(const struct validation *validation, const struct model *model,
 	double measured[VALIDATION_MEASURES]);
-/* How a task is to call them; names are borrowed from the validation. */
+/* How a task is to call them, if there is anything to measure; names are borrowed from the validation. */
 void validation_name(const struct validation *validation, struct task *task);
 
 #endif

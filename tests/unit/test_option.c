@@ -193,7 +193,7 @@ static void paths_are_kept_as_they_are(void **state)
 
 static void check_only(const void *data)
 {
-	options_check_only(options_of(outer_options), data);
+	options_check_only(options_of(outer_options), data, NULL);
 }
 
 static void rows_may_depend_on_others(void **state)
