@@ -30,6 +30,8 @@ options.add_argument("--first", type=int, default=0, help="leave out users befor
 options.add_argument("--split", default="test")
 options.add_argument("--seen", default="keep")
 options.add_argument("--item-prefix", default="i")
+options.add_argument("--id", type=int, default=0, help="of the ranking, where it is to be another one than that of the same --seed")
+options.add_argument("--log", default="", help="a record of the history, JSON; ID stands for the ranking's")
 options.add_argument("--expected", action="store_true")
 options.add_argument("--spoil", default="", help="put one wrong value into the ranking: target greater equal item user n_items")
 options = options.parse_args()
@@ -144,6 +146,7 @@ def write_ranking(name, users, shard=1, shards=1):
     stream = Stream(name)
     details = {"catalog": catalog, "n_items": n_items, "split": options.split, "seen": options.seen, "model": "synthetic"}
     details["k"] = options.top
+    details["id"] = "%016x" % (options.id or options.seed * 7919)
     stream.table("ranking", details, len(users), {
         "user_id.txt": text(user_id[u] for u in users),
         "target.npy": npy("i", [target[u] for u in users]),
@@ -151,6 +154,8 @@ def write_ranking(name, users, shard=1, shards=1):
         "equal.npy": npy("i", [equal[u] for u in users]),
         "top_item.npy": npy("i", [i for u in users for i in lists[u]], options.top),
         "top_score.npy": npy("f", [-place for u in users for place in range(options.top)], options.top)}, shard, shards)
+    if options.log:
+        stream.add("log/00-seq-rank.json", options.log.replace("ID", details["id"]).encode())
     stream.close()
 
 

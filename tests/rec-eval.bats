@@ -314,3 +314,240 @@ END
 	misused rec-eval -u --versus b/ranking.tar a/ranking.tar
 	rec-eval --help | has -F "1 / log2(1 + r) if r <= k, else 0"
 }
+
+# what the tools leave of trainings: three seeds of one model, two of another, a third and a fourth
+seeds() {
+	needs seq-tokenize seq-train seq-rank
+	seq-tokenize -q "$EXAMPLE/events.csv" -o data.tar.zst
+	for seed in 1 2 3; do
+		seq-train -q -j 1 --seed $seed --epochs 2 --hidden-size 16 data.tar.zst | seq-rank -q -o sasrec-$seed.tar.zst
+	done
+	for seed in 1 2; do
+		seq-train -q -j 1 --arch gru --seed $seed --epochs 1 --hidden-size 16 data.tar.zst | seq-rank -q -o gru-$seed.tar.zst
+	done
+	seq-train -q --arch markov data.tar.zst | seq-rank -q -o markov.tar.zst
+}
+
+@test "rec-eval a b c: a column for each system, mean and deviation over its seeds" {
+	seeds
+	rec-eval --digits 12 sasrec-?.tar.zst markov.tar.zst gru-?.tar.zst >lines
+	for run in sasrec-1 sasrec-2 sasrec-3 gru-1 gru-2 markov; do
+		rec-eval --digits 12 $run.tar.zst >$run.lines
+	done
+	python3 - <<-'END'
+		import statistics
+		def figures(path):
+		    return {tuple(f[:2]): float(f[2]) for f in map(str.split, open(path)) if "." in f[2]}
+		got = {}
+		for fields in (line.rstrip("\n").split("\t") for line in open("lines")):
+		    if len(fields) > 3 and "." in fields[2]:
+		        got[fields[3], fields[0], fields[1]] = [float(fields[2]), float(fields[4]) if len(fields) > 4 else None]
+		n = 0
+		for system, runs in (("sasrec", 3), ("gru", 2), ("markov", 1)):
+		    each = [figures(f"{system}-{run + 1}.lines" if runs > 1 else system + ".lines") for run in range(runs)]
+		    for key in each[0]:
+		        values, (mean, deviation) = [of[key] for of in each], got[(system, *key)]
+		        assert abs(mean - statistics.mean(values)) < 1e-11, (system, key)
+		        assert (deviation is None) == (runs == 1)
+		        assert runs == 1 or abs(deviation - statistics.stdev(values)) < 1e-11, (system, key)
+		        n += 1
+		assert n == len(got) and n > 150
+	END
+	grep -qx "runs	all	3	sasrec" lines
+	grep -qx "items	all	1105" lines
+	# the order of systems is that of the files; what one stream holds, or cat joins, is the same
+	cat sasrec-?.tar.zst markov.tar.zst gru-?.tar.zst | rec-eval --digits 12 | diff lines -
+	rec-eval --format table sasrec-?.tar.zst markov.tar.zst gru-?.tar.zst >table
+	grep -q '^sasrec: 3 runs (sasrec-1.tar.zst, sasrec-2.tar.zst, sasrec-3.tar.zst);' table
+	grep -q '^markov: markov.tar.zst; --arch markov$' table
+	grep -q '^ndcg@10 .*±0.[0-9]* .*±0' table
+	# one that comes twice is one
+	rec-eval --digits 12 sasrec-?.tar.zst markov.tar.zst gru-?.tar.zst sasrec-1.tar.zst 2>&1 | diff lines -
+}
+
+@test "rec-eval a b c: other options, versions and streams without history are other systems" {
+	needs seq-tokenize seq-train seq-rank item-project
+	seq-tokenize -q --items "$EXAMPLE/items.csv" "$EXAMPLE/events.csv" -o data.tar.zst
+	for seed in 1 2; do
+		seq-train -q --seed $seed --epochs 1 data.tar.zst | seq-rank -q -o plain-$seed.tar.zst
+		seq-train -q --seed $seed --epochs 1 --dropout 0.1 data.tar.zst | seq-rank -q -o dropout-$seed.tar.zst
+		seq-train -q --no-history --seed $seed --epochs 1 --dropout 0.2 data.tar.zst | seq-rank -q -o bare-$seed.tar.zst
+	done
+	rec-eval --no-slices --format tsv {plain,dropout,bare}-?.tar.zst | cut -f 1,2 >systems
+	printf '%s\t%s\n' name runs plain 2 dropout 2 bare-1 1 bare-2 1 | diff - systems
+	rec-eval --format table plain-1.tar.zst dropout-1.tar.zst | has "^dropout-1: .*; .*--dropout 0.1"
+	# other seeds of what came before the training are other seeds too, other sources are not
+	for seed in 1 2; do
+		item-project -q --from tfidf --width 8 --seed $seed data.tar.zst | seq-train -q --epochs 1 --seed $seed |
+			seq-rank -q -o narrow-$seed.tar.zst
+		item-project -q --from tfidf --width 9 --seed $seed data.tar.zst | seq-train -q --epochs 1 --seed $seed |
+			seq-rank -q -o wide-$seed.tar.zst
+	done
+	rec-eval --no-slices --format tsv {narrow,wide}-?.tar.zst | cut -f 1,2 >systems
+	printf '%s\t%s\n' name runs narrow 2 wide 2 | diff - systems
+	cat narrow-1.tar.zst wide-1.tar.zst | rec-eval --no-slices --format tsv | cut -f 1 >systems
+	printf '%s\n' name "--width 8" "--width 9" | diff - systems
+	# the model of another stream is one of its seeds too
+	for seed in 1 2; do
+		seq-train -q --seed $seed --epochs 1 data.tar.zst -o model-$seed.tar.zst
+		seq-rank -q --model model-$seed.tar.zst data.tar.zst -o of-model-$seed.tar.zst
+	done
+	[ "$(rec-eval --no-slices --format tsv of-model-?.tar.zst | sed -n '2s/\t[^\t]*/&/;2p' | cut -f 1,2)" = "of-model	2" ]
+}
+
+@test "rec-eval a b c: at most 80 columns, however many there are" {
+	for id in 1 2 3 4 5 6 7 8 9 10 11 12; do
+		make_ranking r$id --id $id --skill 1.$id
+		mv r$id/ranking.tar a-name-that-is-longer-than-a-column-$id.tar
+	done
+	rec-eval --format table a/base.tar a-name*.tar >table
+	[ "$(wc -L <table)" -le 80 ]
+	[ "$(grep -c '^ndcg@10  *0' table)" -gt 1 ]
+	[ "$(grep '^ndcg@10  *0' table | wc -w)" = $((12 + $(grep -c '^ndcg@10  *0' table))) ]
+	[ "$(grep -o ' \.\.[^ ]*than-a-column-[0-9]*' table | sort -u | wc -l)" = 12 ]
+	script -qec "stty cols 200; rec-eval a/base.tar a-name*.tar" /dev/null </dev/null | tr -d '\r' | wc -L >width
+	[ "$(<width)" -gt 80 ]
+}
+
+@test "rec-eval a b c: TSV and JSON say what lines say" {
+	seeds
+	rec-eval --digits 12 {sasrec,gru}-?.tar.zst markov.tar.zst >lines
+	rec-eval --digits 12 --format tsv {sasrec,gru}-?.tar.zst markov.tar.zst >table.tsv
+	rec-eval --json {sasrec,gru}-?.tar.zst markov.tar.zst >report.json
+	python3 - <<-'END'
+		import csv, json
+		report = json.load(open("report.json"))
+		systems = {system["name"]: system for system in report["systems"]}
+		table = {(row["name"], row["slice"]): row for row in csv.DictReader(open("table.tsv"), delimiter="\t")}
+		n = 0
+		for measure, of, value, *more in (line.rstrip("\n").split("\t") for line in open("lines")):
+		    if not more:
+		        assert str(report["protocol"][measure]) == value
+		        continue
+		    system = systems[more[0]]
+		    if measure in system["protocol"]:
+		        assert str(system["protocol"][measure]) == value
+		        continue
+		    assert abs(system["figures"][of][measure] - float(value)) < 1e-11
+		    assert table[more[0], of][measure] == value
+		    assert table[more[0], of].get(measure + " deviation", "") == "".join(more[1:])
+		    assert len(more) == 1 or abs(system["deviations"][of][measure] - float(more[1])) < 1e-11
+		    n += 1
+		assert n > 150 and systems["sasrec"]["protocol"]["runs"] == 3 and len(systems["gru"]["streams"]) == 2
+	END
+	rec-eval --format tsv a/base.tar a/ranking.tar | awk -F'\t' 'NR == 1 { n = NF } NF != n { bad = 1 } END { exit bad || NR != 11 }'
+}
+
+@test "rec-eval a b c: what does not rank the same is an error, other users a warning" {
+	make_ranking other --id 5 --item-prefix x
+	fails rec-eval a/ranking.tar other/ranking.tar
+	says "a/ranking.tar ranks the catalog"
+	make_ranking valid --id 5 --split valid
+	fails rec-eval a/ranking.tar valid/ranking.tar
+	says "validation targets"
+	make_ranking targets --id 5 --seed 2
+	fails rec-eval a/ranking.tar targets/ranking.tar
+	says "has another target"
+	make_ranking fewer --id 5 --first 40
+	rec-eval a/ranking.tar fewer/ranking.tar 2>&1 >/dev/null | has "260 are in all, and one has 40 more"
+	make_ranking more --id 5
+	fails rec-eval a/ranking.1.tar more/ranking.tar
+	says "shard 2 of 2 is missing"
+	rec-eval a/base.tar a/ranking.1.tar a/ranking.2.tar more/ranking.1.tar more/ranking.2.tar | has "^ndcg@10	all	0.[0-9]*	"
+	misused rec-eval -u a/ranking.tar more/ranking.tar
+	says "there are 2"
+	misused rec-eval -u --format tsv a/ranking.tar
+}
+
+@test "rec-eval: few targets and a catalog of one item are warned of" {
+	make_ranking few --first 201
+	rec-eval few/ranking.tar 2>&1 >/dev/null | has "only 99 targets"
+	make_ranking enough --first 200
+	[ -z "$(rec-eval enough/ranking.tar 2>&1 >/dev/null)" ]
+	needs seq-tokenize seq-train seq-rank
+	printf '%s\n' user,item,time a,x,1 a,x,2 a,x,3 b,x,1 b,x,2 b,x,3 | seq-tokenize -q |
+		seq-train -q --arch popular | seq-rank -q --seen keep | rec-eval 2>&1 >/dev/null | has "one item"
+}
+
+@test "rec-eval --versus: over users and seeds, against an independent bootstrap of both" {
+	seeds
+	versus=(--versus gru-1.tar.zst --versus gru-2.tar.zst)
+	rec-eval sasrec-?.tar.zst "${versus[@]}" --digits 9 -m ndcg,mrr -k 10 >lines
+	for run in sasrec-1 sasrec-2 sasrec-3 gru-1 gru-2; do
+		rec-eval -u --digits 12 -m ndcg,mrr -k 10 $run.tar.zst >$run.users
+	done
+	python3 - <<-'END'
+		import random, statistics
+		def users(path):
+		    return {(f[0], f[1]): float(f[2]) for f in map(str.split, open(path)) if f[1].isdigit()}
+		a = [users(f"sasrec-{i}.users") for i in (1, 2, 3)]
+		b = [users(f"gru-{i}.users") for i in (1, 2)]
+		got = {(m, of): v for m, of, v in (line.rstrip("\n").split("\t") for line in open("lines"))}
+		assert got["runs", "all"] == "3" and got["versus_runs", "all"] == "2"
+		random.seed(5)
+		for measure in ("ndcg@10", "mrr"):
+		    keys = [key for key in a[0] if key[0] == measure]
+		    d = [sum(r[k] for r in a) / 3 - sum(r[k] for r in b) / 2 for k in keys]
+		    mean, n = sum(d) / len(d), len(d)
+		    assert n == 684 and abs(mean - float(got[measure, "difference"])) < 1e-8
+		    of_runs = [[statistics.mean(r[k] for k in keys) for r in side] for side in (a, b)]
+		    def shift(runs):
+		        return (statistics.mean(random.choices(runs, k=len(runs))) - statistics.mean(runs)) * (len(runs) / (len(runs) - 1)) ** .5
+		    means = sorted(sum(random.choices(d, k=n)) / n + shift(of_runs[0]) - shift(of_runs[1]) for _ in range(4000))
+		    width = means[3900] - means[100]
+		    assert abs(float(got[measure, "low"]) - means[100]) < 0.05 * width, (measure, means[100])
+		    assert abs(float(got[measure, "high"]) - means[3900]) < 0.05 * width, (measure, means[3900])
+		    p = sum(abs(m - mean) >= abs(mean) - 1e-12 for m in means) / 4000
+		    assert abs(float(got[measure, "p"]) - p) < 0.03, (measure, p)
+	END
+	rec-eval --format table sasrec-?.tar.zst "${versus[@]}" >table
+	grep -q "of 3 runs of A and 2 runs of B" table
+	! grep -q "not covered" table
+	rec-eval --format table sasrec-?.tar.zst --versus markov.tar.zst | has "^B: one run.*is not covered"
+	# several systems against one: a comparison each
+	rec-eval sasrec-?.tar.zst gru-?.tar.zst --versus markov.tar.zst -m mrr >lines
+	[ "$(grep -c '^mrr	p	0.[0-9]*	\(sasrec\|gru\)$' lines)" = 2 ]
+	[ "$(rec-eval sasrec-?.tar.zst gru-?.tar.zst --versus markov.tar.zst --format tsv -m mrr | wc -l)" = 3 ]
+	fails rec-eval sasrec-1.tar.zst --versus gru-1.tar.zst --versus markov.tar.zst
+	says "runs of one system"
+}
+
+@test "rec-eval --curve: each epoch of each training, as the history has it" {
+	seeds
+	rec-eval --curve sasrec-1.tar.zst gru-1.tar.zst markov.tar.zst >curves.tsv
+	tar --zstd -xOf sasrec-1.tar.zst log/01-seq-train.json >sasrec.json
+	python3 - <<-'END'
+		import csv, json
+		rows = list(csv.DictReader(open("curves.tsv"), delimiter="\t"))
+		assert [(row["name"], row["epoch"]) for row in rows] == [("sasrec-1", "1"), ("sasrec-1", "2"), ("gru-1", "1")]
+		record = json.load(open("sasrec.json"))
+		for row, point in zip(rows, record["curve"]):
+		    assert row["log"] == "01-seq-train" and row["best"] == str(int(point["epoch"] == record["best_epoch"]))
+		    assert all(abs(float(row[key]) - value) < 1e-7 for key, value in point.items())
+	END
+	fails rec-eval --curve markov.tar.zst
+	says "no training curve"
+	misused rec-eval --curve --versus gru-1.tar.zst sasrec-1.tar.zst
+	misused rec-eval --curve --json sasrec-1.tar.zst
+}
+
+@test "rec-eval: a history that leads in circles, that says nothing or is broken" {
+	for log in '{"tool":"x","options":{},"read":{"ranking":"ID"},"wrote":{"ranking":"ID"}}' '{"wrote":{"ranking":"ID"}}' \
+		'{"tool":7,"options":[],"read":[1],"wrote":{"ranking":"ID"}}' '{"curve":[1,{"epoch":"x"},[]],"wrote":0}' \
+		'{"tool":"x","options":{},"read":{"ranking":7},"wrote":{"ranking":"ID"}}'; do
+		make_ranking one --id 1 --log "$log"
+		make_ranking two --id 2 --skill 1.2 --log "$log"
+		[ "$(rec-eval --no-slices --format tsv one/ranking.tar two/ranking.tar | wc -l)" = 3 ]
+		rec-eval --curve one/ranking.tar >curves 2>/dev/null || [ ! -s curves ]
+	done
+	a=$(printf %016x 1) b=$(printf %016x 2)
+	make_ranking one --id 1 --log '{"tool":"x","options":{},"read":{"ranking":"'$b'"},"wrote":{"ranking":"ID"}}'
+	make_ranking two --id 2 --skill 1.2 --log '{"tool":"x","options":{},"read":{"ranking":"'$a'"},"wrote":{"ranking":"ID"}}'
+	[ "$(rec-eval --no-slices --format tsv one/ranking.tar two/ranking.tar | wc -l)" = 3 ]
+	make_ranking broken --log '{"tool":'
+	fails rec-eval broken/ranking.tar
+	says "log/00-seq-rank.json"
+	make_ranking broken --log '[]'
+	fails rec-eval broken/ranking.tar
+	says "not a JSON object"
+}

@@ -1,10 +1,9 @@
 /* rec-eval: rankings in, figures out. */
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 #include "rank/report.h"
+#include "stream/bag.h"
 #include "stream/cli.h"
 #include "stream/output.h"
 #include "stream/process.h"
@@ -15,9 +14,10 @@ struct settings {
 	int n_cuts, n_bounds;
 	enum ties ties;
 	double head;
-	const char *versus;
+	char **versus; /* streams; NULL: none */
+	int n_versus;
 	int resamples;
-	bool per_user, by_slices, json;
+	bool per_user, by_slices, curve, json;
 	int format; /* in report_formats; -1: a table on a terminal, lines otherwise */
 	int digits;
 };
@@ -55,6 +55,15 @@ static void read_bounds(const char *option, const char *value, void *values)
 	settings->bounds = parse_list(option, value, INT32_MAX, SLICES_MAX_BOUNDS, true, &settings->n_bounds);
 }
 
+static void read_versus(const char *option, const char *value, void *values)
+{
+	struct settings *settings = values;
+	(void)option;
+	settings->versus = xreallocarray(settings->versus, (size_t)settings->n_versus + 2, sizeof *settings->versus);
+	settings->versus[settings->n_versus++] = (char *)(uintptr_t)value;
+	settings->versus[settings->n_versus] = NULL;
+}
+
 static const struct option options[] = {
 	{"measures", .letter = 'm', .argument = "LIST", TEXT_OPTION(struct settings, measures),
 		.help = "Measures, as ndcg,recall@50,mrr; or all (default ndcg,recall,mrr,coverage)"},
@@ -63,8 +72,10 @@ static const struct option options[] = {
 	{"ties", .argument = "RULE", CHOICE_OPTION(struct settings, ties, ties_names), .fallback = "average",
 		.help = "Rank among items of the target's score: average, best or worst"},
 	{"per-user", .letter = 'u', FLAG_OPTION(struct settings, per_user), .help = "Lines for each user too"},
-	{"versus", .argument = "STREAM", FILE_OPTION(struct settings, versus),
-		.help = "Difference to the ranking in STREAM, with interval and p-value"},
+	{"versus", .argument = "STREAM", OWN_OPTION(read_versus),
+		.help = "Difference to the ranking in STREAM, with interval and p-value; again for more of its runs"},
+	{"curve", FLAG_OPTION(struct settings, curve),
+		.help = "The curves of the trainings that made the streams, as TSV: epoch, loss, what was validated"},
 	{"resamples", .argument = "N", WHOLE_OPTION(struct settings, resamples, 1, 10000000), .fallback = "10000",
 		.help = "Of the bootstrap"},
 	{"head", .argument = "PERCENT", REAL_OPTION(struct settings, head, 0, 100), .fallback = "20",
@@ -73,7 +84,7 @@ static const struct option options[] = {
 		.help = "Where the slices by history length end"},
 	{"no-slices", FLAG_OPTION(struct settings, by_slices), .fallback = "yes", .help = "All users only"},
 	{"format", .argument = "FORMAT", CHOICE_OPTION(struct settings, format, report_formats),
-		.help = "table (default on a terminal), lines (default elsewhere) or json"},
+		.help = "table (default on a terminal), lines (default elsewhere), tsv or json"},
 	{"json", FLAG_OPTION(struct settings, json), .help = "The same as --format json"},
 	{"digits", .argument = "N", WHOLE_OPTION(struct settings, digits, 1, 15), .fallback = "4",
 		.help = "Decimals of table and lines"},
@@ -83,7 +94,9 @@ static const struct option options[] = {
 static const char examples[] = "  seq-rank catalog.tar.zst model.tar.zst | rec-eval\n"
 							   "  rec-eval -k 1,10,100 -m ndcg,hr,mrr@k sasrec.tar.zst\n"
 							   "  rec-eval -u -m mrr run.tar.zst | sort -gk3 | head      # the users served worst\n"
-							   "  rec-eval sasrec.tar.zst --versus popular.tar.zst\n";
+							   "  rec-eval sasrec.tar.zst --versus popular.tar.zst\n"
+							   "  rec-eval gru-seed?.tar.zst sasrec-seed?.tar.zst markov.tar.zst\n"
+							   "  rec-eval --curve gru.tar.zst sasrec.tar.zst > curves.tsv\n";
 
 static void print_measures(void)
 {
@@ -92,32 +105,10 @@ static void print_measures(void)
 		printf("  %-10s %s\n", metric->name, metric->formula);
 }
 
-/* --- load --- */
-
-static void load(struct ranked *run, char *const *paths)
-{
-	struct bag *bag = bag_open(paths);
-	run->name = paths[0] ? paths[0] : "stdin";
-	bag_take(bag, &ranking_group, &run->ranking);
-	bag_take(bag, &catalog_group, &run->catalog);
-	bag_take(bag, &sequences_group, &run->sequences);
-	bag_read(bag);
-	ranking_check(&run->ranking, &run->catalog, run->name);
-	if (run->sequences.group.complete)
-		sequences_check(&run->sequences, &run->catalog);
-}
-
-static int terminal_width(void)
-{
-	struct winsize size;
-	return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col ? size.ws_col : 80;
-}
-
 static struct report report_of(const struct settings *settings, const struct cli *cli, const struct measures *measures,
-	const struct ranked *run, const struct slices *slices)
+	const struct runs *runs)
 {
-	bool to_people = !cli->output && !settings->per_user && isatty(STDOUT_FILENO);
-	enum report_format format = to_people ? REPORT_TABLE : REPORT_LINES;
+	enum report_format format = report_default_format(cli->output || settings->per_user);
 	if (settings->json || settings->format >= 0)
 		format = settings->json ? REPORT_JSON : (enum report_format)settings->format;
 	return (struct report){
@@ -125,13 +116,56 @@ static struct report report_of(const struct settings *settings, const struct cli
 		.ties = settings->ties,
 		.per_user = settings->per_user,
 		.digits = settings->digits,
-		.columns = terminal_width(),
+		.columns = report_columns(),
 		.resamples = settings->resamples,
 		.seed = cli->seed,
 		.measures = measures,
-		.ranked = run,
-		.slices = slices,
+		.runs = runs,
 	};
+}
+
+static void check_settings(const struct settings *settings)
+{
+	if (settings->versus && settings->per_user)
+		die_usage("-u and --versus do not go together; join the lines of two runs with -u");
+	if (settings->per_user && settings->format == REPORT_TSV)
+		die_usage("-u is for lines and json");
+	if (settings->curve &&
+		(settings->versus || settings->per_user || settings->json ||
+			(settings->format >= 0 && settings->format != REPORT_TSV)))
+		die_usage("--curve prints what trainings left in the streams, as TSV: no --versus, -u or other --format");
+}
+
+/* --- what is printed --- */
+
+static void write_curves(FILE *out, const struct cli *cli)
+{
+	struct bag *bag = bag_open(cli->inputs);
+	json_t *history = json_array();
+	bag_take_history(bag, history);
+	bag_read(bag);
+	report_curves(out, history);
+	json_decref(history);
+}
+
+static void write_figures(FILE *out, const struct cli *cli, const struct settings *settings, struct measures *measures)
+{
+	struct runs runs = {0}, versus = {0};
+	runs_read(&runs, cli->inputs);
+	if (settings->per_user && runs.count > 1)
+		die_usage("-u takes one ranking; there are %d", runs.count);
+	for (int i = 0; i < runs.count; i++)
+		measures_fit_lists(measures, &runs.run[i].ranking, settings->measures ? run_source(&runs.run[i]) : NULL);
+	runs_slice(&runs, settings->by_slices, settings->head / 100, settings->bounds, settings->n_bounds);
+	const struct report report = report_of(settings, cli, measures, &runs);
+	if (settings->versus) {
+		runs_read(&versus, settings->versus);
+		report_versus(out, &report, &versus);
+	} else {
+		report_write(out, &report);
+	}
+	runs_free(&runs);
+	runs_free(&versus);
 }
 
 int main(int argc, char **argv)
@@ -143,7 +177,8 @@ int main(int argc, char **argv)
 		.arguments = "[STREAM...]",
 		.summary =
 			"Measures rankings by seq-rank: how high the held-out items stand in the whole catalog, for all users, "
-			"by popularity of the item and by length of the history.",
+			"by popularity of the item and by length of the history. Several rankings stand side by side, and those "
+			"of the same options and other seeds are one column.",
 		.examples = examples,
 		.print_more = print_measures,
 		.table = options,
@@ -151,40 +186,25 @@ int main(int argc, char **argv)
 	};
 	struct cli cli;
 	cli_parse(&tool, argc, argv, &cli, &settings);
-	if (settings.versus && settings.per_user)
-		die_usage("-u and --versus do not go together; join the lines of two runs with -u");
-
+	check_settings(&settings);
 	const char *list = settings.measures ? settings.measures : "ndcg,recall,mrr,coverage";
 	struct measures measures;
 	const char *wrong = measures_parse(list, settings.cuts, settings.n_cuts, &measures);
 	if (wrong)
 		die_usage("-m %s", wrong);
-	struct ranked run = {0}, versus = {0};
-	load(&run, cli.inputs);
-	measures_fit_lists(&measures, &run.ranking, settings.measures ? run.name : NULL);
-	struct sequences *sequences = settings.by_slices && run.sequences.group.complete ? &run.sequences : NULL;
-	struct slices slices = slices_make(&run.ranking, sequences, settings.head / 100, settings.bounds,
-		settings.n_bounds);
-	if (!slices.users[SLICE_ALL])
-		die("%s: no user of the ranking has a target", run.name);
-	if (settings.versus)
-		load(&versus, (char *[]){(char *)(uintptr_t)settings.versus, NULL});
 
-	struct report report = report_of(&settings, &cli, &measures, &run, &slices);
 	struct output *output = output_open(cli.output);
 	FILE *out = output_file(output);
-	if (settings.versus)
-		report_versus(out, &report, &versus);
+	if (settings.curve)
+		write_curves(out, &cli);
 	else
-		report_write(out, &report);
+		write_figures(out, &cli, &settings, &measures);
 	output_file_close(output, out);
 	output_commit(output);
 
-	slices_free(&slices);
 	measures_free(&measures);
-	ranked_free(&run);
-	ranked_free(&versus);
 	free(settings.cuts);
 	free(settings.bounds);
+	free(settings.versus);
 	return cli_done(&cli);
 }

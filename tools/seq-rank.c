@@ -73,14 +73,16 @@ static const struct option options[] = {
 		.help = "Recommend only items that are in FILE, an id a line: what is in stock"},
 	{"exclude", .argument = "FILE", FILE_OPTION(struct settings, exclude),
 		.help = "Recommend no item that is in FILE, an id a line"},
-	{"model", .argument = "STREAM", FILE_OPTION(struct settings, model), .help = "Rank with the model of this stream"},
+	{"model", .argument = "STREAM", FILE_OPTION(struct settings, model), .no_effect = true,
+		.help = "Rank with the model of this stream"},
 	{"serve", FLAG_OPTION(struct settings, serve),
 		.help = "Answer lines of stdin at once: a user, user<TAB>item item ..., or JSON"},
 	{"listen", .argument = "[HOST:]PORT", TEXT_OPTION(struct settings, listen),
 		.help =
 			"The same over HTTP, with a page to try it on; only this machine is let in, unless HOST says otherwise. "
 			"SIGHUP takes a new model"},
-	{"shard", .argument = "I/N", OWN_OPTION(read_shard),
+	/* the parts of one ranking are of the same options */
+	{"shard", .argument = "I/N", OWN_OPTION(read_shard), .no_effect = true,
 		.help = "Rank the I-th of N parts of the users; cat joins the parts"},
 	{"batch", .argument = "N", WHOLE_OPTION(struct settings, batch, 1, 1 << 24), .fallback = "1024", .no_effect = true,
 		.help = "Users at a time: changes memory and speed, never the result"},

@@ -27,7 +27,7 @@ static const struct option options[] = {
 		.help = "Architecture, of those below (default sasrec, or the first of the task)"},
 	{"task", .argument = "NAME", CHOICE_OPTION(struct settings, task, task_names),
 		.help = "What to train it for (default next)"},
-	{"model", .argument = "STREAM", FILE_OPTION(struct settings, model),
+	{"model", .argument = "STREAM", FILE_OPTION(struct settings, model), .no_effect = true,
 		.help = "Start from the model of this stream, and take nothing else of it"},
 	{"like", .argument = "STREAM", FILE_OPTION(struct settings, like),
 		.help = "Train as the model of this stream was, for as many epochs as validated best"},

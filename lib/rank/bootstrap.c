@@ -139,6 +139,19 @@ static double resample(const struct sample *sample, struct rng *rng)
 	return sum / (double)sample->n;
 }
 
+/* How far the mean of the drawn runs is from that of all. */
+static double draw_runs(const struct run_means *side, struct rng *rng)
+{
+	double all = 0, drawn = 0;
+	if (side->count < 2)
+		return 0;
+	for (int i = 0; i < side->count; i++) {
+		all += side->mean[i];
+		drawn += side->mean[rng_below(rng, (uint64_t)side->count)];
+	}
+	return (drawn - all) / side->count * sqrt((double)side->count / (side->count - 1));
+}
+
 /* Linear between the two nearest of the sorted values. */
 static double quantile(const double *sorted, int n, double share)
 {
@@ -147,7 +160,8 @@ static double quantile(const double *sorted, int n, double share)
 	return below + 1 < n ? sorted[below] + (place - below) * (sorted[below + 1] - sorted[below]) : sorted[n - 1];
 }
 
-struct comparison bootstrap_paired(const double difference[], int64_t n, int resamples, uint64_t seed)
+struct comparison bootstrap_paired(const double difference[], int64_t n, const struct run_means sides[2], int resamples,
+	uint64_t seed)
 {
 	struct comparison result = {0};
 	double sum = 0;
@@ -164,6 +178,10 @@ struct comparison bootstrap_paired(const double difference[], int64_t n, int res
 		struct rng rng; /* of this resample alone, whichever thread draws it */
 		rng_seed(&rng, seed ^ ((uint64_t)r + 1) * UINT64_C(0xd1342543de82ef95));
 		means[r] = resample(&sample, &rng);
+		if (sides) {
+			means[r] += draw_runs(&sides[0], &rng);
+			means[r] -= draw_runs(&sides[1], &rng);
+		}
 	}
 	int64_t farther = 0;
 	for (int r = 0; r < resamples; r++)

@@ -20,27 +20,34 @@ double evaluate_user(const struct ranking *ranking, int64_t row, const struct me
 void measures_fit_lists(struct measures *measures, const struct ranking *ranking, const char *run);
 
 /*
- * mean[measure][slice], memory the caller frees. Measures of lists have one for SLICE_ALL alone, and lists must be as
- * long as their cut-off. 0 for slices without users.
+ * The figures of n runs of one system: [measure][slice], memory that figures_free() frees. Measures of lists have one for SLICE_ALL
+ * alone, and lists must be as long as their cut-off. 0 for slices without users.
  */
-double (*evaluate(const struct ranking *ranking, const struct measures *measures, enum ties ties,
-	const struct slices *slices))[SLICES_MAX];
-
-/* Users with a target in both rankings, and how many are in one alone. */
-struct pairs {
-	int64_t count, missing_here, missing_there;
-	int64_t *here, *there; /* count rows of either */
+struct figures {
+	double (*mean)[SLICES_MAX];
+	double (*deviation)[SLICES_MAX]; /* of the runs, by n - 1; NULL: there is one */
 };
-/* Dies, with the names of the runs, where a user has another target or no user is in both. */
-struct pairs pairs_make(const struct ranking *here, struct ranking *there, const char *here_name,
-	const char *there_name);
+struct figures figures_of(const struct ranking *const ranking[], const struct slices *const slices[], int n,
+	const struct measures *measures, enum ties ties);
+void figures_free(struct figures *figures);
+
+/* Users with a target in all of n rankings, and how many more each has. */
+struct pairs {
+	int n;
+	int64_t count;
+	int64_t **row;     /* of each ranking: count rows */
+	int64_t *left_out; /* of each ranking: users with a target that are not in all */
+};
+/* Dies, with the names of the streams, where a user has another target or no user is in all. */
+struct pairs pairs_make(struct ranking *const ranking[], int n);
 void pairs_free(struct pairs *pairs);
 
 struct duel {
-	double here, there;           /* means over the pairs; measures of lists: over all lists */
+	double here, there;           /* means over pairs and runs; measures of lists: over all lists, and runs */
 	struct comparison comparison; /* of here - there; zero for measures of lists */
 };
-struct duel evaluate_pairs(const struct ranking *here, const struct ranking *there, const struct pairs *pairs,
+/* The first n_here rankings that the pairs were made of, which are runs of one system, against the others, of another. */
+struct duel evaluate_pairs(struct ranking *const ranking[], int n_here, const struct pairs *pairs,
 	const struct measure *measure, enum ties ties, int resamples, uint64_t seed);
 
 #endif

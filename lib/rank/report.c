@@ -1,31 +1,79 @@
 #include "rank/report.h"
 
 #include <stdlib.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 #include "rank/report_parts.h"
 
-const char *const report_formats[] = {"table", "lines", "json", NULL};
+const char *const report_formats[] = {"table", "lines", "tsv", "json", NULL};
 
-void ranked_free(struct ranked *ranked)
+enum report_format report_default_format(bool elsewhere)
 {
-	ranking_free(&ranked->ranking);
-	catalog_free(&ranked->catalog);
-	sequences_free(&ranked->sequences);
+	return !elsewhere && isatty(STDOUT_FILENO) ? REPORT_TABLE : REPORT_LINES;
 }
 
-bool report_has_figure(const struct report *report, int measure, int slice)
+int report_columns(void)
 {
-	return report->slices->users[slice] && (slice == SLICE_ALL || report->measures->at[measure].metric->value);
+	struct winsize size;
+	return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col ? size.ws_col : 80;
 }
+
+bool report_has_figure(const struct report *report, const struct run *run, int measure, int slice)
+{
+	return run->slices.users[slice] && (slice == SLICE_ALL || report->measures->at[measure].metric->value);
+}
+
+json_t *report_figures(const struct report *report, const struct run *run, double (*figure)[SLICES_MAX])
+{
+	const struct slices *slices = &run->slices;
+	json_t *figures = json_object();
+	for (int slice = 0; slice < slices->count; slice++) {
+		json_t *part = json_build("{s:I}", "users", (json_int_t)slices->users[slice]);
+		for (int i = 0; i < report->measures->count; i++)
+			if (report_has_figure(report, run, i, slice))
+				json_set(part, report->measures->at[i].name, json_real(figure[i][slice]));
+		json_set(figures, slices->name[slice], part);
+	}
+	return figures;
+}
+
+void report_write_line(FILE *out, const struct report *report, const char *key, const char *of, const json_t *value,
+	const char *behind)
+{
+	if (json_is_string(value))
+		fprintf(out, "%s\t%s\t%s%s\n", key, of, json_string_value(value), behind);
+	else if (json_is_integer(value))
+		fprintf(out, "%s\t%s\t%" JSON_INTEGER_FORMAT "%s\n", key, of, json_integer_value(value), behind);
+	else
+		fprintf(out, "%s\t%s\t%.*f%s\n", key, of, report->digits, json_real_value(value), behind);
+}
+
+void report_write_lines(FILE *out, const struct report *report, const json_t *values, const char *of,
+	const char *behind)
+{
+	const char *key;
+	json_t *value;
+	json_object_foreach ((json_t *)(uintptr_t)values, key, value)
+		report_write_line(out, report, key, of, value, behind);
+}
+
+void report_write_json(FILE *out, const json_t *document)
+{
+	json_dumpf(document, out, JSON_INDENT(1) | JSON_REAL_PRECISION(15));
+	fputc('\n', out);
+}
+
+/* --- a single run --- */
 
 static double user_value(const struct report *report, int64_t row, int measure)
 {
-	return evaluate_user(&report->ranked->ranking, row, &report->measures->at[measure], report->ties);
+	return evaluate_user(&report->runs->run->ranking, row, &report->measures->at[measure], report->ties);
 }
 
 static void write_user_lines(FILE *out, const struct report *report)
 {
-	const struct ranking *ranking = &report->ranked->ranking;
+	const struct ranking *ranking = &report->runs->run->ranking;
 	for (int64_t row = 0; row < ranking->n_users; row++)
 		for (int i = 0; ranking->target[row] >= 0 && i < report->measures->count; i++)
 			if (report->measures->at[i].metric->value)
@@ -35,7 +83,7 @@ static void write_user_lines(FILE *out, const struct report *report)
 
 static json_t *users_json(const struct report *report)
 {
-	const struct ranking *ranking = &report->ranked->ranking;
+	const struct ranking *ranking = &report->runs->run->ranking;
 	json_t *users = json_object();
 	for (int64_t row = 0; row < ranking->n_users; row++) {
 		if (ranking->target[row] < 0)
@@ -49,65 +97,61 @@ static json_t *users_json(const struct report *report)
 	return users;
 }
 
-/* {"all": {"users": 6040, "ndcg@5": 0.1, ...}, "target:cold": ...} */
-static json_t *figures_json(const struct report *report, double (*mean)[SLICES_MAX])
+static void write_run(FILE *out, const struct report *report, const struct figures *figures)
 {
-	const struct slices *slices = report->slices;
-	json_t *figures = json_object();
-	for (int slice = 0; slice < slices->count; slice++) {
-		json_t *part = json_build("{s:I}", "users", (json_int_t)slices->users[slice]);
-		for (int i = 0; i < report->measures->count; i++)
-			if (report_has_figure(report, i, slice))
-				json_set(part, report->measures->at[i].name, json_real(mean[i][slice]));
-		json_set(figures, slices->name[slice], part);
-	}
-	return figures;
-}
-
-/* An object's values, a line each. */
-static void write_values(FILE *out, const struct report *report, const json_t *values, const char *of)
-{
-	const char *key;
-	json_t *value;
-	json_object_foreach ((json_t *)(uintptr_t)values, key, value) {
-		if (json_is_string(value))
-			fprintf(out, "%s\t%s\t%s\n", key, of, json_string_value(value));
-		else if (json_is_integer(value))
-			fprintf(out, "%s\t%s\t%" JSON_INTEGER_FORMAT "\n", key, of, json_integer_value(value));
-		else
-			fprintf(out, "%s\t%s\t%.*f\n", key, of, report->digits, json_real_value(value));
-	}
-}
-
-void report_write_data(FILE *out, const struct report *report, const json_t *protocol, json_t *figures)
-{
+	const struct run *run = report->runs->run;
+	json_t *protocol = report_protocol(report, run), *values;
+	json_t *by_slice = report_figures(report, run, figures->mean);
+	const char *of;
 	if (report->format == REPORT_LINES) {
-		const char *of;
-		json_t *values;
 		if (report->per_user)
 			write_user_lines(out, report);
-		write_values(out, report, protocol, "all");
-		json_object_foreach (figures, of, values)
-			write_values(out, report, values, of);
-		json_decref(figures);
-		return;
+		report_write_lines(out, report, protocol, "all", "");
+		json_object_foreach (by_slice, of, values)
+			report_write_lines(out, report, values, of, "");
+	} else {
+		json_t *document = json_build("{s:O, s:O}", "protocol", protocol, "figures", by_slice);
+		if (report->per_user)
+			json_set(document, "users", users_json(report));
+		report_write_json(out, document);
+		json_decref(document);
 	}
-	json_t *document = json_build("{s:O, s:o}", "protocol", protocol, "figures", figures);
-	if (report->per_user)
-		json_set(document, "users", users_json(report));
-	json_dumpf(document, out, JSON_INDENT(1) | JSON_REAL_PRECISION(15));
-	fputc('\n', out);
-	json_decref(document);
+	json_decref(protocol);
+	json_decref(by_slice);
+}
+
+/* --- all --- */
+
+static struct figures figures_of_system(const struct report *report, const struct system *system)
+{
+	const size_t n = (size_t)system->count;
+	const struct ranking **ranking = xcalloc(n, sizeof *ranking);
+	const struct slices **slices = xcalloc(n, sizeof *slices);
+	for (int i = 0; i < system->count; i++) {
+		ranking[i] = &report->runs->run[system->first + i].ranking;
+		slices[i] = &report->runs->run[system->first + i].slices;
+	}
+	struct figures figures = figures_of(ranking, slices, system->count, report->measures, report->ties);
+	free(ranking);
+	free(slices);
+	return figures;
 }
 
 void report_write(FILE *out, const struct report *report)
 {
-	double(*mean)[SLICES_MAX] = evaluate(&report->ranked->ranking, report->measures, report->ties, report->slices);
-	json_t *protocol = report_protocol(report);
-	if (report->format == REPORT_TABLE)
-		report_write_table(out, report, protocol, mean);
+	const struct runs *runs = report->runs;
+	struct figures *figures = xcalloc((size_t)runs->n_systems, sizeof *figures);
+	for (int i = 0; i < runs->n_systems; i++)
+		figures[i] = figures_of_system(report, &runs->system[i]);
+	if (report->format == REPORT_TSV)
+		report_write_tsv(out, report, figures);
+	else if (runs->count > 1)
+		report_write_side_by_side(out, report, figures);
+	else if (report->format == REPORT_TABLE)
+		report_write_table(out, report, figures);
 	else
-		report_write_data(out, report, protocol, figures_json(report, mean));
-	json_decref(protocol);
-	free(mean);
+		write_run(out, report, figures);
+	for (int i = 0; i < runs->n_systems; i++)
+		figures_free(&figures[i]);
+	free(figures);
 }

@@ -27,11 +27,11 @@ static void add_holdout(json_t *protocol, const struct sequences *sequences)
 	add_text(protocol, "equal_times", json_object_get(sequences->group.meta, "ties"));
 }
 
-json_t *report_protocol(const struct report *report)
+json_t *report_protocol(const struct report *report, const struct run *run)
 {
-	const struct ranking *ranking = &report->ranked->ranking;
-	const struct sequences *sequences = &report->ranked->sequences;
-	const struct slices *slices = report->slices;
+	const struct ranking *ranking = &run->ranking;
+	const struct sequences *sequences = &report->runs->sequences;
+	const struct slices *slices = &run->slices;
 	json_t *protocol = json_object();
 	add_text(protocol, "model", json_object_get(ranking->group.meta, "model"));
 	json_set(protocol, "split", json_string(ranking->part == PART_TEST ? "test" : "valid"));
@@ -53,24 +53,29 @@ json_t *report_protocol(const struct report *report)
 	return protocol;
 }
 
-void report_write_protocol(FILE *out, const struct report *report, const json_t *protocol)
+void report_write_protocol(FILE *out, const struct report *report, const struct run *run)
 {
-	const struct slices *slices = report->slices;
-	const struct ranking *ranking = &report->ranked->ranking;
+	const struct slices *slices = &run->slices;
+	const struct ranking *ranking = &run->ranking;
+	json_t *protocol = report_protocol(report, run);
 	const char *model = json_string_value(json_object_get(protocol, "model"));
 	const char *holdout = json_string_value(json_object_get(protocol, "holdout"));
 	const char *order = json_string_value(json_object_get(protocol, "equal_times"));
 	char a[32], b[32], c[32];
-	fprintf(out, "%s%s%s targets of %s users", model ? model : "", model ? ": " : "",
-		ranking->part == PART_TEST ? "test" : "validation", number_text(slices->users[SLICE_ALL], a));
+	if (report->runs->count == 1 && model)
+		fprintf(out, "%s: ", model);
+	fprintf(out, "%s targets of %s users", ranking->part == PART_TEST ? "test" : "validation",
+		number_text(slices->users[SLICE_ALL], a));
 	if (slices->users[SLICE_ALL] != ranking->n_users)
 		fprintf(out, " (%s more have none)", number_text(ranking->n_users - slices->users[SLICE_ALL], a));
 	if (holdout)
 		fprintf(out, ", %s%s%s", holdout, order ? ", equal times: " : "", order ? order : "");
 	fprintf(out, "\nranks among all %s items, seen items %s\n", number_text(ranking->n_items, a),
 		ranking->seen_removed ? "removed" : "kept");
-	fprintf(out, "equal scores: %s rank; %s targets share theirs\n", ties_names[report->ties],
-		number_text(slices->tied, a));
+	fprintf(out, "equal scores: %s rank", ties_names[report->ties]);
+	if (report->runs->count == 1)
+		fprintf(out, "; %s targets share theirs", number_text(slices->tied, a));
+	fputc('\n', out);
 	if (slices->count > 1 && slices->head_items)
 		fprintf(out, "head: %s training events or more (%s items), tail: fewer (%s), cold: none",
 			number_text(slices->head_events, a), number_text(slices->head_items, b),
@@ -79,4 +84,5 @@ void report_write_protocol(FILE *out, const struct report *report, const json_t 
 		fprintf(out, "tail: any training event (%s items), cold: none", number_text(slices->tail_items, a));
 	if (slices->count > 1)
 		fprintf(out, " (%s)\n", number_text(slices->cold_items, a));
+	json_decref(protocol);
 }

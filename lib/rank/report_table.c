@@ -3,11 +3,20 @@
 
 #include "rank/report_parts.h"
 
-/* A name of two words, the first one only where it changes. */
-static void write_label(FILE *out, const struct report *report, int slice, int width)
+int report_label_width(const struct slices *slices)
 {
-	const char *name = report->slices->name[slice];
-	const char *before = slice ? report->slices->name[slice - 1] : "";
+	int label = 3;
+	for (int slice = 1; slice < slices->count; slice++) {
+		int width = 8 + (int)strlen(strchr(slices->name[slice], ':') + 1);
+		label = width > label ? width : label;
+	}
+	return label;
+}
+
+void report_write_label(FILE *out, const struct slices *slices, int slice, int width)
+{
+	const char *name = slices->name[slice];
+	const char *before = slice ? slices->name[slice - 1] : "";
 	const char *colon = strchr(name, ':');
 	if (!colon) {
 		fprintf(out, "%-*s", width, name);
@@ -61,14 +70,15 @@ static void write_heads(FILE *out, const struct report *report, int first, int e
 static void write_block(FILE *out, const struct report *report, double (*mean)[SLICES_MAX], int first, int end,
 	int label)
 {
+	const struct run *run = report->runs->run;
 	char number[32];
 	write_heads(out, report, first, end, label + 10);
-	for (int slice = 0; slice < report->slices->count; slice++) {
-		write_label(out, report, slice, label);
-		fprintf(out, "%10s", number_text(report->slices->users[slice], number));
+	for (int slice = 0; slice < run->slices.count; slice++) {
+		report_write_label(out, &run->slices, slice, label);
+		fprintf(out, "%10s", number_text(run->slices.users[slice], number));
 		for (int i = first; i < end; i++) {
 			int width = column_width(report, &report->measures->at[i]);
-			if (report_has_figure(report, i, slice))
+			if (report_has_figure(report, run, i, slice))
 				fprintf(out, "%*.*f", width, report->digits, mean[i][slice]);
 			else
 				fprintf(out, "%*s", width, "-");
@@ -93,25 +103,23 @@ static int fitting(const struct report *report, int first, int room)
 }
 
 /* As many measures side by side as there is room for; those of lists have no slices and one line. */
-void report_write_table(FILE *out, const struct report *report, const json_t *protocol, double (*mean)[SLICES_MAX])
+void report_write_table(FILE *out, const struct report *report, const struct figures *figures)
 {
 	const struct measures *measures = report->measures;
-	int label = 3, room = report->columns;
-	for (int slice = 1; slice < report->slices->count; slice++) {
-		int width = 8 + (int)strlen(strchr(report->slices->name[slice], ':') + 1);
-		label = width > label ? width : label;
-	}
-	report_write_protocol(out, report, protocol);
+	const struct run *run = report->runs->run;
+	const int label = report_label_width(&run->slices), room = report->columns;
+	report_write_protocol(out, report, run);
 	for (int first = 0, end; first < measures->count; first = end) {
 		end = fitting(report, first, room - label - 10);
 		if (end > first) {
 			fputc('\n', out);
-			write_block(out, report, mean, first, end, label);
+			write_block(out, report, figures->mean, first, end, label);
 			continue;
 		}
 		fprintf(out, "\n%s", measures->at[end].metric->title);
 		for (; end < measures->count && !measures->at[end].metric->value; end++)
-			fprintf(out, "  @%lld %.*f", (long long)measures->at[end].cut, report->digits, mean[end][SLICE_ALL]);
+			fprintf(out, "  @%lld %.*f", (long long)measures->at[end].cut, report->digits,
+				figures->mean[end][SLICE_ALL]);
 		fputc('\n', out);
 	}
 }

@@ -61,10 +61,12 @@ static int64_t history_of(const struct ranking *ranking, int64_t row, struct seq
 	const char *id = strings_at(&ranking->user_id, row);
 	int64_t user = strings_find(&sequences->user_id, id, strlen(id));
 	if (user < 0)
-		die("ranking, row %lld: user %s is not in the stream's sequences", (long long)row, id);
+		die("%s: ranking, row %lld: user %s is not in the stream's sequences", group_source(&ranking->group),
+			(long long)row, id);
 	int64_t index = target_index(sequences, user, ranking->part);
 	if (index < 0 || sequences->item[sequences->indptr[user] + index] != ranking->target[row])
-		die("ranking, row %lld: the target of user %s is not that of the stream's sequences", (long long)row, id);
+		die("%s: ranking, row %lld: the target of user %s is not that of the stream's sequences",
+			group_source(&ranking->group), (long long)row, id);
 	return index;
 }
 

@@ -15,7 +15,9 @@ struct seen {
 	char *name, *id;
 	const struct group_kind *kind; /* how it is read; NULL: it is not */
 	struct group *group;           /* into what */
-	const char *from;              /* a stream of its own (bag_take_from); or NULL */
+	void *(*another)(void *owner); /* gives that for each group of the kind; NULL: the last one counts */
+	void *owner;
+	const char *from; /* a stream of its own (bag_take_from); or NULL */
 	bool dropped;
 	bool open;              /* between its meta.json and its end.json */
 	bool skipped;           /* this shard was complete before: what comes is a copy */
@@ -25,14 +27,20 @@ struct seen {
 	char *fields;           /* those of the first chunk, which all chunks have */
 };
 
+/* Fingerprints of the history so far. */
+struct logs {
+	uint64_t *hash;
+	int count;
+};
+
 struct bag {
 	struct frame_in *in;
 	struct bag_out *out;
 	struct seen groups[MAX_GROUPS];
 	int n_groups;
-	uint64_t *logs; /* fingerprints of the history so far */
-	int n_logs;
-	bool only_taken; /* all else is neither read nor passed on */
+	struct logs own_logs, *logs; /* which are another bag's where this one reads for that */
+	json_t *history;             /* where records are put; NULL: nowhere */
+	bool only_taken;             /* all else is neither read nor passed on */
 	/* the member at hand: its header was read, its data were not */
 	const char *name;
 	uint64_t size;
@@ -44,6 +52,7 @@ struct bag *bag_open(char *const *paths)
 {
 	struct bag *bag = xcalloc(1, sizeof *bag);
 	bag->in = frame_open(paths);
+	bag->logs = &bag->own_logs;
 	return bag;
 }
 
@@ -72,6 +81,18 @@ void bag_take(struct bag *bag, const struct group_kind *kind, void *group)
 	struct seen *seen = add_group(bag, kind->name, strlen(kind->name));
 	seen->kind = kind;
 	seen->group = group;
+}
+
+void bag_take_each(struct bag *bag, const struct group_kind *kind, void *(*another)(void *owner), void *owner)
+{
+	bag_take(bag, kind, NULL);
+	find_group(bag, kind->name, strlen(kind->name))->another = another;
+	find_group(bag, kind->name, strlen(kind->name))->owner = owner;
+}
+
+void bag_take_history(struct bag *bag, json_t *records)
+{
+	bag->history = records;
 }
 
 void bag_take_from(struct bag *bag, const struct group_kind *kind, void *group, const char *path)
@@ -138,6 +159,21 @@ static void pass_member(struct bag *bag, const struct seen *seen)
 	}
 }
 
+static void keep_record(struct bag *bag, const char *text, size_t size)
+{
+	const char *name = bag->name + strlen("log/"), *dot = strrchr(name, '.');
+	if (!bag->history || !dot || strcmp(dot, ".json"))
+		return;
+	json_t *record = json_parse(text, size, frame_where(bag->in));
+	char *log = xstrndup(name, (size_t)(dot - name));
+	if (!json_is_object(record))
+		die("%s: not a JSON object", frame_where(bag->in));
+	json_set(record, "stream", json_any_text(frame_source(bag->in)));
+	json_set(record, "log", json_string(log));
+	json_append(bag->history, record);
+	free(log);
+}
+
 /* History is passed on once: two joined streams often share their beginnings. */
 static void pass_log(struct bag *bag)
 {
@@ -146,12 +182,14 @@ static void pass_log(struct bag *bag)
 	uint64_t hash = fingerprint(FINGERPRINT_START, bag->name, strlen(bag->name));
 	hash = fingerprint(hash, text, size);
 	bool known = false;
-	for (int i = 0; i < bag->n_logs; i++)
-		known |= bag->logs[i] == hash;
+	struct logs *logs = bag->logs;
+	for (int i = 0; i < logs->count; i++)
+		known |= logs->hash[i] == hash;
 	if (!known) {
-		bag->logs = xreallocarray(bag->logs, (size_t)bag->n_logs + 1, sizeof *bag->logs);
-		bag->logs[bag->n_logs++] = hash;
-		if (is_passed(bag, NULL)) {
+		logs->hash = xreallocarray(logs->hash, (size_t)logs->count + 1, sizeof *logs->hash);
+		logs->hash[logs->count++] = hash;
+		keep_record(bag, text, size);
+		if (bag->out) {
 			frame_member(bag_frame(bag->out), bag->name, text, size);
 			bag_count_log(bag->out, bag->name);
 		}
@@ -210,6 +248,8 @@ static void tell_replaced(const struct bag *bag, const struct group *before, con
 /* A group that is read begins anew, with its meta.json. */
 static void begin_group(struct bag *bag, struct seen *seen, json_t *meta)
 {
+	if (seen->another)
+		seen->group = seen->another(seen->owner);
 	struct group *group = seen->group;
 	if (group->source)
 		tell_replaced(bag, group, seen->name);
@@ -222,6 +262,13 @@ static void begin_group(struct bag *bag, struct seen *seen, json_t *meta)
 		seen->kind->begin(group, frame_where(bag->in));
 }
 
+static void check_shards(const struct seen *seen)
+{
+	for (int shard = 0; seen->id && shard < seen->shards; shard++)
+		if (!seen->complete[shard])
+			die("%s: shard %d of %d is missing", seen->name, shard + 1, seen->shards);
+}
+
 /* Which shard of what comes now; whether it continues what came before. */
 static bool begin_shard(struct bag *bag, struct seen *seen, const json_t *meta)
 {
@@ -232,6 +279,8 @@ static bool begin_shard(struct bag *bag, struct seen *seen, const json_t *meta)
 		die("%s: a group starts before %s/end.json closed the one before", where, seen->name);
 	bool continues = seen->id && !strcmp(seen->id, id) && seen->shards == shards;
 	if (!continues) {
+		if (seen->another)
+			check_shards(seen);
 		free(seen->id);
 		free(seen->complete);
 		free(seen->fields);
@@ -299,9 +348,11 @@ static void check_groups(const struct bag *bag)
 		const struct seen *seen = &bag->groups[i];
 		if (seen->open)
 			die("%s: truncated stream, %s/end.json was expected", frame_where(bag->in), seen->name);
-		for (int shard = 0; is_read(seen) && seen->id && shard < seen->shards; shard++)
-			if (!seen->complete[shard])
-				die("%s: shard %d of %d is missing", seen->name, shard + 1, seen->shards);
+		if (!is_read(seen))
+			continue;
+		check_shards(seen);
+		if (bag->out && seen->id)
+			bag_note_read(bag->out, seen->name, seen->id);
 	}
 }
 
@@ -409,12 +460,12 @@ static void bag_free(struct bag *bag)
 	}
 	frame_free(bag->in);
 	chunk_free(&bag->chunk);
-	free(bag->logs);
+	free(bag->own_logs.hash);
 	free(bag);
 }
 
 /* The group of a stream of its own. */
-static void read_from(const struct seen *seen, struct bag_out *out)
+static void read_from(const struct seen *seen, struct bag *with)
 {
 	char *const paths[] = {(char *)(uintptr_t)seen->from, NULL};
 	struct bag *bag = bag_open(paths);
@@ -422,7 +473,9 @@ static void read_from(const struct seen *seen, struct bag_out *out)
 	if (seen->dropped)
 		bag_drop(bag, seen->name);
 	bag->only_taken = true;
-	bag_pass_to(bag, out);
+	bag->logs = with->logs;
+	bag->history = with->history;
+	bag_pass_to(bag, with->out);
 	bag_read(bag);
 	if (!seen->group->complete)
 		die("%s: no %s in it; %s", seen->from, seen->name, seen->kind->writer);
@@ -436,6 +489,6 @@ void bag_read(struct bag *bag)
 	check_groups(bag);
 	for (int i = 0; i < bag->n_groups; i++)
 		if (bag->groups[i].from)
-			read_from(&bag->groups[i], bag->out);
+			read_from(&bag->groups[i], bag);
 	bag_free(bag);
 }

@@ -25,8 +25,15 @@ struct bag;
 struct bag *bag_open(char *const *paths);
 /* The group of this kind is read into `group`, a struct that begins with a struct group, zeroed or as begun by the kind. */
 void bag_take(struct bag *bag, const struct group_kind *kind, void *group);
-/* The same of another stream, and of that nothing else; it stands for those of this one, which are dropped. */
+/*
+ * Every group of this kind: one that would replace another is read into a struct of its own, which `another` gives, zeroed. The
+ * earlier ones must be complete by then.
+ */
+void bag_take_each(struct bag *bag, const struct group_kind *kind, void *(*another)(void *owner), void *owner);
+/* A group of another stream, and of that nothing but its history; it stands for those of this one, which are dropped. */
 void bag_take_from(struct bag *bag, const struct group_kind *kind, void *group, const char *path);
+/* Records of the history, each once, are appended with "stream", where it came from, and "log", its name there: "01-seq-train". */
+void bag_take_history(struct bag *bag, json_t *records);
 /* The group is not passed on. */
 void bag_drop(struct bag *bag, const char *name);
 void bag_pass_to(struct bag *bag, struct bag_out *out);

@@ -15,11 +15,17 @@ struct bag_out {
 	int n_columns;
 	struct column *columns; /* those that the table has, as first given */
 	struct buffer *data;    /* of each, of the current chunk */
+	json_t *read, *wrote;   /* {"model": "0123456789abcdef"}: the ids of groups */
 };
 
 struct frame_out *bag_frame(struct bag_out *out)
 {
 	return out->frame;
+}
+
+void bag_note_read(struct bag_out *out, const char *group, const char *id)
+{
+	json_set(out->read, group, json_string(id));
 }
 
 void bag_count_log(struct bag_out *out, const char *member)
@@ -38,6 +44,8 @@ struct bag_out *bag_create(const char *path, int level)
 {
 	struct bag_out *out = xcalloc(1, sizeof *out);
 	out->frame = frame_create(path, level);
+	out->read = json_object();
+	out->wrote = json_object();
 	return out;
 }
 
@@ -80,6 +88,7 @@ void bag_begin(struct bag_out *out, const struct group_kind *kind, uint64_t id, 
 	json_t *meta = json_build("{s:s, s:i, s:s, s:[i, i]}", "group", kind->name, "format", kind->format, "id", text,
 		"shard", shard, shards);
 	json_object_update(meta, details);
+	json_set(out->wrote, kind->name, json_string(text));
 	out->kind = kind;
 	out->shard = shard;
 	out->shards = shards;
@@ -241,11 +250,15 @@ void bag_finish(struct bag_out *out, json_t *history)
 	if (history) {
 		char name[MEMBER_NAME_MAX];
 		snprintf(name, sizeof name, "log/%02d-%s.json", out->next_log, program_name);
+		json_set(history, "read", json_incref(out->read));
+		json_set(history, "wrote", json_incref(out->wrote));
 		char *text = json_text(history);
 		frame_member(out->frame, name, text, strlen(text));
 		free(text);
 	}
 	json_decref(history);
+	json_decref(out->read);
+	json_decref(out->wrote);
 	frame_close(out->frame);
 	free(out);
 }

@@ -29,12 +29,17 @@ void bag_add_rows(struct bag_out *out, int64_t rows, const struct column columns
 	int n_columns);
 /* Writes the last chunk and end.json: rows, chunks, shard. */
 void bag_end(struct bag_out *out);
-/* Adds log/NN-tool.json (reference stolen; NULL: none), ends the frame, -o: renames. Frees. */
+/*
+ * Adds log/NN-tool.json (reference stolen; NULL: none) with "read" and "wrote", the ids of the groups by their names; ends the frame,
+ * -o: renames. Frees.
+ */
 void bag_finish(struct bag_out *out, json_t *history);
 
 /* --- for bag.c: members of the input as they are --- */
 
 struct frame_out *bag_frame(struct bag_out *out);
+/* A group that was read, for the tool's own record. */
+void bag_note_read(struct bag_out *out, const char *group, const char *id);
 /* A record of the history was passed on: the tool's own is numbered after it. */
 void bag_count_log(struct bag_out *out, const char *member);
 /* Shard i of n starts at this chunk. */

@@ -123,6 +123,7 @@ void cli_parse(const struct cli_tool *tool, int argc, char **argv, struct cli *c
 	*cli = (struct cli){.threads = processors(), .seed = 1, .level = 1, .history = true, .started = seconds_now()};
 	cli->inputs = xcalloc(1, sizeof *cli->inputs);
 	cli->options = json_array();
+	cli->given = json_object();
 	cli->command = quoted_command(argc, argv);
 	if (argc > 0)
 		argv[0] = (char *)(uintptr_t)tool->name;
@@ -145,10 +146,10 @@ void cli_check_stdin(const struct cli *cli, const char *option, const char *path
 
 void cli_finish(const struct cli *cli, struct bag_out *out, json_t *measured)
 {
-	json_t *record = json_build("{s:s, s:s, s:s*, s:s, s:I, s:i, s:f, s:f}", "tool", program_name, "version",
-		recpipe_version, "commit", *recpipe_commit ? recpipe_commit : NULL, "command", cli->command, "seed",
-		(json_int_t)cli->seed, "threads", cli->threads, "seconds", seconds_now() - cli->started, "peak_memory_mib",
-		peak_memory_mib());
+	json_t *record = json_build("{s:s, s:s, s:s*, s:s, s:O, s:I, s:i, s:f, s:f}", "tool", program_name, "version",
+		recpipe_version, "commit", *recpipe_commit ? recpipe_commit : NULL, "command", cli->command, "options",
+		cli->given, "seed", (json_int_t)cli->seed, "threads", cli->threads, "seconds", seconds_now() - cli->started,
+		"peak_memory_mib", peak_memory_mib());
 	if (ranks_count() > 1)
 		json_set(record, "ranks", json_integer(ranks_count()));
 	json_object_update_new(record, measured);
@@ -161,5 +162,6 @@ int cli_done(const struct cli *cli)
 	free(cli->command);
 	free(cli->inputs);
 	json_decref(cli->options);
+	json_decref(cli->given);
 	return 0;
 }

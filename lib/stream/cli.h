@@ -25,6 +25,7 @@ struct cli {
 	bool quiet;     /* -q */
 	bool history;   /* unless --no-history */
 	char *command;  /* the command line, shell-quoted, for the history */
+	json_t *given;  /* the options that were given and change what comes out, as they are spelt; for the history */
 	double started; /* seconds_now() */
 	json_t *
 		options; /* objects, whose texts settings borrow: of the tool's own options, of those of all tools, of chosen ones */
@@ -77,8 +78,8 @@ void cli_parse(const struct cli_tool *tool, int argc, char **argv, struct cli *c
 void cli_check_stdin(const struct cli *cli, const char *option, const char *path);
 
 /*
- * Ends the stream, with the tool's record of the history unless --no-history: version, command, seed, threads, seconds, peak
- * memory, and what was measured (reference stolen).
+ * Ends the stream, with the tool's record of the history unless --no-history: version, command, options, seed, threads, seconds,
+ * peak memory, and what was measured (reference stolen).
  */
 void cli_finish(const struct cli *cli, struct bag_out *out, json_t *measured);
 

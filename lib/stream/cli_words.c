@@ -180,6 +180,19 @@ static void note_repeated(struct command *command, const char *spelt, const json
 	free(is);
 }
 
+/* What decides the result, for the history: there the seed and the threads have members of their own. */
+static void note_given(struct command *command, const struct option *row, const json_t *value, const char *text)
+{
+	if (row->no_effect || !strcmp(option_key(row), "seed") || !strcmp(option_key(row), "threads"))
+		return;
+	char *spelt = option_spelt(row);
+	json_set(command->cli->given, spelt,
+		!text                          ? json_true() :
+			row->kind == OPTION_YES_NO ? json_string(text) :
+										 json_deep_copy(value));
+	free(spelt);
+}
+
 static void give(struct command *command, struct cli_section *section, const struct option *row, const char *spelt,
 	const char *text)
 {
@@ -190,10 +203,11 @@ static void give(struct command *command, struct cli_section *section, const str
 		if (!json_is_array(before))
 			json_set(section->given, key, json_build("[O]", before));
 		json_append(json_object_get(section->given, key), value);
-		return;
+	} else {
+		note_repeated(command, spelt, before, value);
+		json_set(section->given, key, value);
 	}
-	note_repeated(command, spelt, before, value);
-	json_set(section->given, key, value);
+	note_given(command, row, json_object_get(section->given, key), text);
 }
 
 /* KEY=VALUE */
@@ -284,7 +298,7 @@ static void print_keys(const struct command *command)
 		return;
 	buffer_append(&list, "", 1);
 	printf("\nKeys of --set, and their defaults:\n  ");
-	print_wrapped(list.data, 2, 2);
+	write_wrapped(stdout, list.data, 2, 2);
 	buffer_free(&list);
 }
 
@@ -292,7 +306,7 @@ static void print_help(const struct command *command)
 {
 	const struct cli_tool *tool = command->tool;
 	cli_print_usage(tool, stdout);
-	print_wrapped(tool->summary, 0, 0);
+	write_wrapped(stdout, tool->summary, 0, 0);
 	putchar('\n');
 	options_print(command->rows[0]);
 	for (int i = 2; i < command->n_sections; i++)

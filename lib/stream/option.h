@@ -20,6 +20,7 @@
 #define RECPIPE_OPTION_H
 
 #include <stddef.h>
+#include <stdio.h>
 
 #include "stream/json.h"
 #include "stream/util.h"
@@ -59,7 +60,8 @@ struct option {
 	void (*derive)(void *values);
 	const char *only; /* "KEY=A|B": wrong usage where another row of the command line has another value than these */
 	char letter;      /* as in -k; 0: none */
-	bool no_effect;   /* never changes what comes out: is no part of an identity */
+	/* is no part of an identity: never changes what comes out, or names a stream, whose groups are told by their ids */
+	bool no_effect;
 	/* what the macros below set */
 	enum option_kind kind;
 	unsigned char size; /* of the field */
@@ -145,7 +147,7 @@ void options_list_keys(const struct option *rows, struct buffer *list);
 /* The same for programs, a line each: name, letter, key, argument, choices, default and help, with tabs between. */
 void options_print_rows(const struct option *rows);
 /* Text in lines of at most 80 columns, all but the first indented; the first goes on from `column`. */
-void print_wrapped(const char *text, int column, int indent);
+void write_wrapped(FILE *to, const char *text, int column, int indent);
 
 /* The one of n words that was most likely meant; NULL where none is near. */
 const char *nearest_word(const char *word, const char *const words[], int n);

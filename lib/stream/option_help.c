@@ -7,22 +7,22 @@
 #define COLUMNS 80
 #define HELP_COLUMN 27
 
-void print_wrapped(const char *text, int column, int indent)
+void write_wrapped(FILE *to, const char *text, int column, int indent)
 {
 	while (*text) {
 		int length = (int)strcspn(text, " \n");
 		if (column > indent && column + length + 1 > COLUMNS) {
-			printf("\n%*s", indent, "");
+			fprintf(to, "\n%*s", indent, "");
 			column = indent;
 		} else if (column > indent) {
-			putchar(' ');
+			putc(' ', to);
 			column++;
 		}
-		printf("%.*s", length, text);
+		fprintf(to, "%.*s", length, text);
 		column += length;
 		text += length + (text[length] != '\0');
 	}
-	putchar('\n');
+	putc('\n', to);
 }
 
 /* What help says of the default; to be freed. Empty: nothing. */
@@ -68,7 +68,7 @@ static void print_row(const struct option *rows, const struct option *row)
 	}
 	printf("%*s", HELP_COLUMN - column, "");
 	char *help = xasprintf("%s%s", row->help, words);
-	print_wrapped(help, HELP_COLUMN, HELP_COLUMN);
+	write_wrapped(stdout, help, HELP_COLUMN, HELP_COLUMN);
 	free(help);
 	free(words);
 	free(argument);

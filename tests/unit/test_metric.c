@@ -99,9 +99,9 @@ static void same_for_any_thread_count(void **state)
 	for (int i = 0; i < 3000; i++) /* half of few values, half all different */
 		difference[i] = i % 2 ? (double)rng_below(&rng, 5) - 2 : rng_normal(&rng);
 	omp_set_num_threads(1);
-	struct comparison one = bootstrap_paired(difference, 3000, 500, 3);
+	struct comparison one = bootstrap_paired(difference, 3000, NULL, 500, 3);
 	omp_set_num_threads(5);
-	struct comparison five = bootstrap_paired(difference, 3000, 500, 3);
+	struct comparison five = bootstrap_paired(difference, 3000, NULL, 500, 3);
 	assert_memory_equal(&one, &five, sizeof one);
 }
 
@@ -122,7 +122,7 @@ static void spread_is_right(void **state)
 			square += difference[i] * difference[i];
 		}
 		double mean = sum / N, error = sqrt((square / N - mean * mean) / N);
-		struct comparison result = bootstrap_paired(difference, N, RESAMPLES, 1);
+		struct comparison result = bootstrap_paired(difference, N, NULL, RESAMPLES, 1);
 		assert_near(result.mean, mean, 1e-12);
 		assert_near(result.low, mean - 1.96 * error, 0.06 * error);
 		assert_near(result.high, mean + 1.96 * error, 0.06 * error);
@@ -134,11 +134,11 @@ static void no_difference_is_p_one(void **state)
 {
 	(void)state;
 	double difference[100] = {0};
-	struct comparison result = bootstrap_paired(difference, 100, 200, 1);
+	struct comparison result = bootstrap_paired(difference, 100, NULL, 200, 1);
 	assert_near(result.p, 1, 0);
 	assert_int_equal(result.ties, 100);
 	difference[3] = 1;
-	result = bootstrap_paired(difference, 100, 200, 1);
+	result = bootstrap_paired(difference, 100, NULL, 200, 1);
 	assert_int_equal(result.wins, 1);
 	assert_true(result.p > 0.3);
 }
