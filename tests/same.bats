@@ -45,6 +45,10 @@ as_recorded() {
 	as_recorded others
 }
 
+@test "same: models without gradients" {
+	as_recorded baselines
+}
+
 @test "same: language models" {
 	as_recorded language
 }

@@ -41,7 +41,7 @@ sums() {
 	tar --zstd -xf "$stream" -C members
 	for group; do
 		find "members/$group" -type f \( ! -name '*.json' -o -name tokenizer.json \) | cut -d/ -f2- | LC_ALL=C sort |
-			grep -vP "$are_new" >names
+			{ grep -vP "$are_new" || true; } >names
 		while IFS= read -r member; do
 			printf '%s %s %s\n' "$name" "$member" "$(checksum <"members/$member")"
 		done <names >sums
@@ -217,6 +217,13 @@ others() {
 	resumed gru-resumed model "${spelled[@]}"
 }
 
+baselines() {
+	make_shop
+	model nearest --arch nearest shop.tar.zst
+	item-project -q -j1 --from tfidf --width 24 shop.tar.zst -o items.tar.zst
+	model nearest-embedding --arch nearest decay=0.5 items.tar.zst
+}
+
 language() {
 	make_few
 	local small=(--hidden-size 16 --layers 2 --heads 2 --epochs 3 --batch-size 32)
@@ -352,7 +359,7 @@ rank() {
 }
 
 machine
-[ $# -gt 0 ] || set -- tokenize sasrec losses others language recformer align project features rank
+[ $# -gt 0 ] || set -- tokenize sasrec losses others baselines language recformer align project features rank
 for pipeline; do
 	"$pipeline"
 done

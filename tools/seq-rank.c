@@ -9,7 +9,7 @@
 
 #include "data/embedding.h"
 #include "data/ranking.h"
-#include "model/encoder.h"
+#include "data/tokenizer_group.h"
 #include "model/model_group.h"
 #include "nn/blas.h"
 #include "nn/matrix.h"
@@ -157,7 +157,8 @@ struct run {
 	struct kept_sequences users; /* chunk by chunk; with --serve known, whole */
 	struct sequences known;
 	struct model_group model;
-	struct embedding embedding; /* what a text encoder ranks, where the stream has it */
+	struct embedding embedding; /* what a text encoder ranks, or items are known by, where the stream has it */
+	struct tokenizer_group tokenizer;
 	struct assortment assortment;
 	struct recommender *recommender;
 	int64_t n_ranked, n_without_target;
@@ -166,10 +167,11 @@ struct run {
 static void load(struct run *run, struct bag_out *out)
 {
 	const struct settings *settings = run->settings;
-	run->catalog.keeps_text = settings->fields != NULL || settings->listen;
+	run->catalog.keeps_text = true;
 	struct bag *bag = bag_open(run->cli->inputs);
 	bag_take(bag, &catalog_group, &run->catalog);
 	bag_take(bag, &embedding_group, &run->embedding);
+	bag_take(bag, &tokenizer_group, &run->tokenizer);
 	if (settings->serve)
 		bag_take(bag, &sequences_group, &run->known);
 	else
@@ -192,14 +194,8 @@ static void load(struct run *run, struct bag_out *out)
 /* What of the catalog the model can rank. */
 static void match_items(struct run *run)
 {
-	struct model *model = run->model.model;
-	if (model->architecture->encode) {
-		model_require_tokenizer(&run->model, &run->catalog);
-		encoder_rank_catalog(model, &run->catalog, &run->embedding, run->model.group.id);
-		run->assortment.n_items = run->catalog.n_items;
-		return;
-	}
-	int64_t n_new = assortment_match(&run->assortment, &run->model, &run->catalog);
+	const struct item_groups groups = {&run->catalog, run->tokenizer.tokenizer, &run->embedding, run->cli->threads};
+	int64_t n_new = assortment_of_model(&run->assortment, &run->model, &groups);
 	if (n_new)
 		notice("%" PRId64 " of %" PRId64 " items are new to the model of %s and are not recommended until one is "
 			   "trained with them",
@@ -235,6 +231,7 @@ static void run_free(struct run *run)
 	assortment_free(&run->assortment);
 	model_group_free(&run->model);
 	embedding_free(&run->embedding);
+	tokenizer_group_free(&run->tokenizer);
 	kept_sequences_free(&run->users);
 	sequences_free(&run->known);
 	catalog_free(&run->catalog);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/content.h"
 #include "model/items.h"
 
 /* --- what there is --- */
@@ -93,6 +94,7 @@ void model_free(struct model *model)
 	else
 		free(model->state);
 	items_free(model->items);
+	content_free(model->content);
 	free(model->candidates);
 	params_free(&model->params);
 	json_decref(model->config);

@@ -1,10 +1,10 @@
 /*
  * Models that recommend the next item: what seq-train trains and seq-rank
- * asks. An architecture is one file (sasrec.c, gru.c, popular.c, markov.c)
+ * asks. An architecture is one file (sasrec.c, gru.c, popular.c, ...)
  * that fills one `struct architecture`; the list is in model.c.
  *
  * Two kinds of scores. Most models score by a dot product: a query vector for a
- * history, a vector for each item. `markov` gives whole rows of scores.
+ * history, a vector for each item. Others, as `markov`, give whole rows of scores.
  */
 #ifndef RECPIPE_MODEL_H
 #define RECPIPE_MODEL_H
@@ -25,9 +25,12 @@ struct model {
 	struct params params; /* named tensors */
 	/* whose rows are the item vectors, for dot-product models; set by declare */
 	const struct param *item_vectors;
-	struct items *items; /* how item vectors are derived from features; NULL: they are not (items.h) */
-	/* text encoders: whose rows histories are made of, and whose tokens are read (encoder.h) */
+	struct items *items;     /* how item vectors are derived from features; NULL: they are not (items.h) */
+	struct content *content; /* what items are like besides events, added to the scores; NULL: nothing is (content.h) */
+	/* text encoders and models with content: whose rows histories are made of, and whose items are ranked */
 	const struct catalog *catalog;
+	/* with content: which of the model's own items those of the catalog are, or -1; NULL: row for row the same; borrowed */
+	const int32_t *own_row;
 	float *candidates; /* text encoders: unit vectors of that catalog's items */
 	void *state;       /* the architecture's own */
 };
@@ -36,6 +39,8 @@ struct architecture {
 	const char *name, *summary;
 	/* Its "items" are tokens: it belongs to a tokenizer, not to a catalog. */
 	bool reads_tokens;
+	/* It may know items by their texts or an embedding besides: its options include content_options. */
+	bool reads_items;
 	/*
 	 * The rows of config.json, but for "architecture"; they fill the struct, of `size` bytes, that model->state points to.
 	 */
@@ -47,7 +52,7 @@ struct architecture {
 	void (*declare)(struct model *model, const char *where);
 	/* Initial parameter values; NULL for models that only count. */
 	void (*initialise)(struct model *model, struct rng *rng);
-	/* Trained by counting: the whole of the training; NULL for models trained by gradients. */
+	/* Trained by counting: the whole of the training; NULL for models trained by gradients, or not at all. */
 	void (*count)(struct model *model, const struct histories *training);
 	/*
 	 * Trained by gradients: hidden states of every position of the histories, packed, (tokens, width). Position t has
@@ -62,7 +67,7 @@ struct architecture {
 	void (*encode)(struct tape *tape, const struct model *model, const struct histories *histories, float *vectors);
 	/* How many tokens a worker best takes through hidden() at once: what fits the caches. */
 	int64_t tokens_at_once;
-	/* Models that give whole rows of scores: scores is rows x n_items. NULL otherwise. */
+	/* Models that give whole rows of scores, without content: rows x n_items, of the model's own. NULL otherwise. */
 	void (*score)(const struct model *model, const struct histories *histories, float *scores);
 	/* Models that keep tables of their own in `state`; each may be NULL. */
 	void (*write)(struct bag_out *out, const struct model *model);  /* members after the parameters */
@@ -77,6 +82,7 @@ struct architecture {
 	EACH(gru) \
 	EACH(popular) \
 	EACH(markov) \
+	EACH(nearest) \
 	EACH(recformer) \
 	EACH(llama) \
 	EACH(gpt2)
@@ -85,7 +91,7 @@ ARCHITECTURES(DECLARE_ARCHITECTURE)
 /* clang-format on */
 /* One of the list, or NULL. */
 const struct architecture *architecture_named(const char *name);
-/* "sasrec", "gru", "popular", "markov", "recformer", "llama", "gpt2", NULL */
+/* Their names, in that order; ends with NULL. */
 extern const char *const architecture_names[];
 
 /* Dies with `where` unless these options, a part of config.json, could make a model of the architecture. */
@@ -110,6 +116,8 @@ void model_queries(const struct model *model, const struct histories *histories,
 const float *model_item_vectors(const struct model *model);
 /* How many items the model ranks. */
 int64_t model_ranked(const struct model *model);
+/* Of models that give whole rows of scores: rows x model_ranked(), content and all. Items it knows nothing of have 0. */
+void model_scores(const struct model *model, const struct histories *histories, float *scores);
 
 void model_free(struct model *model);
 

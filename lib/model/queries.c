@@ -1,5 +1,7 @@
+#include <stdlib.h>
 #include <string.h>
 
+#include "model/content.h"
 #include "model/encoder.h"
 #include "model/items.h"
 
@@ -59,4 +61,49 @@ void model_queries(const struct model *model, const struct histories *histories,
 		tape_free(&tape);
 	}
 	products_in(before);
+}
+
+/* --- rows of scores --- */
+
+/* Histories in the model's own items; those that it does not know are left out. */
+static struct ragged own_histories(const struct model *model, const struct histories *histories)
+{
+	struct ragged own = RAGGED(I4);
+	ragged_clear(&own);
+	for (int64_t row = 0; row < histories->rows; row++) {
+		const int64_t first = histories->indptr[row], end = histories->indptr[row + 1];
+		const int64_t start = ragged_add(&own, end - first);
+		int64_t at = start;
+		for (int64_t i = first; i < end; i++)
+			if (model->own_row[histories->item[i]] >= 0)
+				((int32_t *)own.field[0])[at++] = model->own_row[histories->item[i]];
+		ragged_shorten(&own, at - start);
+	}
+	return own;
+}
+
+/* By the model's own items, then brought to the rows of the catalog. */
+static void score_by_own(const struct model *model, const struct histories *histories, float *scores)
+{
+	const int64_t items = model_ranked(model);
+	struct ragged own = own_histories(model, histories);
+	float *of_own = xaligned((size_t)(histories->rows * model->n_items), sizeof *of_own);
+	model->architecture->score(model, &(struct histories){histories->rows, own.indptr, own.field[0], NULL}, of_own);
+	for (int64_t row = 0; row < histories->rows; row++)
+		for (int64_t item = 0; item < items; item++) {
+			const int32_t at = model->own_row[item];
+			scores[row * items + item] = at >= 0 ? of_own[row * model->n_items + at] : 0;
+		}
+	free(of_own);
+	ragged_free(&own);
+}
+
+void model_scores(const struct model *model, const struct histories *histories, float *scores)
+{
+	if (model->own_row)
+		score_by_own(model, histories, scores);
+	else
+		model->architecture->score(model, histories, scores);
+	if (model->content)
+		content_add(model->content, histories, (float)content_weight(model->content), scores);
 }

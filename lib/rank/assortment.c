@@ -5,24 +5,68 @@
 #include <string.h>
 
 #include "data/lines.h"
+#include "model/encoder.h"
+
+/* Which item of the model each of the catalog is, by its id; NULL: row for row the same, or the model says none of their ids. */
+static int32_t *rows_by_id(struct model_group *model, const struct catalog *catalog, int64_t *n_new)
+{
+	*n_new = 0;
+	if (!strcmp(model->model->belongs_to, catalog->fingerprint) || !model->item_id.count) {
+		model_require_catalog(model, catalog);
+		return NULL;
+	}
+	int32_t *rows = xreallocarray(NULL, (size_t)catalog->n_items, sizeof *rows);
+	for (int64_t item = 0; item < catalog->n_items; item++) {
+		const char *id = strings_at(&catalog->item_id, item);
+		rows[item] = (int32_t)strings_find(&model->item_id, id, strlen(id));
+		*n_new += rows[item] < 0;
+	}
+	return rows;
+}
 
 int64_t assortment_match(struct assortment *assortment, struct model_group *model, const struct catalog *catalog)
 {
+	int64_t n_new;
 	assortment->n_items = catalog->n_items;
-	if (!strcmp(model->model->belongs_to, catalog->fingerprint) || !model->item_id.count) {
-		model_require_catalog(model, catalog);
-		return 0;
-	}
-	int64_t n_new = 0;
-	assortment->model_row = xreallocarray(NULL, (size_t)catalog->n_items, sizeof *assortment->model_row);
-	for (int64_t item = 0; item < catalog->n_items; item++) {
-		const char *id = strings_at(&catalog->item_id, item);
-		assortment->model_row[item] = (int32_t)strings_find(&model->item_id, id, strlen(id));
-		n_new += assortment->model_row[item] < 0;
-	}
+	assortment->model_row = rows_by_id(model, catalog, &n_new);
 	if (n_new == catalog->n_items)
 		model_require_catalog(model, catalog);
 	return n_new;
+}
+
+/* Such a model ranks items of the catalog: those that it knows by their ids, and those whose texts or vectors say something. */
+static int64_t match_content(struct assortment *assortment, struct model_group *group, const struct item_groups *groups)
+{
+	const struct catalog *catalog = groups->catalog;
+	struct model *model = group->model;
+	int64_t n_new;
+	assortment->own_row = rows_by_id(group, catalog, &n_new);
+	content_read(model, groups, assortment->own_row);
+	if (!assortment->own_row)
+		return 0;
+	n_new = 0;
+	assortment->model_row = xreallocarray(NULL, (size_t)catalog->n_items, sizeof *assortment->model_row);
+	for (int64_t item = 0; item < catalog->n_items; item++) {
+		const bool is_known = assortment->own_row[item] >= 0 || content_knows(model->content, item);
+		assortment->model_row[item] = is_known ? (int32_t)item : -1;
+		n_new += !is_known;
+	}
+	if (n_new == catalog->n_items)
+		model_require_catalog(group, catalog);
+	return n_new;
+}
+
+int64_t assortment_of_model(struct assortment *assortment, struct model_group *group, const struct item_groups *groups)
+{
+	struct model *model = group->model;
+	assortment->n_items = groups->catalog->n_items;
+	if (model->architecture->encode) {
+		model_require_tokenizer(group, groups->catalog);
+		encoder_rank_catalog(model, groups->catalog, groups->embedding, group->group.id);
+		return 0;
+	}
+	return model->content ? match_content(assortment, group, groups) :
+							assortment_match(assortment, group, groups->catalog);
 }
 
 struct strings ids_read(const char *path)
@@ -82,6 +126,7 @@ void assortment_count(struct assortment *assortment, const struct sequences *seq
 
 void assortment_free(struct assortment *assortment)
 {
+	free(assortment->own_row);
 	free(assortment->model_row);
 	free(assortment->offered);
 	free(assortment->popularity);

@@ -154,12 +154,13 @@ static int64_t rank_scored(const struct recommender *recommender, const struct h
 	const struct ranks *ranks)
 {
 	const struct model *model = recommender->model;
-	model->architecture->score(model, histories, values);
+	const int64_t known = model_ranked(model);
+	model_scores(model, histories, values);
 	if (!recommender->item)
-		return rank_scores(values, model->n_items, ranks);
+		return rank_scores(values, known, ranks);
 	float *scores = xaligned((size_t)(histories->rows * recommender->n_candidates), sizeof *scores);
 	for (int64_t row = 0; row < histories->rows; row++)
-		gather_scores(recommender, values + row * model->n_items, scores + row * recommender->n_candidates);
+		gather_scores(recommender, values + row * known, scores + row * recommender->n_candidates);
 	int64_t bad = rank_scores(scores, recommender->n_candidates, ranks);
 	free(scores);
 	return bad;
@@ -287,7 +288,7 @@ static int64_t rank_translated(const struct recommender *recommender, const stru
 int64_t recommend(const struct recommender *recommender, const struct histories *histories, const struct ranks *ranks)
 {
 	const struct model *model = recommender->model;
-	const int64_t width = recommender->ranker ? model->width : model->n_items;
+	const int64_t width = recommender->ranker ? model->width : model_ranked(model);
 	const bool as_they_are = !recommender->item && !recommender->popular;
 	int64_t block = BLOCK_FLOATS / width < 1 ? 1 : BLOCK_FLOATS / width, bad = -1;
 	block = block < BLOCK_ROWS ? block : BLOCK_ROWS;

@@ -68,12 +68,12 @@ static void score_variants(const struct model *model, const struct histories *va
 	float *scores)
 {
 	const bool has_vectors = !model->architecture->score;
-	const int64_t width = has_vectors ? model->width : model->n_items;
+	const int64_t width = has_vectors ? model->width : model_ranked(model);
 	float *values = xaligned((size_t)(variants->rows * width), sizeof *values);
 	if (has_vectors)
 		model_queries(model, variants, values);
 	else
-		model->architecture->score(model, variants, values);
+		model_scores(model, variants, values);
 	for (int64_t variant = 0; variant < variants->rows; variant++)
 		for (int32_t place = 0; place < k; place++)
 			scores[variant * k + place] = has_vectors ?

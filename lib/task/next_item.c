@@ -109,17 +109,3 @@ void next_item_counts(const struct task *base, int64_t *users, int64_t *position
 	*positions = task->positions;
 	*validated = task->valid.rows;
 }
-
-/* --- models that count --- */
-
-int64_t next_item_count(struct model *model, const struct sequences *sequences)
-{
-	struct ragged packed = histories_new(sequences);
-	for (int64_t user = 0; user < sequences->n_users; user++)
-		histories_append(&packed, sequences, sequences->indptr[user], train_length(sequences, user));
-	struct histories histories = histories_of(&packed);
-	model->architecture->count(model, &histories);
-	int64_t events = ragged_count(&packed);
-	ragged_free(&packed);
-	return events;
-}

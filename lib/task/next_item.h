@@ -22,7 +22,4 @@ struct task *next_item_task(struct model *model, const struct sequences *sequenc
 /* Users and positions there are to learn from, and users validated on. */
 void next_item_counts(const struct task *task, int64_t *users, int64_t *positions, int64_t *validated);
 
-/* Counts everybody's whole training part, for architectures that are trained by counting; returns the events. */
-int64_t next_item_count(struct model *model, const struct sequences *sequences);
-
 #endif

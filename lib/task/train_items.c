@@ -1,4 +1,4 @@
-/* Trainings of models of what comes next in a user's sequence: by gradients, or by counting. */
+/* The training of models of what comes next in a user's sequence, by gradients. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -151,34 +151,4 @@ const struct training next_item_training = {
 	.takes_embedding = true,
 	.check = check,
 	.train = train,
-};
-
-/* --- counting --- */
-
-static bool by_counting(const struct architecture *architecture)
-{
-	return architecture->count;
-}
-
-static json_t *count(struct training_job *job)
-{
-	struct model *model = new_model(job);
-	json_t *identity = training_identity(job, model, false);
-	json_t *measured = json_build("{s:I}", "events", (json_int_t)next_item_count(model, &job->inputs.sequences));
-	json_set(measured, "parameters", json_integer(model->params.size));
-	training_write_model(job, model, identity, NULL);
-	model_free(model);
-	json_decref(identity);
-	return measured;
-}
-
-static const struct option no_options[] = {{0}};
-
-const struct training counted_training = {
-	.task = "next",
-	.summary = "the same by counting",
-	.suits = by_counting,
-	.options = no_options,
-	.needs_sequences = true,
-	.train = count,
 };

@@ -8,8 +8,8 @@
 #include "task/identity.h"
 #include "task/like.h"
 
-const struct training *const trainings[] = {&next_item_training, &counted_training, &language_training, &pretraining,
-	&finetuning, NULL};
+const struct training *const trainings[] = {&next_item_training, &counted_training, &item_training, &language_training,
+	&pretraining, &finetuning, NULL};
 const char *const task_names[] = {"next", "pretrain", "finetune", NULL};
 
 /* The first of a task, or of all, that suits the architecture. */
@@ -64,7 +64,9 @@ json_t *training_identity(const struct training_job *job, const struct model *mo
 	identity_add(identity, "the catalog", inputs->catalog.fingerprint);
 	identity_add(identity, "the tokenizer", model->architecture->reads_tokens ? model->belongs_to : NULL);
 	identity_add(identity, "the group sequences", inputs->sequences.group.id);
-	identity_add(identity, "the embedding", items_feature_size(model) ? inputs->embedding.group.id : NULL);
+	bool reads_embedding = items_feature_size(model) || (model->content && inputs->embedding.group.complete);
+	identity_add(identity, "the embedding", reads_embedding ? inputs->embedding.group.id : NULL);
+	identity_add(identity, "the texts of the items", model->content ? inputs->catalog.group.id : NULL);
 	identity_add(identity, "the model in the stream", inputs->start.group.id);
 	return identity;
 }

@@ -44,7 +44,8 @@ struct training {
 	/* Trains and writes the model; returns what was measured, for the history. */
 	json_t *(*train)(struct training_job *job);
 };
-extern const struct training counted_training, next_item_training, language_training, pretraining, finetuning;
+extern const struct training counted_training, item_training, next_item_training, language_training, pretraining,
+	finetuning;
 extern const struct training *const trainings[]; /* ends with NULL */
 extern const char *const task_names[];           /* "next", "pretrain", "finetune", NULL */
 

@@ -1,0 +1,111 @@
+/* Trainings without gradients: models that count what follows or goes with what, and those that know items by their texts. */
+#include <math.h>
+
+#include "model/content.h"
+#include "stream/progress.h"
+#include "task/training.h"
+#include "task/validation.h"
+
+static bool has_no_gradients(const struct architecture *architecture)
+{
+	return !architecture->hidden && !architecture->encode;
+}
+
+static bool by_counting(const struct architecture *architecture)
+{
+	return has_no_gradients(architecture) && !architecture->reads_items;
+}
+
+static bool by_items(const struct architecture *architecture)
+{
+	return has_no_gradients(architecture) && architecture->reads_items;
+}
+
+/* Everybody's whole training part; returns the events. */
+static int64_t count_events(struct model *model, const struct sequences *sequences)
+{
+	struct ragged packed = histories_new(sequences);
+	for (int64_t user = 0; user < sequences->n_users; user++)
+		histories_append(&packed, sequences, sequences->indptr[user], train_length(sequences, user));
+	const struct histories histories = histories_of(&packed);
+	const int64_t events = ragged_count(&packed);
+	if (model->architecture->count)
+		model->architecture->count(model, &histories);
+	ragged_free(&packed);
+	return events;
+}
+
+static struct item_groups groups_of(const struct training_job *job)
+{
+	return (struct item_groups){&job->inputs.catalog, job->inputs.tokenizer.tokenizer, &job->inputs.embedding,
+		job->threads};
+}
+
+/* --- what is told --- */
+
+/* Of the model as it is now; NaN where nobody has a validation item. */
+static double validate(const struct training_job *job, const struct model *model)
+{
+	const struct validation_options *options = job->values;
+	struct validation validation = validation_new(&job->inputs.sequences, options);
+	double measured[VALIDATION_MEASURES] = {NAN};
+	if (validation.rows && !validation_measure(&validation, model, measured))
+		die("%s: scores of validation are not finite", model->architecture->name);
+	validation_free(&validation);
+	return measured[0];
+}
+
+static void tell(const struct training_job *job, const struct model *model, json_t *measured)
+{
+	const double value = validate(job, model);
+	if (isnan(value)) {
+		notice("%s: %lld items; nobody has a validation item", model->architecture->name, (long long)model->n_items);
+		return;
+	}
+	notice("%s: %lld items, valid NDCG@10 %.4f", model->architecture->name, (long long)model->n_items, value);
+	json_set(measured, "ndcg@10", json_real(value));
+}
+
+/* --- training --- */
+
+static json_t *train(struct training_job *job)
+{
+	const struct item_groups groups = groups_of(job);
+	const struct catalog *catalog = groups.catalog;
+	if (job->architecture->reads_items)
+		content_choose(job->config, &groups);
+	struct model *model = model_new(json_deep_copy(job->config), catalog->n_items, catalog->fingerprint, "options");
+	json_t *identity = training_identity(job, model, false);
+	if (model->content)
+		content_learn(model, &groups);
+	json_t *measured = json_build("{s:I}", "events", (json_int_t)count_events(model, &job->inputs.sequences));
+	if (job->architecture->reads_items)
+		tell(job, model, measured);
+	json_set(measured, "parameters", json_integer(model->params.size));
+	training_write_model(job, model, identity, NULL);
+	model_free(model);
+	json_decref(identity);
+	return measured;
+}
+
+static const struct option no_options[] = {{0}};
+
+const struct training counted_training = {
+	.task = "next",
+	.summary = "the same by counting",
+	.suits = by_counting,
+	.options = no_options,
+	.needs_sequences = true,
+	.train = train,
+};
+
+const struct training item_training = {
+	.task = "next",
+	.summary = "the same by counting, or by what items are like",
+	.suits = by_items,
+	.options = validation_options,
+	.size = sizeof(struct validation_options),
+	.needs_sequences = true,
+	.takes_embedding = true,
+	.train = train,
+};
