@@ -5,6 +5,7 @@ load helpers
 
 setup() {
 	needs python3
+	own_folder
 }
 
 # described TOOL WORDS...: each of WORDS chooses options, as "--arch=gru"

@@ -407,5 +407,5 @@ assert (config["embedding_size"], config["dropout"]) == (8, 0.1) and training["b
 	tar --zstd -xOf all-model.tar.zst --wildcards 'log/*-seq-train.json' >log.json
 	python3 -c 'import json
 log = json.load(open("log.json"))
-assert log["best_epoch"] == 3 and all(set(p) == {"epoch", "loss"} for p in log["curve"]), log'
+assert log["best_epoch"] == 3 and all(set(p) == {"epoch", "loss", "seconds"} for p in log["curve"]), log'
 }

@@ -46,7 +46,9 @@ void run_forget_length(json_t *identity, bool epochs_count)
 		json_object_del(identity, "--epochs");
 }
 
-#define CURVE_WIDTH (1 + RUN_MEASURES) /* the loss, then what was measured */
+/* of an epoch: the loss, what was measured, and the seconds until its end */
+#define CURVE_SECONDS (1 + RUN_MEASURES)
+#define CURVE_WIDTH (CURVE_SECONDS + 1)
 
 struct run {
 	struct task *task;
@@ -243,7 +245,9 @@ static void end_epoch(struct run *run, double started)
 		if (params->size)
 			memcpy(run->best, params->value, (size_t)params->size * sizeof *run->best);
 	}
-	tell_epoch(run, point, better, seconds_now() - started);
+	const double seconds = seconds_now() - started;
+	point[CURVE_SECONDS] = seconds + (run->epoch > 1 ? (point - CURVE_WIDTH)[CURVE_SECONDS] : 0);
+	tell_epoch(run, point, better, seconds);
 	if (run->options->checkpoint)
 		save(run);
 }
@@ -293,6 +297,7 @@ static json_t *measured(const struct run *run)
 		json_t *entry = json_build("{s:I, s:f}", "epoch", (json_int_t)epoch + 1, "loss", point[0]);
 		for (int i = 0; task->keys[i]; i++)
 			json_set(entry, task->keys[i], json_real(point[1 + i]));
+		json_set(entry, "seconds", json_real(point[CURVE_SECONDS]));
 		json_append(curve, entry);
 	}
 	json_t *history = json_build("{s:I, s:o}", "best_epoch", (json_int_t)run->best_epoch, "curve", curve);
