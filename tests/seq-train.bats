@@ -409,3 +409,72 @@ assert (config["embedding_size"], config["dropout"]) == (8, 0.1) and training["b
 log = json.load(open("log.json"))
 assert log["best_epoch"] == 3 and all(set(p) == {"epoch", "loss", "seconds"} for p in log["curve"]), log'
 }
+
+# A program of its own, as a shell has background jobs ignore SIGINT: interrupted COMMAND WHEN SIGNAL TIMES [GROUP]
+# starts the command, and when a line of its stderr, left in told, has WHEN sends it, or with a fifth word its whole group, the
+# signal so many times, .7 s apart. Prints the status.
+interrupted() {
+	python3 - "$@" <<-'END'
+		import os, signal, subprocess, sys, time
+		command, when, number, times = sys.argv[1], sys.argv[2], getattr(signal, sys.argv[3]), int(sys.argv[4])
+		ready = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
+		process = subprocess.Popen(["bash", "-c", command], stderr=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=ready)
+		with open("told", "w") as told:
+		    for line in process.stderr:
+		        told.write(line)
+		        if when and when in line:
+		            when = None
+		            for i in range(times):
+		                time.sleep(.7 if i else .05)
+		                try:
+		                    (os.killpg if len(sys.argv) > 5 else os.kill)(process.pid, number)
+		                except ProcessLookupError:
+		                    pass
+		print(process.wait())
+	END
+}
+
+@test "seq-train: the first signal ends it with the best so far, from which --resume goes on as if nothing had been" {
+	needs python3
+	train=(--batch-size 4 --hidden-size 16 --checkpoint-every 100 -j1)
+	for signal in SIGINT SIGTERM; do
+		rm -f run.ckpt
+		[ "$(interrupted "exec seq-train ${train[*]} --checkpoint run.ckpt -o stopped.tar.zst data.tar.zst" 'epoch   2' $signal 1)" = 0 ]
+		grep -q "stopped in epoch [3-9]: epoch [2-9], the best so far, is kept; --resume goes on from run.ckpt" told
+		best=$(sed -n 's/.*stopped in .*: epoch \([0-9]*\), .*/\1/p' told)
+		seq-train -q "${train[@]}" --epochs "$best" -o whole.tar.zst data.tar.zst
+		cmp <(parameters stopped.tar.zst) <(parameters whole.tar.zst)
+		! cmp -s <(tar --zstd -xOf stopped.tar.zst model/meta.json) <(tar --zstd -xOf whole.tar.zst model/meta.json)
+		tar --zstd -xOf stopped.tar.zst --wildcards 'log/*-seq-train.json' | grep -q '"stopped":{"epoch":'
+	done
+	seq-train -q "${train[@]}" --epochs $((best + 2)) -o whole.tar.zst data.tar.zst
+	seq-train -q "${train[@]}" --epochs $((best + 2)) --checkpoint run.ckpt --resume -o resumed.tar.zst data.tar.zst
+	cmp <(parameters resumed.tar.zst) <(parameters whole.tar.zst)
+}
+
+@test "seq-train: timeout's two signals are one; before an epoch is over the parameters are kept as they are" {
+	timeout 2 seq-train -j1 --batch-size 1 --hidden-size 192 --layers 12 -o stopped.tar.zst data.tar.zst 2>told || [ $? = 124 ]
+	grep -q "stopped in epoch 1: no epoch is over yet, and the parameters are kept as they are; with --checkpoint FILE" told
+	seq-rank -q stopped.tar.zst | rec-eval -q >figures
+}
+
+@test "seq-train: the second signal leaves at once, and nothing is broken" {
+	needs python3
+	slow="--hidden-size 256 --layers 16 --max-length 1000 -j1"
+	# one step takes long enough for both
+	[ "$(interrupted "exec seq-train $slow --batch-size 512 --checkpoint run.ckpt -o stopped.tar.zst data.tar.zst" positions SIGINT 2)" = -2 ]
+	grep -q interrupted told
+	[ ! -e stopped.tar.zst ] && [ ! -e run.ckpt ]
+	[ -z "$(find . -name '.recpipe*')" ]
+}
+
+@test "seq-train: a Ctrl-C that reaches the whole pipe leaves it its figures; one that breaks it off ends it" {
+	needs python3
+	interrupted 'seq-train --batch-size 4 --hidden-size 16 -j1 data.tar.zst | seq-rank -q | rec-eval -q --format lines >figures' 'epoch   2' SIGINT 1 group
+	grep -q "^ndcg@10.all" figures
+	# what sends half of a stream dies of it, and so does who awaits the rest
+	head -c 20000 data.tar.zst >half
+	status=$(interrupted '{ cat half; echo sent >&2; exec sleep 20; } | { exec seq-rank -q -o x.tar.zst; }; exit ${PIPESTATUS[1]}' sent SIGINT 1 group)
+	[ "$status" = 130 ] || [ "$status" = -2 ]
+	[ ! -e x.tar.zst ]
+}

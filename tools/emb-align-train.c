@@ -249,6 +249,7 @@ int main(int argc, char **argv)
 	if (settings.show)
 		align_show(projector, inputs.llm, inputs.tokenizer.tokenizer, &tokens, ends, settings.start, settings.show,
 			settings.max_tokens + 1);
+	identity_add_stop(identity, measured);
 	const int64_t epochs = run_length(&settings.training.run);
 	projector_write(out, projector, fingerprint(identity_fingerprint(identity), &epochs, sizeof epochs));
 

@@ -20,7 +20,7 @@ struct source {
 	int fd;
 	const char *name, *context;
 	ZSTD_DCtx *zstd; /* NULL: not compressed */
-	bool started, in_frame, at_end;
+	bool is_pipe, started, in_frame, at_end;
 	long long consumed, total;
 	ZSTD_inBuffer input;
 	char buffer[INPUT_BYTES];
@@ -47,6 +47,7 @@ struct source *source_open(const char *path)
 	struct stat status;
 	if (source->fd < 0 || fstat(source->fd, &status) < 0)
 		die_errno("%s", source->name);
+	source->is_pipe = S_ISFIFO(status.st_mode) || S_ISSOCK(status.st_mode);
 	if (S_ISREG(status.st_mode))
 		source->total = status.st_size;
 	if (S_ISDIR(status.st_mode))
@@ -147,6 +148,11 @@ size_t source_read(struct source *source, void *data, size_t size)
 const char *source_name(const struct source *source)
 {
 	return source->name;
+}
+
+bool source_is_pipe(const struct source *source)
+{
+	return source->is_pipe;
 }
 
 bool source_is_compressed(const struct source *source)

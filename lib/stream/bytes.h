@@ -22,6 +22,8 @@ struct source *source_open(const char *path);
 size_t source_read(struct source *source, void *data, size_t size);
 /* The path, or "stdin", for messages. */
 const char *source_name(const struct source *source);
+/* Whether another process writes them while they are read. */
+bool source_is_pipe(const struct source *source);
 /* Whether the bytes come out of zstd frames; known after the first read. */
 bool source_is_compressed(const struct source *source);
 /* Bytes of input consumed so far and in all (0 where unknown), before decompression: for progress. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "stream/bytes.h"
+#include "stream/process.h"
 
 #define BLOCK 512
 #define ZEROS_MAX (1 << 17)                        /* blocks: 64 MiB, where tar pads to a few KiB */
@@ -156,6 +157,7 @@ static bool read_header(struct frame_in *in, struct tar_header *header)
 static void open_next(struct frame_in *in)
 {
 	in->source = source_open(*in->paths++);
+	process_awaits(source_is_pipe(in->source));
 	in->any_member = false;
 	in->name[0] = '\0';
 	set_context(in, NULL);
@@ -167,6 +169,7 @@ static void close_current(struct frame_in *in)
 		die("%s: empty input, a tensor stream was expected", source_name(in->source));
 	source_close(in->source);
 	in->source = NULL;
+	process_awaits(false);
 }
 
 static void skip(struct frame_in *in, uint64_t size)

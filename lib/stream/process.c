@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "stream/descriptor.h"
@@ -70,9 +71,33 @@ static const struct {
 
 static bool speaks = true;
 
+/* Requests to come to an end: whether they are taken as such, and the first that came. */
+static volatile sig_atomic_t stoppable, awaits, asked, left_to_others;
+static struct timespec when_asked;
+
+/* Whether the signal is one of these requests, or the same one again. */
+static bool is_request(int number)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	const double since = (double)(now.tv_sec - when_asked.tv_sec) + 1e-9 * (double)(now.tv_nsec - when_asked.tv_nsec);
+	if (number != SIGINT && number != SIGTERM)
+		return false;
+	if (asked || left_to_others)
+		return since < .5;
+	when_asked = now;
+	if (stoppable)
+		asked = true;
+	else if (awaits && number == SIGINT)
+		left_to_others = true;
+	return asked || left_to_others;
+}
+
 /* As ever it is the signal that the parent sees. */
 static void end_by_signal(int number)
 {
+	if (is_request(number))
+		return;
 	unfinished_remove();
 	for (size_t i = 0; i < COUNT_OF(ends); i++)
 		if (ends[i].number == number && ends[i].words && speaks)
@@ -92,7 +117,7 @@ static void end_by_lost_file(int number)
 /* What the parent has ignored stays so. */
 static void handle_signals(void)
 {
-	const struct sigaction action = {.sa_handler = end_by_signal};
+	const struct sigaction action = {.sa_handler = end_by_signal, .sa_flags = SA_RESTART};
 	struct sigaction before;
 	speaks = ranks_speaks();
 	for (size_t i = 0; i < COUNT_OF(ends); i++)
@@ -104,6 +129,35 @@ static void handle_signals(void)
 }
 
 /* --- signals that are requests --- */
+
+void process_stoppable(bool is)
+{
+	stoppable = is;
+}
+
+bool process_stop_asked(void)
+{
+	return asked;
+}
+
+static void leave_interrupted(int status)
+{
+	(void)status;
+	if (left_to_others) {
+		signal(SIGINT, SIG_DFL);
+		raise(SIGINT);
+	}
+}
+
+void process_awaits(bool does)
+{
+	if (ranks_launched())
+		return;
+	awaits = does;
+	die_leaves = does ? leave_interrupted : NULL;
+	if (!does)
+		left_to_others = false;
+}
 
 static int signal_pipe[2] = {-1, -1};
 

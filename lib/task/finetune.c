@@ -217,9 +217,14 @@ static void free_task(struct task *base)
 	free(task);
 }
 
-const float *finetune_items(const struct task *base)
+/* Where no epoch came to its end there is no best one. */
+const float *finetune_items(struct task *base)
 {
-	return ((const struct finetune *)base)->best_items;
+	struct finetune *task = (struct finetune *)base;
+	if (task->now.at[BEST])
+		return task->best_items;
+	encode_items(task);
+	return task->items;
 }
 
 static void measure_zero_shot(struct finetune *task)

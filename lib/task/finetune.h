@@ -33,7 +33,7 @@ extern const struct option finetune_options[];
  */
 struct task *finetune_task(struct model *model, struct trainer *trainer, const struct sequences *sequences,
 	const struct stages *stages, const struct finetune_options *options);
-/* The items as the best model wants them, n_items x width; borrowed. */
-const float *finetune_items(const struct task *task);
+/* The items as the best model wants them, n_items x width; borrowed. The model has that one's parameters again. */
+const float *finetune_items(struct task *task);
 
 #endif

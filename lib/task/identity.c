@@ -33,6 +33,13 @@ void identity_add(json_t *identity, const char *name, const char *text)
 		json_set(identity, name, json_any_text(text));
 }
 
+void identity_add_stop(json_t *identity, const json_t *measured)
+{
+	json_t *stopped = json_object_get(measured, "stopped");
+	if (stopped)
+		json_set(identity, "where it was stopped", json_incref(stopped));
+}
+
 uint64_t identity_fingerprint(const json_t *identity)
 {
 	char *text = json_text(identity);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "stream/bytes.h"
+#include "stream/process.h"
 #include "stream/progress.h"
 #include "stream/ranks.h"
 #include "task/checkpoint.h"
@@ -65,6 +66,7 @@ struct run {
 	int64_t best_epoch;
 	double *curve; /* epochs done x CURVE_WIDTH */
 	float *best;   /* parameter values of the best epoch */
+	bool stopped;  /* by a signal */
 	double saved;  /* when the last checkpoint was written */
 	uint64_t file; /* the identity of what is at the checkpoint's place, by which we know it as ours */
 };
@@ -206,6 +208,8 @@ static void train_epoch(struct run *run)
 		snprintf(note, sizeof note, "epoch %lld, loss %.4f", (long long)run->epoch + 1,
 			run->loss / (double)run->positions);
 		progress_at(&progress, run->batch, note);
+		if ((run->stopped = process_stop_asked()))
+			break;
 		if (run->options->checkpoint && seconds_now() - run->saved >= run->options->every)
 			save(run);
 	}
@@ -252,17 +256,39 @@ static void end_epoch(struct run *run, double started)
 		save(run);
 }
 
+/* What a signal ended: what is kept of it, and how it can go on. */
+static void end_stopped(struct run *run)
+{
+	const char *checkpoint = run->options->checkpoint;
+	char *kept = run->best_epoch ? xasprintf("epoch %lld, the %s, is kept", (long long)run->best_epoch,
+									   run->task->measures[0] ? "best so far" : "last whole one") :
+								   xstrdup("no epoch is over yet, and the parameters are kept as they are");
+	char *how = checkpoint ? xasprintf("--resume goes on from %s", checkpoint) :
+							 xstrdup("with --checkpoint FILE it could be gone on with");
+	if (checkpoint)
+		save(run);
+	notice("stopped in epoch %lld: %s; %s", (long long)run->epoch + 1, kept, how);
+	free(kept);
+	free(how);
+}
+
 static void train(struct run *run)
 {
-	while (run->epoch < run_length(run->options) && run->epoch - run->best_epoch < run->options->patience) {
+	process_stoppable(ranks_count() == 1); /* mpirun ends all of its processes */
+	while (!run->stopped && run->epoch < run_length(run->options) &&
+		run->epoch - run->best_epoch < run->options->patience) {
 		double started = seconds_now();
 		if (!run->batch)
 			begin_epoch(run);
 		if (!run->n_batches)
 			break;
 		train_epoch(run);
-		end_epoch(run, started);
+		if (!run->stopped)
+			end_epoch(run, started);
 	}
+	process_stoppable(false);
+	if (run->stopped)
+		end_stopped(run);
 	if (run->best_epoch && run->trainer->params->size)
 		memcpy(run->trainer->params->value, run->best, (size_t)run->trainer->params->size * sizeof *run->best);
 }
@@ -301,6 +327,9 @@ static json_t *measured(const struct run *run)
 		json_append(curve, entry);
 	}
 	json_t *history = json_build("{s:I, s:o}", "best_epoch", (json_int_t)run->best_epoch, "curve", curve);
+	if (run->stopped)
+		json_set(history, "stopped",
+			json_build("{s:I, s:I}", "epoch", (json_int_t)run->epoch + 1, "batch", (json_int_t)run->batch));
 	if (task->describe)
 		task->describe(run->task, history);
 	return history;

@@ -66,6 +66,8 @@ void run_forget_length(json_t *identity, bool epochs_count);
  * Trains; params hold the best epoch's values afterwards. rng: draws order and seeds from here on, as left by the
  * initialisation. identity: all that decides the result, each under a name for people; a checkpoint where any of it is
  * different is refused, by these names. Returns the curve and best epoch, for the history.
+ *
+ * The first SIGINT or SIGTERM ends it behind its step, with what was best so far; then "stopped" is in what is returned.
  */
 json_t *run(struct task *task, struct trainer *trainer, const struct run_options *options, const json_t *identity,
 	const struct rng *rng);

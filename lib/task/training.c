@@ -97,9 +97,10 @@ static json_t *best_of(json_t *measured)
 }
 
 json_t *training_run(const struct training_job *job, const struct model *model, struct task *task,
-	struct trainer *trainer, const struct run_options *options, const json_t *identity, const struct rng *rng)
+	struct trainer *trainer, const struct run_options *options, json_t *identity, const struct rng *rng)
 {
 	json_t *measured = run(task, trainer, options, identity, rng);
+	identity_add_stop(identity, measured);
 	json_set(measured, "parameters", json_integer(model->params.size));
 	training_write_model(job, model, identity, best_of(measured));
 	return measured;

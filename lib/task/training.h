@@ -67,8 +67,11 @@ uint64_t training_fingerprint(const struct training_job *job, const json_t *iden
 /* Writes the model with that as its id. best: see like_record(); stolen. */
 void training_write_model(const struct training_job *job, const struct model *model, const json_t *identity,
 	json_t *best);
-/* Trains by gradients, as run() does, and writes the best model; returns what was measured, for the history. */
+/*
+ * Trains by gradients, as run() does, and writes the best model; returns what was measured, for the history. Where it was
+ * stopped is added to the identity.
+ */
 json_t *training_run(const struct training_job *job, const struct model *model, struct task *task,
-	struct trainer *trainer, const struct run_options *options, const json_t *identity, const struct rng *rng);
+	struct trainer *trainer, const struct run_options *options, json_t *identity, const struct rng *rng);
 
 #endif
