@@ -315,7 +315,10 @@ static void flush_batch(struct batch *batch, struct run *run, const struct write
 	const struct settings *settings = run->settings;
 	if (!batch->rows)
 		return;
-	batch_rank(batch, run->recommender, settings->part != PART_NEXT, settings->seen == SEEN_KEEP);
+	const enum batch_targets targets = settings->part == PART_NEXT ? TARGETS_NONE :
+		writer->bag                                                ? TARGETS_COUNTED :
+																	 TARGETS_KEPT;
+	batch_rank(batch, run->recommender, targets, settings->seen == SEEN_KEEP);
 	if (writer->bag)
 		ranking_add(writer->bag,
 			&(struct ranking_rows){batch->rows, batch->user_id.data, batch->target, batch->greater, batch->equal,

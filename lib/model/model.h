@@ -69,6 +69,7 @@ struct architecture {
 	int64_t tokens_at_once;
 	/* Models that give whole rows of scores, without content: rows x n_items, of the model's own. NULL otherwise. */
 	void (*score)(const struct model *model, const struct histories *histories, float *scores);
+	bool same_for_all; /* which do not depend on the history */
 	/* Models that keep tables of their own in `state`; each may be NULL. */
 	void (*write)(struct bag_out *out, const struct model *model);  /* members after the parameters */
 	bool (*take)(struct model *model, const struct member *member); /* whether the member was its own */

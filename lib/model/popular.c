@@ -1,4 +1,6 @@
 /* Popularity: every user is recommended what occurred most often in training. */
+#include <stdlib.h>
+
 #include "model/model.h"
 
 static const struct option options[] = {{0}};
@@ -11,9 +13,14 @@ static void declare(struct model *model, const char *where)
 
 static void count(struct model *model, const struct histories *training)
 {
-	float *counts = params_find(&model->params, "count")->value;
+	/* not in floats, where one more is none more behind 2^24 */
+	int64_t *counts = xcalloc((size_t)model->n_items, sizeof *counts);
+	float *values = params_find(&model->params, "count")->value;
 	for (int64_t i = training->indptr[0]; i < training->indptr[training->rows]; i++)
 		counts[training->item[i]]++;
+	for (int64_t item = 0; item < model->n_items; item++)
+		values[item] = (float)counts[item];
+	free(counts);
 }
 
 static void score(const struct model *model, const struct histories *histories, float *scores)
@@ -31,4 +38,5 @@ const struct architecture popular_architecture = {
 	.declare = declare,
 	.count = count,
 	.score = score,
+	.same_for_all = true,
 };

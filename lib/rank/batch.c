@@ -52,14 +52,14 @@ static const char *nth_string(const char *text, int64_t n)
 	return text;
 }
 
-void batch_rank(struct batch *batch, const struct recommender *recommender, bool has_targets, bool keep_seen)
+void batch_rank(struct batch *batch, const struct recommender *recommender, enum batch_targets targets, bool keep_seen)
 {
 	const struct histories histories = histories_of(&batch->histories);
 	struct ranks ranks = {.rows = batch->rows,
-		.target = has_targets ? batch->target : NULL,
+		.target = targets == TARGETS_NONE ? NULL : batch->target,
 		.k = batch->k,
-		.greater = batch->greater,
-		.equal = batch->equal,
+		.greater = targets == TARGETS_COUNTED ? batch->greater : NULL,
+		.equal = targets == TARGETS_COUNTED ? batch->equal : NULL,
 		.top_item = batch->top_item,
 		.top_score = batch->top_score};
 	if (!keep_seen) {

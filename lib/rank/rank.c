@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "rank/rank_scan.h"
+#include "rank/seen.h"
 #include "stream/util.h"
 
 #define MAX_WIDTH 16384
@@ -29,27 +30,15 @@ struct selection {
 	float bar;
 	const int32_t *seen; /* sorted, without repetitions and the target */
 	int64_t n_seen;
-	int32_t target;     /* -1: none */
-	float target_score; /* +inf where there is no target: nothing is counted */
+	int32_t target; /* -1: none */
+	bool counts;
+	float target_score; /* +inf where nothing is counted */
 	int32_t greater, equal;
 };
 
 static bool is_better(struct best a, struct best b)
 {
 	return a.score > b.score || (a.score == b.score && a.item < b.item);
-}
-
-static bool is_seen(const struct selection *selection, int32_t item)
-{
-	int64_t low = 0, high = selection->n_seen;
-	while (low < high) {
-		int64_t middle = low + (high - low) / 2;
-		if (selection->seen[middle] < item)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low < selection->n_seen && selection->seen[low] == item;
 }
 
 /* Puts entry at the heap's hole and moves it down to its place. */
@@ -71,7 +60,7 @@ static void sift_down(struct best *heap, int32_t n, int32_t hole, struct best en
 
 static void offer(struct selection *selection, struct best entry)
 {
-	if (entry.score < selection->bar || is_seen(selection, entry.item))
+	if (entry.score < selection->bar || seen_has(selection->seen, selection->n_seen, entry.item))
 		return;
 	struct best *heap = selection->heap;
 	if (selection->n < selection->k) {
@@ -91,27 +80,9 @@ static void count(struct selection *selection, struct best entry)
 	selection->equal += entry.score == selection->target_score && entry.item != selection->target;
 }
 
-static int compare_items(const void *a, const void *b)
-{
-	int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;
-	return (x > y) - (x < y);
-}
-
 static int compare_best(const void *a, const void *b)
 {
 	return is_better(*(const struct best *)b, *(const struct best *)a) ? 1 : -1;
-}
-
-/* Sorts the row's seen items in place, without repetitions and without the target; returns how many are left. */
-static int64_t tidy_seen(int32_t *seen, int64_t n, int32_t target)
-{
-	int64_t kept = 0;
-	if (n)
-		qsort(seen, (size_t)n, sizeof *seen, compare_items);
-	for (int64_t i = 0; i < n; i++)
-		if (seen[i] != target && (!kept || seen[kept - 1] != seen[i]))
-			seen[kept++] = seen[i];
-	return kept;
 }
 
 /* The selections of all rows, `parts` of them for a row, and what they stand on. */
@@ -138,6 +109,7 @@ static struct selections selections_new(const struct ranks *ranks, int parts)
 			.k = ranks->k,
 			.bar = ranks->k ? -INFINITY : INFINITY,
 			.target = ranks->target ? ranks->target[row] : -1,
+			.counts = ranks->target && ranks->greater,
 			.target_score = INFINITY};
 		if (n_seen) {
 			selection->seen = all.seen + ranks->seen_indptr[row] - base;
@@ -171,7 +143,7 @@ static void answer(const struct ranks *ranks, int64_t row, struct selection *par
 		ranks->top_item[row * ranks->k + i] = there ? whole->heap[i].item : -1;
 		ranks->top_score[row * ranks->k + i] = there ? whole->heap[i].score : -FLT_MAX;
 	}
-	if (ranks->target) {
+	if (whole->counts) {
 		ranks->greater[row] = whole->greater;
 		ranks->equal[row] = whole->equal;
 	}
@@ -342,8 +314,8 @@ static void prepare_selection(const struct ranker *ranker, const float *query, s
 {
 	const struct scan *scan = ranker->scan;
 	struct selection *first = &parts[0];
-	first->n_seen = tidy_seen((int32_t *)(uintptr_t)first->seen, first->n_seen, first->target);
-	if (first->target >= 0) {
+	first->n_seen = seen_tidy((int32_t *)(uintptr_t)first->seen, first->n_seen, first->target);
+	if (first->counts) {
 		first->target_score = scan->score(query, ranker->vectors + first->target * ranker->width, ranker->width);
 		for (int64_t i = 0; i < first->n_seen; i++) {
 			int32_t item = first->seen[i];
@@ -450,8 +422,8 @@ static bool select_scores(const float *scores, int64_t n_items, struct selection
 {
 	if (!all_finite(scores, n_items))
 		return false;
-	selection->n_seen = tidy_seen((int32_t *)(uintptr_t)selection->seen, selection->n_seen, selection->target);
-	if (selection->target >= 0)
+	selection->n_seen = seen_tidy((int32_t *)(uintptr_t)selection->seen, selection->n_seen, selection->target);
+	if (selection->counts)
 		count_scores(scores, n_items, selection);
 	for (int64_t item = 0; item < n_items; item++)
 		if (scores[item] > selection->bar) /* of equal scores the first stay */

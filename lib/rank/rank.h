@@ -25,11 +25,10 @@ struct ranks {
 	/* Items to leave out: seen_item[seen_indptr[r] .. seen_indptr[r + 1]), in any order, repeated or not; or NULL. */
 	const int64_t *seen_indptr;
 	const int32_t *seen_item;
-	/* (rows), never left out; NULL: greater and equal are not computed and may be NULL */
-	const int32_t *target;
-	int32_t k; /* 0: counts alone, the lists may be NULL */
+	const int32_t *target; /* (rows), never left out; NULL: there are none */
+	int32_t k;             /* 0: counts alone, the lists may be NULL */
 
-	int32_t *greater, *equal; /* (rows): other items that score above, and the same as, the target */
+	int32_t *greater, *equal; /* (rows): other items that score above, and the same as, the target; NULL: not counted */
 	int32_t *top_item;        /* (rows, k), best first; where fewer than k items are left, -1 ... */
 	float *top_score;         /* ... with the score -FLT_MAX */
 };

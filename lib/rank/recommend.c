@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "rank/order.h"
 #include "stream/ragged.h"
 
 #define BLOCK_FLOATS ((int64_t)1 << 22) /* of queries or scores at a time */
@@ -13,12 +14,13 @@ struct recommender {
 	const struct model *model;
 	struct assortment assortment;
 	/* What may be recommended, in the order of the catalog; NULL: all that the model knows, row for row. */
-	int32_t *item;      /* by candidate: of the catalog */
-	int32_t *candidate; /* by item of the catalog; -1: it is none */
-	int32_t *popular;   /* candidates, the most popular first; NULL: see assortment */
+	int32_t *item;         /* by candidate: of the catalog */
+	int32_t *candidate;    /* by item of the catalog; -1: it is none */
+	struct order *popular; /* for histories of nothing; NULL: see assortment */
 	int64_t n_candidates;
 	float *vectors;        /* of the candidates; NULL: the model's own, in place */
-	struct ranker *ranker; /* NULL for models that give whole rows of scores */
+	struct ranker *ranker; /* of models with vectors */
+	struct order *order;   /* of models that score the same for everybody; others give rows of scores */
 };
 
 static int32_t model_row(const struct recommender *recommender, int32_t item)
@@ -58,37 +60,46 @@ static const float *gather_vectors(struct recommender *recommender)
 	return recommender->vectors;
 }
 
-struct counted {
-	int64_t count;
-	int32_t candidate;
-};
-
-static int compare_counted(const void *a, const void *b)
-{
-	const struct counted *x = a, *y = b;
-	if (x->count != y->count)
-		return x->count > y->count ? -1 : 1;
-	return (x->candidate > y->candidate) - (x->candidate < y->candidate);
-}
-
 static int32_t item_of(const struct recommender *recommender, int64_t candidate)
 {
 	return recommender->item ? recommender->item[candidate] : (int32_t)candidate;
 }
 
-static void sort_popular(struct recommender *recommender)
+/* The candidates' scores, out of those of all that the model knows. */
+static void gather_scores(const struct recommender *recommender, const float *all, float *scores)
+{
+	for (int64_t i = 0; i < recommender->n_candidates; i++)
+		scores[i] = all[model_row(recommender, recommender->item[i])];
+}
+
+/* What those are told of whom nothing is known. */
+static struct order *order_popular(const struct recommender *recommender, const char *where)
 {
 	const int64_t *popularity = recommender->assortment.popularity, n = recommender->n_candidates;
 	if (!popularity)
-		return;
-	struct counted *counted = xreallocarray(NULL, (size_t)n, sizeof *counted);
+		return NULL;
+	float *counts = xreallocarray(NULL, (size_t)n, sizeof *counts);
 	for (int64_t i = 0; i < n; i++)
-		counted[i] = (struct counted){popularity[item_of(recommender, i)], (int32_t)i};
-	qsort(counted, (size_t)n, sizeof *counted, compare_counted);
-	recommender->popular = xreallocarray(NULL, (size_t)n, sizeof *recommender->popular);
-	for (int64_t i = 0; i < n; i++)
-		recommender->popular[i] = counted[i].candidate;
-	free(counted);
+		counts[i] = (float)popularity[item_of(recommender, i)];
+	struct order *order = order_new(counts, n, where);
+	free(counts);
+	return order;
+}
+
+/* Of a model that scores the same for everybody. */
+static struct order *order_all(const struct recommender *recommender, const char *where)
+{
+	const struct model *model = recommender->model;
+	const struct histories nothing = {1, (const int64_t[]){0, 0}, NULL, NULL};
+	float *all = xreallocarray(NULL, (size_t)model_ranked(model), sizeof *all);
+	float *scores = xreallocarray(NULL, (size_t)recommender->n_candidates, sizeof *scores);
+	model_scores(model, &nothing, all);
+	if (recommender->item)
+		gather_scores(recommender, all, scores);
+	struct order *order = order_new(recommender->item ? scores : all, recommender->n_candidates, where);
+	free(scores);
+	free(all);
+	return order;
 }
 
 struct recommender *recommender_new(const struct model *model, const struct assortment *assortment, const char *where)
@@ -102,7 +113,9 @@ struct recommender *recommender_new(const struct model *model, const struct asso
 		die("%s: none of the items that may be recommended is known to it", where);
 	if (!model->architecture->score)
 		recommender->ranker = ranker_new(gather_vectors(recommender), recommender->n_candidates, model->width, where);
-	sort_popular(recommender);
+	else if (model->architecture->same_for_all)
+		recommender->order = order_all(recommender, where);
+	recommender->popular = order_popular(recommender, where);
 	return recommender;
 }
 
@@ -119,7 +132,8 @@ void recommender_free(struct recommender *recommender)
 	free(recommender->vectors);
 	free(recommender->item);
 	free(recommender->candidate);
-	free(recommender->popular);
+	order_free(recommender->order);
+	order_free(recommender->popular);
 	free(recommender);
 }
 
@@ -131,8 +145,9 @@ static struct ranks ranks_from(const struct ranks *ranks, int64_t row, int64_t r
 	struct ranks part = *ranks;
 	part.rows = rows;
 	part.seen_indptr = ranks->seen_indptr ? ranks->seen_indptr + row : NULL;
-	if (ranks->target) {
+	if (ranks->target)
 		part.target = ranks->target + row;
+	if (ranks->greater) {
 		part.greater = ranks->greater + row;
 		part.equal = ranks->equal + row;
 	}
@@ -141,13 +156,6 @@ static struct ranks ranks_from(const struct ranks *ranks, int64_t row, int64_t r
 		part.top_score = ranks->top_score + row * ranks->k;
 	}
 	return part;
-}
-
-/* The candidates' scores, out of those of all that the model knows, in place: candidates are in rising order of neither. */
-static void gather_scores(const struct recommender *recommender, const float *all, float *scores)
-{
-	for (int64_t i = 0; i < recommender->n_candidates; i++)
-		scores[i] = all[model_row(recommender, recommender->item[i])];
 }
 
 static int64_t rank_scored(const struct recommender *recommender, const struct histories *histories, float *values,
@@ -170,6 +178,10 @@ static int64_t rank_scored(const struct recommender *recommender, const struct h
 static int64_t rank_block(const struct recommender *recommender, const struct histories *histories, float *values,
 	const struct ranks *ranks)
 {
+	if (recommender->order) {
+		order_rank(recommender->order, ranks);
+		return -1;
+	}
 	if (!recommender->ranker)
 		return rank_scored(recommender, histories, values, ranks);
 	model_queries(recommender->model, histories, values);
@@ -199,26 +211,12 @@ static struct ragged translated(const int64_t *indptr, int64_t rows, const int32
 	return lists;
 }
 
-/* The most popular that are not in a list. */
-static void answer_popular(const struct recommender *recommender, const int32_t *left_out, int64_t n,
-	const struct ranks *ranks, int64_t row)
+/* The best items of a row, whose counts stay those of the model. */
+static void answer_popular(const struct recommender *recommender, const struct ranks *ranks, int64_t row)
 {
-	int32_t *item = ranks->top_item + row * ranks->k, found = 0;
-	float *score = ranks->top_score + row * ranks->k;
-	for (int64_t i = 0; i < recommender->n_candidates && found < ranks->k; i++) {
-		int32_t candidate = recommender->popular[i];
-		bool is_out = false;
-		for (int64_t j = 0; j < n && !is_out; j++)
-			is_out = left_out[j] == candidate;
-		if (is_out)
-			continue;
-		item[found] = candidate;
-		score[found++] = (float)recommender->assortment.popularity[item_of(recommender, candidate)];
-	}
-	for (; found < ranks->k; found++) {
-		item[found] = -1;
-		score[found] = -FLT_MAX;
-	}
+	struct ranks one = ranks_from(ranks, row, 1);
+	one.target = NULL;
+	order_rank(recommender->popular, &one);
 }
 
 /* Answers in items of the catalog. */
@@ -241,8 +239,10 @@ static int64_t rank_runs(const struct recommender *recommender, const struct his
 		struct ranks part = ranks_from(ranks, row, end - row);
 		if (ranks->target && ranks->target[row] < 0) {
 			part.target = NULL;
-			ranks->greater[row] = (int32_t)recommender->n_candidates;
-			ranks->equal[row] = 0;
+			if (ranks->greater) {
+				ranks->greater[row] = (int32_t)recommender->n_candidates;
+				ranks->equal[row] = 0;
+			}
 		}
 		struct histories some = histories_part(histories, row, end);
 		bad = rank_block(recommender, &some, values, &part);
@@ -273,10 +273,9 @@ static int64_t rank_translated(const struct recommender *recommender, const stru
 			target[row] = recommender->candidate[ranks->target[row]];
 	}
 	int64_t bad = rank_runs(recommender, &known, values, &answers);
-	for (int64_t row = 0; bad < 0 && recommender->popular && ranks->k && row < ranks->rows; row++)
+	for (int64_t row = 0; bad < 0 && recommender->popular && row < ranks->rows; row++)
 		if (known.indptr[row] == known.indptr[row + 1])
-			answer_popular(recommender, left_out.indptr ? (int32_t *)left_out.field[0] + left_out.indptr[row] : NULL,
-				left_out.indptr ? left_out.indptr[row + 1] - left_out.indptr[row] : 0, ranks, row);
+			answer_popular(recommender, &answers, row);
 	if (bad < 0)
 		name_items(recommender, ranks);
 	ragged_free(&lists);
@@ -288,7 +287,7 @@ static int64_t rank_translated(const struct recommender *recommender, const stru
 int64_t recommend(const struct recommender *recommender, const struct histories *histories, const struct ranks *ranks)
 {
 	const struct model *model = recommender->model;
-	const int64_t width = recommender->ranker ? model->width : model_ranked(model);
+	const int64_t width = recommender->ranker ? model->width : recommender->order ? 1 : model_ranked(model);
 	const bool as_they_are = !recommender->item && !recommender->popular;
 	int64_t block = BLOCK_FLOATS / width < 1 ? 1 : BLOCK_FLOATS / width, bad = -1;
 	block = block < BLOCK_ROWS ? block : BLOCK_ROWS;

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "rank/order.h"
 #include "rank/rank.h"
 #include "rank/rank_scan.h"
 #include "stream/util.h"
@@ -203,6 +204,56 @@ static void ranking_equals_sorting_all_scores(void **state)
 	cpu_use(cpu_best());
 }
 
+/* Of whole rows of scores, the same for all queries, and sorted once. */
+static void one_order_for_all_equals_ranking_each(void **state)
+{
+	(void)state;
+	struct rng rng;
+	rng_seed(&rng, 4);
+	for (int kind = 0; kind < N_KINDS; kind++) {
+		struct problem problem = problem_new(&rng, (enum kind)kind, 70, 1, 100, 60);
+		float *scores = xcalloc((size_t)(problem.rows * problem.n_items), sizeof *scores);
+		for (int64_t i = 0; i < problem.rows * problem.n_items; i++)
+			scores[i] = problem.items[i % problem.n_items];
+		struct answers expected = answers_new(&problem), got = answers_new(&problem);
+		rank_plainly(&problem, scores, &expected);
+		struct order *order = order_new(scores, problem.n_items, "test");
+		struct ranks ranks = part_of(&problem, &got, 0, problem.rows);
+		order_rank(order, &ranks);
+		assert_same(&problem, &expected, &got);
+		order_free(order);
+		answers_free(&expected);
+		answers_free(&got);
+		free(scores);
+		problem_free(&problem);
+	}
+}
+
+static void targets_that_are_not_counted_are_kept_all_the_same(void **state)
+{
+	(void)state;
+	struct rng rng;
+	rng_seed(&rng, 5);
+	struct problem problem = problem_new(&rng, NORMAL, 300, 8, 200, 10);
+	for (int64_t row = 0; row < problem.rows; row++)
+		if (problem.seen_indptr[row] < problem.seen_indptr[row + 1])
+			problem.seen_item[problem.seen_indptr[row]] = problem.target[row];
+	struct answers expected = answers_new(&problem), got = answers_new(&problem);
+	struct ranks ranks = part_of(&problem, &expected, 0, problem.rows);
+	struct ranker *ranker = ranker_new(problem.items, problem.n_items, problem.width, "test");
+	assert_int_equal(rank_queries(ranker, problem.queries, &ranks), -1);
+	memset(expected.greater, 0, 200 * sizeof *expected.greater);
+	memset(expected.equal, 0, 200 * sizeof *expected.equal);
+	ranks = part_of(&problem, &got, 0, problem.rows);
+	ranks.greater = ranks.equal = NULL;
+	assert_int_equal(rank_queries(ranker, problem.queries, &ranks), -1);
+	assert_same(&problem, &expected, &got);
+	ranker_free(ranker);
+	answers_free(&expected);
+	answers_free(&got);
+	problem_free(&problem);
+}
+
 static void scores_are_the_same_bits_from_every_kernel(void **state)
 {
 	(void)state;
@@ -268,6 +319,8 @@ int main(void)
 	program_name = "test_rank";
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(ranking_equals_sorting_all_scores),
+		cmocka_unit_test(one_order_for_all_equals_ranking_each),
+		cmocka_unit_test(targets_that_are_not_counted_are_kept_all_the_same),
 		cmocka_unit_test(scores_are_the_same_bits_from_every_kernel),
 		cmocka_unit_test(without_targets_and_seen_items),
 		cmocka_unit_test(what_is_not_finite_is_found),
