@@ -219,7 +219,7 @@ without_group() {
 	needs python3
 	mkdir -p "$BATS_TEST_TMPDIR/nan"
 	tar --zstd -xf sasrec -C "$BATS_TEST_TMPDIR/nan"
-	printf '\0\0\300\177' | dd of="$BATS_TEST_TMPDIR/nan/model/item_embedding.weight.npy" bs=1 seek=1128 conv=notrunc status=none
+	printf '\0\0\200\277' | dd of="$BATS_TEST_TMPDIR/nan/model/item_embedding.weight.npy" bs=1 seek=1128 conv=notrunc status=none
 	(cd "$BATS_TEST_TMPDIR/nan" && tar --zstd -tf "$BATS_FILE_TMPDIR/sasrec" | tar --format=ustar -cf nan.tar -T -)
 	fails seq-rank -q "$BATS_TEST_TMPDIR/nan/nan.tar" -o none
 	says item_embedding.weight
@@ -431,4 +431,29 @@ shown() {
 	sed -n 6p answers | grep -q '\\"histori\\" is not known'
 	sed -n 7p answers | grep -q 'is not known, and there is no'
 	sed -n 8p answers | grep -q 'not JSON'
+}
+
+@test "seq-rank: markov's ties are those of fractions, not of their floats" {
+	# x is three steps behind a nine times, y three times right behind it: both 3, where nine thirds in floats are less
+	{
+		echo user,item,time
+		for user in 1 2 3 4 5 6 7 8 9; do
+			printf '%s\n' "u$user,a,1" "u$user,p$user,2" "u$user,q$user,3" "u$user,x,4"
+		done
+		for user in 10 11 12; do
+			printf '%s\n' "u$user,a,1" "u$user,y,2"
+		done
+	} >ties.csv
+	seq-tokenize -q --holdout none ties.csv | seq-train -q --arch markov -o ties
+	[ "$(printf 'z\ta\n' | seq-rank -q --serve -k 2 ties)" = "$(printf 'z\tx:3 y:3')" ]
+	# with eleven steps and more, 1/k is rounded to a part of a common whole
+	seq-tokenize -q --holdout none ties.csv | seq-train -q --arch markov --steps 12 -o ties
+	[ "$(printf 'z\ta\n' | seq-rank -q --serve -k 2 ties)" = "$(printf 'z\tx:3 y:3')" ]
+	# a weight that is none
+	mkdir members
+	tar --zstd -xf ties -C members
+	printf '\0\0\200\277' | dd of=members/model/transition.weight.npy bs=1 seek=128 conv=notrunc status=none
+	(cd members && tar --zstd -tf ../ties | tar --format=ustar -cf - -T -) >broken
+	fails seq-rank -q broken
+	says "model/transition.weight.npy: row 0: -1, a weight from 0 to 2.14748e+09 was expected"
 }

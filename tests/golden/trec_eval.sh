@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# trec_eval.sh TREC_EVAL [BIN]: makes trec_eval.tar.zst, what NIST's trec_eval (10.0-rc3) says of rankings, for
+# trec_eval.sh TREC_EVAL [BIN]: makes trec_eval.tar.zst, what NIST's trec_eval (10.0) says of rankings, for
 # rec-eval.bats. Of each NAME:
 #   NAME.tar       the stream: plain has a ranking of tests/ranking.py, the others a model that seq-rank ranks with
 #   NAME.run       the ranking in trec_eval's format, and NAME.qrels
