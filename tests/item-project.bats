@@ -161,6 +161,29 @@ for i, item in enumerate(items):
 	[ "$(history tokens out.tar.zst)" = 4 ]
 }
 
+@test "item-project: a long description takes no title away, and what was cut is told by attribute" {
+	{
+		echo item_id,description,brand,Title
+		for item in a b c d; do
+			echo "$item,$(printf 'word%.0s ' {1..200}),Bic,A red pen of item $item"
+		done
+	} >long.csv
+	seq-tokenize --items long.csv events.csv -o long.tar.zst 2>said
+	output=$(<said)
+	says "attributes are Title, description, brand"
+	llm long.tar.zst
+	item-project --from tokens --llm llm --max-tokens 32 long.tar.zst -o out.tar.zst 2>said
+	output=$(<said)
+	says "4 of 5 texts are longer than 32 tokens, and cut: description in 4"
+	[ "$(history attributes_cut out.tar.zst)" = "{'description': 4}" ]
+	vectors out.tar.zst 'assert abs(v[0] - v[1]).max() > 1e-4' # titles differ, and nothing else does
+	seq-tokenize -q --items long.csv --attributes description,Title events.csv -o long.tar.zst
+	llm long.tar.zst
+	item-project --from tokens --llm llm --max-tokens 32 --template '{description}' long.tar.zst -o out.tar.zst 2>said
+	output=$(<said)
+	says "cut: description in 4"
+}
+
 @test "item-project: --from llm is the mean of the last hidden states" {
 	seq-tokenize -q --items items.csv --attributes title events.csv -o titles.tar.zst
 	llm titles.tar.zst

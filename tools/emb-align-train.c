@@ -38,7 +38,7 @@ static const struct option options[] = {
 		.help = "Learn from the LLM with its matrices in integers: faster, and nearly the same"},
 	{"template", .argument = "TEXT", TEXT_OPTION(struct settings, template),
 		.help =
-			"An item's text, with attributes in braces (default 'Brand {brand} ... Title {title}' of all attributes)"},
+			"An item's text, with attributes in braces (default 'Title {title} Brand {brand} ...' of all attributes)"},
 	{"max-tokens", .argument = "N", WHOLE_OPTION(struct settings, max_tokens, 1, 4096), .fallback = "32",
 		.help = "Cut texts to N tokens"},
 	{"start-token", YES_NO_OPTION(struct settings, start), .fallback = "yes",
@@ -109,6 +109,7 @@ struct inputs {
 static void load(const struct cli *cli, const struct settings *settings, struct bag_out *out, struct inputs *inputs)
 {
 	struct bag *bag = bag_open(cli->inputs);
+	inputs->catalog.keeps_text = true;
 	bag_take(bag, &catalog_group, &inputs->catalog);
 	bag_take(bag, &tokenizer_group, &inputs->tokenizer);
 	if (!settings->llm)
@@ -224,6 +225,7 @@ int main(int argc, char **argv)
 	struct item_texts *texts = item_texts_new(&inputs.catalog, inputs.tokenizer.tokenizer, settings.template);
 	struct item_tokens tokens = item_texts_encode(texts, inputs.tokenizer.tokenizer, settings.max_tokens, false,
 		cli.threads);
+	item_tokens_tell(&tokens);
 
 	struct rng rng;
 	rng_seed(&rng, cli.seed);
@@ -237,10 +239,9 @@ int main(int argc, char **argv)
 	bool *only = inputs.projector.group.complete ?
 		projector_start(projector, &inputs.projector, &inputs.catalog, settings.only_new) :
 		NULL;
-	notice("%s for %lld items, LLM %s: %lld parameters, width %lld; %lld texts cut to %lld tokens",
+	notice("%s for %lld items, LLM %s: %lld parameters, width %lld",
 		projector_names[projector->kind], (long long)projector->n_items, inputs.llm->architecture->name,
-		(long long)inputs.llm->params.size, (long long)inputs.llm->width, (long long)tokens.n_cut,
-		(long long)settings.max_tokens);
+		(long long)inputs.llm->params.size, (long long)inputs.llm->width);
 	/* a network that is kept as it is knows new items by their texts */
 	bool nothing_to_train = settings.only_new && projector->kind == PROJECTOR_MLP;
 	json_t *measured = nothing_to_train ?

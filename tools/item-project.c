@@ -98,6 +98,7 @@ static void load(const struct cli *cli, const struct settings *settings, struct 
 {
 	const struct item_source *source = settings->from >= 0 ? &item_sources[settings->from] : NULL;
 	struct bag *bag = bag_open(cli->inputs);
+	job->catalog.keeps_text = true;
 	bag_take(bag, &catalog_group, &job->catalog);
 	bag_take(bag, &tokenizer_group, &job->tokenizer);
 	if (!source || source->takes_projector)

@@ -113,7 +113,7 @@ static const struct option options[] = {
 	{"items-columns", .argument = "A,B,...", OWN_OPTION(read_items_columns),
 		.help = "Names of FILE's columns, where its first line does not name them"},
 	{"attributes", .argument = "A,B,...", OWN_OPTION(read_attributes),
-		.help = "Text columns, in this order (default all)"},
+		.help = "Text columns, in this order (default all, the title first)"},
 	{"keep-entities", FLAG_OPTION(struct settings, tables.reading.text.keep_entities),
 		.help = "Do not decode HTML entities"},
 	{"normal-form", .argument = "FORM",

@@ -127,7 +127,7 @@ static void load(const struct cli *cli, const char *model, struct training_job *
 	const struct training *training = job->training;
 	struct training_inputs *inputs = &job->inputs;
 	struct bag *bag = bag_open(cli->inputs);
-	inputs->catalog.keeps_text = job->architecture->reads_items;
+	inputs->catalog.keeps_text = training->needs_text || job->architecture->reads_items;
 	bag_take(bag, &catalog_group, &inputs->catalog);
 	bag_take(bag, &sequences_group, &inputs->sequences);
 	bag_take(bag, &embedding_group, &inputs->embedding);

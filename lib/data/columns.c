@@ -78,19 +78,27 @@ static int index_of(const char *const names[], const char *plain)
 	return -1;
 }
 
-static int find_usual(const struct table *table, const char *const names[])
+/* The column with the earliest of the names; sequences: also one of RecBole's lists, which a text's words are, too. */
+static int find_usual(const struct table *table, const char *const names[], bool sequences)
 {
 	int found = -1, best = INT32_MAX;
 	for (int column = 0; column < table_columns(table); column++) {
 		char plain[NAME_MAX_BYTES];
 		plain_name(table_column(table, column), plain);
-		int rank = table_is_sequence(table, column) ? -1 : index_of(names, plain);
+		int rank = !sequences && table_is_sequence(table, column) ? -1 : index_of(names, plain);
 		if (rank >= 0 && rank < best) {
 			best = rank;
 			found = column;
 		}
 	}
 	return found;
+}
+
+int columns_title(const struct table *table)
+{
+	static const char *const names[] = {"title", "itemtitle", "producttitle", "movietitle", "booktitle", "name",
+		"itemname", "productname", "moviename", "titel", "titre", "titulo", "t\xc3\xadtulo", "titolo", NULL};
+	return find_usual(table, names, true);
 }
 
 static bool ends_like_id(const char *plain)
@@ -264,7 +272,7 @@ static int wanted_column(const struct table *table, const char *name, enum role 
 
 static int find_column(const struct table *table, const char *wanted, enum role role)
 {
-	return wanted ? wanted_column(table, wanted, role) : find_usual(table, roles[role].usual);
+	return wanted ? wanted_column(table, wanted, role) : find_usual(table, roles[role].usual, false);
 }
 
 /* RecBole's list of the items met before: the item column's name and "list". */
@@ -340,9 +348,9 @@ void columns_of_items(const struct table *table, const char *const wanted[N_ROLE
 {
 	const char *name = wanted[ROLE_ITEM_ID];
 	*columns = (struct columns){.of = {-1, -1, -1, -1, -1}, .history = -1};
-	int id = name ? wanted_column(table, name, ROLE_ITEM_ID) : find_usual(table, roles[ROLE_ITEM].usual);
+	int id = name ? wanted_column(table, name, ROLE_ITEM_ID) : find_usual(table, roles[ROLE_ITEM].usual, false);
 	if (id < 0)
-		id = find_usual(table, (const char *const[]){"id", NULL});
+		id = find_usual(table, (const char *const[]){"id", NULL}, false);
 	if (id < 0)
 		die_column(table, "item id column by a usual name (name it with --item-id-column)");
 	columns->of[ROLE_ITEM_ID] = id;

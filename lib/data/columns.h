@@ -25,6 +25,9 @@ void columns_of_events(const struct table *table, const char *const wanted[N_ROL
 /* Of a table of items: the column of their id, alone. */
 void columns_of_items(const struct table *table, const char *const wanted[N_ROLES], struct columns *columns);
 
+/* Of a table of items: what they are called, by the usual names of a title; -1: no column has one. */
+int columns_title(const struct table *table);
+
 /* Columns not taken that could be meant for the role, "session_id, visitor"; NULL: none. To be freed. */
 char *columns_others(const struct table *table, const struct columns *columns, enum role role);
 /* Whether a column not taken could be meant for the role. */

@@ -85,7 +85,8 @@ struct dataset {
 };
 
 /*
- * attributes: names of text columns in order, NULL-terminated; NULL: every named column but the id, in file order.
+ * attributes: names of text columns in order, NULL-terminated; NULL: every named column but the id, the title first, the
+ * others in file order.
  * Attributes of the same name are the same in all domains; those that a domain does not have are empty there.
  * An item listed twice is a wrong row.
  */

@@ -66,7 +66,7 @@ static int attribute_named(struct attributes *attributes, const char *name, cons
 	return attributes->n++;
 }
 
-/* Column numbers by attribute, -1 where the file has none; new attributes are added. */
+/* Column numbers by attribute, -1 where the file has none; new attributes are added, the title first. */
 static void find_attributes(struct attributes *attributes, const struct table *table, int id, char *const names[],
 	bool all, int column[ATTRIBUTES_MAX])
 {
@@ -78,8 +78,11 @@ static void find_attributes(struct attributes *attributes, const struct table *t
 			die_column(table, xasprintf("column %s (an attribute)", names[i]));
 		column[attribute_named(attributes, names[i], column, table_name(table))] = found;
 	}
+	const int title = names ? -1 : columns_title(table);
+	if (title >= 0 && title != id)
+		column[attribute_named(attributes, table_column(table, title), column, table_name(table))] = title;
 	for (int i = 0; !names && i < table_columns(table); i++)
-		if (i != id && *table_column(table, i))
+		if (i != id && i != title && *table_column(table, i))
 			column[attribute_named(attributes, table_column(table, i), column, table_name(table))] = i;
 }
 

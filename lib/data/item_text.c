@@ -6,8 +6,6 @@
 
 #include "data/utf8.h"
 
-#define ITEMS_AT_ONCE 256 /* encoded by a thread at a time */
-
 /* A piece of the template: literal text, then an attribute's value (-1: the template's end, none). */
 struct template_part {
 	char *before;
@@ -92,12 +90,8 @@ static void add_named(struct item_texts *texts, int attribute)
 
 static void default_template(struct item_texts *texts)
 {
-	int title = find_attribute(texts, "title", strlen("title"));
-	title = title < 0 ? 0 : title;
 	for (int i = 0; i < n_attributes(texts); i++)
-		if (i != title)
-			add_named(texts, i);
-	add_named(texts, title);
+		add_named(texts, i);
 }
 
 static char *template_text(const struct item_texts *texts)
@@ -205,6 +199,16 @@ void item_texts_free(struct item_texts *texts)
 	free(texts);
 }
 
+const char *item_texts_attribute(const struct item_texts *texts, int attribute)
+{
+	return attribute_name(texts, attribute);
+}
+
+int item_texts_parts(const struct item_texts *texts)
+{
+	return texts->n_parts;
+}
+
 int64_t item_texts_count(const struct item_texts *texts)
 {
 	return texts->catalog->n_items;
@@ -229,7 +233,24 @@ static int64_t find_value(const struct catalog *catalog, int64_t item, int attri
 	return at - *first;
 }
 
-static void trim(struct buffer *text, size_t from)
+/* Appends an attribute's value, as it was read where the stream has that; whether there is one. */
+static bool append_value(const struct item_texts *texts, int64_t item, int attribute, struct buffer *text)
+{
+	const struct catalog *catalog = texts->catalog;
+	size_t before = text->size;
+	if (catalog->text) {
+		const char *value = strings_at(&catalog->text[attribute], item);
+		buffer_append(text, value, strlen(value));
+		return text->size > before;
+	}
+	int64_t first, count = find_value(catalog, item, attribute, &first);
+	if (count)
+		tokenizer_decode(texts->tokenizer, catalog->input_ids + first, count, text);
+	return count > 0;
+}
+
+/* Blanks around what stands from `from` on; the parts go with their texts. */
+static void trim(struct buffer *text, size_t from, struct text_part *parts, int n_parts)
 {
 	size_t blanks = 0;
 	while (text->size > from && text->data[text->size - 1] == ' ')
@@ -240,97 +261,49 @@ static void trim(struct buffer *text, size_t from)
 		text->size -= blanks;
 		memmove(text->data + from, text->data + from + blanks, text->size - from);
 	}
+	for (int i = 0; i < n_parts; i++) {
+		size_t *const places[] = {&parts[i].begin, &parts[i].value, &parts[i].end};
+		for (size_t j = 0; j < COUNT_OF(places); j++) {
+			size_t moved = *places[j] > from + blanks ? *places[j] - blanks : from;
+			*places[j] = moved < text->size ? moved : text->size;
+		}
+	}
 }
 
-void item_text(const struct item_texts *texts, int64_t item, struct buffer *text)
+int item_text_parts(const struct item_texts *texts, int64_t item, struct buffer *text, struct text_part *parts)
 {
 	size_t before = text->size, start;
-	bool is_empty = true;
+	int n = 0;
 	if (texts->begin)
 		buffer_append(text, texts->begin, strlen(texts->begin));
 	start = text->size;
 	for (int i = 0; i < texts->n_parts; i++) {
 		const struct template_part *part = &texts->parts[i];
-		int64_t first = 0, count = part->attribute < 0 ? 0 : find_value(texts->catalog, item, part->attribute, &first);
-		if (!count && (part->attribute >= 0 || is_empty))
+		const size_t begin = text->size;
+		if (part->attribute < 0 && !n)
 			continue;
 		buffer_append(text, part->before, strlen(part->before));
-		if (count)
-			tokenizer_decode(texts->tokenizer, texts->catalog->input_ids + first, count, text);
-		is_empty = false;
+		const size_t value = text->size;
+		if (part->attribute >= 0 && !append_value(texts, item, part->attribute, text))
+			text->size = begin;
+		else if (text->size > begin)
+			parts[n++] = (struct text_part){part->attribute, begin, value, text->size};
 	}
-	trim(text, start);
-	if (text->size == start)
-		text->size = before;
+	trim(text, start, parts, n);
+	if (text->size > start)
+		return n;
+	text->size = before;
+	return 0;
+}
+
+void item_text(const struct item_texts *texts, int64_t item, struct buffer *text)
+{
+	struct text_part *parts = xcalloc((size_t)texts->n_parts, sizeof *parts);
+	item_text_parts(texts, item, text, parts);
+	free(parts);
 }
 
 void item_texts_begin(struct item_texts *texts, const char *with)
 {
 	texts->begin = with;
-}
-
-/* --- tokens --- */
-
-/* What a thread writes texts and their tokens to. */
-struct scratch {
-	struct buffer text, ids;
-};
-
-/* Appends the item's tokens; whether some were left out. */
-static bool tokenize_item(const struct item_texts *texts, struct tokenize_worker *worker, int64_t item, int64_t budget,
-	struct scratch *scratch, struct ragged *tokens)
-{
-	int64_t left_out = 0;
-	scratch->text.size = scratch->ids.size = 0;
-	item_text(texts, item, &scratch->text);
-	if (scratch->text.size)
-		left_out = tokenize(worker, scratch->text.data, scratch->text.size, budget, &scratch->ids);
-	ragged_append(tokens, (int64_t)(scratch->ids.size / sizeof(int32_t)), (const void *[]){scratch->ids.data});
-	return left_out > 0;
-}
-
-/* What the blocks hold, in their order. */
-static struct item_tokens join(struct ragged *blocks, int64_t n_blocks)
-{
-	struct ragged all = RAGGED(I4);
-	ragged_clear(&all);
-	for (int64_t block = 0; block < n_blocks; block++) {
-		ragged_append_rows(&all, blocks[block].rows, blocks[block].indptr, (const void *[]){blocks[block].field[0]});
-		ragged_free(&blocks[block]);
-	}
-	return (struct item_tokens){.rows = all.rows, .indptr = all.indptr, .ids = all.field[0]};
-}
-
-struct item_tokens item_texts_encode(const struct item_texts *texts, const struct tokenizer *tokenizer, int64_t budget,
-	bool add_special, int threads)
-{
-	int64_t rows = item_texts_count(texts), n_blocks = (rows + ITEMS_AT_ONCE - 1) / ITEMS_AT_ONCE, n_cut = 0;
-	struct ragged *blocks = xcalloc((size_t)n_blocks, sizeof *blocks);
-#pragma omp parallel num_threads(threads) reduction(+ : n_cut)
-	{
-		struct tokenize_options options = {.add_special = add_special, .special_as_text = true};
-		struct tokenize_worker *worker = tokenize_worker_new(tokenizer, options);
-		struct scratch scratch = {.text = {0}};
-#pragma omp for schedule(dynamic)
-		for (int64_t block = 0; block < n_blocks; block++) {
-			int64_t end = (block + 1) * ITEMS_AT_ONCE < rows ? (block + 1) * ITEMS_AT_ONCE : rows;
-			blocks[block] = (struct ragged)RAGGED(I4);
-			for (int64_t item = block * ITEMS_AT_ONCE; item < end; item++)
-				n_cut += tokenize_item(texts, worker, item, budget, &scratch, &blocks[block]);
-		}
-		tokenize_worker_free(worker);
-		buffer_free(&scratch.text);
-		buffer_free(&scratch.ids);
-	}
-	struct item_tokens tokens = join(blocks, n_blocks);
-	free(blocks);
-	tokens.n_cut = n_cut;
-	return tokens;
-}
-
-void item_tokens_free(struct item_tokens *tokens)
-{
-	free(tokens->indptr);
-	free(tokens->ids);
-	*tokens = (struct item_tokens){0};
 }

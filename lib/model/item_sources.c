@@ -3,7 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "data/item_text.h"
+#include "data/item_tokens.h"
 #include "data/weights.h"
 #include "model/encoder.h"
 #include "model/item_vectors.h"
@@ -86,9 +86,15 @@ static struct item_tokens tokens_of(struct item_vectors_job *job, const struct i
 	struct item_tokens tokens = item_texts_encode(texts, tokenizer, budget, add_special, job->threads);
 	json_set(job->facts, "max_tokens", json_integer(budget));
 	json_object_update_new(job->measured,
-		json_build("{s:I, s:I}", "tokens", (json_int_t)tokens.indptr[tokens.rows], "texts_cut",
-			(json_int_t)tokens.n_cut));
+		json_build("{s:I, s:I, s:O}", "tokens", (json_int_t)tokens.indptr[tokens.rows], "texts_cut",
+			(json_int_t)tokens.n_cut, "attributes_cut", tokens.cut));
+	item_tokens_tell(&tokens);
 	return tokens;
+}
+
+static enum packing packing(const struct item_vectors_job *job)
+{
+	return job->options.integers ? PACKED_INTEGERS : packing_of((enum precision)job->options.precision);
 }
 
 static void tell_speed(struct item_vectors_job *job, const struct item_tokens *tokens, double seconds)
@@ -108,9 +114,11 @@ static void from_llm(struct item_vectors_job *job)
 	struct item_tokens tokens = tokens_of(job, texts, job->tokenizer.tokenizer, true, job->options.max_tokens,
 		model_max_length(llm));
 	take_vectors(job, llm->width);
-	llm_pack(llm, job->options.integers ? PACKED_INTEGERS : PACKED_NOT);
+	llm_pack(llm, packing(job));
+	const enum precision before = products_in((enum precision)job->options.precision);
 	double started = seconds_now();
 	mean_hidden_states(llm, &tokens, job->vectors, job->threads);
+	products_in(before);
 	tell_speed(job, &tokens, seconds_now() - started);
 	item_tokens_free(&tokens);
 	item_texts_free(texts);
@@ -157,10 +165,11 @@ static void from_encoder(struct item_vectors_job *job)
 	item_texts_begin(texts, text_encoder_prompt(encoder));
 	struct item_tokens tokens = tokens_of(job, texts, text_encoder_tokenizer(encoder), true, budget, longest);
 	take_vectors(job, text_encoder_width(encoder));
-	if (job->options.integers)
-		text_encoder_pack(encoder, PACKED_INTEGERS);
+	text_encoder_pack(encoder, packing(job));
+	const enum precision before = products_in((enum precision)job->options.precision);
 	double started = seconds_now();
 	text_encoder_vectors(encoder, &tokens, job->vectors, job->threads);
+	products_in(before);
 	tell_speed(job, &tokens, seconds_now() - started);
 	json_set(job->facts, "pooling", json_string(text_encoder_pooling(encoder)));
 	json_set(job->facts, "prompt", json_string(text_encoder_prompt(encoder)));
@@ -223,12 +232,14 @@ static void from_recformer(struct item_vectors_job *job)
 
 /* clang-format off */
 #define TEMPLATE_OPTION {"template", .argument = "TEXT", TEXT_OPTION(struct source_options, template), \
-	.help = "An item's text, with attributes in braces: 'Brand {brand} Title {title}' (default: all of them)"}
+	.help = "An item's text, with attributes in braces: '{title} by {brand}' (default: all of them)"}
 #define MAX_TOKENS_OPTION .argument = "N", WHOLE_OPTION(struct source_options, max_tokens, 1, 1 << 20)
 #define LLM_OPTION {"llm", .argument = "PATH", FILE_OPTION(struct source_options, llm), \
 	.help = "The LLM: a GGUF file or a Hugging Face folder (default the stream's model)"}
-#define INTEGERS_OPTION {"integers", FLAG_OPTION(struct source_options, integers), \
-	.help = "With matrices in integers: faster, and nearly the same"}
+#define PRODUCTS_OPTIONS {"integers", FLAG_OPTION(struct source_options, integers), \
+	.help = "With matrices in integers: faster, and nearly the same"}, \
+	{"precision", .argument = "NAME", CHOICE_OPTION(struct source_options, precision, precision_names), .fallback = "f32", \
+	.help = "Of products: f32, split (16 bits, with AMX) or bf16 (8 bits), where the processor makes them faster"}
 /* clang-format on */
 
 static const struct option no_options[] = {{0}};
@@ -238,7 +249,7 @@ static const struct option encoder_options[] = {
 		.help = "The sentence encoder: a folder as sentence-transformers or Hugging Face have it, or a GGUF file"},
 	TEMPLATE_OPTION,
 	{"max-tokens", MAX_TOKENS_OPTION, .help = "Of an item's text (default as the encoder was made for)"},
-	INTEGERS_OPTION,
+	PRODUCTS_OPTIONS,
 	{0},
 };
 
@@ -251,7 +262,7 @@ static const struct option tokens_options[] = {
 
 static const struct option llm_options[] = {
 	{.kind = OPTION_INCLUDE, .included = tokens_options},
-	INTEGERS_OPTION,
+	PRODUCTS_OPTIONS,
 	{0},
 };
 

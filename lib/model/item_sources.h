@@ -17,6 +17,7 @@ struct source_options {
 	int64_t max_tokens;        /* of an item's text; 0: as many as the source was made for */
 	int64_t width;
 	bool integers; /* matrices in integers */
+	int precision; /* of products, in precision_names */
 };
 
 struct item_vectors_job {

@@ -6,7 +6,7 @@
 #ifndef RECPIPE_ITEM_VECTORS_H
 #define RECPIPE_ITEM_VECTORS_H
 
-#include "data/item_text.h"
+#include "data/item_tokens.h"
 #include "data/weights.h"
 #include "model/model.h"
 

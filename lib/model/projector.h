@@ -14,7 +14,7 @@
 #ifndef RECPIPE_PROJECTOR_H
 #define RECPIPE_PROJECTOR_H
 
-#include "data/item_text.h"
+#include "data/item_tokens.h"
 #include "nn/params.h"
 #include "nn/tape.h"
 

@@ -6,7 +6,7 @@
 #ifndef RECPIPE_TEXT_ENCODER_H
 #define RECPIPE_TEXT_ENCODER_H
 
-#include "data/item_text.h"
+#include "data/item_tokens.h"
 #include "nn/matrix.h"
 
 struct text_encoder;
@@ -25,7 +25,7 @@ int64_t text_encoder_longest(const struct text_encoder *encoder);
 int64_t text_encoder_width(const struct text_encoder *encoder);
 /* What each text begins with, "": nothing. Borrowed. */
 const char *text_encoder_prompt(const struct text_encoder *encoder);
-/* "mean", "cls" or "lasttoken": for the history. */
+/* As sentence-transformers calls it, "mean": for the history. */
 const char *text_encoder_pooling(const struct text_encoder *encoder);
 
 /* Products by its matrices go by them packed so. */

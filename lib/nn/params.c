@@ -63,7 +63,8 @@ void params_pack(struct param *first, const struct param *last, enum packing pac
 {
 	int64_t count = last->value + param_count(last) - first->value;
 	packed_free(first->packed);
-	first->packed = packed_new(packing, first->value, count / first->columns, first->columns);
+	first->packed = packing == PACKED_NOT ? NULL :
+											packed_new(packing, first->value, count / first->columns, first->columns);
 }
 
 void params_unpack(struct params *params)

@@ -162,6 +162,7 @@ static json_t *train(struct training_job *job)
 	const struct tokenizer *tokenizer = job->inputs.tokenizer.tokenizer;
 	struct item_texts *texts = item_texts_new(&job->inputs.catalog, tokenizer, training->template);
 	struct item_tokens tokens = item_texts_encode(texts, tokenizer, training->max_tokens, false, job->threads);
+	item_tokens_tell(&tokens);
 	char of_tokenizer[17];
 	fingerprint_text(tokenizer_fingerprint(tokenizer), of_tokenizer);
 	struct model *model = model_new(json_deep_copy(job->config), tokenizer_vocab_size(tokenizer), of_tokenizer,

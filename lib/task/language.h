@@ -5,7 +5,7 @@
 #ifndef RECPIPE_LANGUAGE_H
 #define RECPIPE_LANGUAGE_H
 
-#include "data/item_text.h"
+#include "data/item_tokens.h"
 #include "task/next.h"
 #include "task/run.h"
 

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "data/item_text.h"
+#include "data/item_tokens.h"
 #include "stream/bytes.h"
 
 static inline void encode_part(struct catalog *catalog, struct tokenize_worker *worker, struct buffer *ids,
