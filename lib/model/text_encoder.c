@@ -15,8 +15,8 @@
 #define DENSE_MAX 4
 #define TOKENS_AT_ONCE 512
 
-enum pooling { POOL_MEAN, POOL_CLS, POOL_LAST };
-static const char *const poolings[] = {"mean", "cls", "lasttoken", NULL};
+enum pooling { POOL_MEAN, POOL_CLS, POOL_LAST, POOL_MAX, POOL_ROOT, POOL_WEIGHTED };
+static const char *const poolings[] = {"mean", "cls", "lasttoken", "max", "mean_sqrt_len_tokens", "weightedmean", NULL};
 
 struct dense {
 	struct param *weight, *bias; /* NULL: there is none */
@@ -35,6 +35,7 @@ struct text_encoder {
 	bool normalises;
 	int64_t width, longest;
 	char *prompt;
+	int64_t skipped; /* tokens that pooling leaves out: the prompt's, and what stands before it */
 };
 
 /* --- sentence-transformers' modules --- */
@@ -73,6 +74,30 @@ static const char *pooling_mode(const json_t *config)
 	return found ? found : "mean";
 }
 
+/* A text's ids, as the encoder reads it. */
+static struct buffer ids_of(const struct text_encoder *encoder, const char *text)
+{
+	struct tokenize_options options = {.add_special = true, .special_as_text = true};
+	struct tokenize_worker *worker = tokenize_worker_new(encoder->tokenizer, options);
+	struct buffer ids = {0};
+	tokenize(worker, text, strlen(text), -1, &ids);
+	tokenize_worker_free(worker);
+	return ids;
+}
+
+/* The prompt's tokens and those before it, without the one that closes a text. */
+static int64_t tokens_of_prompt(const struct text_encoder *encoder)
+{
+	struct buffer ids = ids_of(encoder, encoder->prompt), around = ids_of(encoder, "");
+	const size_t one = sizeof(int32_t);
+	const bool is_closed = ids.size && around.size &&
+		!memcmp(ids.data + ids.size - one, around.data + around.size - one, one);
+	int64_t n = *encoder->prompt ? (int64_t)(ids.size / one) - is_closed : 0;
+	buffer_free(&ids);
+	buffer_free(&around);
+	return n;
+}
+
 static void read_pooling(struct text_encoder *encoder, const char *folder)
 {
 	json_t *config = document(folder, "config.json");
@@ -82,10 +107,12 @@ static void read_pooling(struct text_encoder *encoder, const char *folder)
 		if (!strcmp(poolings[i], mode))
 			pooling = i;
 	if (pooling < 0)
-		die("%s/config.json: pooling by \"%.40s\" is not supported: mean, cls and lasttoken are", folder, mode);
-	if (json_is_false(json_object_get(config, "include_prompt")))
-		die("%s/config.json: \"include_prompt\" is false, which is not supported", folder);
+		die("%s/config.json: pooling by \"%.40s\" is not supported: mean, cls, lasttoken, max, mean_sqrt_len_tokens and "
+			"weightedmean are",
+			folder, mode);
 	encoder->pooling = (enum pooling)pooling;
+	if (json_is_false(json_object_get(config, "include_prompt")))
+		encoder->skipped = tokens_of_prompt(encoder);
 	json_decref(config);
 }
 
@@ -288,17 +315,34 @@ void text_encoder_pack(struct text_encoder *encoder, enum packing packing)
 
 /* --- vectors --- */
 
-/* One text's states as one row. */
-static void pool(enum pooling pooling, const struct array *states, int64_t first, int64_t n, float *to)
+/* The share that token t of n, of which `skipped` do not count, has in the sum of a text's states. */
+static float share_of(enum pooling pooling, int64_t t, int64_t n, int64_t skipped)
 {
-	int64_t d = states->columns, row = pooling == POOL_LAST ? first + n - 1 : first;
-	if (pooling != POOL_MEAN) {
-		memcpy(to, states->value + row * states->stride, (size_t)d * sizeof *to);
-		return;
+	const float count = (float)(n - skipped);
+	switch (pooling) {
+	case POOL_CLS: return t == skipped;
+	case POOL_LAST: return t == n - 1;
+	case POOL_ROOT: return 1 / sqrtf(count);
+	case POOL_WEIGHTED: return 2 * (float)(t + 1) / (count * (float)(skipped + 1 + n)); /* by places, counted from 1 */
+	case POOL_MEAN:
+	case POOL_MAX: break;
 	}
+	return 1 / count;
+}
+
+/* The n states of a text as one row; zeros where all are left out. */
+static void pool(const struct text_encoder *encoder, const struct array *states, int64_t first, int64_t n, float *to)
+{
+	const int64_t d = states->columns, from = encoder->skipped;
 	memset(to, 0, (size_t)d * sizeof *to);
-	for (int64_t i = 0; i < n; i++)
-		vec_axpy(1 / (float)n, states->value + (first + i) * states->stride, to, d);
+	for (int64_t t = from; t < n; t++) {
+		const float *state = states->value + (first + t) * states->stride;
+		const float share = share_of(encoder->pooling, t, n, from);
+		for (int64_t i = 0; encoder->pooling == POOL_MAX && i < d; i++)
+			to[i] = t == from || state[i] > to[i] ? state[i] : to[i];
+		if (encoder->pooling != POOL_MAX && share != 0)
+			vec_axpy(share, state, to, d);
+	}
 }
 
 static struct array *through_dense(struct tape *tape, const struct dense *dense, struct array *x)
@@ -319,7 +363,7 @@ static void encode(struct tape *tape, const struct text_encoder *encoder, const 
 	const struct array *states = transformer_states(tape, &encoder->t, words, indptr, rows);
 	struct array *pooled = tape_input(tape, rows, states->columns);
 	for (int64_t row = 0; row < rows; row++)
-		pool(encoder->pooling, states, indptr[row] - indptr[0], indptr[row + 1] - indptr[row],
+		pool(encoder, states, indptr[row] - indptr[0], indptr[row + 1] - indptr[row],
 			pooled->value + row * pooled->columns);
 	for (int i = 0; i < encoder->n_dense; i++)
 		pooled = through_dense(tape, &encoder->dense[i], pooled);

@@ -39,6 +39,15 @@ MODELS = {
 }
 
 
+POOLINGS = ["mean", "cls", "lasttoken", "max", "mean_sqrt_len_tokens", "weightedmean"]
+
+
+def pooled(mode, states, skipped):
+    """By a Pooling that leaves the first tokens out, as include_prompt false does."""
+    features = {"token_embeddings": states, "attention_mask": torch.ones(states.shape[:2], dtype=torch.long), "prompt_length": skipped}
+    return Pooling(24, pooling_mode=mode, include_prompt=not skipped)(features)["sentence_embedding"][0]
+
+
 def tokenizer():
     special = lambda i: {"id": WORDS[i], "ids": [i], "tokens": [WORDS[i]]}
     piece = lambda i: {"SpecialToken": {"id": WORDS[i], "type_id": 0}}
@@ -134,11 +143,13 @@ for name, (model, mode) in MODELS.items():
     hidden = torch.cat([model(inputs_embeds=inputs[a:b][None]).last_hidden_state[0] for a, b in zip(indptr, indptr[1:])])
     weight = torch.randn(hidden.shape).float()
     gradient, = torch.autograd.grad((hidden * weight.double()).sum(), [inputs])
-    vectors, first = [], []
+    vectors, first, others = [], [], {(mode, skipped): [] for mode in POOLINGS for skipped in (0, 2)}
     for a, b in zip(indptr, indptr[1:]):
         states = model(input_ids=ids[a:b][None]).last_hidden_state
         features = {"token_embeddings": states, "attention_mask": torch.ones(1, b - a, dtype=torch.long)}
         first.append(states[0, 0])
+        for mode, skipped in others:
+            others[mode, skipped].append(pooled(mode, states, skipped if b - a > skipped else 0))
         for module in modules:
             features = module.double()(features)
         vectors.append(features["sentence_embedding"][0])
@@ -150,5 +161,8 @@ for name, (model, mode) in MODELS.items():
     put(f"{name}/gradient", gradient)
     put(f"{name}/vectors", torch.stack(vectors))
     put(f"{name}/first", torch.stack(first))  # what the GGUF file's pooling gives
+    for (mode, skipped), rows in others.items():
+        if name == "mpnet":
+            put(f"{name}/{mode}-{skipped}", torch.stack(rows))
 
 write()

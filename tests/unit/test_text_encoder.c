@@ -161,6 +161,67 @@ static void test_vectors_equal_sentence_transformers(void **state)
 	free(file);
 }
 
+/* The file of a folder as it was, or none. */
+static void restore(const char *name)
+{
+	char *path = path_of(name);
+	unlink(path);
+	for (int i = 0; i < n_golden; i++)
+		if (!strcmp(golden_members[i].name, name))
+			write_file(name, golden_members[i].bytes, golden_members[i].size);
+	free(path);
+}
+
+static void write_text(const char *name, const char *text)
+{
+	write_file(name, text, strlen(text));
+}
+
+/* Of mpnet's states, without the modules behind; skipped: with the prompt "red", whose tokens do not count. */
+static void compare_pooling(const char *path, const char *mode, int skipped)
+{
+	char *config = xasprintf("{\"pooling_mode\":\"%s\",\"include_prompt\":%s}", mode, skipped ? "false" : "true");
+	char *name = xasprintf("%s-%d.npy", mode, skipped);
+	write_text("mpnet/1_Pooling/config.json", config);
+	int64_t *indptr = golden_array("mpnet", "indptr.npy", I8);
+	int32_t *ids = golden_array("mpnet", "ids.npy", I4);
+	float *expected = golden_array("mpnet", name, F4), vectors[4 * 24];
+	struct text_encoder *encoder = text_encoder_open(path);
+	assert_string_equal(text_encoder_pooling(encoder), mode);
+	text_encoder_vectors(encoder, &(struct item_tokens){.rows = 4, .indptr = indptr, .ids = ids}, vectors, 1);
+	for (int row = 0; row < 4; row++) {
+		bool has_more = indptr[row + 1] - indptr[row] > skipped;
+		for (int i = 0; !has_more && i < 24; i++)
+			assert_true(vectors[row * 24 + i] == 0);
+		if (has_more)
+			assert_near(vectors + row * 24, expected + row * 24, 24, 1e-4, name);
+	}
+	text_encoder_free(encoder);
+	free(expected);
+	free(ids);
+	free(indptr);
+	free(name);
+	free(config);
+}
+
+static void test_poolings_equal_sentence_transformers(void **state)
+{
+	(void)state;
+	static const char *const modes[] = {"mean", "cls", "lasttoken", "max", "mean_sqrt_len_tokens", "weightedmean"};
+	char *path = path_of("mpnet");
+	write_text("mpnet/modules.json",
+		"[{\"path\":\"\",\"type\":\"m.Transformer\"},{\"path\":\"1_Pooling\",\"type\":\"m.Pooling\"}]");
+	write_text("mpnet/config_sentence_transformers.json",
+		"{\"default_prompt_name\":\"q\",\"prompts\":{\"q\":\"red \"}}");
+	for (size_t i = 0; i < COUNT_OF(modes); i++)
+		for (int skipped = 0; skipped <= 2; skipped += 2)
+			compare_pooling(path, modes[i], skipped);
+	restore("mpnet/modules.json");
+	restore("mpnet/1_Pooling/config.json");
+	restore("mpnet/config_sentence_transformers.json");
+	free(path);
+}
+
 /* --- what is refused --- */
 
 static void open_encoder(const void *path)
@@ -180,11 +241,11 @@ static void test_refusals(void **state)
 			"module 1 is \"CNN\": a Transformer, a Pooling, then Dense and Normalize are supported"},
 		{"mpnet/modules.json", "[{\"path\":\"..\",\"type\":\"m.Transformer\"},{\"path\":\"x\",\"type\":\"m.Pooling\"}]",
 			"the path of module 0 leaves the folder"},
-		{"mpnet/1_Pooling/config.json", "{\"pooling_mode\":\"max\"}", "pooling by \"max\" is not supported: mean, cls"},
+		{"mpnet/1_Pooling/config.json", "{\"pooling_mode\":\"attention\"}",
+			"pooling by \"attention\" is not supported: mean, cls, lasttoken, max, mean_sqrt_len_tokens and weightedmean are"},
+		{"mpnet/1_Pooling/config.json", "{\"pooling_mode\":[\"max\",\"cls\"]}", "pooling by \"several at once\""},
 		{"mpnet/1_Pooling/config.json", "{\"pooling_mode_cls_token\":true,\"pooling_mode_mean_tokens\":true}",
 			"pooling by \"several at once\""},
-		{"mpnet/1_Pooling/config.json", "{\"pooling_mode\":\"mean\",\"include_prompt\":false}",
-			"\"include_prompt\" is false, which is not supported"},
 		{"mpnet/sentence_bert_config.json", "{\"do_lower_case\":true}", "\"do_lower_case\", which is not supported"},
 		{"mpnet/config_sentence_transformers.json", "{\"default_prompt_name\":\"q\",\"prompts\":{}}",
 			"no prompt \"q\""},
@@ -195,25 +256,18 @@ static void test_refusals(void **state)
 			"\"activation_function\" is \"torch.nn.modules.activation.ReLU\": Tanh and Identity are supported"},
 	};
 	for (size_t i = 0; i < COUNT_OF(bad); i++) {
-		const struct golden_member *whole = NULL;
-		for (int j = 0; j < n_golden; j++)
-			if (!strcmp(golden_members[j].name, bad[i].file))
-				whole = &golden_members[j];
-		write_file(bad[i].file, bad[i].text, strlen(bad[i].text));
-		char *path = path_of(strncmp(bad[i].file, "bert", 4) ? "mpnet" : "bert"), *file = path_of(bad[i].file);
+		write_text(bad[i].file, bad[i].text);
+		char *path = path_of(strncmp(bad[i].file, "bert", 4) ? "mpnet" : "bert");
 		expect_death(open_encoder, path, bad[i].says);
-		if (whole)
-			write_file(bad[i].file, whole->bytes, whole->size);
-		else
-			unlink(file);
+		restore(bad[i].file);
 		free(path);
-		free(file);
 	}
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_states_equal_hugging_face),
-		cmocka_unit_test(test_vectors_equal_sentence_transformers), cmocka_unit_test(test_refusals)};
+		cmocka_unit_test(test_vectors_equal_sentence_transformers),
+		cmocka_unit_test(test_poolings_equal_sentence_transformers), cmocka_unit_test(test_refusals)};
 	return cmocka_run_group_tests_name("text_encoder", tests, unpack, clean);
 }
