@@ -1,4 +1,4 @@
-# The models without gradients: nearest.
+# The models without gradients: ease, itemknn, nearest.
 # shellcheck shell=bash disable=SC2314 # ! before the last command of a test is the test
 load helpers
 
@@ -97,4 +97,97 @@ equals_numpy() {
 	misused seq-train --arch nearest --set text=letters shop
 	fails seq-rank --model <(seq-train -q --arch nearest shop) bare
 	says 'catalog: no text of the items'
+}
+
+@test "ease is the closed form, alone, beside words and beside an embedding" {
+	seq-train -q --arch ease --set text=none shop -o model
+	equals_numpy model text=none lambda=100.0
+	seq-train -q --arch ease --lambda 3 --set decay=0.9 --set text_weight=0.25 shop -o words
+	equals_numpy words lambda=3.0 decay=0.9 text=words text_weight=0.25
+	seq-train -q --arch ease --set text_weight=0.25 vectors -o embedding
+	equals_numpy embedding text=embedding text_weight=0.25
+}
+
+@test "itemknn keeps the neighbours of largest cosine, alone and beside words" {
+	seq-train -q --arch itemknn --set text=none shop -o model
+	equals_numpy model neighbours=200 shrinkage=10.0
+	seq-train -q --arch itemknn --neighbours 7 --shrinkage 0 --set text_weight=2 shop -o few
+	equals_numpy few neighbours=7 shrinkage=0.0 text_weight=2.0
+}
+
+@test "the weight of text is the best on the validation items, and told; the test item counts nothing" {
+	local arch weight best other
+	for arch in ease itemknn; do
+		output=$(seq-train --arch $arch shop -o model 2>&1)
+		says "$arch: text_weight "
+		says 'validation items: NDCG@10'
+		weight=$(sed -n 's/.*text_weight \([0-9.e-]*\) chosen.*/\1/p' <<<"$output")
+		best=$(sed -n 's/.*valid NDCG@10 \([0-9.]*\)$/\1/p' <<<"$output")
+		for other in 0 "$(awk "BEGIN { print $weight / 8 }")" "$(awk "BEGIN { print $weight * 8 }")"; do
+			output=$(seq-train --arch $arch --set "text_weight=$other" shop 2>&1 >/dev/null)
+			awk "BEGIN { exit !($best >= $(sed -n 's/.*valid NDCG@10 \([0-9.]*\)$/\1/p' <<<"$output")) }"
+		done
+		tar --zstd -xOf model model/config.json | grep -q "\"text_weight\": *$weight"
+	done
+	# other test items, the same model
+	awk -F, 'NR > 1 { last[$1] = NR } { line[NR] = $0 } END { for (u in last) is[last[u]]; for (i = 1; i <= NR; i++) if (i in is) { split(line[i], f, ","); print f[1] ",10133," f[3] } else print line[i] }' events.csv >other.csv
+	seq-tokenize -q --items "$EXAMPLE/items.csv" other.csv -o other
+	seq-train -q --no-history --arch ease shop | tar --zstd -xO --wildcards 'model/item_weight*' | cmp - \
+		<(seq-train -q --no-history --arch ease other | tar --zstd -xO --wildcards 'model/item_weight*')
+}
+
+@test "without validation items text counts nothing, and that is told" {
+	seq-tokenize -q --holdout none --items "$EXAMPLE/items.csv" events.csv -o all
+	output=$(seq-train --arch ease all 2>&1 >model)
+	says 'nobody has a validation item to choose text_weight on: it is 0'
+	seq-train -q --arch ease shop -o tuned
+	seq-train -q --like tuned all -o next
+	tar --zstd -xOf next model/config.json >config
+	grep -q "\"text_weight\": *$(tar --zstd -xOf tuned model/config.json | sed 's/.*"text_weight": *\([0-9.]*\).*/\1/')" config
+}
+
+@test "ease and itemknn rank a grown catalog: known items by what was met, new ones by their texts" {
+	local arch
+	for arch in ease itemknn; do
+		seq-train -q --arch $arch --set text_weight=0.1 half -o old
+		seq-rank --split next --seen keep -k 1000000 --format tsv --model old shop >grown.tsv 2>said
+		! grep 'are new to the model' said
+		ranks old >half.tsv
+		# without text, new items have no score of their own, and are left out
+		seq-train -q --arch $arch --set text=none half -o bare
+		seq-rank --split next --seen keep -k 1000000 --format tsv --model bare shop >bare.tsv 2>said
+		grep -q 'items are new to the model of bare' said
+		[ "$(cut -f 3 bare.tsv | sort -u | wc -l)" -lt "$(cut -f 3 grown.tsv | sort -u | wc -l)" ]
+		[ "$(cut -f 3 grown.tsv | sort -u | wc -l)" = "$(tail -n +2 "$EXAMPLE/items.csv" | wc -l)" ]
+	done
+}
+
+@test "a broken or too large ease is refused" {
+	seq-train -q --no-history --arch ease --set text=none half -o model
+	mkdir m && tar --zstd -xf model -C m
+	broken() { # PYTHON of an array a
+		python3 -c "import numpy; a = numpy.load('m/model/item_weight.000000.npy'); numpy.save('w.npy', $1)"
+		cp m/model/item_weight.000000.npy kept && cp w.npy m/model/item_weight.000000.npy
+		(cd m && tar --zstd -cf ../broken catalog/meta.json catalog/0* catalog/end.json sequences/meta.json sequences/0* \
+			sequences/end.json model/meta.json model/config.json model/item_id.txt model/item_weight.000000.npy model/end.json)
+		cp kept m/model/item_weight.000000.npy
+	}
+	needs python3
+	broken 'a[:-1]'
+	fails seq-rank broken -o out
+	says 'parts of the model are missing'
+	broken 'a[:, :-1]'
+	fails seq-rank broken -o out
+	says 'model/item_weight.000000.npy: ('
+	broken 'numpy.vstack([a, a[:1]])'
+	fails seq-rank broken -o out
+	says 'rows of '
+	broken 'a * numpy.nan'
+	fails seq-rank broken -o out
+	awk 'BEGIN { print "user_id,item_id"; for (i = 0; i < 50001; i++) print i % 99 "," i }' >many.csv
+	fails sh -c 'seq-tokenize -q many.csv | seq-train --arch ease'
+	says 'ease keeps a weight for each pair of items: 10 GB for these 50001, and 50000 items at most are taken'
+	misused seq-train --arch ease --lambda 0 half
+	misused seq-train --arch itemknn --neighbours 0 half
+	misused seq-train --arch ease --neighbours 3 half
 }

@@ -74,11 +74,42 @@ def content():
     return [unit(weighted(rows, history)) @ rows.T for history in histories]
 
 
+def interactions():
+    """Users by items of the training part: all but a user's last two events, where there are three."""
+    x = numpy.zeros((len(histories), n))
+    for row, history in enumerate(histories):
+        x[row, history[:len(history) - 2] if len(history) > 2 else history] = 1
+    return x
+
+
+def ease():
+    x = interactions()
+    p = numpy.linalg.inv(x.T @ x + config["lambda"] * numpy.eye(n))
+    b = -p / numpy.diag(p)
+    numpy.fill_diagonal(b, 0)
+    return b
+
+
+def itemknn():
+    x = interactions()
+    common = x.T @ x
+    met = numpy.diag(common)
+    with numpy.errstate(invalid="ignore"):
+        cosine = numpy.nan_to_num(common / (numpy.sqrt(numpy.outer(met, met)) + config["shrinkage"]))
+    numpy.fill_diagonal(cosine, 0)
+    for row in cosine:  # of equal ones, the first items
+        row[numpy.lexsort((numpy.arange(n), -row.astype(numpy.float32)))[config["neighbours"]:]] = 0
+    return cosine
+
+
 def own():
-    return [numpy.zeros(n) for _ in histories]
+    if config["architecture"] == "nearest":
+        return [numpy.zeros(n) for _ in histories]
+    weights = {"ease": ease, "itemknn": itemknn}[config["architecture"]]()
+    return [weighted(weights, history) for history in histories]
 
 
-expected = own() if config["architecture"] == "nearest" else None
+expected = own()
 if config["text"] != "none":
     expected = [a + config["text_weight"] * b for a, b in zip(expected, content())]
 

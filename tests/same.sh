@@ -222,6 +222,10 @@ baselines() {
 	model nearest --arch nearest shop.tar.zst
 	item-project -q -j1 --from tfidf --width 24 shop.tar.zst -o items.tar.zst
 	model nearest-embedding --arch nearest decay=0.5 items.tar.zst
+	model ease --arch ease -j1 --lambda 20 shop.tar.zst
+	model ease-embedding --arch ease -j2 text_weight=0.1 items.tar.zst
+	model itemknn --arch itemknn -j1 shop.tar.zst
+	model itemknn-few --arch itemknn -j2 --neighbours 20 --shrinkage 0 text=none shop.tar.zst
 }
 
 language() {

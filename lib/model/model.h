@@ -83,6 +83,8 @@ struct architecture {
 	EACH(gru) \
 	EACH(popular) \
 	EACH(markov) \
+	EACH(itemknn) \
+	EACH(ease) \
 	EACH(nearest) \
 	EACH(recformer) \
 	EACH(llama) \

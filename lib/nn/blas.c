@@ -19,6 +19,8 @@ extern void openblas_set_num_threads(int) __attribute__((weak));
 /* LAPACK's, as Fortran compilers call it: everything by address, and the lengths of strings behind. */
 extern void dsyevd_(const char *job, const char *triangle, const int *n, double *a, const int *stride, double *values,
 	double *work, const int *work_size, int *integers, const int *n_integers, int *info, size_t, size_t);
+extern void spotrf_(const char *triangle, const int *n, float *a, const int *stride, int *info, size_t);
+extern void spotri_(const char *triangle, const int *n, float *a, const int *stride, int *info, size_t);
 
 const char *blas_name(void)
 {
@@ -152,6 +154,20 @@ void symmetric_eigen(double *a, int64_t n, double *values)
 		die("eigenvalues of %lld x %lld: no convergence", (long long)n, (long long)n);
 	free(work);
 	free(integers);
+}
+
+bool positive_inverse(float *a, int64_t n)
+{
+	int size = (int)n, info = 0;
+	if (n > INT_MAX)
+		die("an inverse of %lld x %lld is too large", (long long)n, (long long)n);
+	int before = set_threads(blas_threads(n, n, n));
+	/* by columns, LAPACK's order, the lower triangle is our upper one */
+	spotrf_("L", &size, a, &size, &info, 1);
+	if (!info)
+		spotri_("L", &size, a, &size, &info, 1);
+	set_threads(before);
+	return !info;
 }
 
 void inverse_root(double *a, int64_t n, double ridge, double flat, float *root)

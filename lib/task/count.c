@@ -1,7 +1,10 @@
 /* Trainings without gradients: models that count what follows or goes with what, and those that know items by their texts. */
 #include <math.h>
+#include <stdlib.h>
 
 #include "model/content.h"
+#include "nn/blas.h"
+#include "rank/blend.h"
 #include "stream/progress.h"
 #include "task/training.h"
 #include "task/validation.h"
@@ -66,6 +69,62 @@ static void tell(const struct training_job *job, const struct model *model, json
 	json_set(measured, "ndcg@10", json_real(value));
 }
 
+/* --- the weight of what items are like --- */
+
+/* The scores of a model's own, and the cosines that are added to them, of the same histories. */
+static void add_scores(const struct model *model, struct blend *blend, const struct histories *histories,
+	const int32_t *target)
+{
+	const size_t entries = (size_t)(histories->rows * model->n_items);
+	float *own = xaligned(entries, sizeof *own), *content = xaligned(entries, sizeof *content);
+	model->architecture->score(model, histories, own);
+	content_add(model->content, histories, 1, content);
+	if (!blend_add(blend, (const float *const[]){own, content}, model->n_items, histories, target))
+		die("%s: scores of validation are not finite", model->architecture->name);
+	free(own);
+	free(content);
+}
+
+static double two_digits(double value)
+{
+	if (value <= 0)
+		return 0;
+	const double unit = pow(10, floor(log10(value)) - 1);
+	return round(value / unit) * unit;
+}
+
+#define SCORES_AT_ONCE ((int64_t)1 << 22)
+
+/* Without validation items, text counts nothing. */
+static void choose_weight(const struct training_job *job, struct model *model, json_t *measured)
+{
+	struct ragged packed;
+	int32_t *target;
+	const int64_t rows = blend_targets(&job->inputs.sequences, &packed, &target);
+	int64_t at_once = SCORES_AT_ONCE / model->n_items + 1;
+	double weights[2] = {1, 0};
+	struct blend *blend = blend_new(2);
+	const struct histories all = histories_of(&packed);
+	for (int64_t row = 0; row < rows; row += at_once) {
+		const struct histories part = histories_part(&all, row, row + at_once < rows ? row + at_once : rows);
+		add_scores(model, blend, &part, target + row);
+	}
+	blend_fit(blend, weights);
+	const double weight = rows ? two_digits(weights[1] / weights[0]) : 0;
+	content_set_weight(model, weight);
+	json_set(measured, "text_weight", json_real(weight));
+	if (rows)
+		notice("%s: text_weight %g chosen on %lld validation items: NDCG@10 %.4f, %.4f without text",
+			model->architecture->name, weight, (long long)rows, blend_measure(blend, (double[]){1, weight}),
+			blend_measure(blend, (double[]){1, 0}));
+	else
+		warn(
+			"nobody has a validation item to choose text_weight on: it is 0; --set text_weight=, or --like a model that has one");
+	blend_free(blend);
+	ragged_free(&packed);
+	free(target);
+}
+
 /* --- training --- */
 
 static json_t *train(struct training_job *job)
@@ -74,11 +133,14 @@ static json_t *train(struct training_job *job)
 	const struct catalog *catalog = groups.catalog;
 	if (job->architecture->reads_items)
 		content_choose(job->config, &groups);
+	blas_set_threads(job->threads);
 	struct model *model = model_new(json_deep_copy(job->config), catalog->n_items, catalog->fingerprint, "options");
 	json_t *identity = training_identity(job, model, false);
 	if (model->content)
 		content_learn(model, &groups);
 	json_t *measured = json_build("{s:I}", "events", (json_int_t)count_events(model, &job->inputs.sequences));
+	if (model->content && isnan(content_weight(model->content)))
+		choose_weight(job, model, measured);
 	if (job->architecture->reads_items)
 		tell(job, model, measured);
 	json_set(measured, "parameters", json_integer(model->params.size));

@@ -1,0 +1,232 @@
+#include "rank/blend.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "rank/metric.h"
+#include "rank/rank.h"
+
+#define KEPT 200 /* best items of a history, by each source */
+#define CUT 10
+
+struct blend {
+	int sources;
+	int64_t rows;
+	struct buffer indptr; /* int64_t: where each row's candidates begin; one more than rows */
+	struct buffer scores; /* float, a candidate after another, all sources of each; a row begins with its target */
+	double deviation[BLEND_SOURCES]; /* summed over rows */
+	struct measures measures;
+};
+
+struct blend *blend_new(int sources)
+{
+	struct blend *blend = xcalloc(1, sizeof *blend);
+	blend->sources = sources;
+	const int64_t none = 0;
+	buffer_append(&blend->indptr, &none, sizeof none);
+	if (measures_parse("ndcg@10", NULL, 0, &blend->measures))
+		die("no NDCG@10 among the measures");
+	return blend;
+}
+
+void blend_free(struct blend *blend)
+{
+	if (!blend)
+		return;
+	buffer_free(&blend->indptr);
+	buffer_free(&blend->scores);
+	measures_free(&blend->measures);
+	free(blend);
+}
+
+int64_t blend_targets(const struct sequences *sequences, struct ragged *packed, int32_t **target)
+{
+	int64_t with_target = 0, rows = 0, at = 0;
+	for (int64_t user = 0; user < sequences->n_users; user++)
+		with_target += target_index(sequences, user, PART_VALID) >= 1;
+	const int64_t most = with_target < BLEND_USERS ? with_target : BLEND_USERS;
+	*packed = histories_new(sequences);
+	ragged_clear(packed);
+	*target = xreallocarray(NULL, (size_t)most + 1, sizeof **target);
+	for (int64_t user = 0; user < sequences->n_users; user++) {
+		const int64_t length = target_index(sequences, user, PART_VALID), first = sequences->indptr[user];
+		if (length < 1 || at++ * most / with_target < rows)
+			continue;
+		histories_append(packed, sequences, first, length);
+		(*target)[rows++] = sequences->item[first + length];
+	}
+	return rows;
+}
+
+/* --- what is kept --- */
+
+static double deviation_of(const float *scores, int64_t n)
+{
+	double mean = 0, squares = 0;
+	for (int64_t i = 0; i < n; i++)
+		mean += (double)scores[i];
+	mean /= (double)n;
+	for (int64_t i = 0; i < n; i++)
+		squares += ((double)scores[i] - mean) * ((double)scores[i] - mean);
+	return sqrt(squares / (double)n);
+}
+
+static int by_item(const void *a, const void *b)
+{
+	const int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;
+	return (x > y) - (x < y);
+}
+
+/* The target, then all others that are among the best of a source; their number. best[source] are lists of k. */
+static int64_t candidates_of(int sources, int32_t *const best[], int32_t k, int64_t row, int32_t target,
+	int32_t *candidate)
+{
+	int64_t n = 0, kept = 0;
+	for (int source = 0; source < sources; source++)
+		for (int32_t i = 0; i < k && best[source][row * k + i] >= 0; i++)
+			candidate[1 + n++] = best[source][row * k + i];
+	if (n)
+		qsort(candidate + 1, (size_t)n, sizeof *candidate, by_item);
+	for (int64_t i = 1; i <= n; i++)
+		if (candidate[i] != target && (!kept || candidate[kept] != candidate[i]))
+			candidate[++kept] = candidate[i];
+	candidate[0] = target;
+	return kept + 1;
+}
+
+static void append(struct blend *blend, const float *const scores[], int64_t offset, const int32_t *candidate,
+	int64_t n)
+{
+	float *values = buffer_add(&blend->scores, (size_t)(n * blend->sources) * sizeof *values);
+	for (int64_t i = 0; i < n; i++)
+		for (int source = 0; source < blend->sources; source++)
+			*values++ = scores[source][offset + candidate[i]];
+	const int64_t end = (int64_t)(blend->scores.size / sizeof *values) / blend->sources;
+	buffer_append(&blend->indptr, &end, sizeof end);
+	blend->rows++;
+}
+
+bool blend_add(struct blend *blend, const float *const scores[], int64_t n_items, const struct histories *histories,
+	const int32_t *target)
+{
+	const int32_t k = n_items < KEPT ? (int32_t)n_items : KEPT;
+	const size_t entries = (size_t)(histories->rows * k);
+	int32_t *best[BLEND_SOURCES], *candidate = xreallocarray(NULL, (size_t)(blend->sources * k) + 1, sizeof *candidate);
+	float *unused = xreallocarray(NULL, entries + 1, sizeof *unused);
+	bool is_finite = true;
+	for (int source = 0; source < blend->sources; source++) {
+		best[source] = xreallocarray(NULL, entries + 1, sizeof *best[source]);
+		const struct ranks ranks = {.rows = histories->rows,
+			.seen_indptr = histories->indptr,
+			.seen_item = histories->item,
+			.k = k,
+			.top_item = best[source],
+			.top_score = unused};
+		is_finite = is_finite && rank_scores(scores[source], n_items, &ranks) < 0;
+	}
+	for (int64_t row = 0; row < histories->rows && is_finite; row++) {
+		for (int source = 0; source < blend->sources; source++)
+			blend->deviation[source] += deviation_of(scores[source] + row * n_items, n_items);
+		const int64_t n = candidates_of(blend->sources, best, k, row, target[row], candidate);
+		append(blend, scores, row * n_items, candidate, n);
+	}
+	for (int source = 0; source < blend->sources; source++)
+		free(best[source]);
+	free(candidate);
+	free(unused);
+	return is_finite;
+}
+
+/* --- weights --- */
+
+static double sum_of(const struct blend *blend, const double weights[], const float *scores)
+{
+	double sum = 0;
+	for (int source = 0; source < blend->sources; source++)
+		sum += weights[source] * (double)scores[source];
+	return sum;
+}
+
+double blend_measure(const struct blend *blend, const double weights[])
+{
+	const int64_t *indptr = (const void *)blend->indptr.data;
+	const float *scores = (const void *)blend->scores.data;
+	double *value = xcalloc((size_t)blend->rows + 1, sizeof *value), sum = 0;
+#pragma omp parallel for schedule(static)
+	for (int64_t row = 0; row < blend->rows; row++) {
+		const double target = sum_of(blend, weights, scores + indptr[row] * blend->sources);
+		int64_t greater = 0, equal = 0;
+		for (int64_t i = indptr[row] + 1; i < indptr[row + 1] && greater < CUT; i++) {
+			const double other = sum_of(blend, weights, scores + i * blend->sources);
+			greater += other > target;
+			equal += other == target;
+		}
+		value[row] = measure_value(&blend->measures.at[0], greater, equal, TIES_AVERAGE);
+	}
+	for (int64_t row = 0; row < blend->rows; row++)
+		sum += value[row];
+	free(value);
+	return blend->rows ? sum / (double)blend->rows : 0;
+}
+
+/* Of shares, by the units of the sources' scores. */
+static void weights_of(const struct blend *blend, const double shares[], double weights[])
+{
+	for (int source = 0; source < blend->sources; source++) {
+		const double unit = blend->deviation[source] / (double)(blend->rows ? blend->rows : 1);
+		weights[source] = unit > 0 ? shares[source] / unit : 0;
+	}
+}
+
+/* The shares with one of them changed to `share`, the others in proportion. */
+static void with_share(const struct blend *blend, const double shares[], int source, double share, double changed[])
+{
+	const double others = 1 - shares[source];
+	for (int i = 0; i < blend->sources; i++)
+		changed[i] = others > 0 ? shares[i] * (1 - share) / others : (1 - share) / (blend->sources - 1);
+	changed[source] = share;
+}
+
+/* Tries shares of one source `step` hundredths apart, up to `reach` steps from where it is; whether any is better. */
+static bool improve(const struct blend *blend, int source, int step, int reach, double shares[], double *best)
+{
+	const int now = (int)lround(shares[source] * 100);
+	bool is_better = false;
+	double start[BLEND_SOURCES];
+	memcpy(start, shares, sizeof start);
+	for (int share = now - reach * step; share <= now + reach * step; share += step) {
+		if (share < (source ? 0 : 1) || share > (source ? 99 : 100) || share == now)
+			continue;
+		double changed[BLEND_SOURCES], weights[BLEND_SOURCES];
+		with_share(blend, start, source, share / 100.0, changed);
+		weights_of(blend, changed, weights);
+		const double measure = blend_measure(blend, weights);
+		if (measure <= *best)
+			continue;
+		*best = measure;
+		memcpy(shares, changed, sizeof changed);
+		is_better = true;
+	}
+	return is_better;
+}
+
+double blend_fit(const struct blend *blend, double weights[])
+{
+	static const struct {
+		int step, reach;
+	} passes[] = {{10, 10}, {3, 5}, {1, 3}};
+	double shares[BLEND_SOURCES] = {1};
+	weights_of(blend, shares, weights);
+	double best = blend_measure(blend, weights);
+	for (size_t pass = 0; pass < COUNT_OF(passes); pass++) {
+		bool is_better = true;
+		for (int round = 0; round < 10 && is_better; round++) {
+			is_better = false;
+			for (int source = blend->sources - 1; source >= 0; source--)
+				is_better |= improve(blend, source, passes[pass].step, passes[pass].reach, shares, &best);
+		}
+	}
+	weights_of(blend, shares, weights);
+	return best;
+}

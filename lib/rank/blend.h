@@ -1,0 +1,35 @@
+/*
+ * Weights of several scores that are added up, as they rank held-out targets best: NDCG@10, items of the history left
+ * out. Of each history only the items among the best hundreds by some source are kept, and the target; others hardly come
+ * among the first ten of any mixture.
+ */
+#ifndef RECPIPE_BLEND_H
+#define RECPIPE_BLEND_H
+
+#include "data/histories.h"
+
+#define BLEND_SOURCES 16
+/* Of that many users; of more, evenly chosen ones. */
+#define BLEND_USERS 20000
+
+struct blend;
+struct blend *blend_new(int sources);
+void blend_free(struct blend *blend);
+/*
+ * Adds histories and their targets; scores[source]: rows x n_items. Scores are counted in units of a source's mean deviation
+ * among the items, over all histories. False where one is not finite.
+ */
+bool blend_add(struct blend *blend, const float *const scores[], int64_t n_items, const struct histories *histories,
+	const int32_t *target) MUST_USE;
+/* Mean NDCG@10 of weights. */
+double blend_measure(const struct blend *blend, const double weights[]);
+/*
+ * The best weights that were found, and their NDCG@10: shares in hundredths of all, one source after another until none
+ * gains, each then by the unit of its scores. The first source keeps at least a hundredth.
+ */
+double blend_fit(const struct blend *blend, double weights[]);
+
+/* Validation items, no more than BLEND_USERS. Rows of `packed` have a target each; to be freed both. */
+int64_t blend_targets(const struct sequences *sequences, struct ragged *packed, int32_t **target);
+
+#endif
