@@ -9,16 +9,28 @@
 
 #define SIDE BF16_SIDE
 #define DEPTH BF16_DEPTH
-#define TILE (SIDE * DEPTH)      /* numbers of a tile */
-#define BLOCK (2 * SIDE)         /* rows and columns that are computed at once */
-#define FLOATS(n) ((n) / 2)      /* that so many numbers take */
-#define PANEL_BYTES (32 << 10)   /* of the right side, that stay in the first-level cache */
-#define RIGHT_FLOATS (256 << 10) /* packed at a time, that stay in the second-level cache with the left side's rows */
-#define LEFT_ROWS 1024           /* packed at a time */
+#define TILE (SIDE * DEPTH) /* numbers of a tile */
+#define BLOCK (2 * SIDE)    /* rows and columns that are computed at once */
+#define FLOATS(n) ((n) / 2) /* that so many numbers take */
+/* Tiles of the depth, of both parts together, between a block's loading and storing: its rows stay in the first-level cache. */
+#define PASS 24
+/* Of the right side, and rows of the left with as much of the sums: together they stay in the second-level cache. */
+#define RIGHT_BYTES (1152 << 10)
+#define ROWS 256
+/* Packed at a time: depth of both parts together; of the left side, where the right is packed once for all of it or anew */
+#define PACKED_DEPTH 1536
+#define LEFT_BYTES (512 << 10)
+#define MOST_LEFT_BYTES (4 << 20)
+#define PANELS 8 /* packed side by side */
 
 static int64_t parts_of(int64_t n, int64_t of)
 {
 	return (n + of - 1) / of;
+}
+
+static int64_t least(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
 }
 
 int64_t bf16_size(int64_t n, int64_t depth, int parts)
@@ -37,7 +49,7 @@ struct source {
 /* Tile by tile; and within a tile its parts. transpose: source's layout is not that of the side. */
 typedef void pack_function(const struct source *source, int parts, bool transpose, uint16_t *tile);
 /*
- * Adds products of `tiles` tiles along the depth, of rows x columns tiles (1 or 2 each), to c, or sets it. The next row's or
+ * Adds products of `tiles` tiles along the depth, of rows (1 or 2) x columns (any number) tiles, to c, or sets it. The next row's or
  * column's tiles are step numbers further on.
  */
 struct operands {
@@ -126,19 +138,21 @@ static void block_plain(const struct operands *o, int parts, int rows, int colum
 #define DOT __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")))
 #define DOT_INLINE DOT static inline __attribute__((always_inline))
 
+DOT_INLINE __m512 widened(__m256i numbers)
+{
+	return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(numbers), 16));
+}
+
 /* A row of 32 numbers, or two of 16, to pairs: in `along` the 32 are side by side, else pairs are made across. */
 DOT_INLINE void store_pairs(__m512 first, __m512 second, bool along, int parts, uint16_t *to)
 {
+	const __m512i across = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6,
+		21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
 	for (int part = 0; part < parts; part++, to += TILE) {
-		__m256i a = (__m256i)_mm512_cvtneps_pbh(first), b = (__m256i)_mm512_cvtneps_pbh(second);
-		__m512i wide_a = _mm512_slli_epi32(_mm512_cvtepu16_epi32(a), 16);
-		__m512i wide_b = _mm512_slli_epi32(_mm512_cvtepu16_epi32(b), 16);
-		if (along)
-			_mm512_storeu_si512(to, _mm512_inserti64x4(_mm512_castsi256_si512(a), b, 1));
-		else
-			_mm512_storeu_si512(to, _mm512_or_si512(wide_b, _mm512_srli_epi32(wide_a, 16)));
-		first = _mm512_sub_ps(first, _mm512_castsi512_ps(wide_a));
-		second = _mm512_sub_ps(second, _mm512_castsi512_ps(wide_b));
+		__m512i both = (__m512i)_mm512_cvtne2ps_pbh(second, first);
+		_mm512_storeu_si512(to, along ? both : _mm512_permutexvar_epi16(across, both));
+		first = _mm512_sub_ps(first, widened(_mm512_castsi512_si256(both)));
+		second = _mm512_sub_ps(second, widened(_mm512_extracti64x4_epi64(both, 1)));
 	}
 }
 
@@ -234,6 +248,9 @@ DOT static void block_dot(const struct operands *o, int parts, int rows, int col
 /* In assembly, as the compilers' own do not tell that they read and write memory. */
 #define TILE_LOAD(tile, from, stride)                                                                                  \
 	__asm__ volatile("tileloadd (%0,%1,1), %%tmm" #tile ::"r"(from), "r"((int64_t)(stride)) : "memory")
+/* The same, of what is read in order and seldom again: it leaves the first-level cache to the rest. */
+#define TILE_STREAM(tile, from, stride)                                                                                \
+	__asm__ volatile("tileloaddt1 (%0,%1,1), %%tmm" #tile ::"r"(from), "r"((int64_t)(stride)) : "memory")
 #define TILE_STORE(tile, to, stride)                                                                                   \
 	__asm__ volatile("tilestored %%tmm" #tile ", (%0,%1,1)" ::"r"(to), "r"((int64_t)(stride)) : "memory")
 #define TILE_ZERO(tile) __asm__ volatile("tilezero %%tmm" #tile ::: "memory")
@@ -279,15 +296,21 @@ static inline __attribute__((always_inline)) void block_tiles(const struct opera
 	for (int64_t tile = 0; tile < o->tiles; tile++) {
 		for (int product = 0; product < (parts == 1 ? 1 : 3); product++) {
 			const int l = product == 2 ? TILE : 0, r = product == 1 ? TILE : 0;
-			if (product != 1) {
+			/* in this order, as what is loaded next is loaded while the products before it are made */
+			TILE_STREAM(6, r0 + r, 64);
+			if (product != 1)
 				TILE_LOAD(4, l0 + l, 64);
-				if (rows == 2)
-					TILE_LOAD(5, l1 + l, 64);
-			}
-			TILE_LOAD(6, r0 + r, 64);
+			TILE_PRODUCT(0, 4, 6);
+			if (rows == 2 && product != 1)
+				TILE_LOAD(5, l1 + l, 64);
+			if (rows == 2)
+				TILE_PRODUCT(2, 5, 6);
 			if (columns == 2)
-				TILE_LOAD(7, r1 + r, 64);
-			EACH_SUM(TILE_PRODUCT(0, 4, 6), TILE_PRODUCT(1, 4, 7), TILE_PRODUCT(2, 5, 6), TILE_PRODUCT(3, 5, 7));
+				TILE_STREAM(7, r1 + r, 64);
+			if (columns == 2)
+				TILE_PRODUCT(1, 4, 7);
+			if (rows == 2 && columns == 2)
+				TILE_PRODUCT(3, 5, 7);
 		}
 		l0 += parts * TILE;
 		l1 += parts * TILE;
@@ -301,17 +324,19 @@ static inline __attribute__((always_inline)) void block_tiles(const struct opera
 
 static void block_amx(const struct operands *o, int parts, int rows, int columns)
 {
+	struct operands at = *o;
 	configure_tiles();
-	switch ((parts - 1) * 4 + (rows - 1) * 2 + columns - 1) {
-	case 0: block_tiles(o, 1, 1, 1); break;
-	case 1: block_tiles(o, 1, 1, 2); break;
-	case 2: block_tiles(o, 1, 2, 1); break;
-	case 3: block_tiles(o, 1, 2, 2); break;
-	case 4: block_tiles(o, 2, 1, 1); break;
-	case 5: block_tiles(o, 2, 1, 2); break;
-	case 6: block_tiles(o, 2, 2, 1); break;
-	default: block_tiles(o, 2, 2, 2);
-	}
+	for (int column = 0; column < columns; column += 2, at.right += 2 * at.right_step, at.c += BLOCK)
+		switch ((parts - 1) * 4 + (rows - 1) * 2 + (column + 1 < columns)) {
+		case 0: block_tiles(&at, 1, 1, 1); break;
+		case 1: block_tiles(&at, 1, 1, 2); break;
+		case 2: block_tiles(&at, 1, 2, 1); break;
+		case 3: block_tiles(&at, 1, 2, 2); break;
+		case 4: block_tiles(&at, 2, 1, 1); break;
+		case 5: block_tiles(&at, 2, 1, 2); break;
+		case 6: block_tiles(&at, 2, 2, 1); break;
+		default: block_tiles(&at, 2, 2, 2);
+		}
 }
 
 #endif
@@ -342,17 +367,19 @@ void bf16_pack(enum bf16_side side, int parts, bool along, int64_t n, int64_t de
 	int64_t stride, float *packed)
 {
 	pack_function *pack = choose()->pack;
-	uint16_t *tile = (uint16_t *)(void *)packed;
-	for (int64_t i = 0; i < n; i += SIDE)
-		for (int64_t k = 0; k < depth; k += DEPTH, tile += parts * TILE) {
-			const struct source source = {.x = along ? x + i * stride + k : x + k * stride + i,
-				.stride = stride,
-				.n = n - i < SIDE ? n - i : SIDE,
-				.depth = depth - k < DEPTH ? depth - k : DEPTH,
-				.factor = factor,
-				.along = along};
-			pack(&source, parts, (side == BF16_RIGHT) == along, tile);
-		}
+	const int64_t tiles = parts_of(depth, DEPTH), some = along ? SIDE : PANELS * SIDE;
+	for (int64_t first = 0; first < n; first += some)
+		for (int64_t k = 0; k < depth; k += DEPTH)
+			for (int64_t i = first; i < n && i < first + some; i += SIDE) {
+				const struct source source = {.x = along ? x + i * stride + k : x + k * stride + i,
+					.stride = stride,
+					.n = n - i < SIDE ? n - i : SIDE,
+					.depth = depth - k < DEPTH ? depth - k : DEPTH,
+					.factor = factor,
+					.along = along};
+				pack(&source, parts, (side == BF16_RIGHT) == along,
+					(uint16_t *)(void *)packed + (i / SIDE * tiles + k / DEPTH) * parts * TILE);
+			}
 }
 
 static void copy(const float *from, int64_t stride_from, float *to, int64_t stride_to, int64_t rows, int64_t columns)
@@ -361,22 +388,29 @@ static void copy(const float *from, int64_t stride_from, float *to, int64_t stri
 		memcpy(to + row * stride_to, from + row * stride_from, (size_t)columns * sizeof *to);
 }
 
-/* A block of c, of which m x n are there. */
-static void product_block(block_function *block, struct operands o, int parts, int64_t m, int64_t n)
+/* A block of c at its edge, of which m x n are there. */
+static void edge_block(block_function *block, struct operands o, int parts, int64_t m, int64_t n)
 {
-	int rows = m > SIDE ? 2 : 1, columns = n > SIDE ? 2 : 1;
 	float whole[BLOCK * BLOCK] __attribute__((aligned(64))), *c = o.c;
 	int64_t stride = o.stride_c;
-	if (m == rows * SIDE && n == columns * SIDE) {
-		block(&o, parts, rows, columns);
-		return;
-	}
 	o.c = whole;
 	o.stride_c = BLOCK;
 	if (o.add)
 		copy(c, stride, whole, BLOCK, m, n);
-	block(&o, parts, rows, columns);
+	block(&o, parts, m > SIDE ? 2 : 1, n > SIDE ? 2 : 1);
 	copy(whole, BLOCK, c, stride, m, n);
+}
+
+/* A block's rows of c, m of them, and n columns. */
+static void product_rows(block_function *block, struct operands o, int parts, int64_t m, int64_t n)
+{
+	const int64_t whole = m % SIDE ? 0 : n / SIDE;
+	if (whole)
+		block(&o, parts, (int)(m / SIDE), (int)whole);
+	o.right += whole * o.right_step;
+	o.c += whole * SIDE;
+	for (int64_t column = whole * SIDE; column < n; column += BLOCK, o.right += 2 * o.right_step, o.c += BLOCK)
+		edge_block(block, o, parts, m, least(n - column, BLOCK));
 }
 
 const float *bf16_at(const float *packed, int64_t column, int64_t from, int64_t depth, int parts)
@@ -384,55 +418,81 @@ const float *bf16_at(const float *packed, int64_t column, int64_t from, int64_t 
 	return packed + bf16_size(column, depth, parts) + bf16_size(SIDE, from, parts);
 }
 
+/* Into how many rows or columns at a time n are divided, evenly, so that these, `bytes` each, take about `most` at most. */
+static int64_t at_once_of(int64_t n, int64_t bytes, int64_t most)
+{
+	int64_t blocks = bytes ? most / bytes / BLOCK : n;
+	int64_t times = parts_of(n, (blocks ? blocks : 1) * BLOCK);
+	return times ? parts_of(parts_of(n, times), BLOCK) * BLOCK : BLOCK;
+}
+
 void bf16_product(int parts, int64_t m, int64_t n, int64_t k, const float *left, const float *right,
 	int64_t right_depth, bool add, float *c, int64_t stride_c)
 {
 	block_function *block = choose()->block;
-	const int64_t depth = parts_of(k, DEPTH), at_once = PANEL_BYTES / (2 * 2 * parts * TILE);
+	const int64_t depth = parts_of(k, DEPTH), passes = parts_of(depth, PASS / parts);
+	const int64_t at_once = passes ? parts_of(depth, passes) : 1;
 	const int64_t left_step = depth * parts * TILE, right_step = parts_of(right_depth, DEPTH) * parts * TILE;
-	for (int64_t from = 0; from < depth || !from; from += at_once)
-		for (int64_t i = 0; i < m; i += BLOCK)
-			for (int64_t j = 0; j < n; j += BLOCK) {
-				const int64_t tiles = depth - from < at_once ? depth - from : at_once;
-				const struct operands o = {.left = (const uint16_t *)(const void *)left + i / SIDE * left_step +
-						from * parts * TILE,
-					.right = (const uint16_t *)(const void *)right + j / SIDE * right_step + from * parts * TILE,
-					.left_step = left_step,
-					.right_step = right_step,
-					.tiles = tiles,
-					.add = add || from,
-					.c = c + i * stride_c + j,
-					.stride_c = stride_c};
-				product_block(block, o, parts, m - i < BLOCK ? m - i : BLOCK, n - j < BLOCK ? n - j : BLOCK);
-			}
+	const int64_t columns = at_once_of(n, at_once * DEPTH * parts * (int64_t)sizeof(uint16_t), RIGHT_BYTES);
+	const uint16_t *const l = (const uint16_t *)(const void *)left, *const r = (const uint16_t *)(const void *)right;
+	for (int64_t column = 0; column < n; column += columns)
+		for (int64_t row = 0; row < m; row += ROWS)
+			for (int64_t from = 0; from < depth || !from; from += at_once)
+				for (int64_t i = row; i < m && i < row + ROWS; i += BLOCK) {
+					const struct operands o = {.left = l + i / SIDE * left_step + from * parts * TILE,
+						.right = r + column / SIDE * right_step + from * parts * TILE,
+						.left_step = left_step,
+						.right_step = right_step,
+						.tiles = least(depth - from, at_once),
+						.add = add || from,
+						.c = c + i * stride_c + column,
+						.stride_c = stride_c};
+					product_rows(block, o, parts, least(m - i, BLOCK), least(n - column, columns));
+				}
 }
 
-/* Columns to pack at a time: as many as the cache takes, and a share for each thread. */
-static int64_t columns_at_once(int64_t n, int64_t k, int parts, int threads)
+/* Of a product's depth a part, for which both sides are packed. */
+struct factors {
+	int parts;
+	bool transpose_a, transpose_b, add;
+	int64_t m, n, k;
+	float alpha;
+	const float *a, *b;
+	int64_t stride_a, stride_b, stride_c;
+	float *c;
+};
+
+static void multiply_factors(const struct factors *f, int threads)
 {
-	int64_t most = RIGHT_FLOATS / (bf16_size(BLOCK, k, parts) + 1) * BLOCK;
-	int64_t share = parts_of(parts_of(n, threads), BLOCK) * BLOCK;
-	most = most < BLOCK ? BLOCK : most;
-	return share < most ? share : most;
+	const int64_t bytes = parts_of(f->k, DEPTH) * DEPTH * f->parts * (int64_t)sizeof(uint16_t);
+	const int64_t columns = at_once_of(parts_of(f->n, threads), bytes, RIGHT_BYTES);
+	const int64_t rows = at_once_of(f->m, bytes, columns < f->n ? MOST_LEFT_BYTES : LEFT_BYTES);
+	for (int64_t i = 0; i < f->m; i += rows) {
+		const int64_t some = least(f->m - i, rows);
+		float *left = thread_scratch(SCRATCH_LEFT, bf16_size(some, f->k, f->parts));
+		bf16_pack(BF16_LEFT, f->parts, !f->transpose_a, some, f->k, f->alpha,
+			f->a + (f->transpose_a ? i : i * f->stride_a), f->stride_a, left);
+#pragma omp parallel for num_threads(threads) schedule(dynamic) if (threads > 1)
+		for (int64_t j = 0; j < f->n; j += columns) {
+			const int64_t width = least(f->n - j, columns);
+			float *right = thread_scratch(SCRATCH_RIGHT, bf16_size(width, f->k, f->parts));
+			if (!i || columns < f->n)
+				bf16_pack(BF16_RIGHT, f->parts, f->transpose_b, width, f->k, 1,
+					f->b + (f->transpose_b ? j * f->stride_b : j), f->stride_b, right);
+			bf16_product(f->parts, some, width, f->k, left, right, f->k, f->add, f->c + i * f->stride_c + j,
+				f->stride_c);
+		}
+	}
 }
 
 void bf16_gemm(int parts, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, float alpha,
 	const float *a, int64_t stride_a, const float *b, int64_t stride_b, bool add, float *c, int64_t stride_c,
 	int threads)
 {
-	const int64_t at_once = columns_at_once(n, k, parts, threads);
-	for (int64_t i = 0; i < m; i += LEFT_ROWS) {
-		int64_t rows = m - i < LEFT_ROWS ? m - i : LEFT_ROWS;
-		float *left = thread_scratch(SCRATCH_LEFT, bf16_size(rows, k, parts));
-		bf16_pack(BF16_LEFT, parts, !transpose_a, rows, k, alpha, transpose_a ? a + i : a + i * stride_a, stride_a,
-			left);
-#pragma omp parallel for num_threads(threads) schedule(dynamic) if (threads > 1)
-		for (int64_t j = 0; j < n; j += at_once) {
-			int64_t columns = n - j < at_once ? n - j : at_once;
-			float *right = thread_scratch(SCRATCH_RIGHT, bf16_size(columns, k, parts));
-			bf16_pack(BF16_RIGHT, parts, transpose_b, columns, k, 1, transpose_b ? b + j * stride_b : b + j, stride_b,
-				right);
-			bf16_product(parts, rows, columns, k, left, right, k, add, c + i * stride_c + j, stride_c);
-		}
+	for (int64_t from = 0; from < k || !from; from += PACKED_DEPTH / parts) {
+		const struct factors f = {parts, transpose_a, transpose_b, add || from, m, n,
+			least(k - from, PACKED_DEPTH / parts), alpha, a + (transpose_a ? from * stride_a : from),
+			b + (transpose_b ? from : from * stride_b), stride_a, stride_b, stride_c, c};
+		multiply_factors(&f, threads);
 	}
 }
