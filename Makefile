@@ -205,7 +205,7 @@ FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 fuzz: CC := clang # which has its omp.h elsewhere
 fuzz:
 	$(call need,$(BUILD_NEEDS) $(CLANG_NEEDS))
-	@$(MAKE) --no-print-directory BUILD=build-fuzz CC=clang FLOORS="stream data" \
+	@$(MAKE) --no-print-directory BUILD=build-fuzz CC=clang FLOORS="stream data nn model" \
 		CFLAGS="-O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined" \
 		$(FUZZERS:%=build-fuzz/%)
 	@tests/fuzz/seeds.py build-fuzz/seeds

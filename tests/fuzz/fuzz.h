@@ -22,7 +22,7 @@
 
 #define FUZZ_LIVE (1u << 16)
 
-static bool fuzz_running;
+static _Thread_local bool fuzz_running; /* libFuzzer has threads of its own, which allocate as well */
 static jmp_buf fuzz_end;
 static const volatile void *fuzz_live[FUZZ_LIVE];   /* open addressing */
 static uintptr_t fuzz_used[FUZZ_LIVE], fuzz_n_used; /* its slots in use */

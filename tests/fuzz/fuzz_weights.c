@@ -1,53 +1,35 @@
-/* Weights: a GGUF; or a folder: config.json up to a NUL byte, then model.safetensors. Every tensor is read. */
-#include <fcntl.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
+/*
+ * Weights: a GGUF; an S, the length of a first part (u2) and a GGUF in two parts; or a folder: config.json up to a NUL byte,
+ * then model.safetensors. Every tensor is read.
+ */
+#include "folder.h"
 
 #include "data/weights_parts.h"
-#include "stream/descriptor.h"
-#include "stream/util.h"
 
-static char folder[] = "/dev/shm/fuzz_weights.XXXXXX";
+static const char *const parts[] = {"m-00001-of-00002.gguf", "m-00002-of-00002.gguf"};
 
-static void remove_all(void)
+/* The path of what the input is. */
+static const char *path_of(const char *path, const uint8_t *data, size_t size)
 {
-	static const char *const names[] = {"config.json", "model.safetensors"};
-	for (size_t i = 0; i < COUNT_OF(names); i++) {
-		char path[64];
-		snprintf(path, sizeof path, "%s/%s", folder, names[i]);
-		unlink(path);
+	static char first[64];
+	if (size >= 4 && !memcmp(data, "GGUF", 4))
+		return path;
+	if (size < 3 || data[0] != 'S') {
+		put_next("config.json", &data, &size);
+		put("model.safetensors", data, size);
+		return folder();
 	}
-	rmdir(folder);
-}
-
-static void put(const char *name, const void *data, size_t size)
-{
-	char path[64];
-	snprintf(path, sizeof path, "%s/%s", folder, name);
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-	if (fd < 0 || !descriptor_write(fd, data, size))
-		abort();
-	close(fd);
-}
-
-static const char *folder_from(const uint8_t *data, size_t size)
-{
-	static bool made;
-	if (!made && (!mkdtemp(folder) || atexit(remove_all)))
-		abort();
-	made = true;
-	const uint8_t *end = size ? memchr(data, '\0', size) : NULL;
-	size_t document = end ? (size_t)(end - data) : size;
-	put("config.json", data, document);
-	put("model.safetensors", data + document + (end != NULL), size - document - (end != NULL));
-	return folder;
+	size_t length = data[1] | (size_t)data[2] << 8;
+	length = length < size - 3 ? length : size - 3;
+	put(parts[0], data + 3, length);
+	put(parts[1], data + 3 + length, size - 3 - length);
+	snprintf(first, sizeof first, "%s/%s", folder(), parts[0]);
+	return first;
 }
 
 static void fuzz_one(const char *path, const uint8_t *data, size_t size)
 {
-	bool is_gguf = size >= 4 && !memcmp(data, "GGUF", 4);
-	struct weights *weights = weights_open(is_gguf ? path : folder_from(data, size));
+	struct weights *weights = weights_open(path_of(path, data, size));
 	if (!json_object_size(weights_config(weights)))
 		__builtin_trap();
 	for (int64_t i = 0; i < weights->count; i++) {

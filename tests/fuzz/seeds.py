@@ -157,6 +157,10 @@ def model(architecture, names, *more):
                 struct.pack("<f", 1) * 8 * (len(names) + 1))
 
 
+def split(parts):
+    return b"S" + struct.pack("<H", len(parts[0])) + b"".join(parts)
+
+
 def f32(key, number):
     return value(key, 6, struct.pack("<f", number))
 
@@ -188,7 +192,8 @@ WEIGHTS = [
     model("gptneox", ["token_embd.weight", "blk.0.attn_qkv.bias"], value("gptneox.use_parallel_residual", 7, b"\0")),
     model("bert", ["token_embd.weight", "token_types.weight", "token_embd_norm.bias", "blk.0.layer_output_norm.weight"],
           u32("bert.pooling_type", 2)),
-    model("llama", ["token_embd.weight"], value("split.count", 2, b"\2\0"), value("split.no", 2, b"\0\0")),
+    split([model("llama", ["token_embd.weight"], value("split.count", 2, b"\2\0"), value("split.no", 2, b"\0\0")),
+           gguf([value("split.count", 2, b"\2\0"), value("split.no", 2, b"\1\0")], [("output_norm.weight", (4,), 0, 0)], bytes(16))]),
     json.dumps({"model_type": "gemma3_text", "hidden_size": 4, "num_attention_heads": 2, "num_hidden_layers": 3,
                 "sliding_window": 2, "rope_parameters": {"full_attention": {"rope_type": "yarn", "factor": 2, "rope_theta": 9},
                                                          "sliding_attention": {"rope_theta": 3}}}).encode() + b"\0" +
@@ -213,8 +218,39 @@ WEIGHTS = [
     json.dumps({"model_type": "gpt2", "n_embd": 4}).encode() + b"\0" + safetensors(("h.0.attn.c_attn.weight", "F16", [4, 12], 96)),
 ]
 
+def folder(*documents):
+    return b"\0".join(d if isinstance(d, bytes) else json.dumps(d).encode() for d in documents)
+
+
+WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "##b", "ab", "\u00e9"]
+WORDPIECE_FILES = [folder("\n".join(WORDS).encode() + b"\n", {"model_type": "bert"}, "Ab, \u00e9ab ab".encode()),
+                   folder("\r\n".join(WORDS).encode(), b"", b"ab [SEP] a\xcc\x81")]
+UNIGRAM_FILES = [bytes([flags]) + b"".join(bytes([i]) + t.encode() + b"\0" for i, t in enumerate(
+    ["<unk>", "</s>", "a", "b", "ab", "\u2581", "\u2581a", "<0x41>", "<0xC3>"])) + b"\0\0" + "ab a\u00e9 A</s>".encode()
+    for flags in (0, 3, 12, 23)]
+# a number's bytes are what they may be: blocks of every type, and of a plain one
+STORED = [bytes([kind]) + bytes(range(256))[:2 * size] for kind, _, size in BLOCKS]
+MODULES = [{"path": path, "type": "sentence_transformers.models." + kind} for path, kind in
+           (("", "Transformer"), ("1_Pooling", "Pooling"), ("2_Dense", "Dense"), ("", "Normalize"))]
+BERT = {"model_type": "bert", "vocab_size": 9, "hidden_size": 4, "num_attention_heads": 2, "num_hidden_layers": 1,
+        "intermediate_size": 3, "max_position_embeddings": 8, "type_vocab_size": 1}
+BERT_TENSORS = [("embeddings.word_embeddings.weight", [9, 4]), ("embeddings.position_embeddings.weight", [8, 4]),
+                ("embeddings.token_type_embeddings.weight", [1, 4]), ("linear.weight", [2, 4]), ("linear.bias", [2])] + [
+    (name + part, shape if part == ".weight" else shape[:1]) for name, shape in (
+        ("embeddings.LayerNorm", [4]), *((f"encoder.layer.0.{n}", s) for n, s in (
+            ("attention.self.query", [4, 4]), ("attention.self.key", [4, 4]), ("attention.self.value", [4, 4]),
+            ("attention.output.dense", [4, 4]), ("attention.output.LayerNorm", [4]), ("intermediate.dense", [3, 4]),
+            ("output.dense", [4, 3]), ("output.LayerNorm", [4])))) for part in (".weight", ".bias")]
+ENCODER_WEIGHTS = safetensors(*((name, "F32", shape, 4 * shape[0] * (shape[1] if len(shape) > 1 else 1)) for name, shape in BERT_TENSORS))
+ENCODER_WORDS = WORDPIECE | {"vocab": {t: i for i, t in enumerate(WORDS)}, "unk_token": "[UNK]"}
+ENCODERS = [folder(MODULES, BERT, {"pooling_mode": mode, "include_prompt": mode != "mean"}, {"max_seq_length": 6},
+                   {"prompts": {"q": "a "}, "default_prompt_name": "q"}, {"activation_function": "torch.nn.Tanh"},
+                   {"added_tokens": [], "model": ENCODER_WORDS}, ENCODER_WEIGHTS) for mode in ("mean", "max", "weightedmean")]
+ENCODERS.append(folder(b"", BERT, b"", b"", b"", b"", {"added_tokens": [], "model": ENCODER_WORDS}, ENCODER_WEIGHTS))
+
 for target, seeds in (("fuzz_npy", NPY), ("fuzz_stream", STREAM), ("fuzz_tokenizer_json", TOKENIZER + KINDS), ("fuzz_gguf", GGUF),
-                      ("fuzz_safetensors", SAFETENSORS), ("fuzz_weights", WEIGHTS)):
+                      ("fuzz_safetensors", SAFETENSORS), ("fuzz_weights", WEIGHTS), ("fuzz_wordpiece", WORDPIECE_FILES),
+                      ("fuzz_unigram", UNIGRAM_FILES), ("fuzz_dequantise", STORED), ("fuzz_encoder", ENCODERS)):
     folder = os.path.join(sys.argv[1], target)
     os.makedirs(folder, exist_ok=True)
     for i, seed in enumerate(seeds):
