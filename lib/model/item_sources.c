@@ -114,7 +114,7 @@ static void from_llm(struct item_vectors_job *job)
 	struct item_tokens tokens = tokens_of(job, texts, job->tokenizer.tokenizer, true, job->options.max_tokens,
 		model_max_length(llm));
 	take_vectors(job, llm->width);
-	llm_pack(llm, packing(job));
+	llm_pack_to_read(llm, packing(job));
 	const enum precision before = products_in((enum precision)job->options.precision);
 	double started = seconds_now();
 	mean_hidden_states(llm, &tokens, job->vectors, job->threads);

@@ -46,9 +46,14 @@ void llm_pack(struct model *model, enum packing packing)
 		params_unpack(&model->params);
 		return;
 	}
-	transformer_pack(model->state, packing);
+	transformer_pack(model->state, packing, false);
 	struct param *head = params_find(&model->params, model->item_vectors->name);
 	params_pack(head, head, packing);
+}
+
+void llm_pack_to_read(struct model *model, enum packing packing)
+{
+	transformer_pack(model->state, packing, true);
 }
 
 /* --- states --- */

@@ -25,6 +25,12 @@ void llm_freeze(struct model *model);
 /* The matrices of a frozen one are taken packed by products from now on, which is faster; or, PACKED_NOT, as they are again. */
 void llm_pack(struct model *model, enum packing packing);
 
+/*
+ * The same for one that only reads, once and for all: without its head, and floats that are packed are given back, so that
+ * it takes no more memory than its packed matrices and its token vectors.
+ */
+void llm_pack_to_read(struct model *model, enum packing packing);
+
 /* vocabulary x width: what tokens are on the way in, before a factor that the family may have. Borrowed. */
 const float *llm_token_vectors(const struct model *model);
 /*

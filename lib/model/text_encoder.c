@@ -310,7 +310,7 @@ const char *text_encoder_pooling(const struct text_encoder *encoder)
 
 void text_encoder_pack(struct text_encoder *encoder, enum packing packing)
 {
-	transformer_pack(&encoder->t, packing);
+	transformer_pack(&encoder->t, packing, true);
 }
 
 /* --- vectors --- */

@@ -28,7 +28,7 @@ const char *text_encoder_prompt(const struct text_encoder *encoder);
 /* As sentence-transformers calls it, "mean": for the history. */
 const char *text_encoder_pooling(const struct text_encoder *encoder);
 
-/* Products by its matrices go by them packed so. */
+/* Products by its matrices go by them packed so, once and for all: floats that are packed are given back. */
 void text_encoder_pack(struct text_encoder *encoder, enum packing packing);
 
 /*

@@ -425,20 +425,27 @@ bool joined_is_one(const struct joined *joined)
 	return adjacent(joined->weight, joined->count) && adjacent(joined->bias, joined->count);
 }
 
-static void pack_joined(const struct joined *joined, enum packing packing)
+static void pack(struct param *first, const struct param *last, enum packing packing, bool only_packed)
+{
+	params_pack(first, last, packing);
+	if (first->packed && only_packed)
+		params_drop(first, last);
+}
+
+static void pack_joined(const struct joined *joined, enum packing packing, bool only_packed)
 {
 	bool as_one = joined_is_one(joined);
 	for (int i = 0; i < (as_one ? 1 : joined->count); i++)
-		params_pack(joined->weight[i], joined->weight[as_one ? joined->count - 1 : i], packing);
+		pack(joined->weight[i], joined->weight[as_one ? joined->count - 1 : i], packing, only_packed);
 }
 
-void transformer_pack(const struct transformer *t, enum packing packing)
+void transformer_pack(const struct transformer *t, enum packing packing, bool only_packed)
 {
 	for (int i = 0; i < t->n_layers; i++) {
 		const struct layer *layer = &t->layers[i];
-		pack_joined(&layer->qkv, packing);
-		pack_joined(&layer->gate_up, packing);
-		params_pack(layer->out.weight, layer->out.weight, packing);
-		params_pack(layer->down.weight, layer->down.weight, packing);
+		pack_joined(&layer->qkv, packing, only_packed);
+		pack_joined(&layer->gate_up, packing, only_packed);
+		pack(layer->out.weight, layer->out.weight, packing, only_packed);
+		pack(layer->down.weight, layer->down.weight, packing, only_packed);
 	}
 }

@@ -35,8 +35,11 @@ struct param *transformer_head(const struct transformer *t);
 /* Tokens that it can take at once, and what its scores are capped by (0: they are not). */
 int64_t transformer_longest(const struct transformer *t);
 float transformer_softcap(const struct transformer *t);
-/* Products by its matrices, but for the head, go by them packed so. */
-void transformer_pack(const struct transformer *t, enum packing packing);
+/*
+ * Products by its matrices, but for the head, go by them packed so. only_packed: their floats are given back, and there is no
+ * way back to them.
+ */
+void transformer_pack(const struct transformer *t, enum packing packing, bool only_packed);
 
 /* Hidden states, (n, width), of packed sequences of input vectors (n, width), which are as token vectors lie in the table. */
 struct array *transformer_states(struct tape *tape, const struct transformer *t, struct array *embeddings,

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 struct param *params_add(struct params *params, int64_t rows, int64_t columns, bool frozen, const char *name, ...)
 {
@@ -65,6 +67,15 @@ void params_pack(struct param *first, const struct param *last, enum packing pac
 	packed_free(first->packed);
 	first->packed = packing == PACKED_NOT ? NULL :
 											packed_new(packing, first->value, count / first->columns, first->columns);
+}
+
+void params_drop(const struct param *first, const struct param *last)
+{
+	const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	const uintptr_t begin = ((uintptr_t)first->value + page - 1) / page * page;
+	const uintptr_t end = (uintptr_t)(last->value + param_count(last)) / page * page;
+	if (!first->borrowed && begin < end)
+		madvise((void *)begin, end - begin, MADV_DONTNEED);
 }
 
 void params_unpack(struct params *params)

@@ -43,6 +43,8 @@ struct param *params_add(struct params *params, int64_t rows, int64_t columns, b
 void param_freeze(struct param *param, const float *value);
 /* Products by these frozen ones, adjacent from first to last as tape_params() takes them, go by their values packed as they are now. */
 void params_pack(struct param *first, const struct param *last, enum packing packing);
+/* Their values are not read again: gives the memory back that they have to themselves. What is read there then is 0. */
+void params_drop(const struct param *first, const struct param *last);
 /* And all by the values themselves again. */
 void params_unpack(struct params *params);
 /* After the last params_add: lays out the block, zeroed. */
