@@ -449,3 +449,19 @@ set_is() {
 @test "ml-100k" { set_is ml-100k ml-100k.inter ml-100k.item '"users":943,"items":1682,"events":100000'; }
 @test "scientific" { set_is scientific events.tsv items.csv '"users":8442,"items":4385,"events":59384'; }
 @test "beauty" { set_is beauty events.tsv.zst items.csv '"users":22332,"items":12086,"events":198215'; says '"tied_share":0.434'; }
+
+@test "files that are no vocabulary" {
+	: >merges.txt
+	echo '{"model_type":"gpt2"}' >config.json
+	echo '[]' >vocab.json
+	fails seq-tokenize --items items.csv --tokenizer vocab.json,merges.txt events.csv
+	says "vocab.json: not a vocabulary: an object of token: id was expected"
+	printf '[UNK]\na\0b\n' >vocab.txt
+	fails seq-tokenize --items items.csv --tokenizer vocab.txt events.csv
+	says "vocab.txt: a NUL byte: this is no list of tokens"
+	echo '{"a":0}' >vocab.json
+	echo '#version: 0.2' >merges.txt
+	echo 'a' >>merges.txt
+	fails seq-tokenize --items items.csv --tokenizer vocab.json,merges.txt events.csv
+	says 'merge 0, "a", is not two tokens with a space between'
+}

@@ -302,23 +302,34 @@ static void test_bad_weights(void **state)
 {
 	(void)state;
 	static const struct {
-		const char *name, *key;
-		json_int_t value;
-		const char *message;
+		const char *name, *key, *value, *message;
 	} bad[] = {
-		{"grouped", "num_hidden_layers", 3, "tensor model.layers.2.input_layernorm.weight is missing"},
-		{"grouped", "vocab_size", 40, "tensor model.embed_tokens.weight is (37, 16) <f4, (40, 16) <f4 was expected"},
-		{"grouped", "num_key_value_heads", 3, "not a multiple of \"num_key_value_heads\" 3"},
-		{"grouped", "head_dim", 5, "\"head_dim\" is 5, an even number was expected"},
-		{"grouped", "tie_word_embeddings", 0, "\"tie_word_embeddings\""},
-		{"gpt2", "n_head", 3, "\"hidden_size\" 16 is not a multiple of \"num_attention_heads\" 3"},
-		{"gpt2", "n_positions", 65, "tensor transformer.wpe.weight is (64, 16) <f4, (65, 16) <f4 was expected"},
+		{"grouped", "num_hidden_layers", "3", "tensor model.layers.2.input_layernorm.weight is missing"},
+		{"grouped", "vocab_size", "40", "tensor model.embed_tokens.weight is (37, 16) <f4, (40, 16) <f4 was expected"},
+		{"grouped", "num_key_value_heads", "3", "not a multiple of \"num_key_value_heads\" 3"},
+		{"grouped", "head_dim", "5", "\"head_dim\" is 5, an even number was expected"},
+		{"grouped", "tie_word_embeddings", "0", "\"tie_word_embeddings\""},
+		{"grouped", "hidden_act", "\"relu\"", "\"hidden_act\" is \"relu\", silu or a gelu was expected of a gate"},
+		{"gpt2", "activation_function", "\"silu\"", "\"hidden_act\" is \"silu\", relu or a gelu was expected"},
+		{"grouped", "rope_parameters",
+			"{\"rope_type\":\"llama3\",\"rope_theta\":9,\"factor\":8,\"low_freq_factor\":4,\"high_freq_factor\":1}",
+			"rope_scaling: \"high_freq_factor\" is not above \"low_freq_factor\""},
+		{"grouped", "rope_parameters", "{\"rope_type\":\"ntk\",\"rope_theta\":9}",
+			"\"rope_type\" is \"ntk\", linear, llama3, yarn, longrope, factors or dynamic was expected"},
+		{"grouped", "rope_parameters", "{\"rope_type\":\"longrope\",\"rope_theta\":9}",
+			"rope_scaling: no \"short_factor\", a list was expected"},
+		{"grouped", "rope_parameters", "{\"rope_type\":\"longrope\",\"rope_theta\":9,\"short_factor\":[1,0,1]}",
+			"rope_scaling: a factor of 0"},
+		{"grouped", "rope_parameters", "{\"rope_type\":\"longrope\",\"rope_theta\":9,\"short_factor\":[1]}",
+			"rope_scaling: \"factors\" are 1, 3 were expected"},
+		{"gpt2", "n_head", "3", "\"hidden_size\" 16 is not a multiple of \"num_attention_heads\" 3"},
+		{"gpt2", "n_positions", "65", "tensor transformer.wpe.weight is (64, 16) <f4, (65, 16) <f4 was expected"},
 	};
 	for (size_t i = 0; i < COUNT_OF(bad); i++) {
 		char *folder = make_folder(bad[i].name);
 		const struct golden_member *member = golden_find(bad[i].name, "config.json");
 		json_t *config = json_parse(member->bytes, member->size, "config.json");
-		json_object_set_new(config, bad[i].key, json_integer(bad[i].value));
+		json_object_set_new(config, bad[i].key, json_loads(bad[i].value, JSON_DECODE_ANY, NULL));
 		char *text = json_text(config);
 		write_file(folder, "config.json", text, strlen(text));
 		dies_with(folder, bad[i].message);

@@ -376,6 +376,35 @@ static void read_document(const void *text)
 #define UNIGRAM(vocab, unk) "\"model\":{\"type\":\"Unigram\",\"unk_id\":" unk ",\"vocab\":[" vocab "]}"
 #define ROBERTA "{\"type\":\"RobertaProcessing\",\"sep\":[\"a\",0],\"cls\":[\"b\",1]}"
 
+/* Normalizers within a hundred others. */
+static void read_nested(const void *unused)
+{
+	(void)unused;
+	json_t *part = json_pack("{s:s}", "type", "NFC");
+	for (int i = 0; i < 100; i++)
+		part = json_pack("{s:s, s:[o]}", "type", "Sequence", "normalizers", part);
+	json_t *document = json_loads("{" MODEL "}", 0, NULL);
+	json_object_set_new(document, "normalizer", part);
+	tokenizer_from_json(document, "nested");
+}
+
+/* A pattern that tries more ways than there are seconds. */
+static void match_for_ever(const void *unused)
+{
+	(void)unused;
+	json_t *document = json_loads("{" MODEL
+								  ",\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"Regex\":\"(?:a|aa)+$\"},"
+								  "\"behavior\":\"Isolated\"}}",
+		0, NULL);
+	struct tokenizer *tokenizer = tokenizer_from_json(document, "slow");
+	struct tokenize_worker *worker = tokenize_worker_new(tokenizer, (struct tokenize_options){.add_special = false});
+	struct buffer ids = {0};
+	char text[61];
+	memset(text, 'a', 60);
+	text[60] = 'b';
+	tokenize(worker, text, sizeof text, -1, &ids);
+}
+
 static void malformed_documents(void **state)
 {
 	(void)state;
@@ -437,6 +466,7 @@ static void malformed_documents(void **state)
 			"\"delimiter\" is empty"},
 		{"{" MODEL ",\"pre_tokenizer\":{\"type\":\"Punctuation\",\"behavior\":\"x\"}}", "\"behavior\""},
 		{"{" MODEL ",\"decoder\":{\"type\":\"CTC\"}}", "decoder \"CTC\" is not supported: BPEDecoder,"},
+		{"{" MODEL ",\"decoder\":{\"type\":\"BPEDecoder\",\"suffix\":\"\"}}", "\"suffix\" is empty"},
 		{"{" MODEL ",\"decoder\":{\"type\":\"Strip\",\"content\":\"\",\"start\":0,\"stop\":0}}",
 			"\"content\" is empty"},
 		{"{" MODEL ",\"post_processor\":{\"type\":\"Magic\"}}",
@@ -447,6 +477,8 @@ static void malformed_documents(void **state)
 			"not a pattern"},
 		{"{" MODEL ",\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"Regex\":\"a\"},\"behavior\":\"x\"}}",
 			"\"behavior\""},
+		{"{" MODEL ",\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"String\":\"\"},\"behavior\":\"Isolated\"}}",
+			"\"pattern\" is an empty string"},
 		{"{" MODEL ",\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{},\"behavior\":\"Isolated\"}}",
 			"\"pattern\" is neither"},
 		{"{" MODEL
@@ -460,6 +492,8 @@ static void malformed_documents(void **state)
 		{"{" MODEL ",\"added_tokens\":[7]}", "\"content\""},
 	};
 	read_document("{" MODEL "}");
+	expect_death(read_nested, NULL, "sequences within sequences, more than");
+	expect_death(match_for_ever, NULL, "its pattern fails on a text of 61 bytes: match limit exceeded");
 	for (size_t i = 0; i < COUNT_OF(cases); i++)
 		expect_death(read_document, cases[i][0], cases[i][1]);
 }
@@ -645,7 +679,14 @@ static void gguf_malformed(void **state)
 	expect_death(parse_file, &file, "a: a tensor of this name occurs twice");
 	put_head(&file, 0, 0);
 	file.data[4] = 1;
-	expect_death(parse_file, &file, "version 1");
+	expect_death(parse_file, &file, "GGUF version 1: 2 or 3, little-endian, was expected");
+	file.data[0] = 'g';
+	expect_death(parse_file, &file, "not a GGUF file");
+	put_head(&file, 0, 1);
+	put(&file, 2, 8);
+	buffer_append(&file, "k", 2);
+	put_data(&file, 64);
+	expect_death(parse_file, &file, "a metadata key: a NUL byte within a string");
 	buffer_free(&file);
 }
 
@@ -748,6 +789,23 @@ static void read_small(const void *file)
 	expect_ids(file, "", "[]");
 }
 
+/* Ids that are not those of a token, or are asked for and not given. */
+static void gguf_special_ids(void **state)
+{
+	(void)state;
+	struct buffer file = {0};
+	static const char *const tokens[] = {"a", "b", "\xe2\x96\x81", "c"};
+	static const int types[] = {1, 1, 1, 1};
+	put_small(&file, "llama", 4, tokens, types, 1);
+	put_id(&file, "tokenizer.ggml.bos_token_id", 4);
+	expect_death(read_small, &file, "tokenizer.ggml.bos_token_id: token 4 of 4");
+	put_small(&file, "llama", 4, tokens, types, 1);
+	put_value(&file, "tokenizer.ggml.add_bos_token", GGUF_BOOL);
+	put(&file, 1, 1);
+	expect_death(read_small, &file, "a token is to be put around texts, but its id is not given");
+	buffer_free(&file);
+}
+
 /* Beginnings of words are marked in the file, as "##" marks what continues them elsewhere. */
 static void gguf_bert(void **state)
 {
@@ -846,6 +904,7 @@ int main(void)
 		cmocka_unit_test(gguf_values),
 		cmocka_unit_test(gguf_malformed),
 		cmocka_unit_test(gguf_vocabularies),
+		cmocka_unit_test(gguf_special_ids),
 		cmocka_unit_test(gguf_bert),
 		cmocka_unit_test(gguf_t5),
 		cmocka_unit_test(cut_and_plain),

@@ -19,7 +19,7 @@
 #include "data/gguf.h"
 #include "data/safetensors.h"
 #include "data/tokenizer.h"
-#include "data/weights.h"
+#include "data/weights_parts.h"
 #include "stream/descriptor.h"
 
 #define GOLDEN "tests/golden/weights.tar.zst"
@@ -480,6 +480,37 @@ static void read_bare(const void *name)
 	weights_read(weights_open(path), name, &(float){0});
 }
 
+static void read_scaled(const void *unused)
+{
+	(void)unused;
+	char *path = path_of("fp8");
+	struct weights *weights = weights_open(path);
+	for (int64_t i = 0; i < weights->count; i++) {
+		int n_dims;
+		int64_t shape[WEIGHTS_MAX_DIMS], count = 1;
+		weights_shape(weights, weights->list[i].name, &n_dims, shape);
+		for (int j = 0; j < n_dims; j++)
+			count *= shape[j];
+		float *numbers = xreallocarray(NULL, (size_t)count, sizeof *numbers);
+		weights_read(weights, weights->list[i].name, numbers);
+		free(numbers);
+	}
+}
+
+/* Scales of blocks that the config says have another size. */
+static void scales_of_others(void **state)
+{
+	(void)state;
+	const struct golden_member *config = golden_file("fp8/config.json");
+	char *text = xstrndup(config->bytes, config->size), *block = strstr(text, "[4, 3]");
+	assert_non_null(block);
+	block[1] = '2';
+	write_file("fp8/config.json", text, config->size);
+	expect_death(read_scaled, NULL, "scales that do not fit what they are of");
+	write_file("fp8/config.json", config->bytes, config->size);
+	free(text);
+}
+
 /* The parts of a split model, which belong together. */
 static void split_files(void **state)
 {
@@ -530,6 +561,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {cmocka_unit_test(gguf_files), cmocka_unit_test(folders),
 		cmocka_unit_test(config_spellings), cmocka_unit_test(large_tensors), cmocka_unit_test(truncation),
 		cmocka_unit_test(safetensors_headers), cmocka_unit_test(foreign_files), cmocka_unit_test(damaged_gguf),
-		cmocka_unit_test(damaged_folders), cmocka_unit_test(split_files), cmocka_unit_test(unreadable_tensors)};
+		cmocka_unit_test(damaged_folders), cmocka_unit_test(scales_of_others), cmocka_unit_test(split_files),
+		cmocka_unit_test(unreadable_tensors)};
 	return cmocka_run_group_tests(tests, unpack, clean);
 }
