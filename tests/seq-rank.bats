@@ -457,3 +457,77 @@ shown() {
 	fails seq-rank -q broken
 	says "model/transition.weight.npy: row 0: -1, a weight from 0 to 2.14748e+09 was expected"
 }
+
+@test "seq-rank --similar: the cosine of the model's item vectors, for all items or some" {
+	seq-rank -q --similar -k 5 sasrec >all.tsv
+	ids=$(tar --zstd -xOf sequences catalog/000000.item_id.txt)
+	[ "$(cut -f 1 all.tsv | uniq)" = "$ids" ]
+	tar --zstd -xOf sasrec model/item_embedding.weight.npy >vectors.npy
+	tar --zstd -xOf sequences catalog/000000.item_id.txt >ids.txt
+	python3 - <<-'END'
+		import numpy
+		ids = open("ids.txt").read().split()
+		vectors = numpy.load("vectors.npy").astype("f8")
+		vectors /= numpy.linalg.norm(vectors, axis=1, keepdims=True)
+		cosine = vectors @ vectors.T
+		numpy.fill_diagonal(cosine, -2)
+		rows = [line.rstrip("\n").split("\t") for line in open("all.tsv")]
+		assert len(rows) == 5 * len(ids)
+		for i, (to, rank, item, score) in enumerate(rows):
+		    of = cosine[i // 5]
+		    assert to == ids[i // 5] and int(rank) == i % 5 + 1
+		    assert abs(of[ids.index(item)] - float(score)) < 1e-5 and abs(numpy.sort(of)[-1 - i % 5] - float(score)) < 1e-5
+	END
+	# some, in the order in which they are asked for
+	printf '%s\n' "$(sed -n 9p ids.txt)" "$(sed -n 2p ids.txt)" >some.txt
+	seq-rank -q --similar -k 5 --items some.txt sasrec >some.tsv
+	cat <(sed -n 41,45p all.tsv) <(sed -n 6,10p all.tsv) | diff - some.tsv
+	seq-rank -q --similar -k 5 --items - sasrec <some.txt | diff - some.tsv
+	seq-rank -q -j 1 --similar -k 5 sasrec | diff - all.tsv
+	# what may be listed
+	printf '%s\n' "$(cut -f 3 some.tsv | sed -n 1p)" >first.txt
+	seq-rank -q --similar -k 4 --items some.txt --exclude first.txt sasrec >without.tsv
+	[ "$(cut -f 1,3 without.tsv | sed -n 1,4p)" = "$(cut -f 1,3 some.tsv | sed -n 2,5p)" ]
+	seq-rank -q --similar --items some.txt --candidates first.txt sasrec >only.tsv
+	[ "$(cut -f 3 only.tsv | sort -u)" = "$(<first.txt)" ]
+	[ "$(wc -l <only.tsv)" = 2 ]
+	[ "$(seq-rank -q --similar -k 99999 --items first.txt sasrec | wc -l)" = $(($(wc -l <ids.txt) - 1)) ]
+}
+
+@test "seq-rank --similar: formats, fields, models without vectors, and what is refused" {
+	seq-tokenize -q --items "$EXAMPLE/items.csv" "$EXAMPLE/events.csv" -o text
+	seq-train -q --epochs 1 text -o model
+	tar --zstd -xOf text catalog/000000.item_id.txt | head -n 2 >two.txt
+	seq-rank -q --similar -k 3 --items two.txt --format csv --fields title model >list.csv
+	seq-rank -q --similar -k 3 --items two.txt --format json --fields title model >list.json
+	python3 - <<-'END'
+		import csv, json
+		lists = [json.loads(line) for line in open("list.json")]
+		rows = list(csv.DictReader(open("list.csv")))
+		assert [row["to"] for row in rows] == [one["to"] for one in lists for _ in one["items"]]
+		flat = [item for one in lists for item in one["items"]]
+		assert len(rows) == len(flat) == 6
+		for row, item in zip(rows, flat):
+		    assert row["item"] == item["item"] and row["title"] == item["title"] != "" and row["rank"] == str(item["rank"])
+	END
+	# markov: what follows who met that item alone
+	seq-rank -q --similar -k 3 --items two.txt markov >after.tsv
+	while read -r id; do printf 'u\t%s\n' "$id"; done <two.txt | seq-rank -q -k 3 --serve markov |
+		tr '\t ' '\n' | grep : | tr : '\t' | diff - <(cut -f 3,4 after.tsv)
+	fails seq-rank --similar popular
+	says "popular knows nothing of what items are like"
+	echo nothing >unknown.txt
+	fails seq-rank -q --similar --items unknown.txt model
+	says 'none of 1 ids is an item of the catalog; the first is "nothing"'
+	cat two.txt >>unknown.txt
+	seq-rank -q --similar --items unknown.txt model 2>&1 >/dev/null | grep "1 of 3 ids are no items" >/dev/null
+	misused seq-rank --items two.txt model
+	misused seq-rank --similar --split next model
+	misused seq-rank --similar --format trec model
+	misused seq-rank --similar --format stream model
+	misused seq-rank --similar --serve model
+	misused seq-rank --similar --items - <two.txt
+	misused seq-rank --similar --why model
+	fails seq-rank --similar --items missing.txt model
+	fails seq-rank --similar --fields colour model
+}

@@ -14,8 +14,10 @@
 #include "nn/blas.h"
 #include "nn/matrix.h"
 #include "rank/answer_lines.h"
+#include "rank/asked_users.h"
 #include "rank/batch.h"
 #include "rank/server.h"
+#include "rank/similar.h"
 #include "stream/cli.h"
 #include "stream/output.h"
 #include "stream/process.h"
@@ -37,8 +39,9 @@ struct settings {
 	int shard, shards;
 	int64_t batch;
 	const char *run_name, *model, *users, *candidates, *exclude, *listen;
+	const char *items;
 	char **fields;
-	bool serve, why; /* serve: with --listen too */
+	bool similar, serve, why; /* serve: with --listen too */
 };
 
 static void read_shard(const char *option, const char *value, void *values)
@@ -64,7 +67,7 @@ static const struct option options[] = {
 		.help = "Where a user's test or valid item stands, or what to recommend next, after all that was met (default "
 				"test; next where nothing is held out)"},
 	{"top", .letter = 'k', .argument = "N", WHOLE_OPTION(struct settings, k, 1, INT32_MAX - 1),
-		.help = "Best items to a user (default 100; 10 with --split next, --serve and --listen)"},
+		.help = "Best items to a user (default 100; 10 with --split next, --similar, --serve and --listen)"},
 	{"seen", CHOICE_OPTION(struct settings, seen, seen_names), .fallback = "remove",
 		.help = "Items of the history: leave them out, or rank them too"},
 	{"users", .argument = "FILE", FILE_OPTION(struct settings, users),
@@ -73,6 +76,10 @@ static const struct option options[] = {
 		.help = "Recommend only items that are in FILE, an id a line: what is in stock"},
 	{"exclude", .argument = "FILE", FILE_OPTION(struct settings, exclude),
 		.help = "Recommend no item that is in FILE, an id a line"},
+	{"similar", FLAG_OPTION(struct settings, similar),
+		.help = "For each item of the catalog those most like it, by the cosine of their vectors in the model"},
+	{"items", .argument = "FILE", FILE_OPTION(struct settings, items),
+		.help = "With --similar: for the items in FILE alone, an id a line"},
 	{"model", .argument = "STREAM", FILE_OPTION(struct settings, model), .no_effect = true,
 		.help = "Rank with the model of this stream"},
 	{"serve", FLAG_OPTION(struct settings, serve),
@@ -104,7 +111,8 @@ static const char examples[] =
 	"  seq-rank catalog.tar.zst model.tar.zst | rec-eval\n"
 	"  parallel 'seq-rank --shard {}/4 run.tar.zst > part{}' ::: 1 2 3 4; cat part? | rec-eval\n"
 	"  printf 'ann\\tB07 B12 B31\\n' | seq-rank --serve model.tar.zst\n"
-	"  seq-rank --listen 8080 model.tar.zst\n";
+	"  seq-rank --listen 8080 model.tar.zst\n"
+	"  seq-rank --similar --fields title model.tar.zst > alike.tsv\n";
 
 static bool is_listing(const struct settings *settings)
 {
@@ -130,10 +138,25 @@ static void check_serve(struct settings *settings, const struct cli *cli)
 	settings->serve = true;
 }
 
+static void check_similar(struct settings *settings, const struct cli *cli)
+{
+	cli_check_stdin(cli, "--items", settings->items);
+	if (settings->split >= 0 || settings->users || settings->shards > 1 || settings->why || settings->serve ||
+		settings->listen)
+		die_usage("--similar is about items: no --split, --users, --shard, --why, --serve or --listen");
+	settings->format = settings->format < 0 ? FORMAT_TSV : settings->format;
+	if (!is_listing(settings))
+		die_usage("--similar prints tsv, csv or json");
+}
+
 static void check_settings(struct settings *settings, const struct cli *cli)
 {
 	cli_check_stdin(cli, "--model", settings->model);
-	if (settings->serve || settings->listen)
+	if (settings->items && !settings->similar)
+		die_usage("--items is for --similar");
+	if (settings->similar)
+		check_similar(settings, cli);
+	else if (settings->serve || settings->listen)
 		check_serve(settings, cli);
 	else if (settings->format <= FORMAT_STREAM && !cli->output && isatty(STDOUT_FILENO))
 		die_usage("refusing to write a binary stream to a terminal; use -o FILE, a pipe or --format tsv");
@@ -174,7 +197,7 @@ static void load(struct run *run, struct bag_out *out)
 	bag_take(bag, &tokenizer_group, &run->tokenizer);
 	if (settings->serve)
 		bag_take(bag, &sequences_group, &run->known);
-	else
+	else if (!settings->similar)
 		bag_take(bag, &kept_sequences_group, &run->users);
 	if (settings->model)
 		bag_take_from(bag, &model_group, &run->model, settings->model);
@@ -185,7 +208,7 @@ static void load(struct run *run, struct bag_out *out)
 	bag_read(bag);
 	group_require(&model_group, &run->model.group);
 	group_require(&catalog_group, &run->catalog.group);
-	if (!settings->serve || run->known.group.complete)
+	if (!settings->similar && (!settings->serve || run->known.group.complete))
 		sequences_check(settings->serve ? &run->known : &run->users.part, &run->catalog);
 	if (!run->catalog.n_items)
 		die("catalog: no items to rank");
@@ -205,16 +228,16 @@ static void match_items(struct run *run)
 static void prepare(struct run *run)
 {
 	struct settings *settings = run->settings;
-	settings->part = settings->split >= 0                                             ? parts[settings->split] :
-		settings->serve || settings->users || run->users.part.holdout == HOLDOUT_NONE ? PART_NEXT :
-																						PART_TEST;
+	settings->part = settings->split >= 0 ? parts[settings->split] :
+		settings->serve || settings->similar || settings->users || run->users.part.holdout == HOLDOUT_NONE ? PART_NEXT :
+																											 PART_TEST;
 	const bool is_next = settings->part == PART_NEXT;
 	match_items(run);
 	if (settings->candidates)
 		assortment_offer(&run->assortment, &run->catalog, settings->candidates, true);
 	if (settings->exclude)
 		assortment_offer(&run->assortment, &run->catalog, settings->exclude, false);
-	while (is_next && !settings->serve && sequences_next(&run->users, &run->catalog))
+	while (is_next && !settings->serve && !settings->similar && sequences_next(&run->users, &run->catalog))
 		assortment_count(&run->assortment, &run->users.part);
 	if (run->known.group.complete)
 		assortment_count(&run->assortment, &run->known);
@@ -258,7 +281,7 @@ static struct listing listing_of(const struct run *run, FILE *file)
 	const struct listing listing = {
 		.file = file,
 		.format = settings->serve ? LISTING_JSON : formats[settings->format],
-		.whose = "user",
+		.whose = settings->similar ? "to" : "user",
 		.run_name = settings->run_name ? settings->run_name : run->model.model->architecture->name,
 		.catalog = &run->catalog,
 		.fields = settings->fields,
@@ -331,16 +354,6 @@ static void flush_batch(struct batch *batch, struct run *run, const struct write
 
 /* --- all users, a shard of them, or those of --users --- */
 
-/* Whether the user is asked for; found: those of --users that were met. */
-static bool is_asked(struct strings *asked, bool found[], const struct sequences *users, int64_t user)
-{
-	if (!asked->count)
-		return true;
-	const char *id = strings_at(&users->user_id, user);
-	int64_t row = strings_find(asked, id, strlen(id));
-	return row >= 0 && (found[row] = true);
-}
-
 static void add_user(struct run *run, struct batch *batch, const struct sequences *users, int64_t user)
 {
 	const enum part part = run->settings->part;
@@ -352,21 +365,17 @@ static void add_user(struct run *run, struct batch *batch, const struct sequence
 }
 
 /* Users of --users that the stream does not have are answered as those who have met nothing. */
-static void add_strangers(struct run *run, struct batch *batch, const struct writer *writer, struct strings *asked,
-	const bool found[])
+static void add_strangers(struct run *run, struct batch *batch, const struct writer *writer, struct asked_users *asked)
 {
-	int64_t strangers = 0;
-	for (int64_t i = 0; i < asked->count; i++) {
-		if (found[i])
-			continue;
-		strangers++;
-		batch_add_unknown(batch, strings_at(asked, i));
+	const int64_t strangers = asked_users_strangers(asked);
+	for (const char *id; (id = asked_users_stranger(asked));) {
+		batch_add_unknown(batch, id);
 		if (batch->rows == batch->capacity)
 			flush_batch(batch, run, writer);
 	}
 	if (strangers)
 		notice("%" PRId64 " of the %" PRId64 " users of %s have no history: the most popular items are recommended",
-			strangers, asked->count, run->settings->users);
+			strangers, asked->ids.count, asked->path);
 }
 
 static void rank_users(struct run *run, const struct writer *writer)
@@ -375,14 +384,13 @@ static void rank_users(struct run *run, const struct writer *writer)
 	const struct sequences *users = &run->users.part;
 	const int64_t n_users = run->users.n_users, first = n_users * (settings->shard - 1) / settings->shards;
 	const int64_t end = n_users * settings->shard / settings->shards;
-	struct strings asked = settings->users ? ids_read(settings->users) : (struct strings){.count = 0};
-	bool *found = xcalloc((size_t)asked.count, sizeof *found);
+	struct asked_users asked = asked_users_read(settings->users);
 	struct batch batch = batch_new(users, settings->batch, settings->k);
 	struct progress progress;
 	progress_start(&progress, "users", end - first);
 	for (int64_t base = 0; sequences_next(&run->users, &run->catalog); base += users->n_users)
 		for (int64_t user = 0; user < users->n_users; user++) {
-			if (base + user < first || base + user >= end || !is_asked(&asked, found, users, user))
+			if (base + user < first || base + user >= end || !asked_users_meet(&asked, users, user))
 				continue;
 			add_user(run, &batch, users, user);
 			if (batch.rows == batch.capacity) {
@@ -390,12 +398,11 @@ static void rank_users(struct run *run, const struct writer *writer)
 				progress_at(&progress, base + user + 1 - first, NULL);
 			}
 		}
-	add_strangers(run, &batch, writer, &asked, found);
+	add_strangers(run, &batch, writer, &asked);
 	flush_batch(&batch, run, writer);
 	progress_end(&progress);
 	batch_free(&batch);
-	strings_free(&asked);
-	free(found);
+	asked_users_free(&asked);
 }
 
 static void finish(struct run *run, struct writer *writer, double seconds)
@@ -467,6 +474,22 @@ static void serve(struct run *run)
 	notice("ready: %" PRId64 " items", run->catalog.n_items);
 	answer_lines(&advisor, &listing, output);
 	output_commit(output);
+}
+
+/* --- similar items --- */
+
+static void list_similar(struct run *run)
+{
+	const char *path = run->settings->items;
+	load(run, NULL);
+	prepare(run);
+	struct strings asked = path ? ids_read(path) : (struct strings){.count = 0};
+	struct writer writer = writer_open(run, NULL);
+	const struct advisor advisor = advisor_of(run);
+	similar_list(&advisor, path ? &asked : NULL, run->settings->k, &writer.listing);
+	output_file_close(writer.output, writer.listing.file);
+	output_commit(writer.output);
+	strings_free(&asked);
 }
 
 /* --- listen --- */
@@ -558,7 +581,9 @@ int main(int argc, char **argv)
 	blas_reserve(cli.threads);
 	check_settings(&settings, &cli);
 	struct run run = {.settings = &settings, .cli = &cli};
-	if (settings.listen)
+	if (settings.similar)
+		list_similar(&run);
+	else if (settings.listen)
 		serve_http(&run);
 	else if (settings.serve)
 		serve(&run);

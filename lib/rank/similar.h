@@ -17,4 +17,11 @@ struct similar *similar_new(const struct advisor *advisor);
 bool similar_find(const struct similar *similar, int32_t item, int32_t k, struct answer *answer) MUST_USE;
 void similar_free(struct similar *similar);
 
+/*
+ * Lists of at most k items each like those of the catalog that are asked for, which are found many at a time, with the same scores but
+ * for rounding. asked: ids, of which those that the catalog or the model does not have are told; NULL: the whole catalog. Dies
+ * where the model cannot tell items apart, and on scores that are not finite.
+ */
+void similar_list(const struct advisor *advisor, struct strings *asked, int32_t k, const struct listing *listing);
+
 #endif
