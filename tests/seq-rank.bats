@@ -219,7 +219,7 @@ without_group() {
 	needs python3
 	mkdir -p "$BATS_TEST_TMPDIR/nan"
 	tar --zstd -xf sasrec -C "$BATS_TEST_TMPDIR/nan"
-	printf '\0\0\200\277' | dd of="$BATS_TEST_TMPDIR/nan/model/item_embedding.weight.npy" bs=1 seek=1128 conv=notrunc status=none
+	printf '\0\0\300\177' | dd of="$BATS_TEST_TMPDIR/nan/model/item_embedding.weight.npy" bs=1 seek=1128 conv=notrunc status=none
 	(cd "$BATS_TEST_TMPDIR/nan" && tar --zstd -tf "$BATS_FILE_TMPDIR/sasrec" | tar --format=ustar -cf nan.tar -T -)
 	fails seq-rank -q "$BATS_TEST_TMPDIR/nan/nan.tar" -o none
 	says item_embedding.weight
@@ -497,7 +497,7 @@ shown() {
 @test "seq-rank --similar: formats, fields, models without vectors, and what is refused" {
 	seq-tokenize -q --items "$EXAMPLE/items.csv" "$EXAMPLE/events.csv" -o text
 	seq-train -q --epochs 1 text -o model
-	tar --zstd -xOf text catalog/000000.item_id.txt | head -n 2 >two.txt
+	tar --zstd -xOf text catalog/000000.item_id.txt | sed -n 1,2p >two.txt
 	seq-rank -q --similar -k 3 --items two.txt --format csv --fields title model >list.csv
 	seq-rank -q --similar -k 3 --items two.txt --format json --fields title model >list.json
 	python3 - <<-'END'
