@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define GROUP 32 /* strings looked up side by side */
+
 static uint64_t hash_of(const char *text, size_t length)
 {
 	uint64_t hash = fingerprint(FINGERPRINT_START, text, length);
@@ -36,26 +38,42 @@ const char *strings_at(const struct strings *strings, int64_t row)
 	return strings->text.data + strings->start[row];
 }
 
-/* The slot that holds the string, or the empty one where it belongs. */
-static int32_t *slot_of(const struct strings *strings, const char *text, size_t length)
+/* Without its NUL. */
+static size_t length_at(const struct strings *strings, int64_t row)
 {
-	uint64_t mask = (uint64_t)strings->n_slots - 1;
-	for (uint64_t i = hash_of(text, length) & mask;; i = (i + 1) & mask) {
-		int32_t row = strings->slot[i];
-		if (row < 0)
-			return &strings->slot[i];
-		const char *known = strings_at(strings, row);
-		if (!strncmp(known, text, length) && !known[length])
-			return &strings->slot[i];
+	int64_t end = row + 1 < strings->count ? strings->start[row + 1] : (int64_t)strings->text.size;
+	return (size_t)(end - strings->start[row]) - 1;
+}
+
+static uint32_t tag_of(uint64_t hash)
+{
+	return (uint32_t)(hash >> 32);
+}
+
+static int64_t home_of(const struct strings *strings, uint64_t hash)
+{
+	return (int64_t)(hash & ((uint64_t)strings->n_slots - 1));
+}
+
+/* The slot that holds the string, or the empty one where it belongs. */
+static struct strings_slot *slot_of(const struct strings *strings, const char *text, size_t length, uint64_t hash)
+{
+	for (int64_t i = home_of(strings, hash);; i = (i + 1) & (strings->n_slots - 1)) {
+		struct strings_slot *slot = &strings->slot[i];
+		if (slot->row < 0)
+			return slot;
+		if (slot->tag == tag_of(hash) && length_at(strings, slot->row) == length &&
+			!memcmp(strings_at(strings, slot->row), text, length))
+			return slot;
 	}
 }
 
-/* Room in the index for `rows`, at most half full, and every row there is put in. Of equal strings the first stays. */
+/* Room in the index for `rows`, at most three quarters full, with every row there. Of equal strings the first stays. */
 static void index_rows(struct strings *strings, int64_t rows)
 {
-	if (rows * 2 > strings->n_slots) {
+	if (rows * 4 > strings->n_slots * 3) {
 		strings->n_slots = 64;
-		while (strings->n_slots < rows * 4)
+		while (strings->n_slots < rows * 2)
 			strings->n_slots *= 2;
 		strings->slot = xreallocarray(strings->slot, (size_t)strings->n_slots, sizeof *strings->slot);
 		memset(strings->slot, -1, (size_t)strings->n_slots * sizeof *strings->slot);
@@ -63,9 +81,11 @@ static void index_rows(struct strings *strings, int64_t rows)
 	}
 	for (; strings->n_indexed < strings->count; strings->n_indexed++) {
 		const char *text = strings_at(strings, strings->n_indexed);
-		int32_t *slot = slot_of(strings, text, strlen(text));
-		if (*slot < 0)
-			*slot = (int32_t)strings->n_indexed;
+		size_t length = length_at(strings, strings->n_indexed);
+		uint64_t hash = hash_of(text, length);
+		struct strings_slot *slot = slot_of(strings, text, length, hash);
+		if (slot->row < 0)
+			*slot = (struct strings_slot){tag_of(hash), (int32_t)strings->n_indexed};
 	}
 }
 
@@ -74,19 +94,61 @@ int64_t strings_find(struct strings *strings, const char *text, size_t length)
 	if (!strings->count)
 		return -1;
 	index_rows(strings, strings->count);
-	return *slot_of(strings, text, length);
+	return slot_of(strings, text, length, hash_of(text, length))->row;
+}
+
+static int32_t intern(struct strings *strings, const char *text, size_t length, uint64_t hash)
+{
+	index_rows(strings, strings->count + 1);
+	struct strings_slot *slot = slot_of(strings, text, length, hash);
+	if (slot->row < 0) {
+		*slot = (struct strings_slot){tag_of(hash), (int32_t)strings->count};
+		strings_add(strings, text, length);
+		strings->n_indexed = strings->count;
+	}
+	return slot->row;
 }
 
 int64_t strings_intern(struct strings *strings, const char *text, size_t length)
 {
-	index_rows(strings, strings->count + 1);
-	int32_t *slot = slot_of(strings, text, length);
-	if (*slot < 0) {
-		*slot = (int32_t)strings->count;
-		strings_add(strings, text, length);
-		strings->n_indexed = strings->count;
+	return intern(strings, text, length, hash_of(text, length));
+}
+
+/*
+ * A look-up waits for memory three times, one after the other: for the slot, for where the string starts, and for the
+ * string. So each of these is asked for, for a group of strings, before the next is looked at.
+ */
+static void prefetch(const struct strings *strings, const uint64_t hash[], int count)
+{
+	int32_t row[GROUP];
+	for (int i = 0; i < count; i++)
+		__builtin_prefetch(&strings->slot[home_of(strings, hash[i])]);
+	for (int i = 0; i < count; i++) {
+		int64_t at = home_of(strings, hash[i]);
+		while (strings->slot[at].row >= 0 && strings->slot[at].tag != tag_of(hash[i]))
+			at = (at + 1) & (strings->n_slots - 1);
+		row[i] = strings->slot[at].row;
+		if (row[i] >= 0)
+			__builtin_prefetch(&strings->start[row[i]]);
 	}
-	return *slot;
+	for (int i = 0; i < count; i++)
+		if (row[i] >= 0)
+			__builtin_prefetch(strings_at(strings, row[i]));
+}
+
+void strings_intern_all(struct strings *strings, const char *const text[], const size_t length[], int64_t count,
+	int32_t row[])
+{
+	uint64_t hash[GROUP];
+	for (int64_t first = 0; first < count; first += GROUP) {
+		const int group = count - first < GROUP ? (int)(count - first) : GROUP;
+		index_rows(strings, strings->count + group);
+		for (int i = 0; i < group; i++)
+			hash[i] = hash_of(text[first + i], length[first + i]);
+		prefetch(strings, hash, group);
+		for (int i = 0; i < group; i++)
+			row[first + i] = intern(strings, text[first + i], length[first + i], hash[i]);
+	}
 }
 
 void strings_free(struct strings *strings)

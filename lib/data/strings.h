@@ -11,7 +11,11 @@ struct strings {
 	struct buffer text;
 	int64_t *start;
 	int64_t count, capacity;
-	int32_t *slot; /* open-addressing index from string to row, built on the first look-up or interning */
+	/* Open-addressing index from string to row, built on the first look-up or interning; a tag is part of the string's hash. */
+	struct strings_slot {
+		uint32_t tag;
+		int32_t row; /* -1: empty */
+	} * slot;
 	int64_t n_slots, n_indexed;
 };
 
@@ -23,6 +27,9 @@ const char *strings_at(const struct strings *strings, int64_t row);
 int64_t strings_find(struct strings *strings, const char *text, size_t length);
 /* The row of a string, adding it if it is new. */
 int64_t strings_intern(struct strings *strings, const char *text, size_t length);
+/* The same of `count` strings, in this order; several times faster where the index is larger than the caches. */
+void strings_intern_all(struct strings *strings, const char *const text[], const size_t length[], int64_t count,
+	int32_t row[]);
 void strings_free(struct strings *strings);
 
 #endif

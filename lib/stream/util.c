@@ -16,6 +16,7 @@ const char *program_name = "recpipe";
 int die_status = 1;
 void (*die_waits)(void);
 void (*die_leaves)(int status);
+_Thread_local void (*die_in_turn)(void);
 static const char *volatile unfinished[4];
 static volatile bool leaving;
 
@@ -71,6 +72,8 @@ void leave(int status)
 
 static void wait_before_dying(void)
 {
+	if (die_in_turn)
+		die_in_turn();
 	if (die_waits)
 		die_waits();
 }

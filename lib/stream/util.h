@@ -30,6 +30,8 @@ _Noreturn void leave(int status);
 /* Set where other processes end with this one (ranks.h), else NULL: called before the line, and in place of _exit(). */
 extern void (*die_waits)(void);
 extern void (*die_leaves)(int status);
+/* Of a thread that works ahead of others: called before the line, it returns when what came before has been judged. */
+extern _Thread_local void (*die_in_turn)(void);
 /* Files to unlink when the process dies, until they are finished. Paths are borrowed. */
 void unfinished_add(const char *path);
 void unfinished_done(const char *path);
