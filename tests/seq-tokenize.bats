@@ -465,3 +465,101 @@ set_is() {
 	fails seq-tokenize --items items.csv --tokenizer vocab.json,merges.txt events.csv
 	says 'merge 0, "a", is not two tokens with a space between'
 }
+
+# made_log EVENTS USERS ITEMS: a log in order of time
+made_log() {
+	awk -v n="$1" -v users="$2" -v items="$3" 'BEGIN {
+		srand(1)
+		print "user_id,item_id,timestamp"
+		for (i = 0; i < n; i++) printf "u%d,i%d,%d\n", rand() * users, rand() ^ 2 * items, 1300000000 + int(i / 3)
+	}'
+}
+
+# by user, in whatever order, then time
+sorted_events() {
+	head -n 1 "$1"
+	tail -n +2 "$1" | LC_ALL=C sort -s -t, -k 1,1 -k 3,3n
+}
+
+@test "--sorted: the same bytes as without, whatever is left out, in parts and by any number of threads" {
+	made_log 600000 40000 5000 >log.csv
+	sorted_events log.csv >sorted.csv
+	local options
+	for options in "" "--duplicates exact" "--duplicates first" "--duplicates last" "--min-user 14" "--ties shuffle --seed 7" \
+		"--split-time 1300100000" "--holdout none"; do
+		# shellcheck disable=SC2086
+		seq-tokenize -q --no-history $options sorted.csv -o whole
+		# shellcheck disable=SC2086
+		seq-tokenize -q --no-history --sorted $options sorted.csv -o parts
+		cmp whole parts
+		# shellcheck disable=SC2086
+		seq-tokenize -q -j1 --no-history --sorted $options sorted.csv -o parts
+		cmp whole parts
+	done
+	seq-tokenize -q sorted.csv | tar --zstd -xO log/00-seq-tokenize.json | sed -n '/measured/,$p' >whole
+	seq-tokenize -q --sorted sorted.csv | tar --zstd -xO log/00-seq-tokenize.json | sed -n '/measured/,$p' >parts
+	cmp whole parts
+}
+
+@test "--sorted with texts, and items that no event has" {
+	sorted_events events.csv >sorted.csv
+	for options in "" "--min-user 3"; do
+		# shellcheck disable=SC2086
+		seq-tokenize -q --no-history --items items.csv $options sorted.csv -o whole
+		# shellcheck disable=SC2086
+		seq-tokenize -q --no-history --sorted --items items.csv $options sorted.csv -o parts
+		cmp whole parts
+	done
+	seq-tokenize --sorted --items items.csv sorted.csv 2>said >s.tar.zst
+	output=$(<said)
+	says "2 users, 4 items, 5 events; 2.5 events a user"
+}
+
+@test "--sorted: what is not sorted is named, with the command that sorts it" {
+	local command
+	for j in 1 2; do
+		fails seq-tokenize --sorted -j$j events.csv -o s.tar.zst
+		says "events.csv: line 4: user 'u1' again, with others since"
+		says "{ head -n 1 events.csv; tail -n +2 events.csv | LC_ALL=C sort -s -t ',' -k 1,1 -k 3,3n; } | seq-tokenize --sorted"
+		printf '%b' 'u,i,t\nu1,a,2\nu1,b,1\n' >late.csv
+		fails seq-tokenize --sorted -j$j --user-column u --item-column i --time-column t late.csv -o s.tar.zst
+		says "late.csv: line 3: user 'u1' has an earlier time than in the event before"
+		printf 'u1\ta\t2011-11-02\nu1\ta\t2011-11-01\n' >late.tsv
+		fails seq-tokenize --sorted -j$j --columns user,item,time late.tsv -o s.tar.zst
+		command="LC_ALL=C sort -s -t \"\$(printf '\\t')\" -k 1,1 -k 3,3 late.tsv | seq-tokenize --sorted"
+		says "$command"
+		bash -c "$command -q --columns user,item,time -o s.tar.zst"
+		[ "$(sequences s.tar.zst)" = "u1: a a" ]
+		printf '{"user":"u1","item":"a","time":2}\n{"user":"u1","item":"a","time":1}\n' >late.jsonl
+		fails seq-tokenize --sorted -j$j late.jsonl -o s.tar.zst
+		says "jq -s -c 'sort_by([.\"user\", .\"time\"])[]' late.jsonl | seq-tokenize --sorted"
+		printf 'u1::a::5::1\nu2::a::5::1\nu1::a::5::1\n' >late.dat
+		fails seq-tokenize --sorted -j$j --columns user,item,rating,time late.dat -o s.tar.zst
+		says "sort -s -t ':' -k 1,1 -k 7,7n late.dat"
+	done
+	misused seq-tokenize --sorted --min-item 2 events.csv
+	says "--min-item"
+	printf 'user_id:token\titem_id_list:token_seq\titem_id:token\nu\ta b\tc\n' >lists.inter
+	fails seq-tokenize --sorted lists.inter -o s.tar.zst
+	says "lists items, events a row each were expected"
+}
+
+@test "a second thread changes neither what is said first, nor bytes" {
+	made_log 20000 100 50 | sed '5000s/.*/u1,,5/' >log.csv
+	gzip -k log.csv
+	head -c -20 log.csv.gz >cut.csv.gz
+	for j in 1 2; do
+		fails seq-tokenize -j$j cut.csv.gz -o s.tar.zst
+		says "cut.csv.gz: line 5000, column item_id: '': empty"
+		fails seq-tokenize -j$j --sorted cut.csv.gz -o s.tar.zst
+		says "cut.csv.gz: line "
+		says "again, with others since"
+	done
+	seq-tokenize -q -j1 --skip-bad --no-history log.csv -o one
+	seq-tokenize -q -j2 --skip-bad --no-history log.csv -o two
+	cmp one two
+	for j in 1 2; do
+		fails seq-tokenize -j$j --skip-bad cut.csv.gz -o s.tar.zst
+		says "cut.csv.gz: truncated gzip file"
+	done
+}

@@ -21,6 +21,7 @@ struct settings {
 	struct tables tables;
 	const char *tokenizer;
 	int64_t vocab_size; /* 0: not given */
+	bool is_sorted;
 	int64_t min_user, min_item;
 	int duplicates, ties, holdout; /* in their names */
 	const char *split;             /* --split-time, or NULL */
@@ -94,6 +95,8 @@ static const struct option options[] = {
 	{"rating-column", COLUMN_OPTION(ROLE_RATING), .help = "Column of the rating"},
 	{"min-rating", .argument = "X", REAL_OPTION(struct settings, tables.reading.min_rating, -1e300, 1e300),
 		.help = "Only events rated X and higher"},
+	{"sorted", FLAG_OPTION(struct settings, is_sorted),
+		.help = "The events are sorted by user and time: as many as there are on disk, in the memory of the ids"},
 	{"duplicates", .argument = "WHICH", CHOICE_OPTION(struct settings, duplicates, duplicates_names),
 		.fallback = "keep", .help = "Of a user's events with one item: keep, exact (once at one time), first, last"},
 	{"min-user", .argument = "N", WHOLE_OPTION(struct settings, min_user, 0, INT64_MAX), .fallback = "0",
@@ -145,6 +148,7 @@ static const struct cli_tool tool = {
 		"  seq-tokenize --items items.csv events.csv | seq-train --arch sasrec | seq-rank | rec-eval\n"
 		"  seq-tokenize --items items.csv --attributes title,brand --tokenizer llm.gguf events.tsv -o s.tar.zst\n"
 		"  seq-tokenize --domain shop=shop.csv,sales.csv --domain film=films.csv,views.csv -o both.tar.zst\n"
+		"  { head -n 1 e.csv; tail -n +2 e.csv | sort -t, -k1,1 -k3,3n; } | seq-tokenize --sorted -o s.tar.zst\n"
 		"  seq-tokenize --min-user 5 --min-item 5 --duplicates first ratings.csv | tar --zstd -t\n",
 	.table = options,
 	.usage_without_input = true,
@@ -188,31 +192,21 @@ static void parse(int argc, char **argv, struct cli *cli, struct settings *setti
 		die_usage("--rating-column is for --min-rating");
 	if (settings->split && settings->holdout == KEPT_NONE)
 		die_usage("--split-time holds out what is later: no --holdout none beside it");
+	if (settings->is_sorted && settings->min_item > 1)
+		die_usage("--sorted writes sequences before all events of an item are counted: no --min-item beside it");
 	cli_check_stdin(cli, "--items", tables->items);
 }
 
 /* --- compute --- */
 
-/* What dropped how much, for the history. */
-static json_t *filter(struct dataset *dataset, const struct settings *settings, const struct cli *cli)
+static struct dataset_rules rules_of(const struct settings *settings, const struct cli *cli)
 {
-	struct rng rng;
-	rng_seed(&rng, cli->seed);
-	dataset_order(dataset, settings->ties == TIES_SHUFFLE ? &rng : NULL, settings->duplicates == DUPLICATES_EXACT);
-	dataset_deduplicate(dataset, (enum duplicates)settings->duplicates);
-	int64_t duplicates = dataset->n_read - dataset->n_events, before = dataset->n_events;
-	int64_t users = dataset->user_id.count, items = dataset->item_id.count;
-	int rounds = 0;
-	if (settings->min_user > 1 || settings->min_item > 1)
-		rounds = dataset_core(dataset, settings->min_user, settings->min_item);
-	/* without an items file every item came with an event, and goes with its last one */
-	dataset_compact(dataset, settings->min_item > 0 || !tables_have_items(&settings->tables));
-	if (!dataset->n_events)
-		die("--min-user %lld --min-item %lld leave no events of %lld", (long long)settings->min_user,
-			(long long)settings->min_item, (long long)before);
-	return json_build("{s:I, s:I, s:I, s:I, s:i}", "duplicate_events", (json_int_t)duplicates, "core_events",
-		(json_int_t)(before - dataset->n_events), "users", (json_int_t)(users - dataset->user_id.count), "items",
-		(json_int_t)(items - dataset->item_id.count), "core_rounds", rounds);
+	return (struct dataset_rules){.duplicates = (enum duplicates)settings->duplicates,
+		.shuffle_ties = settings->ties == TIES_SHUFFLE,
+		.seed = cli->seed,
+		.min_user = settings->min_user,
+		.min_item = settings->min_item,
+		.is_sorted = settings->is_sorted};
 }
 
 static struct tokenizer *find_tokenizer(const struct settings *settings, const struct dataset *dataset)
@@ -265,11 +259,10 @@ static json_t *how_made(const struct settings *settings)
 		(json_int_t)settings->min_item);
 }
 
-static json_t *measured(const struct dataset *dataset, const struct dataset_facts *facts, json_t *dropped,
+static json_t *measured(const struct dataset *dataset, const struct dataset_facts *facts,
 	const struct tokenizer *tokenizer, int64_t tokens)
 {
 	json_t *found = dataset_facts_json(dataset, facts);
-	json_set(found, "dropped", dropped);
 	if (tokenizer) {
 		json_set(found, "textless_items", json_integer(facts->textless_items));
 		json_set(found, "tokens", json_integer(tokens));
@@ -285,9 +278,10 @@ int main(int argc, char **argv)
 	struct settings settings;
 	parse(argc, argv, &cli, &settings);
 
-	struct dataset dataset = {0};
+	struct dataset dataset = {.rules = rules_of(&settings, &cli)};
 	dataset_read_tables(&dataset, &settings.tables, settings.split ? "--split-time" : NULL);
-	json_t *dropped = filter(&dataset, &settings, &cli);
+	/* without an items file every item came with an event, and goes with its last one */
+	dataset_filter(&dataset, settings.min_item > 0 || !tables_have_items(&settings.tables));
 	struct dataset_facts facts;
 	dataset_describe(&dataset, &facts);
 	int64_t split_users = settings.split ? dataset_split_users(&dataset, settings.split_time, "--split-time") : 0;
@@ -298,7 +292,7 @@ int main(int argc, char **argv)
 		tokenizer_write(out, tokenizer);
 	int64_t tokens = catalog_write(out, &dataset, tokenizer, cli.threads);
 	sequences_write(out, &dataset, holdout_of(&settings), settings.split_time, how_made(&settings));
-	cli_finish(&cli, out, measured(&dataset, &facts, dropped, tokenizer, tokens));
+	cli_finish(&cli, out, measured(&dataset, &facts, tokenizer, tokens));
 
 	tell(&settings, &dataset, &facts, tokens, split_users);
 	if (tokenizer)

@@ -124,6 +124,8 @@ static bool may_be(const char *plain, enum role role)
 bool columns_are_named(const char *user, const char *item)
 {
 	char names[2][NAME_MAX_BYTES];
+	if (strpbrk(user, "0123456789") || strpbrk(item, "0123456789")) /* most ids have digits, no usual name does */
+		return false;
 	plain_name(user, names[0]);
 	plain_name(item, names[1]);
 	for (int swapped = 0; swapped < 2; swapped++)

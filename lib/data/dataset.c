@@ -3,191 +3,128 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int by_time(const void *a, const void *b, void *events)
+#include "data/dataset_order.h"
+
+/* --- parts --- */
+
+struct kept_part {
+	int64_t n_users, n_events;
+	bool has_time;
+};
+
+static void keep_part(struct dataset *dataset)
 {
-	const struct event *left = (struct event *)events + *(const int64_t *)a;
-	const struct event *right = (struct event *)events + *(const int64_t *)b;
-	if (left->time != right->time)
-		return left->time < right->time ? -1 : 1;
-	if (left->fraction != right->fraction)
-		return left->fraction < right->fraction ? -1 : 1;
-	return left < right ? -1 : left > right;
+	const struct dataset_part *part = &dataset->part;
+	const struct kept_part head = {part->n_users, part->n_events, part->time};
+	spool_write(&dataset->kept, &head, sizeof head);
+	spool_write(&dataset->kept, part->indptr, (size_t)(part->n_users + 1) * sizeof *part->indptr);
+	spool_write(&dataset->kept, part->item, (size_t)part->n_events * sizeof *part->item);
+	if (part->time)
+		spool_write(&dataset->kept, part->time, (size_t)part->n_events * sizeof *part->time);
 }
 
-static bool is_sorted(const struct event *event, const int64_t *row, int64_t count)
+static void *read_kept(struct dataset *dataset, int64_t count, size_t size)
 {
-	for (int64_t i = 1; i < count; i++)
-		if (by_time(&row[i - 1], &row[i], (void *)(uintptr_t)event) > 0)
-			return false;
+	void *values = xreallocarray(NULL, (size_t)count + 1, size);
+	if (!spool_read(&dataset->kept, values, (size_t)count * size))
+		die("temporary file: truncated");
+	return values;
+}
+
+static void renumber_items(struct dataset_part *part, const int32_t new_row[])
+{
+	for (int64_t i = 0; i < part->n_events && new_row; i++)
+		part->item[i] = new_row[part->item[i]];
+}
+
+static bool next_kept_part(struct dataset *dataset)
+{
+	struct dataset_part *part = &dataset->part;
+	struct kept_part head;
+	const int64_t first_user = dataset->is_replaying ? part->first_user + part->n_users : 0;
+	if (!dataset->is_replaying)
+		spool_rewind(&dataset->kept);
+	part_free(part);
+	dataset->is_replaying = spool_read(&dataset->kept, &head, sizeof head);
+	if (!dataset->is_replaying)
+		return false;
+	*part = (struct dataset_part){.first_user = first_user, .n_users = head.n_users, .n_events = head.n_events};
+	part->indptr = read_kept(dataset, head.n_users + 1, sizeof *part->indptr);
+	part->item = read_kept(dataset, head.n_events, sizeof *part->item);
+	part->time = head.has_time ? read_kept(dataset, head.n_events, sizeof *part->time) : NULL;
+	if (dataset->skips_users)
+		part_skip_users(part);
+	renumber_items(part, dataset->new_row);
 	return true;
 }
 
-/* Fisher-Yates within each run of equal times. */
-static void shuffle_ties(const struct event *event, int64_t *row, int64_t count, struct rng *rng)
+bool dataset_next_part(struct dataset *dataset)
 {
-	for (int64_t begin = 0, end; begin < count; begin = end) {
-		const struct event *first = &event[row[begin]];
-		for (end = begin + 1; end < count; end++)
-			if (event[row[end]].time != first->time || event[row[end]].fraction != first->fraction)
-				break;
-		for (int64_t i = end - begin - 1; i > 0; i--) {
-			int64_t other = begin + (int64_t)rng_below(rng, (uint64_t)i + 1), kept = row[begin + i];
-			row[begin + i] = row[other];
-			row[other] = kept;
-		}
+	if (dataset->rules.is_sorted)
+		return next_kept_part(dataset);
+	dataset->is_replaying = !dataset->is_replaying;
+	return dataset->is_replaying;
+}
+
+/* --- what is left out --- */
+
+/* The events held become sequences, by the rules. */
+static void filter_held(struct dataset *dataset, int64_t first_user)
+{
+	const struct dataset_rules *rules = &dataset->rules;
+	struct dataset_dropped *dropped = &dataset->dropped;
+	if (!first_user)
+		rng_seed(&dataset->ties, rules->seed);
+	part_order(dataset, first_user);
+	part_deduplicate(dataset);
+	const int64_t events = dataset->part.n_events;
+	dropped->duplicates += dataset->n_held - events;
+	if (rules->min_user > 1 || rules->min_item > 1) {
+		const int rounds = part_core(dataset);
+		dropped->core_rounds = rounds > dropped->core_rounds ? rounds : dropped->core_rounds;
 	}
+	dropped->core_events += events - dataset->part.n_events;
+	dataset->n_events += dataset->part.n_events;
+	dataset->n_held = 0;
 }
 
-/* Rows of the events, those of a user together and in file order; dataset->indptr says where. */
-static int64_t *gather_by_user(struct dataset *dataset)
+void dataset_end_part(struct dataset *dataset)
 {
-	int64_t users = dataset->user_id.count;
-	dataset->indptr = xcalloc((size_t)users + 1, sizeof *dataset->indptr);
-	for (int64_t i = 0; i < dataset->n_read; i++)
-		dataset->indptr[dataset->event[i].user + 1]++;
-	for (int64_t user = 0; user < users; user++)
-		dataset->indptr[user + 1] += dataset->indptr[user];
-	int64_t *row = xreallocarray(NULL, (size_t)dataset->n_read, sizeof *row);
-	int64_t *next = xreallocarray(NULL, (size_t)users, sizeof *next);
-	if (users)
-		memcpy(next, dataset->indptr, (size_t)users * sizeof *next);
-	for (int64_t i = 0; i < dataset->n_read; i++)
-		row[next[dataset->event[i].user]++] = i;
-	free(next);
-	return row;
-}
-
-/* Events whose item is -1 go; users stay, if with nothing. */
-static void remove_marked(struct dataset *dataset)
-{
-	int64_t kept = 0, begin = 0;
-	for (int64_t user = 0; user < dataset->user_id.count; user++) {
-		int64_t end = dataset->indptr[user + 1];
-		for (int64_t i = begin; i < end; i++) {
-			if (dataset->item[i] < 0)
-				continue;
-			dataset->item[kept] = dataset->item[i];
-			if (dataset->time)
-				dataset->time[kept] = dataset->time[i];
-			kept++;
-		}
-		dataset->indptr[user + 1] = kept;
-		begin = end;
-	}
-	dataset->n_events = kept;
-}
-
-/*
- * Counts the events of which an earlier one has the same user, item and time, and marks them for removal where they are to
- * go; row: the events by user and time.
- */
-static void find_repeated(struct dataset *dataset, const int64_t *row, bool mark)
-{
-	int64_t *run_of = xcalloc((size_t)dataset->item_id.count + 1, sizeof *run_of), run = 0;
-	for (int64_t user = 0; user < dataset->user_id.count; user++)
-		for (int64_t begin = dataset->indptr[user], i = begin; i < dataset->indptr[user + 1]; i++) {
-			struct event *event = &dataset->event[row[i]];
-			const struct event *before = i > begin ? &dataset->event[row[i - 1]] : NULL;
-			if (!before || before->time != event->time || before->fraction != event->fraction)
-				run++;
-			bool repeated = run_of[event->item] == run;
-			run_of[event->item] = run;
-			dataset->n_repeated += repeated;
-			if (repeated && mark)
-				event->item = -1;
-		}
-	free(run_of);
-}
-
-void dataset_order(struct dataset *dataset, struct rng *rng, bool drop_repeated)
-{
-	int64_t *row = gather_by_user(dataset);
-	for (int64_t user = 0; user < dataset->user_id.count && dataset->has_time; user++) {
-		int64_t *first = row + dataset->indptr[user], count = dataset->indptr[user + 1] - dataset->indptr[user];
-		if (!is_sorted(dataset->event, first, count))
-			qsort_r(first, (size_t)count, sizeof *first, by_time, dataset->event);
-		if (rng)
-			shuffle_ties(dataset->event, first, count, rng);
-	}
-	find_repeated(dataset, row, drop_repeated);
-	dataset->n_events = dataset->n_read;
-	dataset->item = xreallocarray(NULL, (size_t)dataset->n_events, sizeof *dataset->item);
-	dataset->time = dataset->has_time ? xreallocarray(NULL, (size_t)dataset->n_events, sizeof *dataset->time) : NULL;
-	for (int64_t i = 0; i < dataset->n_events; i++) {
-		dataset->item[i] = dataset->event[row[i]].item;
-		if (dataset->time)
-			dataset->time[i] = dataset->event[row[i]].time;
-	}
-	free(row);
-	free(dataset->event);
-	dataset->event = NULL;
-	if (drop_repeated)
-		remove_marked(dataset);
-}
-
-const char *const duplicates_names[] = {"keep", "exact", "first", "last", NULL};
-
-void dataset_deduplicate(struct dataset *dataset, enum duplicates duplicates)
-{
-	if (duplicates == DUPLICATES_KEEP || duplicates == DUPLICATES_EXACT)
+	if (!dataset->n_held)
 		return;
-	int32_t *last_user = xreallocarray(NULL, (size_t)dataset->item_id.count, sizeof *last_user);
-	memset(last_user, -1, (size_t)dataset->item_id.count * sizeof *last_user);
-	for (int32_t user = 0; user < dataset->user_id.count; user++) {
-		int64_t begin = dataset->indptr[user], count = dataset->indptr[user + 1] - begin;
-		for (int64_t k = 0; k < count; k++) {
-			int32_t *item = &dataset->item[begin + (duplicates == DUPLICATES_FIRST ? k : count - 1 - k)];
-			if (last_user[*item] == user)
-				*item = -1;
-			else
-				last_user[*item] = user;
-		}
-	}
-	free(last_user);
-	remove_marked(dataset);
+	filter_held(dataset, dataset->part.first_user);
+	keep_part(dataset);
+	part_free(&dataset->part);
+	dataset->part.first_user = dataset->n_users;
 }
 
-static int64_t *count_items(const struct dataset *dataset)
+static void forget_users(struct dataset *dataset)
+{
+	struct strings kept = {0};
+	while (dataset_next_part(dataset))
+		for (int64_t user = 0; user < dataset->part.n_users; user++) {
+			const char *id = strings_at(&dataset->user_id, dataset->part.first_user + user);
+			if (dataset->part.indptr[user] != dataset->part.indptr[user + 1])
+				strings_add(&kept, id, strlen(id));
+		}
+	strings_free(&dataset->user_id);
+	dataset->user_id = kept;
+	dataset->n_users = kept.count;
+	dataset->skips_users = true;
+	if (!dataset->rules.is_sorted)
+		part_skip_users(&dataset->part);
+}
+
+static int64_t *count_items(struct dataset *dataset)
 {
 	int64_t *count = xcalloc((size_t)dataset->item_id.count, sizeof *count);
-	for (int64_t i = 0; i < dataset->n_events; i++)
-		count[dataset->item[i]]++;
+	while (dataset_next_part(dataset))
+		for (int64_t i = 0; i < dataset->part.n_events; i++)
+			count[dataset->part.item[i]]++;
 	return count;
 }
 
-int dataset_core(struct dataset *dataset, int64_t min_user, int64_t min_item)
-{
-	int rounds = 0;
-	for (int64_t before = -1; dataset->n_events != before; rounds++) {
-		before = dataset->n_events;
-		int64_t *count = count_items(dataset);
-		for (int64_t user = 0; user < dataset->user_id.count; user++) {
-			int64_t begin = dataset->indptr[user], end = dataset->indptr[user + 1];
-			for (int64_t i = begin; i < end; i++)
-				if (end - begin < min_user || count[dataset->item[i]] < min_item)
-					dataset->item[i] = -1;
-		}
-		free(count);
-		remove_marked(dataset);
-	}
-	return rounds - 1;
-}
-
-static void compact_users(struct dataset *dataset)
-{
-	struct strings kept = {0};
-	for (int64_t user = 0; user < dataset->user_id.count; user++) {
-		if (dataset->indptr[user] == dataset->indptr[user + 1])
-			continue;
-		const char *id = strings_at(&dataset->user_id, user);
-		strings_add(&kept, id, strlen(id));
-		dataset->indptr[kept.count] = dataset->indptr[user + 1];
-	}
-	strings_free(&dataset->user_id);
-	dataset->user_id = kept;
-}
-
-static void compact_items(struct dataset *dataset)
+static void forget_items(struct dataset *dataset)
 {
 	struct strings kept = {0};
 	struct attributes *attributes = &dataset->attributes;
@@ -203,20 +140,38 @@ static void compact_items(struct dataset *dataset)
 			memmove(attributes->start + described++ * attributes->n, attributes->start + item * attributes->n,
 				(size_t)attributes->n * sizeof *attributes->start);
 	}
-	for (int64_t i = 0; i < dataset->n_events; i++)
-		dataset->item[i] = row[dataset->item[i]];
 	attributes->n_items = described;
 	strings_free(&dataset->item_id);
 	dataset->item_id = kept;
-	free(row);
 	free(count);
+	dataset->new_row = row;
+	if (!dataset->rules.is_sorted)
+		renumber_items(&dataset->part, row);
 }
 
-void dataset_compact(struct dataset *dataset, bool only_seen)
+void dataset_filter(struct dataset *dataset, bool only_seen)
 {
-	compact_users(dataset);
-	if (only_seen)
-		compact_items(dataset);
+	const int64_t items = dataset->item_id.count;
+	const bool is_sorted = dataset->rules.is_sorted;
+	if (is_sorted) {
+		dataset_end_part(dataset);
+	} else {
+		dataset->n_users = dataset->user_id.count;
+		filter_held(dataset, 0);
+		free(dataset->event);
+		dataset->event = NULL;
+	}
+	if (!dataset->n_events)
+		die("--min-user %lld --min-item %lld leave no events of %lld", (long long)dataset->rules.min_user,
+			(long long)dataset->rules.min_item, (long long)dataset->dropped.core_events);
+	const int64_t users = dataset->user_id.count;
+	/* what is sorted has neither users nor items without events but by these rules: no need to look through it */
+	if (!is_sorted || dataset->dropped.core_events)
+		forget_users(dataset);
+	if (only_seen && (!is_sorted || dataset->dropped.core_events || dataset->attributes.n_items))
+		forget_items(dataset);
+	dataset->dropped.users = users - dataset->user_id.count;
+	dataset->dropped.items = items - dataset->item_id.count;
 }
 
 const char *dataset_text(const struct dataset *dataset, int64_t item, int attribute)
@@ -243,9 +198,12 @@ void dataset_free(struct dataset *dataset)
 	for (enum role role = 0; role < N_ROLES; role++)
 		free(dataset->others[role]);
 	free(dataset->finer_time);
+	free(dataset->no_user.is_so);
+	free(dataset->no_item.is_so);
+	free(dataset->lists.is_so);
 	free(dataset->event);
-	free(dataset->indptr);
-	free(dataset->item);
-	free(dataset->time);
+	part_free(&dataset->part);
+	spool_free(&dataset->kept);
+	free(dataset->new_row);
 	*dataset = (struct dataset){0};
 }

@@ -5,12 +5,14 @@
  *     dataset_read_items()      optional, first, once for each domain: fixes the order of the catalog
  *     dataset_read_events()     once for each file
  *     dataset_check()           what was read is looked at as a whole
- *     dataset_order()           events become sequences, oldest first
- *     dataset_deduplicate(), dataset_core()   in this order, if wanted
- *     dataset_compact()         users and items that are left are numbered
+ *     dataset_filter()          events become sequences, oldest first; some are left out; what is left is numbered
+ *     dataset_next_part()       the sequences, as often as one likes
  *
  * Ids are UTF-8 without control characters. Users stand in order of first appearance; items in that of the items
  * file, then of first appearance.
+ *
+ * Events that come sorted by user and time become sequences as they are read, and those wait in a temporary file: what
+ * stays in memory are ids, and figures for each of them.
  */
 #ifndef RECPIPE_DATASET_H
 #define RECPIPE_DATASET_H
@@ -21,6 +23,7 @@
 #include "data/text.h"
 #include "data/times.h"
 #include "stream/json.h"
+#include "stream/spool.h"
 
 #define ATTRIBUTES_MAX 256
 
@@ -55,33 +58,77 @@ struct history {
 	int32_t length; /* 0: came without a list */
 };
 
+/* Of events with the same user and item EXACT leaves the first at one time, FIRST and LAST that one alone. */
+enum duplicates { DUPLICATES_KEEP, DUPLICATES_EXACT, DUPLICATES_FIRST, DUPLICATES_LAST };
+extern const char *const duplicates_names[]; /* "keep", "exact", "first", "last", NULL */
+
+/* What is left out, and the order of what has one time. */
+struct dataset_rules {
+	enum duplicates duplicates;
+	bool shuffle_ties; /* else the file's order stays */
+	uint64_t seed;
+	int64_t min_user, min_item; /* k-core: users and items of fewer events go, until there are none */
+	bool is_sorted;             /* the events are, by user and time: each file in itself, and no user is in two */
+};
+
+/* How much went for which rule. */
+struct dataset_dropped {
+	int64_t duplicates, core_events, users, items;
+	int core_rounds;
+};
+
+/* Sequences of users that follow one another: the one of user first_user + u is [indptr[u], indptr[u + 1]). */
+struct dataset_part {
+	int64_t first_user, n_users, n_events;
+	int64_t *indptr; /* from 0 */
+	int32_t *item;
+	int64_t *time;      /* NULL without a time column */
+	uint32_t *fraction; /* of times; NULL where all are whole seconds, and once the events are in order */
+};
+
+/* Ids that look wrong without being so for sure. */
+struct doubt {
+	bool *is_so; /* by id, for the first n_ids of them */
+	int64_t n_ids, n_events, example;
+};
+
 struct dataset {
+	struct dataset_rules rules; /* to be set before events are read */
 	struct strings user_id, item_id;
 	struct attributes attributes;
 	struct time_column times; /* its format may be set before the first file */
-	bool has_time;
+	bool has_time, has_fractions;
 	int64_t n_read;      /* events read */
 	int64_t n_skipped;   /* rows left out (skip_bad) */
 	char *first_problem; /* of the first of them, with its file; or NULL */
 	int64_t n_low_rated; /* events left out for their rating */
-	int64_t n_repeated;  /* events of the same user, item and time as another before; known after dataset_order() */
+	int64_t n_repeated;  /* events of the same user, item and time as another before; known after dataset_filter() */
+	struct dataset_dropped dropped;
 	/* What people should know: the columns taken, and what looks wrong without being so for sure; a line each. */
 	struct strings notes;
 
-	struct event *event; /* until dataset_order() */
-	int64_t capacity;
+	struct event *event; /* n_held of them, that are not in sequences yet */
+	int64_t n_held, capacity;
 	struct history *history; /* by user, n_histories of them; NULL: no file had lists */
 	int64_t n_histories, n_dropped;
+	int64_t n_described; /* events read whose item the items file lists */
+	int64_t first_item;  /* of the first event since it was set to -1 */
+	struct doubt no_user, no_item, lists;
 	int normal_form;       /* in text_normal_forms: of the attributes' texts */
 	bool has_domains;      /* ids are "DOMAIN:id" */
 	char *columns;         /* those of the last table, as they were told */
 	char *others[N_ROLES]; /* columns that could be meant, too */
 	char *finer_time;      /* a column not taken, finer than days */
 
-	int64_t n_events;
-	int64_t *indptr; /* user_id.count + 1 */
-	int32_t *item;
-	int64_t *time; /* NULL without a time column */
+	int64_t n_users, n_events; /* in sequences; where input is sorted, users that were begun while it is read */
+	struct time last_time;     /* of sorted input's last event */
+	struct dataset_part part;
+	bool is_replaying;
+	struct rng ties;
+	/* Where input is sorted, parts wait here, and lack what is left out of them later. */
+	struct spool kept;
+	bool skips_users; /* those without events */
+	int32_t *new_row; /* by item; NULL: rows stay */
 };
 
 /*
@@ -99,32 +146,30 @@ void dataset_read_items(struct dataset *dataset, const char *path, const struct 
 void dataset_read_events(struct dataset *dataset, const char *path, const struct reading *reading);
 /* Adds a note. */
 void dataset_note(struct dataset *dataset, const char *format, ...) PRINTF_LIKE(2, 3);
+/* Counts the events that are held and whose ids may stand for none, or be lists. */
+void dataset_doubt(struct dataset *dataset);
 /* Adds notes on what only shows in all that was read: ids that stand for none, days without times, lists as items. */
 void dataset_check(struct dataset *dataset);
 
 /*
- * Sorts each user's events by time. Equal times keep the order of the file, or are shuffled where rng is not NULL.
- * Without a time column: the order of the file. Events of the same user, item and time are counted; with drop_repeated
- * the first of them alone stays.
+ * By the dataset's rules. Events become sequences, each user's sorted by time. Equal times keep the order of the file, or
+ * are shuffled; without a time column all do. Users without events are forgotten; items, where only_seen is set. Dies where
+ * no event is left.
  */
-void dataset_order(struct dataset *dataset, struct rng *rng, bool drop_repeated);
-
-/* Of events with the same user and item only the first or the last stays. EXACT is for dataset_order(). */
-enum duplicates { DUPLICATES_KEEP, DUPLICATES_EXACT, DUPLICATES_FIRST, DUPLICATES_LAST };
-extern const char *const duplicates_names[]; /* "keep", "exact", "first", "last", NULL */
-void dataset_deduplicate(struct dataset *dataset, enum duplicates duplicates);
-
-/* Drops users of fewer than min_user events and items of fewer than min_item, until none is left. Returns rounds. */
-int dataset_core(struct dataset *dataset, int64_t min_user, int64_t min_item);
-
-/* Forgets users without events, and items without where only_seen is set. */
-void dataset_compact(struct dataset *dataset, bool only_seen);
+void dataset_filter(struct dataset *dataset, bool only_seen);
+/*
+ * The next sequences in dataset->part; false behind the last, and then they begin anew. All are in one part, unless they
+ * wait in a file.
+ */
+bool dataset_next_part(struct dataset *dataset) MUST_USE;
+/* Of sorted input, while it is read: the sequences of all users but those still to begin are whole. */
+void dataset_end_part(struct dataset *dataset);
 
 /*
- * Dies where events from first_event on and items have no id in common: one of the columns is the wrong one. Before
- * dataset_order().
+ * Dies where, of the events read since first_item was set to -1, none has an item that is listed, as there were `described`
+ * before: one of the columns is the wrong one.
  */
-void dataset_require_overlap(const struct dataset *dataset, const char *items_path, int64_t first_event);
+void dataset_require_overlap(const struct dataset *dataset, const char *items_path, int64_t described);
 
 /* What text there is of item i's attribute a; "" if none. Borrowed. */
 const char *dataset_text(const struct dataset *dataset, int64_t item, int attribute);
@@ -140,7 +185,7 @@ struct dataset_facts {
 	/* of the training events of leave-one-out, later than a test target; mean over targets */
 	double future_share;
 };
-void dataset_describe(const struct dataset *dataset, struct dataset_facts *facts);
+void dataset_describe(struct dataset *dataset, struct dataset_facts *facts);
 /* What people should know of what was read, as notices; and the figures for the history. */
 void dataset_tell(const struct dataset *dataset, const struct dataset_facts *facts);
 json_t *dataset_facts_json(const struct dataset *dataset, const struct dataset_facts *facts);
@@ -148,7 +193,7 @@ json_t *dataset_facts_json(const struct dataset *dataset, const struct dataset_f
  * How many users have events before this time as well as from it on: those a split by time can test. A time of another
  * unit, or beyond the data, would leave none: it dies then, naming the option.
  */
-int64_t dataset_split_users(const struct dataset *dataset, int64_t time, const char *option);
+int64_t dataset_split_users(struct dataset *dataset, int64_t time, const char *option);
 
 void dataset_free(struct dataset *dataset);
 

@@ -18,14 +18,12 @@ void dataset_note(struct dataset *dataset, const char *format, ...)
 	free(text);
 }
 
-void dataset_require_overlap(const struct dataset *dataset, const char *items_path, int64_t first_event)
+void dataset_require_overlap(const struct dataset *dataset, const char *items_path, int64_t described)
 {
-	int64_t listed = dataset->attributes.n_items;
-	for (int64_t i = first_event; i < dataset->n_read; i++)
-		if (dataset->event[i].item < listed)
-			return;
+	if (dataset->n_described > described)
+		return;
 	die("%s: none of its %lld items is in the events, whose first item is '%s' (are these the columns of the ids?)",
-		items_path, (long long)listed, strings_at(&dataset->item_id, dataset->event[first_event].item));
+		items_path, (long long)dataset->attributes.n_items, strings_at(&dataset->item_id, dataset->first_item));
 }
 
 /* What programs write where there is no id. */
@@ -44,51 +42,51 @@ static int32_t id_of(const struct event *event, enum role role)
 	return role == ROLE_USER ? event->user : event->item;
 }
 
-static const struct strings *ids_of(const struct dataset *dataset, enum role role)
+/* The ids that came since, and then the events held. */
+static void count_doubtful(const struct dataset *dataset, struct doubt *doubt, enum role role,
+	bool (*what)(const char *))
 {
-	return role == ROLE_USER ? &dataset->user_id : &dataset->item_id;
+	const struct strings *ids = role == ROLE_USER ? &dataset->user_id : &dataset->item_id;
+	doubt->is_so = xreallocarray(doubt->is_so, (size_t)ids->count + 1, sizeof *doubt->is_so);
+	if (!doubt->n_ids)
+		doubt->example = -1;
+	for (; doubt->n_ids < ids->count; doubt->n_ids++) {
+		const char *id = strings_at(ids, doubt->n_ids), *colon = dataset->has_domains ? strchr(id, ':') : NULL;
+		doubt->is_so[doubt->n_ids] = what(colon ? colon + 1 : id);
+		if (doubt->is_so[doubt->n_ids] && doubt->example < 0)
+			doubt->example = doubt->n_ids;
+	}
+	for (int64_t i = 0; doubt->example >= 0 && i < dataset->n_held; i++)
+		doubt->n_events += doubt->is_so[id_of(&dataset->event[i], role)];
 }
 
-/* Events whose user, or item, is as `what` says; *example is the first of these ids. */
-static int64_t count_events(const struct dataset *dataset, enum role role, bool (*what)(const char *),
-	const char **example)
+void dataset_doubt(struct dataset *dataset)
 {
-	const struct strings *ids = ids_of(dataset, role);
-	bool *is_so = xcalloc((size_t)ids->count, sizeof *is_so);
-	int64_t count = 0;
-	*example = NULL;
-	for (int64_t row = 0; row < ids->count; row++) {
-		const char *id = strings_at(ids, row), *colon = dataset->has_domains ? strchr(id, ':') : NULL;
-		is_so[row] = what(colon ? colon + 1 : id);
-		if (is_so[row] && !*example)
-			*example = id;
-	}
-	for (int64_t i = 0; *example && i < dataset->n_read; i++)
-		count += is_so[id_of(&dataset->event[i], role)];
-	free(is_so);
-	return count;
+	count_doubtful(dataset, &dataset->no_user, ROLE_USER, stands_for_none);
+	count_doubtful(dataset, &dataset->no_item, ROLE_ITEM, stands_for_none);
+	count_doubtful(dataset, &dataset->lists, ROLE_ITEM, is_list_of_codes);
 }
 
 static void check_missing(struct dataset *dataset, enum role role)
 {
-	const char *example, *others = dataset->others[role];
-	int64_t count = count_events(dataset, role, stands_for_none, &example);
-	if (!count)
+	const struct doubt *doubt = role == ROLE_USER ? &dataset->no_user : &dataset->no_item;
+	const char *others = dataset->others[role];
+	if (!doubt->n_events)
 		return;
+	const char *example = strings_at(role == ROLE_USER ? &dataset->user_id : &dataset->item_id, doubt->example);
 	dataset_note(dataset, "warning: the %s is '%s' in %lld of %lld events (%.1f %%), as if that were one%s%s%s%s%s",
-		role == ROLE_USER ? "user" : "item", example, (long long)count, (long long)dataset->n_read,
-		100 * (double)count / (double)dataset->n_read, others ? "; is it " : "", others ? others : "",
+		role == ROLE_USER ? "user" : "item", example, (long long)doubt->n_events, (long long)dataset->n_read,
+		100 * (double)doubt->n_events / (double)dataset->n_read, others ? "; is it " : "", others ? others : "",
 		others ? "? (" : "", others ? role_option(role) : "", others ? ")" : "");
 }
 
 static void check_lists(struct dataset *dataset)
 {
-	const char *example;
-	int64_t count = count_events(dataset, ROLE_ITEM, is_list_of_codes, &example);
-	if (count * 2 > dataset->n_read)
+	const struct doubt *lists = &dataset->lists;
+	if (lists->n_events * 2 > dataset->n_read)
 		dataset_note(dataset,
 			"warning: the item is a list in %lld of %lld events, like '%.60s'; a row for each event was expected",
-			(long long)count, (long long)dataset->n_read, example);
+			(long long)lists->n_events, (long long)dataset->n_read, strings_at(&dataset->item_id, lists->example));
 }
 
 static void check_times(struct dataset *dataset)
@@ -107,6 +105,7 @@ static void check_times(struct dataset *dataset)
 
 void dataset_check(struct dataset *dataset)
 {
+	dataset_doubt(dataset);
 	check_missing(dataset, ROLE_USER);
 	check_missing(dataset, ROLE_ITEM);
 	check_lists(dataset);

@@ -4,75 +4,144 @@
 #include "data/dataset.h"
 #include "stream/progress.h"
 
+#define SORTED_BUCKETS 65536
+
 static int ascending(const void *a, const void *b)
 {
 	int64_t left = *(const int64_t *)a, right = *(const int64_t *)b;
 	return left < right ? -1 : left > right;
 }
 
-/* Where times only count a user's events (0, 1, 2, ...), those of different users cannot be compared. */
-static bool times_are_positions(const struct dataset *dataset)
+/* Sorted values, for asking of very many others how many are less: where to look is read off a table first. */
+struct sorted {
+	const int64_t *value;
+	int64_t count;
+	int shift;
+	int64_t bucket[SORTED_BUCKETS + 1]; /* [b]: how many are less than the first of all + (b << shift) */
+};
+
+static uint64_t above_first(const struct sorted *sorted, int64_t value)
 {
-	for (int64_t user = 0; user < dataset->user_id.count; user++)
-		for (int64_t begin = dataset->indptr[user], i = begin; i < dataset->indptr[user + 1]; i++)
-			if (dataset->time[i] - dataset->time[0] != i - begin)
-				return false;
-	return true;
+	return (uint64_t)value - (uint64_t)sorted->value[0];
 }
 
-/* Of sorted values, how many are less. */
-static int64_t count_below(const int64_t *sorted, int64_t count, int64_t value)
+/* count > 0. The values are borrowed. */
+static void sorted_index(struct sorted *sorted, const int64_t value[], int64_t count)
 {
-	int64_t low = 0;
-	while (low < count) {
-		int64_t middle = low + (count - low) / 2;
-		if (sorted[middle] < value)
+	sorted->value = value;
+	sorted->count = count;
+	sorted->shift = 0;
+	while (above_first(sorted, value[count - 1]) >> sorted->shift >= SORTED_BUCKETS)
+		sorted->shift++;
+	int64_t i = 0;
+	for (uint64_t b = 0; b <= SORTED_BUCKETS; b++) {
+		while (i < count && above_first(sorted, value[i]) >> sorted->shift < b)
+			i++;
+		sorted->bucket[b] = i;
+	}
+}
+
+static int64_t count_below(const struct sorted *sorted, int64_t value)
+{
+	if (value <= sorted->value[0])
+		return 0;
+	if (value > sorted->value[sorted->count - 1])
+		return sorted->count;
+	const uint64_t b = above_first(sorted, value) >> sorted->shift;
+	int64_t low = sorted->bucket[b], high = sorted->bucket[b + 1];
+	while (low < high) {
+		int64_t middle = low + (high - low) / 2;
+		if (sorted->value[middle] < value)
 			low = middle + 1;
 		else
-			count = middle;
+			high = middle;
 	}
 	return low;
 }
 
-/* Mean over the test targets of the share of all training events that are later. */
-static double future_share(const struct dataset *dataset)
+/* What one look at all sequences finds. */
+struct survey {
+	bool *is_seen;                /* by item */
+	int64_t *length;              /* by user */
+	int64_t *target, n_targets;   /* times of leave-one-out's test events */
+	int64_t pairs, tied;          /* users of two events and more; of those the last two have one time */
+	int64_t first_time;           /* of the first sequence */
+	bool has_time, are_positions; /* times only count a user's events (0, 1, 2, ...): those of two cannot be compared */
+};
+
+static void survey_user(struct survey *survey, const struct dataset_part *part, int64_t user)
 {
-	if (!dataset->time || !dataset->n_events || times_are_positions(dataset))
-		return 0;
-	int64_t *target = xreallocarray(NULL, (size_t)dataset->user_id.count, sizeof *target), targets = 0;
-	const int64_t *indptr = dataset->indptr;
-	for (int64_t user = 0; user < dataset->user_id.count; user++)
-		if (indptr[user + 1] - indptr[user] >= 3)
-			target[targets++] = dataset->time[indptr[user + 1] - 1];
-	qsort(target, (size_t)targets, sizeof *target, ascending);
-	double later = 0, training = 0;
-	for (int64_t user = 0; user < dataset->user_id.count; user++) {
-		int64_t length = indptr[user + 1] - indptr[user];
-		for (int64_t i = 0; i < (length < 3 ? length : length - 2); i++, training++)
-			later += (double)count_below(target, targets, dataset->time[indptr[user] + i]);
+	const int64_t begin = part->indptr[user], end = part->indptr[user + 1];
+	for (int64_t i = begin; i < end; i++)
+		survey->is_seen[part->item[i]] = true;
+	survey->length[part->first_user + user] = end - begin;
+	if (!part->time)
+		return;
+	for (int64_t i = begin; i < end && survey->are_positions; i++)
+		survey->are_positions = part->time[i] - survey->first_time == i - begin;
+	if (end - begin >= 2) {
+		survey->pairs++;
+		survey->tied += part->time[end - 1] == part->time[end - 2];
 	}
-	free(target);
-	return targets && training > 0 ? later / training / (double)targets : 0;
+	if (end - begin >= 3)
+		survey->target[survey->n_targets++] = part->time[end - 1];
 }
 
-static void describe_lengths(const struct dataset *dataset, struct dataset_facts *facts)
+static void look(struct dataset *dataset, struct survey *survey)
 {
-	int64_t users = dataset->user_id.count, pairs = 0, tied = 0;
-	int64_t *length = xreallocarray(NULL, (size_t)users, sizeof *length);
-	for (int64_t user = 0; user < users; user++) {
-		int64_t end = dataset->indptr[user + 1];
-		length[user] = end - dataset->indptr[user];
-		if (!dataset->time || length[user] < 2)
-			continue;
-		pairs++;
-		tied += dataset->time[end - 1] == dataset->time[end - 2];
+	const size_t users = (size_t)dataset->user_id.count;
+	*survey = (struct survey){.are_positions = true};
+	survey->is_seen = xcalloc((size_t)dataset->item_id.count, sizeof *survey->is_seen);
+	survey->length = xreallocarray(NULL, users, sizeof *survey->length);
+	survey->target = xreallocarray(NULL, users, sizeof *survey->target);
+	while (dataset_next_part(dataset)) {
+		const struct dataset_part *part = &dataset->part;
+		if (part->time && !part->first_user)
+			survey->first_time = part->time[0];
+		survey->has_time = part->time;
+		for (int64_t user = 0; user < part->n_users; user++)
+			survey_user(survey, part, user);
 	}
-	qsort(length, (size_t)users, sizeof *length, ascending);
-	facts->mean_length = users ? (double)dataset->n_events / (double)users : 0;
-	facts->median_length = users ? length[users / 2] : 0;
-	facts->longest = users ? length[users - 1] : 0;
-	facts->tied_share = pairs ? (double)tied / (double)pairs : 0;
-	free(length);
+}
+
+/* Training events of the part, and in *later the sum of how many targets each is later than. */
+static int64_t count_later(const struct dataset_part *part, const struct sorted *targets, int64_t *later)
+{
+	int64_t training = 0, sum = 0;
+#pragma omp parallel for schedule(dynamic, 1024) reduction(+ : training, sum) if (part->n_events > 100000)
+	for (int64_t user = 0; user < part->n_users; user++) {
+		const int64_t length = part->indptr[user + 1] - part->indptr[user], trained = length < 3 ? length : length - 2;
+		const int64_t *time = part->time + part->indptr[user];
+		for (int64_t i = 0; i < trained; i++)
+			sum += count_below(targets, time[i]);
+		training += trained;
+	}
+	*later += sum;
+	return training;
+}
+
+/* Mean over the test targets of the share of all training events that are later. */
+static double future_share(struct dataset *dataset, struct survey *survey)
+{
+	if (!survey->has_time || survey->are_positions || !survey->n_targets)
+		return 0;
+	int64_t later = 0, training = 0;
+	qsort(survey->target, (size_t)survey->n_targets, sizeof *survey->target, ascending);
+	struct sorted *targets = xmalloc(sizeof *targets);
+	sorted_index(targets, survey->target, survey->n_targets);
+	while (dataset_next_part(dataset))
+		training += count_later(&dataset->part, targets, &later);
+	free(targets);
+	return training ? (double)later / (double)training / (double)survey->n_targets : 0;
+}
+
+static void describe_lengths(struct survey *survey, int64_t users, int64_t events, struct dataset_facts *facts)
+{
+	qsort(survey->length, (size_t)users, sizeof *survey->length, ascending);
+	facts->mean_length = users ? (double)events / (double)users : 0;
+	facts->median_length = users ? survey->length[users / 2] : 0;
+	facts->longest = users ? survey->length[users - 1] : 0;
+	facts->tied_share = survey->pairs ? (double)survey->tied / (double)survey->pairs : 0;
 }
 
 static bool has_text(const struct dataset *dataset, int64_t item)
@@ -83,32 +152,35 @@ static bool has_text(const struct dataset *dataset, int64_t item)
 	return false;
 }
 
-void dataset_describe(const struct dataset *dataset, struct dataset_facts *facts)
+void dataset_describe(struct dataset *dataset, struct dataset_facts *facts)
 {
+	struct survey survey;
 	*facts = (struct dataset_facts){0};
-	bool *is_seen = xcalloc((size_t)dataset->item_id.count, sizeof *is_seen);
-	for (int64_t i = 0; i < dataset->n_events; i++)
-		is_seen[dataset->item[i]] = true;
+	look(dataset, &survey);
 	for (int64_t item = 0; item < dataset->item_id.count; item++) {
-		facts->unseen_items += !is_seen[item];
+		facts->unseen_items += !survey.is_seen[item];
 		facts->textless_items += dataset->attributes.n && !has_text(dataset, item);
 	}
-	free(is_seen);
-	describe_lengths(dataset, facts);
-	facts->future_share = future_share(dataset);
+	describe_lengths(&survey, dataset->user_id.count, dataset->n_events, facts);
+	facts->future_share = future_share(dataset, &survey);
+	free(survey.is_seen);
+	free(survey.length);
+	free(survey.target);
 }
 
-int64_t dataset_split_users(const struct dataset *dataset, int64_t time, const char *option)
+int64_t dataset_split_users(struct dataset *dataset, int64_t time, const char *option)
 {
-	int64_t count = 0, first = dataset->n_events ? dataset->time[0] : 0, last = first;
-	for (int64_t user = 0; user < dataset->user_id.count; user++) {
-		int64_t begin = dataset->indptr[user], end = dataset->indptr[user + 1];
-		if (begin == end)
-			continue;
-		count += dataset->time[begin] < time && dataset->time[end - 1] >= time;
-		first = dataset->time[begin] < first ? dataset->time[begin] : first;
-		last = dataset->time[end - 1] > last ? dataset->time[end - 1] : last;
-	}
+	int64_t count = 0, first = INT64_MAX, last = INT64_MIN;
+	while (dataset_next_part(dataset))
+		for (int64_t user = 0; user < dataset->part.n_users; user++) {
+			const struct dataset_part *part = &dataset->part;
+			const int64_t begin = part->indptr[user], end = part->indptr[user + 1];
+			if (begin == end)
+				continue;
+			count += part->time[begin] < time && part->time[end - 1] >= time;
+			first = part->time[begin] < first ? part->time[begin] : first;
+			last = part->time[end - 1] > last ? part->time[end - 1] : last;
+		}
 	if (!count)
 		die("%s %lld: no user has events both before and after; the times run from %lld to %lld", option,
 			(long long)time, (long long)first, (long long)last);
@@ -128,10 +200,16 @@ void dataset_tell(const struct dataset *dataset, const struct dataset_facts *fac
 
 json_t *dataset_facts_json(const struct dataset *dataset, const struct dataset_facts *facts)
 {
-	return json_build("{s:I, s:I, s:I, s:I, s:I, s:f, s:I, s:I, s:I, s:f, s:f}", "events_read",
+	const struct dataset_dropped *dropped = &dataset->dropped;
+	json_t *found = json_build("{s:I, s:I, s:I, s:I, s:I, s:f, s:I, s:I, s:I, s:f, s:f}", "events_read",
 		(json_int_t)dataset->n_read, "rows_skipped", (json_int_t)dataset->n_skipped, "users",
 		(json_int_t)dataset->user_id.count, "items", (json_int_t)dataset->item_id.count, "events",
 		(json_int_t)dataset->n_events, "mean_length", facts->mean_length, "median_length",
 		(json_int_t)facts->median_length, "longest", (json_int_t)facts->longest, "unseen_items",
 		(json_int_t)facts->unseen_items, "tied_share", facts->tied_share, "future_share", facts->future_share);
+	json_set(found, "dropped",
+		json_build("{s:I, s:I, s:I, s:I, s:i}", "duplicate_events", (json_int_t)dropped->duplicates, "core_events",
+			(json_int_t)dropped->core_events, "users", (json_int_t)dropped->users, "items", (json_int_t)dropped->items,
+			"core_rounds", dropped->core_rounds));
+	return found;
 }

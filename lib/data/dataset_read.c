@@ -1,11 +1,16 @@
 #include <ctype.h>
+#include <omp.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "data/dataset.h"
+#include "data/dataset_sorted.h"
+#include "stream/ahead.h"
 #include "stream/progress.h"
 
 #define ROWS_SAMPLED 1024 /* for what else the time could be */
+
+enum { PENDING = 4096, BATCHES = 4 }; /* events whose ids are looked up together; of these, read ahead */
+enum { ID_USER, ID_ITEM, N_IDS };
 
 /* NULL: may be an id */
 static const char *problem_of_id(const char *text, size_t length)
@@ -189,26 +194,45 @@ void dataset_read_items(struct dataset *dataset, const char *path, const struct 
 	close_table(dataset, table, &progress, open_line);
 }
 
-static struct event *new_event(struct dataset *dataset)
+static void add_event(struct dataset *dataset, struct event event)
 {
-	if (dataset->n_read == dataset->capacity) {
+	if (dataset->n_held == dataset->capacity) {
 		dataset->capacity = dataset->capacity ? dataset->capacity * 2 : 4096;
 		dataset->event = xreallocarray(dataset->event, (size_t)dataset->capacity, sizeof *dataset->event);
 	}
-	return &dataset->event[dataset->n_read++];
+	dataset->has_fractions |= event.fraction != 0;
+	dataset->n_described += event.item < dataset->attributes.n_items;
+	if (dataset->first_item < 0)
+		dataset->first_item = event.item;
+	dataset->event[dataset->n_held++] = event;
+	dataset->n_read++;
 }
 
 /* --- events --- */
 
-/* A table of events while it is read. */
+/* Events that are read, and whose ids are not looked up yet: that goes faster for many together. */
+struct pending {
+	int count;
+	bool has_numbers; /* for times */
+	struct time time[PENDING];
+	int64_t line[PENDING];
+	size_t start[N_IDS][PENDING + 1]; /* of the ids in text */
+	struct buffer text[N_IDS];
+};
+
+/*
+ * A table of events while it is read, by a thread that runs ahead. Its are the table and what the dataset says of rows, times
+ * and ratings; the ids and events are of the other, which takes what is pending.
+ */
 struct events {
 	struct dataset *dataset;
 	const struct reading *reading;
 	struct table *table;
 	struct columns columns;
-	int32_t last_user;
+	struct pending *pending; /* the batch being filled */
+	struct progress progress;
 	struct buffer scratch;
-	int64_t open_line;
+	int64_t row, open_line;
 };
 
 static bool reject_id(struct events *events, enum role role)
@@ -260,29 +284,51 @@ static bool reject_rating(struct events *events)
 	return rating < events->reading->min_rating;
 }
 
-static int32_t user_of(struct events *events)
+static void intern_pending(struct strings *ids, const struct buffer *text, const size_t start[], int count,
+	int32_t row[])
 {
-	struct strings *ids = &events->dataset->user_id;
-	size_t length;
-	const char *text = table_field(events->table, events->columns.of[ROLE_USER], &length);
-	text = full_id(events->reading, &events->scratch, text, &length);
-	/* files often hold a user's events together */
-	if (events->last_user < 0 || strcmp(strings_at(ids, events->last_user), text))
-		events->last_user = (int32_t)strings_intern(ids, text, length);
-	return events->last_user;
+	const char *id[PENDING];
+	size_t length[PENDING];
+	for (int i = 0; i < count; i++) {
+		id[i] = text->data + start[i];
+		length[i] = start[i + 1] - start[i];
+	}
+	strings_intern_all(ids, id, length, count, row);
 }
 
-static int32_t intern_item(struct events *events, const char *text, size_t length)
+/* The pending events become the dataset's. */
+static void settle(void *context, void *batch)
 {
-	text = full_id(events->reading, &events->scratch, text, &length);
-	return (int32_t)strings_intern(&events->dataset->item_id, text, length);
+	struct events *events = context;
+	struct dataset *dataset = events->dataset;
+	const struct pending *pending = batch;
+	int32_t user[PENDING], item[PENDING];
+	intern_pending(&dataset->user_id, &pending->text[ID_USER], pending->start[ID_USER], pending->count, user);
+	intern_pending(&dataset->item_id, &pending->text[ID_ITEM], pending->start[ID_ITEM], pending->count, item);
+	for (int i = 0; i < pending->count; i++) {
+		const struct time *time = &pending->time[i];
+		if (dataset->rules.is_sorted && !sorted_follow(dataset, user[i], time))
+			die_unsorted(dataset, events->table, &events->columns, pending->line[i], user[i], pending->has_numbers);
+		add_event(dataset, (struct event){time->seconds, time->nanoseconds, user[i], item[i]});
+	}
 }
 
-static int32_t item_of(struct events *events)
+static void add_id(struct events *events, int which, enum role role)
 {
+	struct pending *pending = events->pending;
+	struct buffer *text = &pending->text[which];
+	const char *domain = events->reading->domain;
+	if (!pending->count)
+		text->size = 0;
+	pending->start[which][pending->count] = text->size;
+	if (domain) {
+		buffer_append(text, domain, strlen(domain));
+		buffer_append(text, ":", 1);
+	}
 	size_t length;
-	const char *text = table_field(events->table, events->columns.of[ROLE_ITEM], &length);
-	return intern_item(events, text, length);
+	const char *id = table_field(events->table, events->columns.of[role], &length);
+	buffer_append(text, id, length);
+	pending->start[which][pending->count + 1] = text->size;
 }
 
 static void read_event(struct events *events)
@@ -298,14 +344,30 @@ static void read_event(struct events *events)
 		return;
 	if (reject_rating(events))
 		return;
-	int64_t users = dataset->user_id.count;
-	int32_t user = user_of(events);
-	if (column < 0 && dataset->user_id.count > users && reject_header(events))
+	if (column < 0 && reject_header(events))
 		return;
-	*new_event(dataset) = (struct event){time.seconds, time.nanoseconds, user, item_of(events)};
+	add_id(events, ID_USER, ROLE_USER);
+	add_id(events, ID_ITEM, ROLE_ITEM);
+	struct pending *pending = events->pending;
+	pending->has_numbers = time_column_is_number(&dataset->times);
+	pending->line[pending->count] = table_line(events->table);
+	pending->time[pending->count++] = time;
 }
 
 /* --- histories in lists --- */
+
+static int32_t intern_id(struct events *events, struct strings *ids, const char *text, size_t length)
+{
+	text = full_id(events->reading, &events->scratch, text, &length);
+	return (int32_t)strings_intern(ids, text, length);
+}
+
+static int32_t intern_field(struct events *events, struct strings *ids, enum role role)
+{
+	size_t length;
+	const char *text = table_field(events->table, events->columns.of[role], &length);
+	return intern_id(events, ids, text, length);
+}
 
 static struct history *history_of(struct dataset *dataset, int32_t user)
 {
@@ -323,7 +385,7 @@ static struct history *history_of(struct dataset *dataset, int32_t user)
 static void drop_replaced(struct dataset *dataset)
 {
 	int64_t kept = 0;
-	for (int64_t i = 0; i < dataset->n_read; i++) {
+	for (int64_t i = 0; i < dataset->n_held; i++) {
 		struct event event = dataset->event[i];
 		if (event.item < 0)
 			continue;
@@ -332,7 +394,8 @@ static void drop_replaced(struct dataset *dataset)
 			dataset->history[event.user].first = kept;
 		dataset->event[kept++] = event;
 	}
-	dataset->n_read = kept;
+	dataset->n_read -= dataset->n_held - kept;
+	dataset->n_held = kept;
 	dataset->n_dropped = 0;
 }
 
@@ -357,7 +420,7 @@ static void read_history(struct events *events)
 	if (reject_id(events, ROLE_USER) || reject_id(events, ROLE_ITEM))
 		return;
 	const char *list = table_field(events->table, events->columns.history, NULL), *rest = list, *item;
-	int32_t user = user_of(events), count = 1;
+	int32_t user = intern_field(events, &dataset->user_id, ROLE_USER), count = 1;
 	size_t length;
 	struct history *history = history_of(dataset, user);
 	while (next_in_list(&rest, &length))
@@ -367,17 +430,17 @@ static void read_history(struct events *events)
 	for (int32_t i = 0; i < history->length; i++)
 		dataset->event[history->first + i].item = -1;
 	dataset->n_dropped += history->length;
-	*history = (struct history){dataset->n_read, count};
+	*history = (struct history){dataset->n_held, count};
 	struct buffer id = {0};
 	while ((item = next_in_list(&list, &length))) {
 		id.size = 0;
 		buffer_append(&id, item, length);
 		buffer_append(&id, "", 1);
-		*new_event(dataset) = (struct event){.user = user, .item = intern_item(events, id.data, length)};
+		add_event(dataset, (struct event){.user = user, .item = intern_id(events, &dataset->item_id, id.data, length)});
 	}
 	buffer_free(&id);
-	*new_event(dataset) = (struct event){.user = user, .item = item_of(events)};
-	if (dataset->n_dropped > dataset->n_read / 2 + 4096)
+	add_event(dataset, (struct event){.user = user, .item = intern_field(events, &dataset->item_id, ROLE_ITEM)});
+	if (dataset->n_dropped > dataset->n_held / 2 + 4096)
 		drop_replaced(dataset);
 }
 
@@ -427,6 +490,9 @@ static void choose_columns(struct events *events)
 	if (has_lists && reading->has_min_rating)
 		die("%s: ratings of what column %s lists are not known", table_name(events->table),
 			table_column(events->table, columns->history));
+	if (has_lists && dataset->rules.is_sorted)
+		die("%s: column %s lists items, events a row each were expected, sorted by user and time",
+			table_name(events->table), table_column(events->table, columns->history));
 	if (has_lists)
 		columns->of[ROLE_TIME] = -1;
 	bool has_time = columns->of[ROLE_TIME] >= 0;
@@ -436,26 +502,54 @@ static void choose_columns(struct events *events)
 	note_event_columns(events);
 }
 
+/* Reads until the batch is full; false: to the end. */
+static bool read_batch(void *context, void *batch)
+{
+	struct events *events = context;
+	struct table *table = events->table;
+	events->pending = batch;
+	events->pending->count = 0;
+	while (events->pending->count < PENDING) {
+		if (!table_next(table))
+			return false;
+		if (++events->row <= ROWS_SAMPLED && events->dataset->has_time)
+			look_for_finer_time(events);
+		events->open_line = table_open_end(table) ? table_line(table) : 0;
+		show_progress(table, events->row, &events->progress);
+		if (events->columns.history >= 0)
+			read_history(events);
+		else
+			read_event(events);
+	}
+	return true;
+}
+
+static void read_batches(struct events *events)
+{
+	/* lists are taken as they are read: a longer one changes what an earlier one left */
+	const int n = events->columns.history >= 0 || omp_get_max_threads() == 1 ? 1 : BATCHES;
+	void *batches[BATCHES];
+	for (int i = 0; i < n; i++)
+		batches[i] = xcalloc(1, sizeof(struct pending));
+	ahead_run(&(struct ahead_work){read_batch, settle, events}, batches, n);
+	for (int i = 0; i < n; i++) {
+		struct pending *pending = batches[i];
+		for (int id = 0; id < N_IDS; id++)
+			buffer_free(&pending->text[id]);
+		free(pending);
+	}
+}
+
 void dataset_read_events(struct dataset *dataset, const char *path, const struct reading *reading)
 {
-	struct progress progress;
-	struct events events = {.dataset = dataset, .reading = reading, .last_user = -1};
-	struct table *table = events.table = open_table(path, reading, &progress);
+	struct events events = {.dataset = dataset, .reading = reading};
+	struct table *table = events.table = open_table(path, reading, &events.progress);
 	choose_columns(&events);
-	for (int64_t row = 1; table_next(table); row++) {
-		if (row <= ROWS_SAMPLED && dataset->has_time)
-			look_for_finer_time(&events);
-		events.open_line = table_open_end(table) ? table_line(table) : 0;
-		show_progress(table, row, &progress);
-		if (events.columns.history >= 0)
-			read_history(&events);
-		else
-			read_event(&events);
-	}
+	read_batches(&events);
 	if (dataset->has_time)
 		time_column_end_table(&dataset->times, table, events.columns.of[ROLE_TIME]);
 	if (dataset->n_dropped)
 		drop_replaced(dataset);
 	buffer_free(&events.scratch);
-	close_table(dataset, table, &progress, events.open_line);
+	close_table(dataset, table, &events.progress, events.open_line);
 }

@@ -63,9 +63,10 @@ static void read_events(struct dataset *dataset, char *const paths[], const char
 	const struct tables *tables, const char *needs_time)
 {
 	struct reading reading = tables->reading;
-	int64_t before = dataset->n_read;
+	int64_t before = dataset->n_read, described = dataset->n_described;
 	reading.format.columns = tables->events_columns;
 	reading.domain = domain;
+	dataset->first_item = -1;
 	for (char *const *path = paths; *path; path++)
 		dataset_read_events(dataset, *path, &reading);
 	const char *name = strcmp(*paths, "-") ? *paths : "stdin";
@@ -76,7 +77,7 @@ static void read_events(struct dataset *dataset, char *const paths[], const char
 	if (needs_time && !dataset->has_time)
 		die("%s: %s without a time column", name, needs_time);
 	if (items)
-		dataset_require_overlap(dataset, items, before);
+		dataset_require_overlap(dataset, items, described);
 }
 
 void dataset_read_tables(struct dataset *dataset, const struct tables *tables, const char *needs_time)

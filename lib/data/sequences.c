@@ -198,19 +198,30 @@ const struct group_kind kept_sequences_group = {
 
 /* --- writing --- */
 
-static uint64_t sequences_id(const struct dataset *dataset, enum holdout holdout, int64_t split_time)
+static uint64_t sequences_id(struct dataset *dataset, enum holdout holdout, int64_t split_time)
 {
 	uint64_t id = fingerprint(catalog_fingerprint(dataset), dataset->user_id.text.data, dataset->user_id.text.size);
-	id = fingerprint(id, dataset->indptr, ((size_t)dataset->user_id.count + 1) * sizeof *dataset->indptr);
-	id = fingerprint(id, dataset->item, (size_t)dataset->n_events * sizeof *dataset->item);
-	if (dataset->time)
-		id = fingerprint(id, dataset->time, (size_t)dataset->n_events * sizeof *dataset->time);
+	const struct dataset_part *part = &dataset->part;
+	int64_t events = 0;
+	id = fingerprint(id, &events, sizeof events);
+	while (dataset_next_part(dataset)) {
+		for (int64_t user = 0; user < part->n_users; user++) {
+			const int64_t end = events + part->indptr[user + 1];
+			id = fingerprint(id, &end, sizeof end);
+		}
+		events += part->n_events;
+	}
+	while (dataset_next_part(dataset))
+		id = fingerprint(id, part->item, (size_t)part->n_events * sizeof *part->item);
+	while (dataset_next_part(dataset))
+		if (part->time)
+			id = fingerprint(id, part->time, (size_t)part->n_events * sizeof *part->time);
 	if (holdout == HOLDOUT_TIME)
 		return fingerprint(id, &split_time, sizeof split_time);
 	return holdout == HOLDOUT_NONE ? fingerprint(id, holdout_names[holdout], strlen(holdout_names[holdout])) : id;
 }
 
-void sequences_write(struct bag_out *out, const struct dataset *dataset, enum holdout holdout, int64_t split_time,
+void sequences_write(struct bag_out *out, struct dataset *dataset, enum holdout holdout, int64_t split_time,
 	json_t *how)
 {
 	char catalog[17];
@@ -222,8 +233,12 @@ void sequences_write(struct bag_out *out, const struct dataset *dataset, enum ho
 	if (holdout == HOLDOUT_TIME)
 		json_set(meta, "split_time", json_integer(split_time));
 	bag_begin(out, &sequences_group, sequences_id(dataset, holdout, split_time), 1, 1, meta);
-	bag_add_rows(out, dataset->user_id.count, columns,
-		(const void *[]){dataset->user_id.text.data, dataset->indptr, dataset->item, dataset->time}, N_COLUMNS);
+	const struct dataset_part *part = &dataset->part;
+	while (dataset_next_part(dataset)) {
+		const char *ids = part->n_users ? strings_at(&dataset->user_id, part->first_user) : NULL;
+		bag_add_rows(out, part->n_users, columns, (const void *[]){ids, part->indptr, part->item, part->time},
+			N_COLUMNS);
+	}
 	bag_end(out);
 }
 

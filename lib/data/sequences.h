@@ -47,7 +47,7 @@ void kept_sequences_free(struct kept_sequences *kept);
 
 struct dataset;
 /* Writes the group. split_time is for HOLDOUT_TIME. `how` they were made goes into meta.json (reference stolen). */
-void sequences_write(struct bag_out *out, const struct dataset *dataset, enum holdout holdout, int64_t split_time,
+void sequences_write(struct bag_out *out, struct dataset *dataset, enum holdout holdout, int64_t split_time,
 	json_t *how);
 
 /*

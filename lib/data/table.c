@@ -17,7 +17,8 @@ struct table {
 	char **column; /* NULL while the header is read */
 	bool *is_sequence;
 	int n_columns;
-	bool header_is_data, by_blanks;
+	char *delimiter; /* NULL: JSON */
+	bool has_header, header_is_data;
 
 	int64_t skipped;
 	char *first_problem;
@@ -73,7 +74,7 @@ static void report_count(struct table *table)
 	const char *why = "";
 	if (row->open_end && row->n_fields < table->n_columns)
 		why = "; the file ends in this line: cut off?";
-	if (table->by_blanks && row->n_fields > table->n_columns)
+	if (table->delimiter && !*table->delimiter && row->n_fields > table->n_columns)
 		why = "; is the rest a list? a row for each event was expected";
 	report_line(table,
 		xasprintf("line %lld: %d field%s, %d were expected (%s)%s", (long long)row->line, row->n_fields,
@@ -201,7 +202,7 @@ static void choose_reader(struct table *table, const struct table_format *format
 		delimiter = guess_delimiter(bytes + blank, size - blank);
 	if (!strcmp(delimiter, " "))
 		delimiter = "";
-	table->by_blanks = !*delimiter;
+	table->delimiter = xstrdup(delimiter);
 	if (strlen(delimiter) == 1 && (*delimiter != '\t' || first == '"'))
 		table->reader = csv_reader(table->lines, *delimiter);
 	else
@@ -247,6 +248,7 @@ static void read_header(struct table *table)
 {
 	if (!table_next(table))
 		die("%s: empty, a header line was expected", table_name(table));
+	table->has_header = true;
 	int count = table->row.n_fields < COLUMNS_MAX ? table->row.n_fields : COLUMNS_MAX;
 	char **names = xcalloc((size_t)count, sizeof *names);
 	for (int i = 0; i < count; i++) {
@@ -300,6 +302,7 @@ void table_close(struct table *table)
 	for (int i = 0; i < table->n_columns; i++)
 		free(table->column[i]);
 	free(table->column);
+	free(table->delimiter);
 	free(table->is_sequence);
 	free(table->row.start);
 	free(table->row.is_list);
@@ -321,6 +324,16 @@ const char *table_column(const struct table *table, int column)
 bool table_is_sequence(const struct table *table, int column)
 {
 	return table->is_sequence[column];
+}
+
+const char *table_delimiter(const struct table *table)
+{
+	return table->delimiter;
+}
+
+bool table_has_header(const struct table *table)
+{
+	return table->has_header;
 }
 
 bool table_header_is_data(const struct table *table)

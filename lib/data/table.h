@@ -41,6 +41,10 @@ bool table_is_sequence(const struct table *table, int column);
 int table_find(const struct table *table, const char *name);
 /* "user_id, item_id, timestamp" for messages; to be freed by the caller. */
 char *table_column_list(const struct table *table);
+/* As in table_format, given or found; NULL: lines of JSON. Borrowed. */
+const char *table_delimiter(const struct table *table);
+/* Whether a line of the file names the columns. */
+bool table_has_header(const struct table *table);
 /* Whether the first line, taken for names, looks like a row of the table. */
 bool table_header_is_data(const struct table *table);
 

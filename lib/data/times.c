@@ -48,7 +48,12 @@ static bool parse_whole(const char *text, int64_t *number)
 
 static void whole_time(int64_t number, enum time_unit unit, struct time *time)
 {
-	int64_t a_second = units[unit].a_second, rest = number % a_second;
+	int64_t a_second = units[unit].a_second;
+	if (a_second == 1) { /* as nearly all are: divisions take longer than the digits do */
+		*time = (struct time){number, 0};
+		return;
+	}
+	int64_t rest = number % a_second;
 	time->seconds = number / a_second - (rest < 0);
 	time->nanoseconds = (uint32_t)((rest < 0 ? rest + a_second : rest) * (NANOSECONDS / a_second));
 }
@@ -387,6 +392,11 @@ void time_column_end_table(struct time_column *times, const struct table *table,
 const char *time_column_unit(const struct time_column *times)
 {
 	return !times->format && times->unit > UNIT_SECONDS ? units[times->unit].name : NULL;
+}
+
+bool time_column_is_number(const struct time_column *times)
+{
+	return times->format ? unit_named(times->format) != UNIT_UNKNOWN : times->n_numbers > 0;
 }
 
 void time_column_free(struct time_column *times)

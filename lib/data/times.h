@@ -52,6 +52,8 @@ bool time_column_read(struct time_column *times, struct table *table, int column
 void time_column_end_table(struct time_column *times, const struct table *table, int column);
 /* "milliseconds", or what else finer than seconds its numbers were taken for; NULL: they were not. */
 const char *time_column_unit(const struct time_column *times);
+/* Whether the table being read has numbers for times. */
+bool time_column_is_number(const struct time_column *times);
 void time_column_free(struct time_column *times);
 
 #endif

@@ -213,14 +213,15 @@ void bag_add_rows(struct bag_out *out, int64_t rows, const struct column columns
 		if (columns[i].shape == COLUMN_INDPTR)
 			indptr = data[i];
 	}
-	const int64_t step = 128; /* rows between looks at the chunk's size */
-	for (int64_t row = 0; row < rows; row += step) {
-		int64_t end = row + step < rows ? row + step : rows;
+	const int64_t step = 128; /* rows of the table between looks at the chunk's size, however the rows come */
+	for (int64_t row = 0, end; row < rows; row = end) {
+		end = row + step - out->rows % step;
+		end = end < rows ? end : rows;
 		for (int i = 0; i < out->n_columns; i++)
 			add_column(out, i, &at[i], indptr, row, end);
 		out->rows += end - row;
 		out->chunk_rows += end - row;
-		if (chunk_bytes(out) >= CHUNK_BYTES)
+		if (out->rows % step == 0 && chunk_bytes(out) >= CHUNK_BYTES)
 			write_chunk(out);
 	}
 	free(at);

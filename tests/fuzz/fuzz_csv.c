@@ -21,19 +21,19 @@ static void fuzz_one(const char *path, const uint8_t *data, size_t size)
 {
 	int mode = size ? data[size - 1] : 0;
 	struct reading reading = {.format.skip_bad = mode & 1};
-	struct dataset dataset = {0};
+	struct dataset dataset = {.rules = {.duplicates = (enum duplicates)(mode >> 2 & 3),
+								  .shuffle_ties = mode & 16,
+								  .seed = 1,
+								  .min_user = 2,
+								  .min_item = mode & 32 ? 0 : 2,
+								  .is_sorted = mode & 32}};
 	walk(path, mode & 1);
 	if (mode & 2)
 		dataset_read_items(&dataset, path, &reading, NULL);
 	else
 		dataset_read_events(&dataset, path, &reading);
-	struct rng rng;
-	rng_seed(&rng, 1);
 	dataset_check(&dataset);
-	dataset_order(&dataset, mode & 4 ? &rng : NULL, mode & 8);
-	dataset_deduplicate(&dataset, (enum duplicates)(mode >> 3 & 1) + 2);
-	dataset_core(&dataset, 2, 2);
-	dataset_compact(&dataset, mode & 16);
+	dataset_filter(&dataset, mode & 64);
 	struct dataset_facts facts;
 	dataset_describe(&dataset, &facts);
 	dataset_free(&dataset);
