@@ -8,6 +8,7 @@
 #   make format       every .c and .h as .clang-format has it (clang-format 14)
 #   make lint         whether they are, and what cppcheck finds
 #   make bench        speed beside other programs
+#   make growth       time and memory by the size of the data
 #   make fuzz         FUZZ_SECONDS (60) of each fuzz target; needs clang
 #   make html         the man pages for a browser, into build/html (mandoc)
 #   make deb          a Debian package for the release it is made on, into build
@@ -201,6 +202,9 @@ bench: all $(BENCHES)
 	@cd tests/bench && for bench in bench_*.sh bench_*.py; do [ ! -x "$$bench" ] || \
 		RECPIPE_BIN=$(CURDIR)/$(BUILD)/bin RECPIPE_BENCH=$(CURDIR)/$(BUILD)/bench ./$$bench || exit; done
 
+growth: all $(BUILD)/bench/events
+	@RECPIPE_BIN=$(CURDIR)/$(BUILD)/bin RECPIPE_BENCH=$(CURDIR)/$(BUILD)/bench tests/bench/growth.py
+
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 fuzz: CC := clang # which has its omp.h elsewhere
 fuzz:
@@ -249,7 +253,7 @@ deb: all
 clean:
 	rm -rf build build-mpi build-san build-san-mpi build-fuzz build-clang build-coverage
 
-.PHONY: ask-git all demo check units check-long coverage format lint bench fuzz html deb install uninstall clean
+.PHONY: ask-git all demo check units check-long coverage format lint bench growth fuzz html deb install uninstall clean
 .SECONDARY:
 .DELETE_ON_ERROR:
 -include $(shell find $(sort $(BUILD) $(LINKED)) -name '*.d' 2>/dev/null)
