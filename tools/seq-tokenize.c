@@ -291,7 +291,7 @@ int main(int argc, char **argv)
 	if (tokenizer)
 		tokenizer_write(out, tokenizer);
 	int64_t tokens = catalog_write(out, &dataset, tokenizer, cli.threads);
-	sequences_write(out, &dataset, holdout_of(&settings), settings.split_time, how_made(&settings));
+	sequences_write(out, &dataset, &facts, holdout_of(&settings), settings.split_time, how_made(&settings));
 	cli_finish(&cli, out, measured(&dataset, &facts, tokenizer, tokens));
 
 	tell(&settings, &dataset, &facts, tokens, split_users);

@@ -37,16 +37,16 @@ static void renumber_items(struct dataset_part *part, const int32_t new_row[])
 		part->item[i] = new_row[part->item[i]];
 }
 
-static bool next_kept_part(struct dataset *dataset)
+static bool next_kept_part(struct dataset *dataset, bool *begun)
 {
 	struct dataset_part *part = &dataset->part;
 	struct kept_part head;
-	const int64_t first_user = dataset->is_replaying ? part->first_user + part->n_users : 0;
-	if (!dataset->is_replaying)
+	const int64_t first_user = *begun ? part->first_user + part->n_users : 0;
+	if (!*begun)
 		spool_rewind(&dataset->kept);
 	part_free(part);
-	dataset->is_replaying = spool_read(&dataset->kept, &head, sizeof head);
-	if (!dataset->is_replaying)
+	*begun = spool_read(&dataset->kept, &head, sizeof head);
+	if (!*begun)
 		return false;
 	*part = (struct dataset_part){.first_user = first_user, .n_users = head.n_users, .n_events = head.n_events};
 	part->indptr = read_kept(dataset, head.n_users + 1, sizeof *part->indptr);
@@ -58,12 +58,12 @@ static bool next_kept_part(struct dataset *dataset)
 	return true;
 }
 
-bool dataset_next_part(struct dataset *dataset)
+bool dataset_next_part(struct dataset *dataset, bool *begun)
 {
 	if (dataset->rules.is_sorted)
-		return next_kept_part(dataset);
-	dataset->is_replaying = !dataset->is_replaying;
-	return dataset->is_replaying;
+		return next_kept_part(dataset, begun);
+	*begun = !*begun;
+	return *begun;
 }
 
 /* --- what is left out --- */
@@ -101,7 +101,8 @@ void dataset_end_part(struct dataset *dataset)
 static void forget_users(struct dataset *dataset)
 {
 	struct strings kept = {0};
-	while (dataset_next_part(dataset))
+	bool begun = false;
+	while (dataset_next_part(dataset, &begun))
 		for (int64_t user = 0; user < dataset->part.n_users; user++) {
 			const char *id = strings_at(&dataset->user_id, dataset->part.first_user + user);
 			if (dataset->part.indptr[user] != dataset->part.indptr[user + 1])
@@ -118,7 +119,8 @@ static void forget_users(struct dataset *dataset)
 static int64_t *count_items(struct dataset *dataset)
 {
 	int64_t *count = xcalloc((size_t)dataset->item_id.count, sizeof *count);
-	while (dataset_next_part(dataset))
+	bool begun = false;
+	while (dataset_next_part(dataset, &begun))
 		for (int64_t i = 0; i < dataset->part.n_events; i++)
 			count[dataset->part.item[i]]++;
 	return count;

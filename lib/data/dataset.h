@@ -123,7 +123,6 @@ struct dataset {
 	int64_t n_users, n_events; /* in sequences; where input is sorted, users that were begun while it is read */
 	struct time last_time;     /* of sorted input's last event */
 	struct dataset_part part;
-	bool is_replaying;
 	struct rng ties;
 	/* Where input is sorted, parts wait here, and lack what is left out of them later. */
 	struct spool kept;
@@ -158,10 +157,10 @@ void dataset_check(struct dataset *dataset);
  */
 void dataset_filter(struct dataset *dataset, bool only_seen);
 /*
- * The next sequences in dataset->part; false behind the last, and then they begin anew. All are in one part, unless they
- * wait in a file.
+ * The next sequences in dataset->part; false behind the last. *begun is the caller's: false at first, and so again at the
+ * end. All are in one part unless they wait in a file, and then one reader at a time has to reach their end.
  */
-bool dataset_next_part(struct dataset *dataset) MUST_USE;
+bool dataset_next_part(struct dataset *dataset, bool *begun) MUST_USE;
 /* Of sorted input, while it is read: the sequences of all users but those still to begin are whole. */
 void dataset_end_part(struct dataset *dataset);
 
@@ -182,6 +181,7 @@ struct dataset_facts {
 	int64_t unseen_items;   /* of the catalog, in no event */
 	int64_t textless_items; /* without any text, where there are attributes */
 	double tied_share;      /* of users of two events and more: the last two with one timestamp */
+	uint64_t fingerprint;   /* of ids and sequences */
 	/* of the training events of leave-one-out, later than a test target; mean over targets */
 	double future_share;
 };

@@ -1,6 +1,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "data/catalog.h"
 #include "data/dataset.h"
 #include "stream/progress.h"
 
@@ -94,7 +95,8 @@ static void look(struct dataset *dataset, struct survey *survey)
 	survey->is_seen = xcalloc((size_t)dataset->item_id.count, sizeof *survey->is_seen);
 	survey->length = xreallocarray(NULL, users, sizeof *survey->length);
 	survey->target = xreallocarray(NULL, users, sizeof *survey->target);
-	while (dataset_next_part(dataset)) {
+	bool begun = false;
+	while (dataset_next_part(dataset, &begun)) {
 		const struct dataset_part *part = &dataset->part;
 		if (part->time && !part->first_user)
 			survey->first_time = part->time[0];
@@ -129,7 +131,8 @@ static double future_share(struct dataset *dataset, struct survey *survey)
 	qsort(survey->target, (size_t)survey->n_targets, sizeof *survey->target, ascending);
 	struct sorted *targets = xmalloc(sizeof *targets);
 	sorted_index(targets, survey->target, survey->n_targets);
-	while (dataset_next_part(dataset))
+	bool begun = false;
+	while (dataset_next_part(dataset, &begun))
 		training += count_later(&dataset->part, targets, &later);
 	free(targets);
 	return training ? (double)later / (double)training / (double)survey->n_targets : 0;
@@ -152,10 +155,31 @@ static bool has_text(const struct dataset *dataset, int64_t item)
 	return false;
 }
 
-void dataset_describe(struct dataset *dataset, struct dataset_facts *facts)
+static uint64_t fingerprint_sequences(struct dataset *dataset)
+{
+	const struct dataset_part *part = &dataset->part;
+	uint64_t id = fingerprint(catalog_fingerprint(dataset), dataset->user_id.text.data, dataset->user_id.text.size);
+	int64_t events = 0;
+	bool begun = false;
+	id = fingerprint(id, &events, sizeof events);
+	while (dataset_next_part(dataset, &begun)) {
+		for (int64_t user = 0; user < part->n_users; user++) {
+			const int64_t end = events + part->indptr[user + 1];
+			id = fingerprint(id, &end, sizeof end);
+		}
+		events += part->n_events;
+	}
+	while (dataset_next_part(dataset, &begun))
+		id = fingerprint(id, part->item, (size_t)part->n_events * sizeof *part->item);
+	while (dataset_next_part(dataset, &begun))
+		if (part->time)
+			id = fingerprint(id, part->time, (size_t)part->n_events * sizeof *part->time);
+	return id;
+}
+
+static void describe(struct dataset *dataset, struct dataset_facts *facts)
 {
 	struct survey survey;
-	*facts = (struct dataset_facts){0};
 	look(dataset, &survey);
 	for (int64_t item = 0; item < dataset->item_id.count; item++) {
 		facts->unseen_items += !survey.is_seen[item];
@@ -168,10 +192,24 @@ void dataset_describe(struct dataset *dataset, struct dataset_facts *facts)
 	free(survey.target);
 }
 
+void dataset_describe(struct dataset *dataset, struct dataset_facts *facts)
+{
+	*facts = (struct dataset_facts){0};
+	/* a fingerprint is made byte by byte, and takes as long as all the rest */
+#pragma omp parallel sections if (!dataset->rules.is_sorted)
+	{
+#pragma omp section
+		describe(dataset, facts);
+#pragma omp section
+		facts->fingerprint = fingerprint_sequences(dataset);
+	}
+}
+
 int64_t dataset_split_users(struct dataset *dataset, int64_t time, const char *option)
 {
 	int64_t count = 0, first = INT64_MAX, last = INT64_MIN;
-	while (dataset_next_part(dataset))
+	bool begun = false;
+	while (dataset_next_part(dataset, &begun))
 		for (int64_t user = 0; user < dataset->part.n_users; user++) {
 			const struct dataset_part *part = &dataset->part;
 			const int64_t begin = part->indptr[user], end = part->indptr[user + 1];

@@ -198,31 +198,15 @@ const struct group_kind kept_sequences_group = {
 
 /* --- writing --- */
 
-static uint64_t sequences_id(struct dataset *dataset, enum holdout holdout, int64_t split_time)
+static uint64_t sequences_id(uint64_t id, enum holdout holdout, int64_t split_time)
 {
-	uint64_t id = fingerprint(catalog_fingerprint(dataset), dataset->user_id.text.data, dataset->user_id.text.size);
-	const struct dataset_part *part = &dataset->part;
-	int64_t events = 0;
-	id = fingerprint(id, &events, sizeof events);
-	while (dataset_next_part(dataset)) {
-		for (int64_t user = 0; user < part->n_users; user++) {
-			const int64_t end = events + part->indptr[user + 1];
-			id = fingerprint(id, &end, sizeof end);
-		}
-		events += part->n_events;
-	}
-	while (dataset_next_part(dataset))
-		id = fingerprint(id, part->item, (size_t)part->n_events * sizeof *part->item);
-	while (dataset_next_part(dataset))
-		if (part->time)
-			id = fingerprint(id, part->time, (size_t)part->n_events * sizeof *part->time);
 	if (holdout == HOLDOUT_TIME)
 		return fingerprint(id, &split_time, sizeof split_time);
 	return holdout == HOLDOUT_NONE ? fingerprint(id, holdout_names[holdout], strlen(holdout_names[holdout])) : id;
 }
 
-void sequences_write(struct bag_out *out, struct dataset *dataset, enum holdout holdout, int64_t split_time,
-	json_t *how)
+void sequences_write(struct bag_out *out, struct dataset *dataset, const struct dataset_facts *facts,
+	enum holdout holdout, int64_t split_time, json_t *how)
 {
 	char catalog[17];
 	fingerprint_text(catalog_fingerprint(dataset), catalog);
@@ -232,9 +216,10 @@ void sequences_write(struct bag_out *out, struct dataset *dataset, enum holdout 
 	json_set(meta, "holdout", json_string(holdout_names[holdout]));
 	if (holdout == HOLDOUT_TIME)
 		json_set(meta, "split_time", json_integer(split_time));
-	bag_begin(out, &sequences_group, sequences_id(dataset, holdout, split_time), 1, 1, meta);
+	bag_begin(out, &sequences_group, sequences_id(facts->fingerprint, holdout, split_time), 1, 1, meta);
 	const struct dataset_part *part = &dataset->part;
-	while (dataset_next_part(dataset)) {
+	bool begun = false;
+	while (dataset_next_part(dataset, &begun)) {
 		const char *ids = part->n_users ? strings_at(&dataset->user_id, part->first_user) : NULL;
 		bag_add_rows(out, part->n_users, columns, (const void *[]){ids, part->indptr, part->item, part->time},
 			N_COLUMNS);

@@ -46,9 +46,13 @@ bool sequences_next(struct kept_sequences *kept, const struct catalog *catalog) 
 void kept_sequences_free(struct kept_sequences *kept);
 
 struct dataset;
-/* Writes the group. split_time is for HOLDOUT_TIME. `how` they were made goes into meta.json (reference stolen). */
-void sequences_write(struct bag_out *out, struct dataset *dataset, enum holdout holdout, int64_t split_time,
-	json_t *how);
+struct dataset_facts;
+/*
+ * Writes the group. facts: dataset_describe()'s. split_time is for HOLDOUT_TIME. `how` they were made goes into meta.json
+ * (reference stolen).
+ */
+void sequences_write(struct bag_out *out, struct dataset *dataset, const struct dataset_facts *facts,
+	enum holdout holdout, int64_t split_time, json_t *how);
 
 /*
  * The split, the same in every tool. Leave-one-out: of a user's n >= 3 events the last is the test target, the one
