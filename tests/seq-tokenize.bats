@@ -537,6 +537,9 @@ sorted_events() {
 		fails seq-tokenize --sorted -j$j --columns user,item,rating,time late.dat -o s.tar.zst
 		says "sort -s -t ':' -k 1,1 -k 7,7n late.dat"
 	done
+	gzip -k events.csv
+	fails seq-tokenize --sorted events.csv.gz -o s.tar.zst
+	says "{ gzip -dc events.csv.gz | head -n 1; gzip -dc events.csv.gz | tail -n +2 | LC_ALL=C sort -s -t ',' -k 1,1 -k 3,3n; } |"
 	misused seq-tokenize --sorted --min-item 2 events.csv
 	says "--min-item"
 	printf 'user_id:token\titem_id_list:token_seq\titem_id:token\nu\ta b\tc\n' >lists.inter

@@ -282,6 +282,11 @@ void container_progress(const struct container *container, long long *done, long
 	source_progress(container->source, done, total);
 }
 
+const char *container_unpacker(const struct container *container)
+{
+	return container->is_gzip ? "gzip -dc" : source_is_compressed(container->source) ? "zstd -dc" : NULL;
+}
+
 void container_close(struct container *container)
 {
 	if (container->is_gzip)

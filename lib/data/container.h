@@ -18,6 +18,8 @@ size_t container_read(struct container *container, void *data, size_t size);
 const char *container_name(const struct container *container);
 /* Bytes of the file consumed so far and in all (0 where unknown), as they are packed. */
 void container_progress(const struct container *container, long long *done, long long *total);
+/* What unpacks the file on a command line, "gzip -dc" or "zstd -dc"; NULL: it is not packed. */
+const char *container_unpacker(const struct container *container);
 void container_close(struct container *container);
 
 /* The path as a word of a shell's command, to be freed; FILE for stdin. */

@@ -30,20 +30,34 @@ static char *line_command(const char *delimiter, int user, int time, bool is_num
 	return command;
 }
 
+/* The file's lines through `sort`, its header first. */
+static char *whole_command(const struct table *table, const char *sort)
+{
+	const char *unpack = table_unpacker(table);
+	char *file = container_shell_name(table_name(table)), *command;
+	if (unpack && table_has_header(table))
+		command = xasprintf("{ %s %s | head -n 1; %s %s | tail -n +2 | %s; }", unpack, file, unpack, file, sort);
+	else if (unpack)
+		command = xasprintf("%s %s | %s", unpack, file, sort);
+	else if (table_has_header(table))
+		command = xasprintf("{ head -n 1 %s; tail -n +2 %s | %s; }", file, file, sort);
+	else
+		command = xasprintf("%s %s", sort, file);
+	free(file);
+	return command;
+}
+
 void die_unsorted(const struct dataset *dataset, const struct table *table, const struct columns *columns, int64_t line,
 	int32_t user, bool has_numbers)
 {
 	const int user_column = columns->of[ROLE_USER], time_column = columns->of[ROLE_TIME];
-	const char *delimiter = table_delimiter(table), *file = container_shell_name(table_name(table));
+	const char *delimiter = table_delimiter(table);
 	const char *sort = delimiter ? line_command(delimiter, user_column, time_column, has_numbers) :
 								   json_command(table, user_column, time_column);
-	const char *command = table_has_header(table) ?
-		xasprintf("{ head -n 1 %s; tail -n +2 %s | %s; }", file, file, sort) :
-		xasprintf("%s %s", sort, file);
 	die("%s: line %lld: user '%s' %s, events sorted by user and time were expected: %s | seq-tokenize --sorted",
 		table_name(table), (long long)line, strings_at(&dataset->user_id, user),
 		user == dataset->n_users - 1 ? "has an earlier time than in the event before" : "again, with others since",
-		command);
+		whole_command(table, sort));
 }
 
 bool sorted_follow(struct dataset *dataset, int32_t user, const struct time *time)

@@ -136,6 +136,11 @@ const char *lines_name(const struct lines *lines)
 	return container_name(lines->container);
 }
 
+const char *lines_unpacker(const struct lines *lines)
+{
+	return container_unpacker(lines->container);
+}
+
 void lines_progress(const struct lines *lines, int64_t *done, int64_t *total)
 {
 	long long bytes, all;

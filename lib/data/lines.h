@@ -30,6 +30,8 @@ int64_t lines_number(const struct lines *lines);
 bool lines_open_end(const struct lines *lines);
 /* The path, or "stdin". */
 const char *lines_name(const struct lines *lines);
+/* As container_unpacker(). */
+const char *lines_unpacker(const struct lines *lines);
 /* Bytes of the file read and in all (0: unknown). */
 void lines_progress(const struct lines *lines, int64_t *done, int64_t *total);
 

@@ -386,6 +386,11 @@ const char *table_name(const struct table *table)
 	return lines_name(table->lines);
 }
 
+const char *table_unpacker(const struct table *table)
+{
+	return lines_unpacker(table->lines);
+}
+
 void table_progress(const struct table *table, int64_t *done, int64_t *total)
 {
 	lines_progress(table->lines, done, total);

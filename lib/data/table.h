@@ -68,6 +68,8 @@ const char *table_first_problem(const struct table *table);
 const char *table_note(const struct table *table);
 /* The path, or "stdin". */
 const char *table_name(const struct table *table);
+/* As container_unpacker(). */
+const char *table_unpacker(const struct table *table);
 /* Bytes of the file read and in all (0: unknown). */
 void table_progress(const struct table *table, int64_t *done, int64_t *total);
 
