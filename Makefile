@@ -181,6 +181,7 @@ $(BUILD)/faults/fault.so: tests/faults/fault.c
 check-long: check
 	$(MAKE) SAN=1 check
 	@RECPIPE_BIN=$(CURDIR)/$(BUILD)/bin tests/faults/run
+	@RECPIPE_BIN=$(BUILD)/bin tests/defaults.sh
 	@RECPIPE_BIN=$(BUILD)/bin tests/figures.sh all
 
 coverage:

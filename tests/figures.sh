@@ -24,7 +24,7 @@ figure() {
 	case $1 in
 	ml-1m-ce) set -- ml-1m remove .3152 .010 .1821 .006 "${td[@]}" --max-length 200 --set valid_users=10000 ;;
 	ml-1m-bce) set -- ml-1m remove .2500 .015 .1341 .010 "${td[@]}" --max-length 200 --set valid_users=10000 --loss bce ;;
-	ml-1m-gru) set -- ml-1m remove .2811 - .1566 - --arch gru --hidden-size 64 --max-length 200 --epochs 100 --patience 10 ;;
+	ml-1m-gru) set -- ml-1m remove .2811 - .1566 - --arch gru --set score=dot --hidden-size 64 --max-length 200 --epochs 100 --patience 10 ;;
 	ml-1m-default) set -- ml-1m remove .3152 - .1821 - ;;
 	scientific) set -- scientific keep .1013 .008 .0559 .006 "${recbole[@]}" --set seen=keep --batch-size 400 ;;
 	scientific-default) set -- scientific keep .1013 - .0559 - --set seen=keep ;;

@@ -70,11 +70,12 @@ same_model() {
 @test "recformer: attributes behind max_attr_num, and tokens behind max_attr_length, are not read" {
 	sed '2,$s/,[^,]*$/,7.77/' items.csv >prices.csv
 	sed -E '2,$s/"?,[^,]*$/ AND SO ON&/' items.csv >titles.csv
-	same_model items.csv prices.csv --set max_attr_num=1
-	run same_model items.csv prices.csv --set max_attr_num=2
+	local normal=(--set initialiser=normal) # the other one knows how frequent words are in all of the catalog
+	same_model items.csv prices.csv "${normal[@]}" --set max_attr_num=1
+	run same_model items.csv prices.csv "${normal[@]}" --set max_attr_num=2
 	[ "$status" = 1 ]
-	same_model items.csv titles.csv --set max_attr_num=1 --set max_attr_length=3
-	run same_model items.csv titles.csv --set max_attr_num=1
+	same_model items.csv titles.csv "${normal[@]}" --set max_attr_num=1 --set max_attr_length=3
+	run same_model items.csv titles.csv "${normal[@]}" --set max_attr_num=1
 	[ "$status" = 1 ]
 }
 
@@ -205,7 +206,7 @@ print(data[8 + n + a:8 + n + b].hex())')" ]
 	says "items.csv: neither a GGUF nor a safetensors file"
 	tar --zstd -xOf "$ROOT/tests/golden/weights.tar.zst" yarn.gguf >llm.gguf
 	fails seq-train -q --task pretrain --weights llm.gguf --epochs 0 letters.tar.zst -o x.tar.zst
-	says 'llm.gguf: model_type is "qwen2", longformer was expected'
+	says 'llm.gguf: a Recformer cannot go on from "qwen2", whose layers are others: longformer, bert, distilbert, roberta, xlm-roberta are supported'
 	[ ! -e x.tar.zst ]
 }
 
@@ -231,8 +232,8 @@ print(data[8 + n + a:8 + n + b].hex())')" ]
 	python3 -c 'import numpy' || skip "no NumPy"
 	llm data.tar.zst
 	anew=(seq-train -q --no-history --task pretrain --hidden-size 8 --layers 2 --set num_attention_heads=2 --epochs 0)
-	"${anew[@]}" --set initialiser=words --words llm --set words_weight=0 data.tar.zst -o start.tar.zst
-	"${anew[@]}" data.tar.zst -o normal.tar.zst
+	"${anew[@]}" --words llm --set words_weight=0 data.tar.zst -o start.tar.zst
+	"${anew[@]}" --initialiser normal data.tar.zst -o normal.tar.zst
 	for name in start normal; do mkdir $name; tar --zstd -xf $name.tar.zst -C $name; done
 	python3 - <<-'END'
 		import glob, numpy
@@ -309,4 +310,75 @@ print(data[8 + n + a:8 + n + b].hex())')" ]
 	awk -F, 'NR == 1 { print "item_id,title"; next } NR % 2 { print $1 "," } NR % 2 == 0 { print $1 ",red pen" }' "$EXAMPLE/items.csv" >half.csv
 	seq-tokenize -q --tokenizer pre.tar.zst --items half.csv events.csv -o half.tar.zst
 	finetune --max-tokens 5 --set max_items=2 pre.tar.zst half.tar.zst | seq-rank -q | rec-eval -q >/dev/null
+}
+
+# encoder NAME: a folder as others publish it, with items and events of its words, and cosines that PyTorch computed
+encoder() {
+	tar --zstd -xf "$ROOT/tests/golden/recformer_encoder.tar.zst"
+	seq-tokenize -q --tokenizer "$1" --holdout none --items items.csv events.csv -o "$1.tar.zst"
+}
+
+@test "recformer: a start from a trained encoder reads texts as PyTorch does" {
+	local name
+	for name in bert roberta distilbert; do
+		encoder $name
+		seq-train -q --task pretrain --weights $name --set words_weight=0 --epochs 0 $name.tar.zst -o start.tar.zst
+		seq-rank -q --split next --seen keep -k 40 --format tsv $name.tar.zst start.tar.zst >scores
+		awk -F '\t' 'NR == FNR { is[$1, $2] = $3; next }
+			{ n++; off = $4 - is[$1, $3]; if (off < -1e-4 || off > 1e-4 || !(($1, $3) in is)) { print; bad = 1 } }
+			END { exit bad || n != 280 }' $name/scores.tsv scores
+	done
+}
+
+@test "recformer: what starts from a trained encoder has its vectors of items, and is trained on from there" {
+	needs python3
+	python3 -c 'import numpy' || skip "no NumPy"
+	encoder bert
+	start=(seq-train -q --no-history --task pretrain --weights bert --set words_weight=0)
+	"${start[@]}" --set pooler=no --epochs 0 bert.tar.zst -o plain.tar.zst
+	item-project -q plain.tar.zst bert.tar.zst -o ours.tar.zst
+	item-project -q --from encoder --encoder bert --template '{title} {brand}' bert.tar.zst -o theirs.tar.zst
+	for name in ours theirs; do mkdir $name; tar --zstd -xf $name.tar.zst -C $name; done
+	python3 - <<-'END'
+		import numpy
+		ours, theirs = (numpy.load(name + "/embedding/000000.vector.npy") for name in ("ours", "theirs"))
+		unit = lambda x: x / numpy.linalg.norm(x, axis=1, keepdims=True)
+		assert abs(unit(ours) - unit(theirs)).max() < 1e-5
+	END
+	seq-tokenize -q --tokenizer bert --items items.csv events.csv -o held.tar.zst
+	"${start[@]}" -j2 --epochs 2 held.tar.zst -o a.tar.zst
+	"${start[@]}" -j2 --epochs 2 held.tar.zst -o b.tar.zst
+	cmp a.tar.zst b.tar.zst
+	"${start[@]}" -j2 --epochs 2 --set attention=window --set positions=text --set item_decay=1 held.tar.zst -o other.tar.zst
+	run cmp -s a.tar.zst other.tar.zst
+	[ "$status" = 1 ]
+	seq-train -q --task finetune --epochs 2 held.tar.zst a.tar.zst | seq-rank -q | rec-eval -q >/dev/null
+	# masked words need a head, which starts anew
+	seq-train -q --task pretrain --weights bert --epochs 1 held.tar.zst -o words.tar.zst
+	member words.tar.zst model/lm_head.dense.weight.npy >/dev/null
+}
+
+@test "recformer: encoders that it cannot go on from" {
+	encoder bert
+	tar --zstd -xf "$ROOT/tests/golden/encoder.tar.zst"
+	cannot() { # FOLDER WHAT
+		fails seq-train -q --task pretrain --weights "$1" --epochs 0 bert.tar.zst -o x.tar.zst
+		says "$2"
+	}
+	cannot mpnet 'mpnet: a Recformer cannot go on from "mpnet", whose layers are others: longformer, bert, distilbert, roberta, xlm-roberta'
+	cannot modernbert 'modernbert: a Recformer cannot go on from "modernbert"'
+	cannot bert 'bert: a Dense behind the pooling is not supported for a Recformer'
+	cannot roberta 'roberta: pooling by "lasttoken" is not supported for a Recformer'
+	sed -i 's/"gelu"/"relu"/' distilbert/config.json
+	cannot distilbert 'distilbert: "hidden_act" is not "gelu"'
+	sed -i '/"model_type"/s/xlm-roberta/gru/' xlm-roberta/config.json
+	cannot xlm-roberta 'gru'
+	encoder bert
+	fails seq-train -q --task pretrain --weights bert --hidden-size 16 --epochs 0 bert.tar.zst -o x.tar.zst
+	says 'bert: bert.embeddings.word_embeddings.weight is (37, 8) <f4, (37, 16) <f4 was expected'
+	fails seq-train -q --task pretrain --weights bert --epochs 0 data.tar.zst -o x.tar.zst
+	says "bert: its tokenizer is "
+	fails seq-train -q --task pretrain --weights bert --set max_attr_length=60 --epochs 0 bert.tar.zst -o x.tar.zst
+	says 'items of "max_attr_num" 3 times "max_attr_length" 60 tokens, at most 118 were expected'
+	[ ! -e x.tar.zst ]
 }

@@ -26,7 +26,7 @@ read -ra size <<<"${SIZE:---layers 1 --hidden-size 512 --heads 4}"
 read -ra pretrain <<<"${PRETRAIN:---batch-size 256 --epochs 2 --learning-rate 0.0003 --set warmup=10}"
 read -ra contrast <<<"${CONTRAST:---batch-size 512 --epochs 10 --learning-rate 0.0003 --set warmup=10}"
 read -ra finetune <<<"${FINETUNE:---batch-size 64 --epochs 6 --learning-rate 0.0001}"
-start=("${size[@]}" --set initialiser=words --max-tokens 128 --set max_items=5)
+start=("${size[@]}" --max-tokens 128 --set max_items=5)
 sasrec=("${recbole[@]}" --batch-size 400)
 mkdir -p "$work"
 

@@ -11,6 +11,9 @@
 #include "data/strings.h"
 #include "stream/bag.h"
 
+/* Of a token: of the attribute's name, or of what it says. */
+enum token_type { TOKEN_OF_KEY = 1, TOKEN_OF_VALUE = 2 };
+
 /* Without text, indptr and what follows are NULL. */
 struct catalog {
 	struct group group;   /* meta, with text: also "attributes" (names) and "tokenizer" (fingerprint) */
@@ -19,7 +22,7 @@ struct catalog {
 	int64_t n_items;
 	int64_t *indptr; /* n_items + 1: tokens of item i are [indptr[i], indptr[i + 1]) */
 	int32_t *input_ids;
-	uint8_t *token_type_ids; /* 1 key, 2 value */
+	uint8_t *token_type_ids; /* enum token_type */
 	uint8_t *attribute;      /* which attribute a token belongs to, from 0 */
 	int64_t n_tokens;
 	struct ragged tokens; /* how those four grow */

@@ -188,17 +188,30 @@ const struct family *family_of_gguf(const char *architecture)
 	return NULL;
 }
 
+static char *longer_list(char *list, const char *name)
+{
+	char *longer = list ? xasprintf("%s, %s", list, name) : xstrdup(name);
+	free(list);
+	return longer;
+}
+
 char *family_list(bool gguf, bool encoders)
 {
 	char *list = NULL;
 	for (size_t i = 0; i < COUNT_OF(families); i++) {
 		const char *name = gguf ? families[i].gguf : families[i].model_type;
-		if (!name || (families[i].both_ways || !families[i].names) != encoders)
-			continue;
-		char *longer = list ? xasprintf("%s, %s", list, name) : xstrdup(name);
-		free(list);
-		list = longer;
+		if (name && (families[i].both_ways || !families[i].names) == encoders)
+			list = longer_list(list, name);
 	}
+	return list;
+}
+
+char *family_list_of(bool (*fits)(const struct family *family))
+{
+	char *list = NULL;
+	for (size_t i = 0; i < COUNT_OF(families); i++)
+		if (families[i].names && fits(&families[i]))
+			list = longer_list(list, families[i].model_type);
 	return list;
 }
 

@@ -90,6 +90,8 @@ const struct family *family_of_type(const char *model_type);
 const struct family *family_of_gguf(const char *architecture);
 /* All names of LLMs, or of encoders, "llama, mistral, ..."; to be freed. */
 char *family_list(bool gguf, bool encoders);
+/* Hugging Face's names of those with layers of ours that `fits`; to be freed. */
+char *family_list_of(bool (*fits)(const struct family *family));
 
 /* layer: of parts of a layer; of the whole it is not read. */
 bool family_has(const struct family *family, enum family_part part, int layer);

@@ -65,7 +65,10 @@ static const struct option options[] = {
 		CHOICE_OPTION(struct gru, initialiser, initialisers),
 		.fallback = "uniform",
 		.help = "Matrices at the start: uniform, normal (deviation 0.02) or xavier"},
-	{.key = "feature_scale", OTHER_DEFAULT("1")}, /* measured on validation */
+	/* measured on validation: by dot products, learning ends where popular items have high scores */
+	{.key = "score", OTHER_DEFAULT("cosine")},
+	{.key = "temperature", OTHER_DEFAULT("0.1")},
+	{.key = "feature_scale", OTHER_DEFAULT("1")},
 	{INCLUDED_OPTIONS(struct gru, item_options, item_options)},
 	{0},
 };

@@ -107,6 +107,7 @@ struct known {
 	float *vectors;
 	int64_t items, width, count;
 	bool *is_known;
+	double *mean, *factor; /* of each column: subtracted, and multiplied with then */
 };
 
 /* Of a few columns from `first` on. */
@@ -127,6 +128,8 @@ static void standardise_columns(const struct known *known, int64_t first, int64_
 	for (int64_t i = 0; i < columns; i++) {
 		double deviation = sqrt(squares[i] / (double)known->count);
 		bool is_constant = deviation <= 1e-6 * fabs(mean[i]); /* but for rounding */
+		known->mean[first + i] = mean[i];
+		known->factor[first + i] = is_constant ? 0 : 1 / deviation;
 		for (int64_t item = 0; item < known->items; item++) {
 			float *value = &vectors[item * known->width + i];
 			if (known->is_known[item])
@@ -135,7 +138,8 @@ static void standardise_columns(const struct known *known, int64_t first, int64_
 	}
 }
 
-static void whiten_rows(const struct known *known, int threads)
+/* The inverse root of the columns' correlations, width x width; to be freed. */
+static float *inverse_root_of_known(const struct known *known)
 {
 	int64_t width = known->width;
 	double *moment = xcalloc((size_t)(width * width), sizeof *moment);
@@ -144,6 +148,14 @@ static void whiten_rows(const struct known *known, int threads)
 	for (int64_t i = 0; i < width * width; i++)
 		moment[i] /= (double)known->count;
 	inverse_root(moment, width, 0, FLAT, root);
+	free(moment);
+	return root;
+}
+
+static void whiten_rows(const struct known *known, int threads)
+{
+	int64_t width = known->width;
+	float *root = inverse_root_of_known(known);
 #pragma omp parallel for num_threads(threads)
 	for (int64_t from = 0; from < known->items; from += ROWS_AT_ONCE) {
 		int64_t rows = known->items - from < ROWS_AT_ONCE ? known->items - from : ROWS_AT_ONCE;
@@ -151,21 +163,53 @@ static void whiten_rows(const struct known *known, int threads)
 		memcpy(before, some, (size_t)(rows * width) * sizeof *before);
 		blas_gemm(false, false, rows, width, width, 1, before, width, root, width, 0, some, width);
 	}
-	free(moment);
 	free(root);
+}
+
+/* Standardises them; where none is known there is nothing to do. */
+static struct known standardised(float *vectors, int64_t items, int64_t width, int threads)
+{
+	struct known known = {.vectors = vectors, .items = items, .width = width};
+	known.is_known = xcalloc((size_t)items, sizeof *known.is_known);
+	known.mean = xcalloc((size_t)width, sizeof *known.mean);
+	known.factor = xcalloc((size_t)width, sizeof *known.factor);
+	for (int64_t item = 0; item < items; item++)
+		known.count += known.is_known[item] = vec_sum_of_squares(vectors + item * width, width) > 0;
+#pragma omp parallel for num_threads(threads)
+	for (int64_t from = 0; from < width; from += COLUMNS_AT_ONCE)
+		if (known.count)
+			standardise_columns(&known, from, width - from < COLUMNS_AT_ONCE ? width - from : COLUMNS_AT_ONCE);
+	return known;
+}
+
+static void known_free(struct known *known)
+{
+	free(known->is_known);
+	free(known->mean);
+	free(known->factor);
 }
 
 void standardise_vectors(float *vectors, int64_t items, int64_t width, bool whiten, int threads)
 {
-	struct known known = {vectors, items, width, 0, xcalloc((size_t)items, sizeof *known.is_known)};
-	for (int64_t item = 0; item < items; item++)
-		known.count += known.is_known[item] = vec_sum_of_squares(vectors + item * width, width) > 0;
-	if (known.count) {
-#pragma omp parallel for num_threads(threads)
-		for (int64_t from = 0; from < width; from += COLUMNS_AT_ONCE)
-			standardise_columns(&known, from, width - from < COLUMNS_AT_ONCE ? width - from : COLUMNS_AT_ONCE);
-		if (whiten)
-			whiten_rows(&known, threads);
+	struct known known = standardised(vectors, items, width, threads);
+	if (whiten && known.count)
+		whiten_rows(&known, threads);
+	known_free(&known);
+}
+
+void whitening_map(float *vectors, int64_t items, int64_t width, int threads, float *matrix, float *offset)
+{
+	struct known known = standardised(vectors, items, width, threads);
+	float *root = inverse_root_of_known(&known); /* symmetric */
+	for (int64_t row = 0; row < width; row++) {
+		double sum = 0;
+		for (int64_t i = 0; i < width; i++) {
+			double factor = (double)root[row * width + i] * known.factor[i];
+			matrix[row * width + i] = (float)factor;
+			sum += factor * known.mean[i];
+		}
+		offset[row] = (float)-sum;
 	}
-	free(known.is_known);
+	free(root);
+	known_free(&known);
 }

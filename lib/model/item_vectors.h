@@ -41,5 +41,10 @@ void mean_hidden_states(const struct model *model, const struct item_tokens *tok
  * stays as it is. All must be finite.
  */
 void standardise_vectors(float *vectors, int64_t items, int64_t width, bool whiten, int threads);
+/*
+ * What that does, whitening, as a linear map: to vector x it gives matrix x + offset; matrix: width x width, row by row. Vectors
+ * are standardised by it, not whitened.
+ */
+void whitening_map(float *vectors, int64_t items, int64_t width, int threads, float *matrix, float *offset);
 
 #endif

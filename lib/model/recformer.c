@@ -22,17 +22,21 @@ struct layer {
 };
 
 struct recformer {
-	int64_t d, n_layers, inner, vocab, positions, item_positions, types;
+	int64_t d, n_layers, inner, vocab, positions, item_positions, types, position_offset;
 	int heads;
 	int64_t window; /* tokens that a token sees, half to each side */
 	float epsilon, dropout, hidden_dropout, attention_dropout;
 	double temperature;
 	int bos, pad;
-	bool tied, frozen_words, has_words;
+	bool tied, frozen_words, has_words, has_pooler, names;
 	enum { NORMAL, WORDS } initialiser; /* recformer_anew() starts a new model by it */
+	enum { POOL_FIRST, POOL_MEAN } pooling;
+	enum { COUNT_TEXT, COUNT_ITEM } counting; /* what positions are counted in */
+	enum { SEE_WINDOW, SEE_ITEM } sight;
+	double item_decay;
 	struct sentence_limits limits;
 	struct param *words, *position, *type, *item;
-	struct affine norm;
+	struct affine norm, pooler;
 	struct affine head, head_norm, word_vectors; /* .weight is `words` where tied; NULL without the head */
 	struct layer layers[64];
 };
@@ -40,6 +44,15 @@ struct recformer {
 /* --- config --- */
 
 static const char *const initialisers[] = {"normal", "words", NULL};
+static const char *const poolings[] = {"first", "mean", NULL};
+static const char *const countings[] = {"text", "item", NULL};
+static const char *const sights[] = {"window", "item", NULL};
+
+static void offset_by_padding(void *values)
+{
+	struct recformer *r = values;
+	r->position_offset = r->pad + 1;
+}
 
 static void four_times_width(void *values)
 {
@@ -63,14 +76,14 @@ static void positions_by_items(void *values)
 static void tokens_by_positions(void *values)
 {
 	struct recformer *r = values;
-	int64_t room = r->positions - r->pad - 1;
-	r->limits.tokens = r->positions && room < 1024 ? room : 1024;
+	int64_t room = r->positions - r->position_offset;
+	r->limits.tokens = r->positions && r->counting == COUNT_TEXT && room < 1024 ? room : 1024;
 }
 
 static void positions_by_tokens(void *values)
 {
 	struct recformer *r = values;
-	r->positions = r->limits.tokens + r->pad + 1;
+	r->positions = r->limits.tokens + r->position_offset;
 }
 
 static const struct option options[] = {
@@ -78,6 +91,10 @@ static const struct option options[] = {
 	{.key = "vocab_size", WHOLE_OPTION(struct recformer, vocab, 0, INT32_MAX), .fallback = "0"},
 	{.key = "bos_token_id", WHOLE_OPTION(struct recformer, bos, 0, INT32_MAX), .fallback = "0"},
 	{.key = "pad_token_id", WHOLE_OPTION(struct recformer, pad, -1, INT32_MAX - 1), .fallback = "1"},
+	{.key = "sep_token_id", WHOLE_OPTION(struct recformer, limits.closing, -1, INT32_MAX), .fallback = "-1"},
+	{.key = "position_offset",
+		WHOLE_OPTION(struct recformer, position_offset, 0, 1 << 20),
+		.derive = offset_by_padding},
 	{"hidden-size", .key = "hidden_size", .argument = "N", WHOLE_OPTION(struct recformer, d, 1, 1 << 14),
 		.fallback = "128", .help = "Width of the model"},
 	{"layers", .key = "num_hidden_layers", .argument = "N",
@@ -93,9 +110,34 @@ static const struct option options[] = {
 		.help = "Tokens that a token sees, half to each side"},
 	{"dropout", .argument = "P", REAL_OPTION(struct recformer, dropout, 0, .99), .fallback = "0.1",
 		.help = "Dropout where it is not set by key"},
-	{"initialiser", CHOICE_OPTION(struct recformer, initialiser, initialisers), .fallback = "normal",
+	{"initialiser", CHOICE_OPTION(struct recformer, initialiser, initialisers), .fallback = "words",
 		.help =
-			"A new model's matrices: normal (deviation 0.02); words: vectors of texts start as the mean of their words"},
+			"A new model's matrices: words: vectors of texts start as the mean of their words; normal: deviation 0.02"},
+	{.key = "pooling",
+		CHOICE_OPTION(struct recformer, pooling, poolings),
+		.fallback = "first",
+		.help =
+			"A text's vector: the state of its first token, or the mean of its items', each the mean of its tokens'"},
+	{.key = "item_decay",
+		REAL_OPTION(struct recformer, item_decay, 0, 1),
+		.fallback = "0.7",
+		.help = "In the mean, weight of an item beside the one after it"},
+	{.key = "pooler",
+		YES_NO_OPTION(struct recformer, has_pooler),
+		.fallback = "no",
+		.help = "The vector goes through a linear map"},
+	{.key = "positions",
+		CHOICE_OPTION(struct recformer, counting, countings),
+		.fallback = "text",
+		.help = "Positions are counted through the text, or anew in each item"},
+	{.key = "attention",
+		CHOICE_OPTION(struct recformer, sight, sights),
+		.fallback = "window",
+		.help = "Beside the first token, a token sees: its window, or of that its own item alone"},
+	{.key = "attribute_names",
+		YES_NO_OPTION(struct recformer, names),
+		.fallback = "yes",
+		.help = "An attribute's name is read before what it says"},
 	{.key = "frozen_words",
 		YES_NO_OPTION(struct recformer, frozen_words),
 		.fallback = "no",
@@ -162,9 +204,13 @@ static void check(const void *state, const char *where)
 	if (r->limits.items >= r->item_positions)
 		die("%s: \"max_items\" is %lld, less than \"max_item_embeddings\" %lld was expected", where,
 			(long long)r->limits.items, (long long)r->item_positions);
-	if (r->limits.tokens > r->positions - r->pad - 1)
+	const int64_t room = r->positions - r->position_offset;
+	if (r->counting == COUNT_TEXT && r->limits.tokens > room)
 		die("%s: \"max_token_num\" is %lld, at most %lld was expected: \"max_position_embeddings\" behind the padding",
-			where, (long long)r->limits.tokens, (long long)(r->positions - r->pad - 1));
+			where, (long long)r->limits.tokens, (long long)room);
+	if (r->counting == COUNT_ITEM && r->limits.attributes * r->limits.attribute_tokens + 2 > room)
+		die("%s: items of \"max_attr_num\" %lld times \"max_attr_length\" %lld tokens, at most %lld were expected",
+			where, (long long)r->limits.attributes, (long long)r->limits.attribute_tokens, (long long)room - 2);
 }
 
 /* --- declaration --- */
@@ -240,9 +286,10 @@ static void declare_recformer(struct model *model, const char *where)
 	if (r->vocab != model->n_items)
 		die("%s: \"vocab_size\" is %lld, the tokenizer has %lld tokens", where, (long long)r->vocab,
 			(long long)model->n_items);
-	if (r->bos >= r->vocab || r->pad >= r->vocab)
-		die("%s: \"bos_token_id\" %d, \"pad_token_id\" %d: less than \"vocab_size\" %lld was expected", where, r->bos,
-			r->pad, (long long)r->vocab);
+	if (r->bos >= r->vocab || r->pad >= r->vocab || r->limits.closing >= r->vocab)
+		die("%s: \"bos_token_id\" %d, \"pad_token_id\" %d, \"sep_token_id\" %d: less than \"vocab_size\" %lld was expected",
+			where, r->bos, r->pad, r->limits.closing, (long long)r->vocab);
+	r->limits.values_only = !r->names;
 	const char *prefix = "longformer.embeddings";
 	r->words = params_add(&model->params, r->vocab, r->d, r->frozen_words, "%s.word_embeddings.weight", prefix);
 	r->position = params_add(&model->params, r->positions, r->d, false, "%s.position_embeddings.weight", prefix);
@@ -251,12 +298,17 @@ static void declare_recformer(struct model *model, const char *where)
 	r->norm = declare_norm(model, "longformer.embeddings.LayerNorm");
 	for (int64_t i = 0; i < r->n_layers; i++)
 		declare_layer(model, &r->layers[i], i);
+	if (r->has_pooler)
+		r->pooler = declare(model, r->d, r->d, "pooler.dense");
 	if (r->has_words)
 		declare_head(model, r);
 	model->width = r->d;
 }
 
-/* Matrices normal, norms 1, biases 0; the head's word vectors start as the input's. For words: recformer_words.h. */
+/*
+ * Matrices normal, norms 1, biases 0; the pooler changes nothing; the head's word vectors start as the input's. For words:
+ * recformer_words.h.
+ */
 static void initialise(struct model *model, struct rng *rng)
 {
 	const struct recformer *r = model->state;
@@ -266,6 +318,11 @@ static void initialise(struct model *model, struct rng *rng)
 			param_normal(param, rng, .02);
 		else if (strstr(param->name, "orm.weight"))
 			param_fill(param, 1);
+	}
+	if (r->has_pooler) {
+		param_fill(r->pooler.weight, 0);
+		for (int64_t i = 0; i < r->d; i++)
+			r->pooler.weight->value[i * r->d + i] = 1;
 	}
 	if (r->word_vectors.weight)
 		memcpy(r->word_vectors.weight->value, r->words->value, (size_t)param_count(r->words) * sizeof(float));
@@ -324,15 +381,25 @@ static struct array *normalise(struct tape *tape, const struct recformer *r, con
 	return result;
 }
 
-/* Counted from the padding's id on; a token that is <pad> has that position and is not counted. */
+/* Whether, as in RoBERTa and Longformer, the row before the first position is that of padding. */
+static bool padding_has_position(const struct recformer *r)
+{
+	return r->position_offset == r->pad + 1;
+}
+
+/* Where padding has a position, a token that is <pad> gets it and is not counted. */
 static int32_t *positions(struct tape *tape, const struct recformer *r, const struct sentences *text)
 {
 	int64_t base = text->indptr[0];
 	int32_t *position = arena_take(&tape->arena, text->tokens, 1, sizeof *position);
 	for (int64_t row = 0; row < text->rows; row++) {
-		int32_t count = r->pad;
-		for (int64_t t = text->indptr[row]; t < text->indptr[row + 1]; t++)
-			position[t - base] = text->token[t] == r->pad ? r->pad : ++count;
+		int32_t count = (int32_t)r->position_offset - 1;
+		for (int64_t t = text->indptr[row]; t < text->indptr[row + 1]; t++) {
+			if (r->counting == COUNT_ITEM && t > text->indptr[row] && text->item[t] != text->item[t - 1])
+				count = (int32_t)r->position_offset; /* the first token's */
+			bool is_padding = text->token[t] == r->pad && padding_has_position(r);
+			position[t - base] = is_padding ? r->pad : ++count;
+		}
 	}
 	return position;
 }
@@ -343,7 +410,7 @@ static struct array *embed(struct tape *tape, const struct recformer *r, const s
 	int64_t base = text->indptr[0];
 	const struct lookup lookups[] = {
 		{tape_param(tape, r->words), text->token + base, r->pad},
-		{tape_param(tape, r->position), positions(tape, r, text), r->pad},
+		{tape_param(tape, r->position), positions(tape, r, text), padding_has_position(r) ? r->pad : -1},
 		{tape_param(tape, r->type), text->type + base, -1},
 		{tape_param(tape, r->item), text->item + base, -1},
 	};
@@ -416,6 +483,7 @@ static struct array *encode(struct tape *tape, const struct recformer *r, const 
 		.reach = r->window / 2,
 		.indptr = text->indptr,
 		.sequences = text->rows,
+		.part = r->sight == SEE_ITEM ? text->item + text->indptr[0] : NULL,
 		.dropout = r->attention_dropout};
 	const int64_t *firsts = firsts_of(tape, text);
 	struct array *x = embed(tape, r, text);
@@ -425,9 +493,50 @@ static struct array *encode(struct tape *tape, const struct recformer *r, const 
 	return x;
 }
 
+/* Which item a token belongs to; the first token is one of the latest item's. */
+static int32_t item_of(const struct sentences *text, int64_t token)
+{
+	return text->item[token] > 1 ? text->item[token] : 1;
+}
+
+/* By token: those of an item weigh the same, and all of them together `item_decay` of those of the item after it; 1 a text. */
+static float *mean_weights(struct tape *tape, const struct recformer *r, const struct sentences *text)
+{
+	float *weights = arena_take(&tape->arena, text->tokens, 1, sizeof *weights);
+	for (int64_t row = 0; row < text->rows; row++) {
+		const int64_t first = text->indptr[row], after = text->indptr[row + 1];
+		float *weight = weights + first - text->indptr[0];
+		double sum = 0;
+		for (int64_t from = first, end; from < after; from = end) {
+			double of_item = pow(r->item_decay, item_of(text, from) - 1);
+			for (end = from + 1; end < after && item_of(text, end) == item_of(text, from);)
+				end++;
+			for (int64_t t = from; t < end; t++)
+				weight[t - first] = (float)(of_item / (double)(end - from));
+			sum += of_item;
+		}
+		for (int64_t t = 0; t < after - first; t++)
+			weight[t] /= (float)sum;
+	}
+	return weights;
+}
+
+static struct array *through_pooler(struct tape *tape, const struct recformer *r, struct array *pooled)
+{
+	return r->has_pooler ? apply(tape, &r->pooler, pooled, ACT_NONE, 0) : pooled;
+}
+
 struct array *recformer_pooled(struct tape *tape, const struct model *model, const struct sentences *sentences)
 {
-	return encode(tape, model->state, sentences, (struct wanted){.rows = FIRST_ROWS});
+	const struct recformer *r = model->state;
+	if (r->pooling == POOL_FIRST)
+		return through_pooler(tape, r, encode(tape, r, sentences, (struct wanted){.rows = FIRST_ROWS}));
+	struct array *states = encode(tape, r, sentences, (struct wanted){.rows = ALL_ROWS});
+	struct array *pooled = weighted_sums(tape, states, mean_weights(tape, r, sentences), sentences->indptr,
+		sentences->rows);
+	tape_done(tape, states);
+	tape->tokens = firsts_of(tape, sentences);
+	return through_pooler(tape, r, pooled);
 }
 
 struct array *recformer_states(struct tape *tape, const struct model *model, const struct sentences *sentences,

@@ -2,8 +2,11 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "data/weights.h"
+#include "model/encoder.h"
+#include "model/recformer_encoder.h"
 #include "model/recformer_words.h"
 
 const char *const recformer_sizes[] = {"tiny", "small", "base", NULL};
@@ -14,7 +17,8 @@ const struct option recformer_from_options[] = {
 	{"size", CHOICE_OPTION(struct recformer_from, size, recformer_sizes), .argument = "NAME",
 		.help = "New: tiny (2 layers of 64), small (4 of 128, default), base (12 of 768, the paper's)"},
 	{"weights", .argument = "FOLDER", FILE_OPTION(struct recformer_from, weights),
-		.help = "Start from a published Longformer or Recformer, in Hugging Face's layout"},
+		.help =
+			"Start from a published Longformer or Recformer, or a text encoder: BERT, RoBERTa, sentence-transformers'"},
 	{"words", .argument = "LLM", FILE_OPTION(struct recformer_from, words),
 		.help = "New: word vectors from a language model's, GGUF or Hugging Face's folder"},
 	{0},
@@ -142,7 +146,7 @@ static void take_config(json_t *config, const json_t *published, const char *pat
 
 static bool is_new(const struct param *param)
 {
-	return strstr(param->name, "item_position_embeddings");
+	return strstr(param->name, "item_position_embeddings") || !strncmp(param->name, "pooler.", 7);
 }
 
 /* The only row of a Longformer's token types becomes all of ours. */
@@ -174,14 +178,42 @@ static void read_param(const struct weights *weights, struct param *param, const
 	weights_read(weights, name, param->value);
 }
 
-static struct model *start_from_weights(const struct recformer_start *start)
+/* A sentence encoder's folder may have its transformer in a folder of its own. */
+static bool is_longformer(const char *path)
+{
+	char *modules = xasprintf("%s/modules.json", path);
+	bool is = access(modules, F_OK) != 0;
+	free(modules);
+	if (is) {
+		struct weights *weights = weights_open(path);
+		is = !strcmp(json_get_string(weights_config(weights), "model_type", path), "longformer");
+		weights_close(weights);
+	}
+	return is;
+}
+
+static struct model *start_from_encoder(const struct recformer_start *start)
+{
+	const char *path = start->from->weights;
+	struct text_encoder *encoder = text_encoder_open(path);
+	char fingerprint[17];
+	recformer_config_of_encoder(start->config, encoder, path);
+	fingerprint_text(tokenizer_fingerprint(text_encoder_tokenizer(encoder)), fingerprint);
+	tokenizer_require(start->tokenizer, fingerprint, path);
+	set_tokens(start->config, start->tokenizer);
+	struct model *model = make(start, path);
+	recformer_take_encoder(model, encoder, path);
+	text_encoder_free(encoder);
+	encoder_read(model, start->catalog);
+	recformer_whiten(model, start->threads);
+	return model;
+}
+
+static struct model *start_from_longformer(const struct recformer_start *start)
 {
 	const char *path = start->from->weights;
 	struct weights *weights = weights_open(path);
 	const json_t *published = weights_config(weights);
-	const char *type = json_get_string(published, "model_type", path);
-	if (strcmp(type, "longformer"))
-		die("%s: model_type is \"%s\", longformer was expected", path, type);
 	char fingerprint[17];
 	weights_fingerprint(weights, fingerprint);
 	if (*fingerprint)
@@ -203,7 +235,7 @@ struct model *recformer_started(const struct recformer_start *start, bool anew)
 {
 	const struct recformer_from *from = start->from;
 	if (from->weights)
-		return start_from_weights(start);
+		return is_longformer(from->weights) ? start_from_longformer(start) : start_from_encoder(start);
 	if (start->model && (from->words || from->size >= 0))
 		die("--%s is for a new model, the stream has one", from->words ? "words" : "size");
 	if (start->model && start->model->architecture != &recformer_architecture)

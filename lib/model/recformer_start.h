@@ -29,12 +29,14 @@ struct recformer_start {
 	struct rng *rng;
 	const struct recformer_from *from;
 	const struct model *model;     /* the stream's, or NULL */
-	const struct catalog *catalog; /* with text; read where a new model's initialiser is "words" */
+	const struct catalog *catalog; /* with text; read where a new model's initialiser is "words", and from an encoder */
+	int threads;
 };
 /*
  * From published weights, the stream's model, or, where `anew` allows it, from nothing. Parameters are the same but for what
  * the config's options change or leave out; dies where shapes would differ. Weights are a folder in Hugging Face's layout: a
- * Recformer's, or a Longformer's, which has no vectors of item positions and one of token types, which all of ours start from.
+ * Recformer's, or a Longformer's, which has no vectors of item positions and one of token types, which all of ours start from;
+ * or any encoder of texts that recformer_encoder.h takes.
  */
 struct model *recformer_started(const struct recformer_start *start, bool anew);
 

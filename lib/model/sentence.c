@@ -36,15 +36,20 @@ static void add_item(struct sentences *s, const struct catalog *catalog, const s
 	int32_t row, int32_t position, int64_t end)
 {
 	int64_t attributes = 0, of_attribute = 0;
-	for (int64_t t = catalog->indptr[row]; t < catalog->indptr[row + 1] && s->tokens < end; t++) {
+	const int64_t first = s->tokens, room = limits->closing >= 0 ? end - 1 : end;
+	for (int64_t t = catalog->indptr[row]; t < catalog->indptr[row + 1] && s->tokens < room; t++) {
 		if (t == catalog->indptr[row] || catalog->attribute[t] != catalog->attribute[t - 1]) {
 			if (attributes++ == limits->attributes)
-				return;
+				break;
 			of_attribute = 0;
 		}
+		if (limits->values_only && catalog->token_type_ids[t] == TOKEN_OF_KEY)
+			continue;
 		if (of_attribute++ < limits->attribute_tokens)
 			put(s, catalog->input_ids[t], catalog->token_type_ids[t], position);
 	}
+	if (limits->closing >= 0 && s->tokens > first)
+		put(s, limits->closing, 0, position);
 }
 
 void sentences_add(struct sentences *s, const struct catalog *catalog, const struct sentence_limits *limits,

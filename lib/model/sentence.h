@@ -12,8 +12,10 @@
 /* What is left of long texts: of an item the first attributes it has, of an attribute the first tokens, its key's included. */
 struct sentence_limits {
 	int64_t attributes, attribute_tokens;
-	int64_t items;  /* the latest */
-	int64_t tokens; /* of the whole sequence, with <s> */
+	int64_t items;    /* the latest */
+	int64_t tokens;   /* of the whole sequence, with <s> */
+	bool values_only; /* without the attributes' names */
+	int32_t closing;  /* the token behind each item, of type 0; -1: none */
 };
 
 /* Packed end to end: sequence r is tokens [indptr[r], indptr[r + 1]), at least one. Zeroed is empty. */
@@ -21,7 +23,7 @@ struct sentences {
 	int64_t rows, tokens;
 	int64_t *indptr;
 	int32_t *token;
-	int32_t *type;        /* 0 <s>, 1 key, 2 value */
+	int32_t *type;        /* 0 <s> and the closing token, 1 key, 2 value */
 	int32_t *item;        /* 0 <s>, 1 the latest item, 2 the one before it, ... */
 	struct ragged packed; /* where they are */
 };

@@ -308,6 +308,16 @@ const char *text_encoder_pooling(const struct text_encoder *encoder)
 	return poolings[encoder->pooling];
 }
 
+const struct transformer *text_encoder_transformer(const struct text_encoder *encoder)
+{
+	return &encoder->t;
+}
+
+bool text_encoder_has_dense(const struct text_encoder *encoder)
+{
+	return encoder->n_dense > 0;
+}
+
 void text_encoder_pack(struct text_encoder *encoder, enum packing packing)
 {
 	transformer_pack(&encoder->t, packing, true);

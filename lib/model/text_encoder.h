@@ -10,6 +10,7 @@
 #include "nn/matrix.h"
 
 struct text_encoder;
+struct transformer;
 
 /*
  * A sentence-transformers folder (modules.json, its modules Transformer, Pooling, Dense and Normalize); a Hugging Face folder,
@@ -27,6 +28,10 @@ int64_t text_encoder_width(const struct text_encoder *encoder);
 const char *text_encoder_prompt(const struct text_encoder *encoder);
 /* As sentence-transformers calls it, "mean": for the history. */
 const char *text_encoder_pooling(const struct text_encoder *encoder);
+
+/* Its layers (transformer_parts.h), and whether there is anything behind the pooling but unit length. */
+const struct transformer *text_encoder_transformer(const struct text_encoder *encoder);
+bool text_encoder_has_dense(const struct text_encoder *encoder);
 
 /* Products by its matrices go by them packed so, once and for all: floats that are packed are given back. */
 void text_encoder_pack(struct text_encoder *encoder, enum packing packing);

@@ -80,6 +80,38 @@ struct array *chosen_rows(struct tape *tape, struct array *x, const int64_t *row
 	return out;
 }
 
+/* --- weighted_sums --- */
+
+struct sums {
+	struct operation operation;
+	struct array *x, *out;
+	const float *weight;
+	const int64_t *indptr;
+};
+
+static void sums_backward(struct tape *tape, struct operation *operation)
+{
+	struct sums *s = (struct sums *)operation;
+	const float *gradient = tape_gradient(tape, s->out);
+	float *dx = started_gradient(tape, s->x);
+	for (int64_t row = 0; row < s->out->rows; row++)
+		for (int64_t t = s->indptr[row] - s->indptr[0]; t < s->indptr[row + 1] - s->indptr[0]; t++)
+			vec_axpy(s->weight[t], gradient + row * s->out->columns, dx + t * s->x->stride, s->out->columns);
+}
+
+struct array *weighted_sums(struct tape *tape, struct array *x, const float *weight, const int64_t *indptr,
+	int64_t sequences)
+{
+	struct array *out = tape_array(tape, sequences, x->columns, x->wanted);
+	memset(out->value, 0, (size_t)(sequences * x->columns) * sizeof *out->value);
+	for (int64_t row = 0; row < sequences; row++)
+		for (int64_t t = indptr[row] - indptr[0]; t < indptr[row + 1] - indptr[0]; t++)
+			vec_axpy(weight[t], x->value + t * x->stride, out->value + row * x->columns, x->columns);
+	if (out->wanted)
+		RECORD(tape, struct sums, sums_backward, .x = x, .out = out, .weight = weight, .indptr = indptr);
+	return out;
+}
+
 /* --- dropped --- */
 
 struct drop {

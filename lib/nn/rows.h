@@ -18,6 +18,13 @@ struct array *embedding_sum(struct tape *tape, const struct lookup lookups[], in
 /* Rows row[0..n) of x, in any order, each at most once: (n, d). Borrowed until backward. */
 struct array *chosen_rows(struct tape *tape, struct array *x, const int64_t *row, int64_t n);
 
+/*
+ * Row s: the sum of weight[t] x row t over the rows of sequence s, [indptr[s] - indptr[0], indptr[s + 1] - indptr[0]):
+ * (sequences, d). Borrowed until backward.
+ */
+struct array *weighted_sums(struct tape *tape, struct array *x, const float *weight, const int64_t *indptr,
+	int64_t sequences);
+
 /* dropout(x) */
 struct array *dropped(struct tape *tape, struct array *x, float dropout);
 

@@ -142,6 +142,18 @@ static void scratch_give(struct tape *tape, const struct local *a, const struct 
 	tape_give(tape, s->rows, s->most_keys, a->width);
 }
 
+#define HIDDEN (-1e30f) /* a score that no softmax sees */
+
+/* Scores of keys that are of another part than the query. */
+static void hide_other_parts(const struct local *a, const struct block *b, float *scores)
+{
+	const int32_t *part = a->window.part + b->sequence;
+	for (int64_t r = 0; r < b->n; r++)
+		for (int64_t i = 1; i < b->keys; i++)
+			if (part[b->low + i - 1] != part[b->from + r])
+				scores[r * b->keys + i] = HIDDEN;
+}
+
 static void block_forward(const struct tape *tape, const struct local *a, const struct block *b, float *p,
 	const struct scratch *s)
 {
@@ -149,6 +161,8 @@ static void block_forward(const struct tape *tape, const struct local *a, const 
 	const float *rows = gather(a, b, a->k, s->rows, &stride);
 	gemm(false, true, b->n, b->keys, a->width, 1, at(a, b, a->q, a->q->value, b->from), a->q->stride, rows, stride, 0,
 		p, b->keys);
+	if (a->window.part)
+		hide_other_parts(a, b, p);
 	vec_window_softmax(p, b->n, b->keys, 1 + b->from - b->low, a->window.reach, 1 / sqrtf((float)a->width));
 	if (tape->training && a->window.dropout > 0) {
 		drop_block(tape, a, b, p, s->dropped);

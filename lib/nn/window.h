@@ -14,6 +14,8 @@ struct window {
 	/* sequence s is tokens [indptr[s] - indptr[0], indptr[s + 1] - indptr[0]), at least one */
 	const int64_t *indptr;
 	int64_t sequences;
+	/* by token, from the first of all: beside the first of its sequence it sees only those of its own part; NULL: all are one */
+	const int32_t *part;
 	float dropout; /* of the probabilities */
 };
 

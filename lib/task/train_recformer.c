@@ -59,7 +59,8 @@ static struct model *start(const struct training_job *job, bool anew, struct rng
 		.rng = rng,
 		.from = &((const struct encoder_training *)job->values)->from,
 		.model = job->inputs.start.group.complete ? job->inputs.start.model : NULL,
-		.catalog = &job->inputs.catalog};
+		.catalog = &job->inputs.catalog,
+		.threads = job->threads};
 	if (start.model && start.model->architecture->reads_tokens && !start.from->weights)
 		model_require_tokenizer(&job->inputs.start, &job->inputs.catalog);
 	struct model *model = recformer_started(&start, anew);

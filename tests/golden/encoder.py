@@ -18,11 +18,11 @@ from transformers import BertConfig, BertModel, DistilBertConfig, DistilBertMode
 from transformers import MPNetConfig, MPNetModel, RobertaConfig, RobertaModel, XLMRobertaConfig, XLMRobertaModel
 
 from archive import out, put, write
+from encoder_tokenizer import WORDS, tokenizer
 
 torch.manual_seed(7)
 torch.set_num_threads(1)
 LENGTHS = [7, 1, 53, 2]
-WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"] + [chr(97 + i) for i in range(26)] + ["##s", "##ing", "un", "##do", "red", "blue"]
 VOCABULARY = len(WORDS)
 SIZES = dict(vocab_size=VOCABULARY, hidden_size=24, num_hidden_layers=2, num_attention_heads=4, intermediate_size=22,
              max_position_embeddings=70, pad_token_id=1)
@@ -46,24 +46,6 @@ def pooled(mode, states, skipped):
     """By a Pooling that leaves the first tokens out, as include_prompt false does."""
     features = {"token_embeddings": states, "attention_mask": torch.ones(states.shape[:2], dtype=torch.long), "prompt_length": skipped}
     return Pooling(24, pooling_mode=mode, include_prompt=not skipped)(features)["sentence_embedding"][0]
-
-
-def tokenizer():
-    special = lambda i: {"id": WORDS[i], "ids": [i], "tokens": [WORDS[i]]}
-    piece = lambda i: {"SpecialToken": {"id": WORDS[i], "type_id": 0}}
-    return {"version": "1.0", "truncation": None, "padding": None,
-            "added_tokens": [{"id": i, "content": WORDS[i], "single_word": False, "lstrip": False, "rstrip": False,
-                              "normalized": False, "special": True} for i in range(5)],
-            "normalizer": {"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True,
-                           "strip_accents": None, "lowercase": True},
-            "pre_tokenizer": {"type": "BertPreTokenizer"},
-            "post_processor": {"type": "TemplateProcessing", "single": [piece(2), {"Sequence": {"id": "A", "type_id": 0}}, piece(3)],
-                               "pair": [piece(2), {"Sequence": {"id": "A", "type_id": 0}}, piece(3),
-                                        {"Sequence": {"id": "B", "type_id": 1}}, piece(3)],
-                               "special_tokens": {WORDS[2]: special(2), WORDS[3]: special(3)}},
-            "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": True},
-            "model": {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##",
-                      "max_input_chars_per_word": 100, "vocab": {w: i for i, w in enumerate(WORDS)}}}
 
 
 def folder_of(module):

@@ -270,7 +270,7 @@ static void test_sentences(void **state)
 	/* item 0: three attributes and a fourth; item 1: one of five tokens; item 2: no text */
 	struct catalog c = catalog_of(
 		(const int[]){10, 11, -1, 20, 21, 22, -1, 30, 31, -1, 40, 41, -2, 50, 51, 52, 53, 54, -2, -2, -3});
-	struct sentence_limits limits = {.attributes = 3, .attribute_tokens = 3, .items = 2, .tokens = 100};
+	struct sentence_limits limits = {.attributes = 3, .attribute_tokens = 3, .items = 2, .tokens = 100, .closing = -1};
 	struct sentences s = {0};
 	sentences_add(&s, &c, &limits, 7, (const int32_t[]){0, 1}, 2);
 	sentences_add(&s, &c, &limits, 7, NULL, 0);
@@ -489,6 +489,7 @@ static struct model *pretrain(struct small_world *w, int threads, int steps, dou
 	json_t *config = json_pack("{s:i, s:i, s:i, s:f, s:f, s:i}", "hidden_size", 16, "num_hidden_layers", 2,
 		"num_attention_heads", 2, "hidden_dropout_prob", dropout, "attention_probs_dropout_prob", dropout,
 		"attention_window", 8);
+	json_object_set_new(config, "initialiser", json_string("normal"));
 	struct rng rng;
 	rng_seed(&rng, 1);
 	const struct recformer_from from = {.size = -1};
