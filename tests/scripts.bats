@@ -46,3 +46,18 @@ setup() {
 		"$ROOT/tests/recformer.sh" pretrain zero-shot finetune scratch few cold | tee table
 	[ "$(grep -c '0\.[0-9]* (sd ' table)" = 18 ]
 }
+
+@test "pretraining.sh: an encoder as it is, trained on shares, and elsewhere before; what is there is not made again" {
+	tar --zstd -xf "$ROOT/tests/golden/recformer_encoder.tar.zst" bert
+	for domain in electronics clothing health; do
+		mkdir -p data/pretrain/$domain
+		cp data/scientific/* data/pretrain/$domain/
+	done
+	export ENCODER=$PWD/bert PRETRAINING=$PWD/work MEASURED=1 CONTRAST="--epochs 1" FINETUNE="--epochs 1" PRECISION=f32
+	"$ROOT/tests/pretraining.sh" zero-shot tenth elsewhere | tee table
+	[ "$(grep -c ' 0\.[0-9]*  0\.[0-9]*$' table)" = 11 ]
+	rm work/start.tenth.1.tar.zst
+	touch -d '1 hour ago' work/*.tar.zst
+	"$ROOT/tests/pretraining.sh" zero-shot tenth elsewhere | cmp - table
+	[ "$(find work -name '*.tar.zst' -mmin -30 | wc -l)" = 1 ]
+}

@@ -144,14 +144,14 @@ static void scratch_give(struct tape *tape, const struct local *a, const struct 
 
 #define HIDDEN (-1e30f) /* a score that no softmax sees */
 
-/* Scores of keys that are of another part than the query. */
-static void hide_other_parts(const struct local *a, const struct block *b, float *scores)
+/* Scores, or probabilities, of keys that are of another part than the query. */
+static void set_other_parts(const struct local *a, const struct block *b, float *scores, float value)
 {
 	const int32_t *part = a->window.part + b->sequence;
 	for (int64_t r = 0; r < b->n; r++)
 		for (int64_t i = 1; i < b->keys; i++)
 			if (part[b->low + i - 1] != part[b->from + r])
-				scores[r * b->keys + i] = HIDDEN;
+				scores[r * b->keys + i] = value;
 }
 
 static void block_forward(const struct tape *tape, const struct local *a, const struct block *b, float *p,
@@ -162,8 +162,10 @@ static void block_forward(const struct tape *tape, const struct local *a, const 
 	gemm(false, true, b->n, b->keys, a->width, 1, at(a, b, a->q, a->q->value, b->from), a->q->stride, rows, stride, 0,
 		p, b->keys);
 	if (a->window.part)
-		hide_other_parts(a, b, p);
+		set_other_parts(a, b, p, HIDDEN);
 	vec_window_softmax(p, b->n, b->keys, 1 + b->from - b->low, a->window.reach, 1 / sqrtf((float)a->width));
+	if (a->window.part)
+		set_other_parts(a, b, p, 0); /* products with what is left of them, subnormal numbers, take ten times as long */
 	if (tape->training && a->window.dropout > 0) {
 		drop_block(tape, a, b, p, s->dropped);
 		p = s->dropped;

@@ -1,0 +1,108 @@
+#!/usr/bin/env bash
+# What a trained encoder, and pre-training on other domains from it, give a Recformer on scientific: untrained, and trained on all, a
+# tenth and a hundredth of the users. Everything starts from the same encoder, is chosen on validation, and stays in $PRETRAINING
+# (build/pretraining): what was interrupted goes on where it stopped, what is there is not made again.
+#
+#     ENCODER=all-MiniLM-L6-v2 tests/pretraining.sh PART...     a folder in the layout of sentence-transformers
+#
+#     zero-shot       the encoder as it is: nearest by its vectors, and as a Recformer
+#     all tenth hundredth     contrast of the domain's own histories from there, then the two stages of fine-tuning
+#     elsewhere       pre-training on electronics, clothing and health; then untrained, and the same shares
+#
+# SPLIT (valid) is the item ranked, SEEDS ("1"), every so manieth user is measured (MEASURED, 4), THREADS (1), PRECISION (bf16), CONTRAST and
+# FINETUNE options of the trainings. Hours on one core.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+[ $# -ge 1 ] || { sed -n '2,15s/^# \{0,1\}//p' "$0"; exit 2; }
+# shellcheck source=tests/data.bash
+. tests/data.bash
+: "${ENCODER:?the folder of an encoder}"
+work=${PRETRAINING:-build/pretraining}
+threads=${THREADS:-1}
+read -ra seeds <<<"${SEEDS:-1}"
+read -ra common <<<"${COMMON:---precision ${PRECISION:-bf16} --set max_items=5 --set valid_users=1000}"
+read -ra contrast <<<"${CONTRAST:---batch-size 256 --epochs 4 --learning-rate 0.00005 --set warmup=10}"
+read -ra finetune <<<"${FINETUNE:---batch-size 64 --epochs 2 --learning-rate 0.00005 --set warmup=10}"
+[ -d "$data/scientific" ] || { echo "skipped: no $data/scientific"; exit; }
+mkdir -p "$work"
+
+# train NAME OPTION...: a model, made once
+train() {
+	local name=$1
+	shift
+	[ -e "$work/$name.tar.zst" ] && return
+	local resumed=(--checkpoint "$work/$name.ckpt" --resume)
+	case " $* " in *" --arch nearest "*) resumed=() ;; esac
+	seq-train -j "$threads" "${resumed[@]}" -o "$work/$name.tar.zst" "$@" 2>>"$work/$name.log"
+	rm -f "$work/$name.ckpt"
+}
+
+# share NAME REST: of scientific's users, every so manieth, in the encoder's tokens
+share() {
+	[ -e "$work/$1.data.tar.zst" ] && return
+	awk -F '\t' -v part="$2" 'FNR == 1 || $1 % part == 0' "$data/scientific/events.tsv" >"$work/$1.tsv"
+	seq-tokenize -q --tokenizer "$ENCODER" --items "$data/scientific/items.csv" "$work/$1.tsv" -o "$work/$1.data.tar.zst"
+}
+
+# figure TITLE STREAM: by its model, of the users that are measured
+figure() {
+	local title=$1
+	shift
+	seq-rank -q -j "$threads" --split "${SPLIT:-valid}" "$@" "$work/measured.data.tar.zst" 2>/dev/null | rec-eval -q -m ndcg,recall -k 10 --format lines |
+		awk -F '\t' -v title="$title" '$2 == "all" { value[$1] = $3 }
+			END { printf "%-40s %s  %s\n", title, value["ndcg@10"], value["recall@10"] }'
+}
+
+# tuned NAME SHARE START: by contrast of the share's histories, then in two stages
+tuned() {
+	local name=$1 share=$2 start=$3 seed
+	for seed in "${seeds[@]}"; do
+		train "$name.$share.contrast.$seed" --task pretrain --set words_weight=0 "${common[@]}" "${contrast[@]}" --seed "$seed" \
+			"$work/$start.tar.zst" "$work/$share.data.tar.zst"
+		figure "$name, $share, contrast, seed $seed" "$work/$name.$share.contrast.$seed.tar.zst"
+		train "$name.$share.$seed" --task finetune "${common[@]}" "${finetune[@]}" --seed "$seed" \
+			"$work/$name.$share.contrast.$seed.tar.zst" "$work/$share.data.tar.zst"
+		figure "$name, $share, fine-tuned, seed $seed" "$work/$name.$share.$seed.tar.zst"
+	done
+}
+
+elsewhere() {
+	if [ ! -e "$work/domains.tar.zst" ]; then
+		local domain options=()
+		for domain in electronics clothing health; do
+			events "pretrain/$domain" >"$work/$domain.tsv"
+			options+=(--domain "$domain=$data/pretrain/$domain/items.csv,$work/$domain.tsv")
+		done
+		seq-tokenize -q --tokenizer "$ENCODER" "${options[@]}" -o "$work/domains.tar.zst"
+	fi
+	train elsewhere --task pretrain --weights "$ENCODER" --set words_weight=0 "${common[@]}" "${contrast[@]}" --epochs 1 \
+		"$work/domains.tar.zst"
+}
+
+share all 1
+share measured "${MEASURED:-4}"
+train start --task pretrain --weights "$ENCODER" --set words_weight=0 --epochs 0 --set max_items=5 "$work/all.data.tar.zst"
+for part; do
+	case $part in
+	zero-shot)
+		[ -e "$work/encoder.tar.zst" ] ||
+			item-project -q --from encoder --encoder "$ENCODER" --whiten "$work/all.data.tar.zst" -o "$work/encoder.tar.zst"
+		train nearest --arch nearest "$work/encoder.tar.zst"
+		figure "nearest by the encoder's vectors" "$work/nearest.tar.zst"
+		figure "recformer from it, untrained" "$work/start.tar.zst"
+		;;
+	all) tuned start all start ;;
+	tenth) share tenth 10; tuned start tenth start ;;
+	hundredth) share hundredth 100; tuned start hundredth start ;;
+	elsewhere)
+		elsewhere
+		figure "pre-trained elsewhere, untrained" "$work/elsewhere.tar.zst"
+		for name in hundredth tenth all; do
+			case $name in hundredth) share $name 100 ;; tenth) share $name 10 ;; esac
+			tuned elsewhere $name elsewhere
+		done
+		;;
+	*) echo "$0: no part \"$part\"" >&2; exit 2 ;;
+	esac
+done
