@@ -165,7 +165,7 @@ static void from_encoder(struct item_vectors_job *job)
 	item_texts_begin(texts, text_encoder_prompt(encoder));
 	struct item_tokens tokens = tokens_of(job, texts, text_encoder_tokenizer(encoder), true, budget, longest);
 	take_vectors(job, text_encoder_width(encoder));
-	text_encoder_pack(encoder, packing(job));
+	text_encoder_pack(encoder, packing(job) == PACKED_NOT ? PACKED_PANELS : packing(job));
 	const enum precision before = products_in((enum precision)job->options.precision);
 	double started = seconds_now();
 	text_encoder_vectors(encoder, &tokens, job->vectors, job->threads);

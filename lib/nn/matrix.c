@@ -6,6 +6,7 @@
 #include "nn/blas.h"
 #include "nn/cpu.h"
 #include "nn/integer.h"
+#include "nn/kernel.h"
 
 const char *const precision_names[] = {"f32", "split", "bf16", NULL};
 static enum precision precision, lowest; /* now, and so far */
@@ -51,15 +52,41 @@ struct packed {
 	int parts;
 	int64_t rows, columns;
 	float *straight, *transposed;
+	float *panels; /* PANEL rows at a time, as columns side by side */
 };
+
+#define PANEL (4 * KERNEL_LANE) /* what the kernel takes at once */
+
+static int64_t panel_width(int64_t rows, int64_t first)
+{
+	return rows - first < PANEL ? rows - first : PANEL;
+}
+
+static float *panels_of(const float *matrix, int64_t rows, int64_t columns)
+{
+	float *panels = xaligned((size_t)(rows * columns), sizeof *panels);
+	for (int64_t first = 0, width; first < rows; first += width) {
+		width = panel_width(rows, first);
+		for (int64_t row = first; row < first + width; row++)
+			for (int64_t i = 0; i < columns; i++)
+				panels[first * columns + i * width + row - first] = matrix[row * columns + i];
+	}
+	return panels;
+}
 
 struct packed *packed_new(enum packing packing, const float *matrix, int64_t rows, int64_t columns)
 {
+	if (packing == PACKED_PANELS && (!kernel_available() || rows % KERNEL_LANE))
+		return NULL;
 	struct packed *packed = xcalloc(1, sizeof *packed);
 	packed->rows = rows;
 	packed->columns = columns;
 	if (packing == PACKED_INTEGERS) {
 		packed->integers = integer_new(matrix, rows, columns);
+		return packed;
+	}
+	if (packing == PACKED_PANELS) {
+		packed->panels = panels_of(matrix, rows, columns);
 		return packed;
 	}
 	int parts = packed->parts = packing == PACKED_SPLIT ? 2 : 1;
@@ -82,6 +109,7 @@ void packed_free(struct packed *packed)
 	integer_free(packed->integers);
 	free(packed->straight);
 	free(packed->transposed);
+	free(packed->panels);
 	free(packed);
 }
 
@@ -122,6 +150,17 @@ static void multiply_in_parts(const struct packed *packed, int64_t first, int64_
 	}
 }
 
+/* x times rows of the matrix, transposed; first and count are multiples of a panel, or reach its end. */
+static void multiply_panels(const struct packed *packed, int64_t first, int64_t count, int64_t n, const float *x,
+	int64_t stride_x, bool add, float *y, int64_t stride_y)
+{
+	for (int64_t row = first, width; row < first + count; row += width, y += width) {
+		width = panel_width(packed->rows, row);
+		kernel_product(n, width, packed->columns, x, stride_x, 1, packed->panels + row * packed->columns, width, y,
+			stride_y, add);
+	}
+}
+
 void multiply(const struct array *matrix, int64_t first, int64_t count, bool transposed, int64_t n, const float *x,
 	int64_t stride_x, bool add, float *y, int64_t stride_y)
 {
@@ -129,7 +168,9 @@ void multiply(const struct array *matrix, int64_t first, int64_t count, bool tra
 	if (packed && packed->integers) {
 		integer_product(packed->integers, first, count, transposed, n, x, stride_x, y, stride_y, add,
 			thread_scratch(SCRATCH_LEFT, integer_scratch(packed->integers, n)));
-	} else if (packed) {
+	} else if (packed && packed->panels && transposed) {
+		multiply_panels(packed, first, count, n, x, stride_x, add, y, stride_y);
+	} else if (packed && packed->parts) {
 		multiply_in_parts(packed, first, count, transposed, n, x, stride_x, add, y, stride_y);
 	} else {
 		int64_t from = transposed ? matrix->columns : count, to = transposed ? count : matrix->columns;

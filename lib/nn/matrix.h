@@ -40,9 +40,16 @@ void products_describe(json_t *history);
 
 /* A copy of a matrix for products, which multiply() takes instead of the floats where an array has one. */
 struct packed;
-enum packing { PACKED_NOT, PACKED_INTEGERS /* nn/integer.h */, PACKED_SPLIT, PACKED_BF16 /* nn/bf16.h */ };
+enum packing {
+	PACKED_NOT,
+	PACKED_INTEGERS /* nn/integer.h */,
+	PACKED_SPLIT,
+	PACKED_BF16 /* nn/bf16.h */,
+	PACKED_PANELS /* floats, of products transposed alone: nn/kernel.h */
+};
 /* As products of that precision want a frozen matrix; PACKED_NOT: as it is. */
 enum packing packing_of(enum precision precision);
+/* NULL where the processor, or a number of rows that is no multiple of KERNEL_LANE, does not allow panels. */
 struct packed *packed_new(enum packing packing, const float *matrix, int64_t rows, int64_t columns);
 int64_t packed_rows(const struct packed *packed);
 /* Takes NULL. */

@@ -136,6 +136,12 @@ static void compare_vectors(const char *name, const char *path, const char *expe
 		assert_near(vectors + row_of[row] * width, expected + row * width, width, tolerance, name);
 	for (int64_t i = 0; i < width; i++)
 		assert_true(vectors[i] == 0 && vectors[3 * width + i] == 0 && vectors[6 * width + i] == 0);
+	text_encoder_pack(encoder, PACKED_PANELS);
+	text_encoder_vectors(encoder, &tokens, vectors, threads);
+	for (int row = 0; row < 4; row++)
+		assert_near(vectors + row_of[row] * width, expected + row * width, width, tolerance, name);
+	text_encoder_free(encoder);
+	encoder = text_encoder_open(path);
 	text_encoder_pack(encoder, PACKED_INTEGERS);
 	text_encoder_vectors(encoder, &tokens, vectors, threads);
 	for (int row = 0; row < 4; row++)
