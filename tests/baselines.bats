@@ -96,7 +96,7 @@ equals_numpy() {
 	misused seq-train --arch nearest --set decay=2 shop
 	misused seq-train --arch nearest --set text=letters shop
 	fails seq-rank --model <(seq-train -q --arch nearest shop) bare
-	says 'catalog: no text of the items'
+	says 'no texts of the items, as they were read'
 }
 
 @test "ease is the closed form, alone, beside words and beside an embedding" {

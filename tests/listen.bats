@@ -421,3 +421,20 @@ waits_for() {
 	END
 	ends TERM
 }
+
+@test "listen: two models together answer as they do without a server" {
+	local models=(--model sasrec --model markov --weights '.3,.7')
+	seq-rank -q --split next --format json -k 10 "${models[@]}" sequences -o together
+	listens "${models[@]}" sequences
+	python3 - "$url" <<-'END'
+		import json, sys, urllib.request
+		for line in list(map(json.loads, open("together")))[:50]:
+		    answer = json.load(urllib.request.urlopen(sys.argv[1] + "recommend", json.dumps({"user": line["user"]}).encode()))
+		    assert answer["items"] == line["items"], line["user"]
+	END
+	ask healthz
+	says '"architecture":"sasrec+markov"'
+	kill -HUP "$server"
+	waits_for 'SIGHUP: the model is now'
+	ends TERM
+}

@@ -106,16 +106,19 @@ titled() {
 	section() { bash -eu -o pipefail <(grep -v '^psql' "section-$1") >said 2>errors || { cat errors; return 1; }; }
 	section 2 # what a stream holds
 	grep -qx model/config.json said
-	section 5 # every week
+	section 5 # models together
+	grep -q 'weights [0-9.]* ease (alone [0-9.]*), [0-9.]* sasrec (alone' errors
+	grep -q '^ndcg@10' said
+	section 6 # every week
 	[ "$(grep -c '^[0-9]*,[0-9]*,' next.csv)" = 6840 ]
 	[ "$(grep -c '"title"' next.json)" = 684 ]
-	section 6 # questions
+	section 7 # questions
 	[ "$(wc -l <said)" = 2 ]
-	section 7 # similar items
+	section 8 # similar items
 	[ "$(tail -n 5 said | head -n 1)" = 23494 ] # another of the same sewing kits
-	section 8 # vectors
+	section 9 # vectors
 	[ "$(wc -l <vectors.tsv)" = 1105 ]
 	needs parallel
-	section 9 # shards
+	section 10 # shards
 	grep -q '^ndcg@10' said
 }

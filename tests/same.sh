@@ -226,6 +226,8 @@ baselines() {
 	model ease-embedding --arch ease -j2 text_weight=0.1 items.tar.zst
 	model itemknn --arch itemknn -j1 shop.tar.zst
 	model itemknn-few --arch itemknn -j2 --neighbours 20 --shrinkage 0 text=none shop.tar.zst
+	seq-rank -q -j2 --model ease-embedding.tar.zst --model itemknn-few.tar.zst shop.tar.zst -o together.tar.zst
+	sums together together.tar.zst ranking
 }
 
 language() {

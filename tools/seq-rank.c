@@ -9,13 +9,12 @@
 
 #include "data/embedding.h"
 #include "data/ranking.h"
-#include "data/tokenizer_group.h"
-#include "model/model_group.h"
 #include "nn/blas.h"
 #include "nn/matrix.h"
 #include "rank/answer_lines.h"
 #include "rank/asked_users.h"
 #include "rank/batch.h"
+#include "rank/ensemble.h"
 #include "rank/server.h"
 #include "rank/similar.h"
 #include "stream/cli.h"
@@ -38,8 +37,9 @@ struct settings {
 	int seen, format; /* format -1: not given */
 	int shard, shards;
 	int64_t batch;
-	const char *run_name, *model, *users, *candidates, *exclude, *listen;
+	const char *run_name, *users, *candidates, *exclude, *listen;
 	const char *items;
+	struct ensemble_options ensemble;
 	char **fields;
 	bool similar, serve, why; /* serve: with --listen too */
 };
@@ -80,8 +80,7 @@ static const struct option options[] = {
 		.help = "For each item of the catalog those most like it, by the cosine of their vectors in the model"},
 	{"items", .argument = "FILE", FILE_OPTION(struct settings, items),
 		.help = "With --similar: for the items in FILE alone, an id a line"},
-	{"model", .argument = "STREAM", FILE_OPTION(struct settings, model), .no_effect = true,
-		.help = "Rank with the model of this stream"},
+	{INCLUDED_OPTIONS(struct settings, ensemble, ensemble_options)},
 	{"serve", FLAG_OPTION(struct settings, serve),
 		.help = "Answer lines of stdin at once: a user, user<TAB>item item ..., or JSON"},
 	{"listen", .argument = "[HOST:]PORT", TEXT_OPTION(struct settings, listen),
@@ -111,6 +110,7 @@ static const char examples[] =
 	"  seq-rank catalog.tar.zst model.tar.zst | rec-eval\n"
 	"  parallel 'seq-rank --shard {}/4 run.tar.zst > part{}' ::: 1 2 3 4; cat part? | rec-eval\n"
 	"  printf 'ann\\tB07 B12 B31\\n' | seq-rank --serve model.tar.zst\n"
+	"  seq-rank --model ease.tar.zst --model sasrec.tar.zst shop.tar.zst | rec-eval\n"
 	"  seq-rank --listen 8080 model.tar.zst\n"
 	"  seq-rank --similar --fields title model.tar.zst > alike.tsv\n";
 
@@ -129,7 +129,7 @@ static void check_serve(struct settings *settings, const struct cli *cli)
 		die_usage("%s is told what to answer by its questions: no --format, --shard, --users or --split", option);
 	if (settings->listen && (settings->why || cli->output))
 		die_usage("--listen answers over HTTP, where a question says \"why\": no --why or -o");
-	bool reads_stdin = !cli->n_inputs || (settings->model && !strcmp(settings->model, "-"));
+	bool reads_stdin = !cli->n_inputs || ensemble_reads_stdin(&settings->ensemble);
 	for (int i = 0; i < cli->n_inputs; i++)
 		reads_stdin |= !strcmp(cli->inputs[i], "-");
 	if (reads_stdin)
@@ -144,6 +144,8 @@ static void check_similar(struct settings *settings, const struct cli *cli)
 	if (settings->split >= 0 || settings->users || settings->shards > 1 || settings->why || settings->serve ||
 		settings->listen)
 		die_usage("--similar is about items: no --split, --users, --shard, --why, --serve or --listen");
+	if (settings->ensemble.n_models > 1)
+		die_usage("--similar goes by the vectors of one model: --model is given %d times", settings->ensemble.n_models);
 	settings->format = settings->format < 0 ? FORMAT_TSV : settings->format;
 	if (!is_listing(settings))
 		die_usage("--similar prints tsv, csv or json");
@@ -151,7 +153,9 @@ static void check_similar(struct settings *settings, const struct cli *cli)
 
 static void check_settings(struct settings *settings, const struct cli *cli)
 {
-	cli_check_stdin(cli, "--model", settings->model);
+	ensemble_check(&settings->ensemble);
+	if (ensemble_reads_stdin(&settings->ensemble))
+		cli_check_stdin(cli, "--model", "-");
 	if (settings->items && !settings->similar)
 		die_usage("--items is for --similar");
 	if (settings->similar)
@@ -179,9 +183,8 @@ struct run {
 	struct catalog catalog;
 	struct kept_sequences users; /* chunk by chunk; with --serve known, whole */
 	struct sequences known;
-	struct model_group model;
+	struct ensemble ensemble;
 	struct embedding embedding; /* what a text encoder ranks, or items are known by, where the stream has it */
-	struct tokenizer_group tokenizer;
 	struct assortment assortment;
 	struct recommender *recommender;
 	int64_t n_ranked, n_without_target;
@@ -194,35 +197,20 @@ static void load(struct run *run, struct bag_out *out)
 	struct bag *bag = bag_open(run->cli->inputs);
 	bag_take(bag, &catalog_group, &run->catalog);
 	bag_take(bag, &embedding_group, &run->embedding);
-	bag_take(bag, &tokenizer_group, &run->tokenizer);
 	if (settings->serve)
 		bag_take(bag, &sequences_group, &run->known);
 	else if (!settings->similar)
 		bag_take(bag, &kept_sequences_group, &run->users);
-	if (settings->model)
-		bag_take_from(bag, &model_group, &run->model, settings->model);
-	else
-		bag_take(bag, &model_group, &run->model);
+	ensemble_take(&run->ensemble, bag, &settings->ensemble);
 	bag_drop(bag, "ranking");
 	bag_pass_to(bag, out);
 	bag_read(bag);
-	group_require(&model_group, &run->model.group);
+	ensemble_read(&run->ensemble);
 	group_require(&catalog_group, &run->catalog.group);
 	if (!settings->similar && (!settings->serve || run->known.group.complete))
 		sequences_check(settings->serve ? &run->known : &run->users.part, &run->catalog);
 	if (!run->catalog.n_items)
 		die("catalog: no items to rank");
-}
-
-/* What of the catalog the model can rank. */
-static void match_items(struct run *run)
-{
-	const struct item_groups groups = {&run->catalog, run->tokenizer.tokenizer, &run->embedding, run->cli->threads};
-	int64_t n_new = assortment_of_model(&run->assortment, &run->model, &groups);
-	if (n_new)
-		notice("%" PRId64 " of %" PRId64 " items are new to the model of %s and are not recommended until one is "
-			   "trained with them",
-			n_new, run->catalog.n_items, group_source(&run->model.group));
 }
 
 static void prepare(struct run *run)
@@ -232,7 +220,10 @@ static void prepare(struct run *run)
 		settings->serve || settings->similar || settings->users || run->users.part.holdout == HOLDOUT_NONE ? PART_NEXT :
 																											 PART_TEST;
 	const bool is_next = settings->part == PART_NEXT;
-	match_items(run);
+	const struct item_groups groups = {&run->catalog, &run->embedding, run->cli->threads};
+	ensemble_match(&run->ensemble, &run->assortment, &groups);
+	ensemble_choose(&run->ensemble, &settings->ensemble, settings->serve ? NULL : &run->users,
+		run->known.group.complete ? &run->known : NULL, &run->catalog);
 	if (settings->candidates)
 		assortment_offer(&run->assortment, &run->catalog, settings->candidates, true);
 	if (settings->exclude)
@@ -241,7 +232,7 @@ static void prepare(struct run *run)
 		assortment_count(&run->assortment, &run->users.part);
 	if (run->known.group.complete)
 		assortment_count(&run->assortment, &run->known);
-	run->recommender = recommender_new(run->model.model, &run->assortment, "model");
+	run->recommender = recommender_new(run->ensemble.model, &run->assortment, "model");
 	const int64_t offers = recommender_offers(run->recommender);
 	if (!settings->k)
 		settings->k = is_next ? 10 : 100;
@@ -252,9 +243,8 @@ static void run_free(struct run *run)
 {
 	recommender_free(run->recommender);
 	assortment_free(&run->assortment);
-	model_group_free(&run->model);
+	ensemble_free(&run->ensemble);
 	embedding_free(&run->embedding);
-	tokenizer_group_free(&run->tokenizer);
 	kept_sequences_free(&run->users);
 	sequences_free(&run->known);
 	catalog_free(&run->catalog);
@@ -282,7 +272,7 @@ static struct listing listing_of(const struct run *run, FILE *file)
 		.file = file,
 		.format = settings->serve ? LISTING_JSON : formats[settings->format],
 		.whose = settings->similar ? "to" : "user",
-		.run_name = settings->run_name ? settings->run_name : run->model.model->architecture->name,
+		.run_name = settings->run_name ? settings->run_name : run->ensemble.model->architecture->name,
 		.catalog = &run->catalog,
 		.fields = settings->fields,
 		.has_why = settings->why,
@@ -299,8 +289,8 @@ static struct writer writer_open(const struct run *run, struct bag_out *bag)
 		const struct ranking_of of = {
 			.catalog = &run->catalog,
 			.sequences = &run->users.part,
-			.model = run->model.model->architecture->name,
-			.model_id = run->model.group.id,
+			.model = run->ensemble.model->architecture->name,
+			.model_id = run->ensemble.id,
 			.part = settings->part,
 			.seen_removed = settings->seen == SEEN_REMOVE,
 			.k = settings->k,
@@ -327,7 +317,7 @@ static void write_lists(const struct writer *writer, const struct run *run, cons
 		}
 		const struct histories history = histories_part(&histories, row, row + 1);
 		if (why)
-			explain(run->model.model, &run->assortment, &history, item, batch->k, why);
+			explain(run->ensemble.model, &run->assortment, &history, item, batch->k, why);
 		listing_add(&writer->listing, user, item, batch->top_score + row * batch->k, batch->k, why);
 	}
 	free(why);
@@ -413,6 +403,9 @@ static void finish(struct run *run, struct writer *writer, double seconds)
 		json_t *measured = json_build("{s:I, s:I, s:I, s:i, s:f}", "users", (json_int_t)run->n_ranked,
 			"users_without_target", (json_int_t)run->n_without_target, "n_items", (json_int_t)run->catalog.n_items, "k",
 			settings->k, "ranking_seconds", seconds);
+		json_t *models = ensemble_describe(&run->ensemble);
+		if (models)
+			json_set(measured, "models", models);
 		products_describe(measured);
 		cli_finish(run->cli, writer->bag, measured);
 	} else {
@@ -451,7 +444,7 @@ static struct advisor advisor_of(struct run *run)
 	const int32_t offers = (int32_t)recommender_offers(run->recommender);
 	const bool is_short = run->settings->listen && offers > SERVER_LONGEST;
 	struct advisor advisor = {
-		.model = run->model.model,
+		.model = run->ensemble.model,
 		.assortment = &run->assortment,
 		.recommender = run->recommender,
 		.catalog = &run->catalog,
@@ -519,7 +512,7 @@ static struct served *load_served(void *context)
 	(void)listing_of(&loaded->run, NULL); /* checks the fields */
 	loaded->served = (struct served){
 		.advisor = advisor_of(&loaded->run),
-		.model_id = loaded->run.model.group.id,
+		.model_id = loaded->run.ensemble.id,
 		.fields = loaded->settings.fields,
 		.free = loaded_free,
 	};
@@ -529,13 +522,13 @@ static struct served *load_served(void *context)
 /* The command that loads the same streams and then has no questions. To be freed. */
 static char **trial_of(const struct settings *settings, const struct cli *cli)
 {
-	const char *pairs[][2] = {{"--model", settings->model}, {"--candidates", settings->candidates},
-		{"--exclude", settings->exclude}};
-	const char **command = xcalloc((size_t)cli->n_inputs + 16, sizeof *command);
+	const char *pairs[][2] = {{"--candidates", settings->candidates}, {"--exclude", settings->exclude}};
+	const char **command = xcalloc((size_t)cli->n_inputs + 16 + ENSEMBLE_WORDS, sizeof *command);
 	int n = 0;
 	command[n++] = program_name;
 	command[n++] = "--quiet";
 	command[n++] = "--serve";
+	n += ensemble_words(&settings->ensemble, command + n);
 	for (size_t i = 0; i < COUNT_OF(pairs); i++)
 		if (pairs[i][1]) {
 			command[n++] = pairs[i][0];

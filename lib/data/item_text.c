@@ -160,12 +160,14 @@ struct item_texts *item_texts_new(const struct catalog *catalog, const struct to
 	const char *template)
 {
 	check_text(catalog);
-	check_tokenizer(catalog, tokenizer);
+	if (!catalog->text)
+		check_tokenizer(catalog, tokenizer);
 	struct item_texts *texts = xcalloc(1, sizeof *texts);
 	texts->catalog = catalog;
 	texts->tokenizer = tokenizer;
 	texts->names = attribute_names(catalog);
-	check_tokens(catalog, n_attributes(texts), tokenizer_vocab_size(tokenizer));
+	if (!catalog->text)
+		check_tokens(catalog, n_attributes(texts), tokenizer_vocab_size(tokenizer));
 	if (template)
 		parse_template(texts, template);
 	else

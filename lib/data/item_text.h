@@ -11,14 +11,14 @@
 #include "data/sequences.h"
 #include "data/tokenizer.h"
 
-/* Read-only once made, and shared by threads; borrows catalog and tokenizer. */
+/* Read-only once made, and shared by threads; borrows catalog and tokenizer, which may be NULL where texts are kept. */
 struct item_texts;
 
 /*
  * template: text with attributes' names in braces, "Brand {brand} Title {title}". What stands before an attribute
  * is left out with it where the attribute is empty. NULL: each attribute as "Name value", capitalised, in the
  * catalog's order, joined by blanks.
- * Dies where the catalog has no text, its text is another tokenizer's, or the template names an attribute it
+ * Dies where the catalog has no text, its tokens are another tokenizer's and needed, or the template names an attribute it
  * does not have.
  */
 struct item_texts *item_texts_new(const struct catalog *catalog, const struct tokenizer *tokenizer,

@@ -96,7 +96,7 @@ void content_set_weight(struct model *model, double weight)
 
 static bool has_words(const struct item_groups *groups)
 {
-	return groups->catalog->indptr && groups->tokenizer;
+	return groups->catalog->text;
 }
 
 static const char *source_of(const struct embedding *embedding)
@@ -131,8 +131,11 @@ void content_choose(json_t *config, const struct item_groups *groups)
 
 static void read_words(struct content *content, const struct item_groups *groups)
 {
+	if (!has_words(groups))
+		die("catalog of %s: no texts of the items, as they were read; seq-tokenize --items gives them",
+			group_source(&groups->catalog->group));
 	char *template = item_template_of_values(groups->catalog);
-	struct item_texts *texts = item_texts_new(groups->catalog, groups->tokenizer, template);
+	struct item_texts *texts = item_texts_new(groups->catalog, NULL, template);
 	content->words = tfidf_new(texts, groups->threads);
 	if (!content->words.words)
 		die("catalog of %s: no words in the texts of its items", group_source(&groups->catalog->group));

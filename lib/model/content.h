@@ -11,7 +11,6 @@
 #define RECPIPE_CONTENT_H
 
 #include "data/embedding.h"
-#include "data/tokenizer.h"
 #include "model/model.h"
 
 /* Of config.json; a part of an architecture's own, whose table includes these rows. */
@@ -28,7 +27,6 @@ extern const struct option content_options[];
 /* Groups of a stream that tell of items, each as far as it is there. Borrowed. */
 struct item_groups {
 	const struct catalog *catalog; /* with its texts kept */
-	const struct tokenizer *tokenizer;
 	const struct embedding *embedding;
 	int threads;
 };

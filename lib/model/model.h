@@ -29,7 +29,7 @@ struct model {
 	struct content *content; /* what items are like besides events, added to the scores; NULL: nothing is (content.h) */
 	/* text encoders and models with content: whose rows histories are made of, and whose items are ranked */
 	const struct catalog *catalog;
-	/* with content: which of the model's own items those of the catalog are, or -1; NULL: row for row the same; borrowed */
+	/* with `catalog`: which of the model's own items those of it are, or -1; NULL: row for row the same; borrowed */
 	const int32_t *own_row;
 	float *candidates; /* text encoders: unit vectors of that catalog's items */
 	void *state;       /* the architecture's own */
@@ -119,7 +119,7 @@ void model_queries(const struct model *model, const struct histories *histories,
 const float *model_item_vectors(const struct model *model);
 /* How many items the model ranks. */
 int64_t model_ranked(const struct model *model);
-/* Of models that give whole rows of scores: rows x model_ranked(), content and all. Items it knows nothing of have 0. */
+/* Whole rows of scores, whatever the model: rows x model_ranked(), content and all. Items it knows nothing of have 0. */
 void model_scores(const struct model *model, const struct histories *histories, float *scores);
 
 void model_free(struct model *model);

@@ -4,6 +4,7 @@
 #include "model/content.h"
 #include "model/encoder.h"
 #include "model/items.h"
+#include "nn/vec.h"
 
 int64_t model_max_length(const struct model *model)
 {
@@ -82,13 +83,35 @@ static struct ragged own_histories(const struct model *model, const struct histo
 	return own;
 }
 
+/* Of models with vectors: each score has the same bits whatever else is asked. */
+static void dot_scores(const struct model *model, const struct histories *histories, int64_t items, float *scores)
+{
+	const int64_t width = model->width;
+	const float *vectors = model_item_vectors(model);
+	float *queries = xaligned((size_t)(histories->rows * width), sizeof *queries);
+	model_queries(model, histories, queries);
+#pragma omp parallel for
+	for (int64_t item = 0; item < items; item++)
+		for (int64_t row = 0; row < histories->rows; row++)
+			scores[row * items + item] = vec_dot(queries + row * width, vectors + item * width, width);
+	free(queries);
+}
+
+static void own_scores(const struct model *model, const struct histories *histories, float *scores)
+{
+	if (model->architecture->score)
+		model->architecture->score(model, histories, scores);
+	else
+		dot_scores(model, histories, model->architecture->encode ? model_ranked(model) : model->n_items, scores);
+}
+
 /* By the model's own items, then brought to the rows of the catalog. */
 static void score_by_own(const struct model *model, const struct histories *histories, float *scores)
 {
 	const int64_t items = model_ranked(model);
 	struct ragged own = own_histories(model, histories);
 	float *of_own = xaligned((size_t)(histories->rows * model->n_items), sizeof *of_own);
-	model->architecture->score(model, &(struct histories){histories->rows, own.indptr, own.field[0], NULL}, of_own);
+	own_scores(model, &(struct histories){histories->rows, own.indptr, own.field[0], NULL}, of_own);
 	for (int64_t row = 0; row < histories->rows; row++)
 		for (int64_t item = 0; item < items; item++) {
 			const int32_t at = model->own_row[item];
@@ -103,7 +126,7 @@ void model_scores(const struct model *model, const struct histories *histories, 
 	if (model->own_row)
 		score_by_own(model, histories, scores);
 	else
-		model->architecture->score(model, histories, scores);
+		own_scores(model, histories, scores);
 	if (model->content)
 		content_add(model->content, histories, (float)content_weight(model->content), scores);
 }

@@ -40,21 +40,29 @@ void blend_free(struct blend *blend)
 	free(blend);
 }
 
-int64_t blend_targets(const struct sequences *sequences, struct ragged *packed, int32_t **target)
+int64_t blend_count(const struct blend *blend)
 {
-	int64_t with_target = 0, rows = 0, at = 0;
-	for (int64_t user = 0; user < sequences->n_users; user++)
-		with_target += target_index(sequences, user, PART_VALID) >= 1;
-	const int64_t most = with_target < BLEND_USERS ? with_target : BLEND_USERS;
+	return blend->rows;
+}
+
+int64_t blend_step(int64_t n_users)
+{
+	return (n_users + BLEND_USERS - 1) / BLEND_USERS;
+}
+
+int64_t blend_targets(const struct sequences *sequences, int64_t first, int64_t step, struct ragged *packed,
+	int32_t **target)
+{
+	int64_t rows = 0;
 	*packed = histories_new(sequences);
 	ragged_clear(packed);
-	*target = xreallocarray(NULL, (size_t)most + 1, sizeof **target);
+	*target = xreallocarray(NULL, (size_t)sequences->n_users + 1, sizeof **target);
 	for (int64_t user = 0; user < sequences->n_users; user++) {
-		const int64_t length = target_index(sequences, user, PART_VALID), first = sequences->indptr[user];
-		if (length < 1 || at++ * most / with_target < rows)
+		const int64_t length = target_index(sequences, user, PART_VALID), at = sequences->indptr[user];
+		if ((first + user) % step || length < 1)
 			continue;
-		histories_append(packed, sequences, first, length);
-		(*target)[rows++] = sequences->item[first + length];
+		histories_append(packed, sequences, at, length);
+		(*target)[rows++] = sequences->item[at + length];
 	}
 	return rows;
 }
@@ -229,4 +237,12 @@ double blend_fit(const struct blend *blend, double weights[])
 	}
 	weights_of(blend, shares, weights);
 	return best;
+}
+
+double blend_rounded(double weight, int digits)
+{
+	if (weight <= 0)
+		return 0;
+	const double unit = pow(10, floor(log10(weight)) - digits + 1);
+	return round(weight / unit) * unit;
 }

@@ -9,7 +9,7 @@
 #include "data/histories.h"
 
 #define BLEND_SOURCES 16
-/* Of that many users; of more, evenly chosen ones. */
+/* Of more users, evenly chosen ones do. */
 #define BLEND_USERS 20000
 
 struct blend;
@@ -29,7 +29,18 @@ double blend_measure(const struct blend *blend, const double weights[]);
  */
 double blend_fit(const struct blend *blend, double weights[]);
 
-/* Validation items, no more than BLEND_USERS. Rows of `packed` have a target each; to be freed both. */
-int64_t blend_targets(const struct sequences *sequences, struct ragged *packed, int32_t **target);
+/* For people: to so many digits. */
+double blend_rounded(double weight, int digits);
+/* How many histories were added. */
+int64_t blend_count(const struct blend *blend);
+
+/* Of so many users, every step-th is enough: no more than BLEND_USERS. */
+int64_t blend_step(int64_t n_users);
+/*
+ * Validation items of those of every step-th user, the first of whom is user number `first` of the stream: rows of `packed`
+ * have a target each. Both are the caller's to free. Returns the rows.
+ */
+int64_t blend_targets(const struct sequences *sequences, int64_t first, int64_t step, struct ragged *packed,
+	int32_t **target);
 
 #endif

@@ -40,8 +40,7 @@ static int64_t count_events(struct model *model, const struct sequences *sequenc
 
 static struct item_groups groups_of(const struct training_job *job)
 {
-	return (struct item_groups){&job->inputs.catalog, job->inputs.tokenizer.tokenizer, &job->inputs.embedding,
-		job->threads};
+	return (struct item_groups){&job->inputs.catalog, &job->inputs.embedding, job->threads};
 }
 
 /* --- what is told --- */
@@ -85,14 +84,6 @@ static void add_scores(const struct model *model, struct blend *blend, const str
 	free(content);
 }
 
-static double two_digits(double value)
-{
-	if (value <= 0)
-		return 0;
-	const double unit = pow(10, floor(log10(value)) - 1);
-	return round(value / unit) * unit;
-}
-
 #define SCORES_AT_ONCE ((int64_t)1 << 22)
 
 /* Without validation items, text counts nothing. */
@@ -100,7 +91,8 @@ static void choose_weight(const struct training_job *job, struct model *model, j
 {
 	struct ragged packed;
 	int32_t *target;
-	const int64_t rows = blend_targets(&job->inputs.sequences, &packed, &target);
+	const struct sequences *sequences = &job->inputs.sequences;
+	const int64_t rows = blend_targets(sequences, 0, blend_step(sequences->n_users), &packed, &target);
 	int64_t at_once = SCORES_AT_ONCE / model->n_items + 1;
 	double weights[2] = {1, 0};
 	struct blend *blend = blend_new(2);
@@ -110,7 +102,7 @@ static void choose_weight(const struct training_job *job, struct model *model, j
 		add_scores(model, blend, &part, target + row);
 	}
 	blend_fit(blend, weights);
-	const double weight = rows ? two_digits(weights[1] / weights[0]) : 0;
+	const double weight = rows ? blend_rounded(weights[1] / weights[0], 2) : 0;
 	content_set_weight(model, weight);
 	json_set(measured, "text_weight", json_real(weight));
 	if (rows)

@@ -1,0 +1,279 @@
+#include "rank/ensemble.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "nn/vec.h"
+#include "stream/progress.h"
+
+/* --- reading --- */
+
+void ensemble_take(struct ensemble *ensemble, struct bag *bag, const struct ensemble_options *options)
+{
+	ensemble->paths = options->models;
+	ensemble->n = options->n_models ? options->n_models : 1;
+	if (options->n_models > 1)
+		bag_drop(bag, model_group.name);
+	else if (options->n_models)
+		bag_take_from(bag, &model_group, &ensemble->group[0], options->models[0]);
+	else
+		bag_take(bag, &model_group, &ensemble->group[0]);
+}
+
+void ensemble_read(struct ensemble *ensemble)
+{
+	for (int i = 0; i < ensemble->n && ensemble->n > 1; i++) {
+		struct bag *bag = bag_open((char *const[]){ensemble->paths[i], NULL});
+		bag_take(bag, &model_group, &ensemble->group[i]);
+		bag_read(bag);
+		if (!ensemble->group[i].group.complete)
+			die("%s: no model in it; %s", ensemble->paths[i], model_group.writer);
+	}
+	group_require(&model_group, &ensemble->group[0].group);
+}
+
+/* --- scores --- */
+
+static bool knows(const struct assortment *part, int64_t item)
+{
+	return !part->model_row || part->model_row[item] >= 0;
+}
+
+/*
+ * Over the items that are known. Divided by the deviation, scores would no longer tell for whom a model knows more; as they
+ * are, that would decide alone: the root of the deviation lies between.
+ */
+static void standardise(const struct assortment *part, float *scores, int64_t n)
+{
+	double mean = 0, squares = 0;
+	int64_t known = 0;
+	for (int64_t item = 0; item < n; item++)
+		if (knows(part, item)) {
+			mean += (double)scores[item];
+			known++;
+		}
+	mean /= (double)(known ? known : 1);
+	for (int64_t item = 0; item < n; item++)
+		if (knows(part, item))
+			squares += ((double)scores[item] - mean) * ((double)scores[item] - mean);
+	const double deviation = sqrt(squares / (double)(known ? known : 1));
+	const double scale = deviation > 1e-12 * fabs(mean) ? 1 / sqrt(deviation) : 0;
+	for (int64_t item = 0; item < n; item++)
+		scores[item] = knows(part, item) ? (float)(((double)scores[item] - mean) * scale) : 0;
+}
+
+/* Of one model, standardised: rows x items of the catalog. */
+static void score_part(const struct ensemble *ensemble, int i, const struct histories *histories, float *scores)
+{
+	const int64_t n = ensemble->model->n_items;
+	model_scores(ensemble->group[i].model, histories, scores);
+#pragma omp parallel for if (histories->rows > 1)
+	for (int64_t row = 0; row < histories->rows; row++)
+		standardise(&ensemble->part[i], scores + row * n, n);
+}
+
+static void score(const struct model *model, const struct histories *histories, float *scores)
+{
+	const struct ensemble *ensemble = model->state;
+	const int64_t entries = histories->rows * model->n_items;
+	float *of_part = xaligned((size_t)entries, sizeof *of_part);
+	memset(scores, 0, (size_t)entries * sizeof *scores);
+	for (int i = 0; i < ensemble->n; i++)
+		if (ensemble->weight[i] > 0) {
+			score_part(ensemble, i, histories, of_part);
+			vec_axpy((float)ensemble->weight[i], of_part, scores, entries);
+		}
+	free(of_part);
+}
+
+static void release(struct model *model)
+{
+	(void)model; /* its state is the ensemble, whose owner frees it */
+}
+
+/* --- the whole --- */
+
+static char *joined_names(const struct ensemble *ensemble)
+{
+	struct buffer text = {0};
+	for (int i = 0; i < ensemble->n; i++) {
+		const char *name = ensemble->group[i].model->architecture->name;
+		buffer_append(&text, "+", i ? 1 : 0);
+		buffer_append(&text, name, strlen(name));
+	}
+	buffer_append(&text, "", 1);
+	return text.data;
+}
+
+static struct model *whole_of(struct ensemble *ensemble, const struct catalog *catalog)
+{
+	struct model *model = xcalloc(1, sizeof *model);
+	ensemble->architecture = (struct architecture){.name = joined_names(ensemble), .score = score, .release = release};
+	model->architecture = &ensemble->architecture;
+	model->config = json_build("{s:s}", "architecture", ensemble->architecture.name);
+	model->n_items = catalog->n_items;
+	model->catalog = catalog;
+	model->state = ensemble;
+	return model;
+}
+
+/* From now on the model gives rows of scores of the catalog's items. */
+static void score_by_catalog(struct model *model, const struct assortment *part, const struct catalog *catalog)
+{
+	if (model->catalog)
+		return;
+	model->catalog = catalog;
+	model->own_row = part->model_row;
+}
+
+void ensemble_match(struct ensemble *ensemble, struct assortment *assortment, const struct item_groups *groups)
+{
+	const struct catalog *catalog = groups->catalog;
+	const bool is_single = ensemble->n == 1;
+	for (int i = 0; i < ensemble->n; i++) {
+		struct assortment *part = is_single ? assortment : &ensemble->part[i];
+		const int64_t n_new = assortment_of_model(part, &ensemble->group[i], groups);
+		if (n_new)
+			notice(
+				"%lld of %lld items are new to the model of %s and are not recommended until one is trained with them",
+				(long long)n_new, (long long)catalog->n_items, group_source(&ensemble->group[i].group));
+		if (!is_single)
+			score_by_catalog(ensemble->group[i].model, part, catalog);
+	}
+	ensemble->model = is_single ? ensemble->group[0].model : whole_of(ensemble, catalog);
+	snprintf(ensemble->id, sizeof ensemble->id, "%s", ensemble->group[0].group.id);
+	if (is_single)
+		return;
+	assortment->n_items = catalog->n_items;
+	assortment->model_row = xreallocarray(NULL, (size_t)catalog->n_items, sizeof *assortment->model_row);
+	int64_t unknown = 0;
+	for (int64_t item = 0; item < catalog->n_items; item++) {
+		bool is_known = false;
+		for (int i = 0; i < ensemble->n; i++)
+			is_known |= knows(&ensemble->part[i], item);
+		assortment->model_row[item] = is_known ? (int32_t)item : -1;
+		unknown += !is_known;
+	}
+	if (!unknown) {
+		free(assortment->model_row);
+		assortment->model_row = NULL;
+	}
+}
+
+/* --- weights --- */
+
+static void weigh(struct ensemble *ensemble, const double weights[])
+{
+	uint64_t hash = FINGERPRINT_START;
+	for (int i = 0; i < ensemble->n; i++) {
+		ensemble->weight[i] = weights[i];
+		hash = fingerprint(hash, ensemble->group[i].group.id, strlen(ensemble->group[i].group.id));
+		hash = fingerprint(hash, &weights[i], sizeof weights[i]);
+	}
+	fingerprint_text(hash, ensemble->id);
+}
+
+#define SCORES_AT_ONCE ((int64_t)1 << 22)
+
+/* The validation items of every step-th user, the first of whom is user number `first` of the stream. */
+static void add_users(const struct ensemble *ensemble, struct blend *blend, const struct sequences *sequences,
+	int64_t first, int64_t step)
+{
+	struct ragged packed;
+	int32_t *target;
+	const int64_t rows = blend_targets(sequences, first, step, &packed, &target), n = ensemble->model->n_items;
+	const int64_t at_once = SCORES_AT_ONCE / n + 1;
+	const struct histories all = histories_of(&packed);
+	float *scores[ENSEMBLE_MOST];
+	for (int i = 0; i < ensemble->n; i++)
+		scores[i] = xaligned((size_t)((rows < at_once ? rows : at_once) * n), sizeof *scores[i]);
+	for (int64_t row = 0; row < rows; row += at_once) {
+		const struct histories part = histories_part(&all, row, row + at_once < rows ? row + at_once : rows);
+		for (int i = 0; i < ensemble->n; i++)
+			score_part(ensemble, i, &part, scores[i]);
+		if (!blend_add(blend, (const float *const *)scores, n, &part, target + row))
+			die("models: scores of validation are not finite");
+	}
+	for (int i = 0; i < ensemble->n; i++)
+		free(scores[i]);
+	ragged_free(&packed);
+	free(target);
+}
+
+/* "0.6 ease, 0.4 sasrec", and what each has alone; to be freed. */
+static char *told_weights(const struct ensemble *ensemble, const struct blend *blend)
+{
+	struct buffer text = {0};
+	for (int i = 0; i < ensemble->n; i++) {
+		double alone[ENSEMBLE_MOST] = {0};
+		alone[i] = 1;
+		char *part = xasprintf("%s%g %s (alone %.4f)", i ? ", " : "", ensemble->weight[i],
+			ensemble->group[i].model->architecture->name, blend_measure(blend, alone));
+		buffer_append(&text, part, strlen(part));
+		free(part);
+	}
+	buffer_append(&text, "", 1);
+	return text.data;
+}
+
+static void fit(struct ensemble *ensemble, const struct blend *blend)
+{
+	double weights[BLEND_SOURCES], sum = 0;
+	if (!blend_count(blend))
+		die("sequences: nobody has a validation item to choose the models' weights on; --weights gives them");
+	blend_fit(blend, weights);
+	for (int i = 0; i < ensemble->n; i++)
+		sum += weights[i];
+	for (int i = 0; i < ensemble->n; i++)
+		weights[i] = blend_rounded(weights[i] / sum, 3);
+	weigh(ensemble, weights);
+	char *told = told_weights(ensemble, blend);
+	notice("weights %s: NDCG@10 %.4f of %lld validation items", told, blend_measure(blend, weights),
+		(long long)blend_count(blend));
+	free(told);
+}
+
+void ensemble_choose(struct ensemble *ensemble, const struct ensemble_options *options, struct kept_sequences *users,
+	const struct sequences *known, const struct catalog *catalog)
+{
+	if (ensemble->n == 1)
+		return;
+	if (options->spelt) {
+		weigh(ensemble, options->weights);
+		return;
+	}
+	struct blend *blend = blend_new(ensemble->n);
+	if (known)
+		add_users(ensemble, blend, known, 0, blend_step(known->n_users));
+	for (int64_t first = 0; users && sequences_next(users, catalog); first += users->part.n_users)
+		add_users(ensemble, blend, &users->part, first, blend_step(users->n_users));
+	fit(ensemble, blend);
+	blend_free(blend);
+}
+
+json_t *ensemble_describe(const struct ensemble *ensemble)
+{
+	if (ensemble->n == 1)
+		return NULL;
+	json_t *models = json_array();
+	for (int i = 0; i < ensemble->n; i++)
+		json_append(models,
+			json_build("{s:o, s:s, s:s, s:f}", "file", json_any_text(ensemble->paths[i]), "architecture",
+				ensemble->group[i].model->architecture->name, "id", ensemble->group[i].group.id, "weight",
+				ensemble->weight[i]));
+	return models;
+}
+
+void ensemble_free(struct ensemble *ensemble)
+{
+	if (ensemble->n > 1) {
+		model_free(ensemble->model);
+		free((char *)(uintptr_t)ensemble->architecture.name);
+	}
+	for (int i = 0; i < ensemble->n; i++) {
+		model_group_free(&ensemble->group[i]);
+		assortment_free(&ensemble->part[i]);
+	}
+}

@@ -1,0 +1,61 @@
+/*
+ * Models that rank together. Each gives scores for all items of the catalog; for each history their mean over the items that
+ * the model knows is taken off, and what is left divided by the root of its deviation. Items that it does not know have 0
+ * there, as its average one. A score of the whole is the weighted sum (late fusion). Weights are given, or chosen on
+ * validation items (blend.h). A single model is itself.
+ */
+#ifndef RECPIPE_ENSEMBLE_H
+#define RECPIPE_ENSEMBLE_H
+
+#include "rank/assortment.h"
+#include "rank/blend.h"
+#include "stream/bag.h"
+#include "stream/option.h"
+
+#define ENSEMBLE_MOST 8
+
+/* As the command line has them. */
+struct ensemble_options {
+	char *models[ENSEMBLE_MOST]; /* streams that have one each; none: the stream at hand has it */
+	int n_models;
+	const char *spelt; /* weights, as they were given; NULL: they are chosen */
+	double weights[ENSEMBLE_MOST];
+	int n_weights;
+};
+extern const struct option ensemble_options[];
+/* Wrong usage where they do not go together. */
+void ensemble_check(const struct ensemble_options *options);
+bool ensemble_reads_stdin(const struct ensemble_options *options);
+/* The words of the command line that say the same; how many, ENSEMBLE_WORDS at most. */
+#define ENSEMBLE_WORDS (2 * ENSEMBLE_MOST + 2)
+int ensemble_words(const struct ensemble_options *options, const char *words[]);
+
+struct ensemble {
+	int n;
+	char *const *paths; /* of streams with a model each; NULL: the stream at hand has the only one */
+	struct model_group group[ENSEMBLE_MOST];
+	struct assortment part[ENSEMBLE_MOST]; /* what of the catalog each knows; not of a single one */
+	double weight[ENSEMBLE_MOST];
+	struct architecture architecture; /* of the whole: its name is "ease+sasrec" */
+	struct model *model;              /* the whole, or the only one */
+	char id[17];                      /* tells it from others, weights included */
+};
+
+/* Before the bag is read. The options' texts are borrowed. */
+void ensemble_take(struct ensemble *ensemble, struct bag *bag, const struct ensemble_options *options);
+/* Behind it. Dies where a stream has no model. */
+void ensemble_read(struct ensemble *ensemble);
+/* What of the catalog they rank together, as assortment_of_model() says of each; how many items none knows is told. */
+void ensemble_match(struct ensemble *ensemble, struct assortment *assortment, const struct item_groups *groups);
+
+/*
+ * The weights of several models: given or, as the best for the validation items of all users, chosen and told. Users come chunk
+ * by chunk, or are known whole; either may be NULL. Dies where nobody has a validation item.
+ */
+void ensemble_choose(struct ensemble *ensemble, const struct ensemble_options *options, struct kept_sequences *users,
+	const struct sequences *known, const struct catalog *catalog);
+/* For the history: files, architectures and weights; NULL of a single model. */
+json_t *ensemble_describe(const struct ensemble *ensemble);
+void ensemble_free(struct ensemble *ensemble);
+
+#endif

@@ -1,0 +1,136 @@
+# Several models that rank together: seq-rank --model A --model B.
+# shellcheck shell=bash disable=SC2314 # ! before the last command of a test is the test
+load helpers
+
+setup_file() {
+	cd "$BATS_FILE_TMPDIR" || return
+	seq-tokenize -q --items "$EXAMPLE/items.csv" "$EXAMPLE/events.csv" -o shop
+	seq-train -q --arch ease --set text=none shop -o ease
+	seq-train -q --arch nearest shop -o nearest
+	seq-train -q --arch sasrec --hidden-size 16 --epochs 3 -j1 shop -o sasrec
+	awk -F, 'NR == 1 || NR % 2' "$EXAMPLE/items.csv" >half.csv
+	awk -F, 'NR == FNR { has[$1]; next } FNR == 1 || $2 in has' half.csv "$EXAMPLE/events.csv" >half-events.csv
+	seq-tokenize -q --items half.csv half-events.csv | seq-train -q --arch markov -o half
+}
+
+setup() {
+	own_folder
+}
+
+# scores MODEL...: all of them, by user and item
+scores() {
+	seq-rank -q -j2 --split next --seen keep -k 1000000 --format tsv "$@" shop | cut -f 1,3,4
+}
+
+# valid STREAM: NDCG@10
+ndcg() {
+	rec-eval -q --no-slices -m ndcg -k 10 "$1" | awk -F'\t' '$1 == "ndcg@10" { print $3 }'
+}
+
+@test "scores are the weighted sum of those of the models, less their mean, by the root of their deviation" {
+	needs python3
+	python3 -c 'import numpy' 2>/dev/null || skip "no NumPy"
+	local model
+	for model in ease nearest sasrec; do
+		scores --model $model >$model.tsv
+	done
+	scores --model ease --model sasrec --model nearest --weights .5,0.2,0.3 >all.tsv
+	python3 - <<-'END'
+		import numpy
+		def read(name):
+		    rows = [line.rstrip("\n").split("\t") for line in open(name + ".tsv")]
+		    users, items = sorted({r[0] for r in rows}), sorted({r[1] for r in rows})
+		    u, i = {x: n for n, x in enumerate(users)}, {x: n for n, x in enumerate(items)}
+		    table = numpy.full((len(users), len(items)), numpy.nan)
+		    for user, item, score in rows:
+		        table[u[user], i[item]] = float(score)
+		    assert not numpy.isnan(table).any()
+		    return table
+		def alike(x):
+		    x = x - x.mean(1, keepdims=True)
+		    return x / numpy.sqrt(x.std(1, keepdims=True))
+		expected = .5 * alike(read("ease")) + .2 * alike(read("sasrec")) + .3 * alike(read("nearest"))
+		assert numpy.abs(read("all") - expected).max() < 1e-5 * numpy.abs(expected).max()
+	END
+}
+
+@test "weights are chosen on the validation items, told and written down" {
+	output=$(seq-rank --model ease --model nearest shop -o test 2>&1)
+	says 'seq-rank: weights 0.'
+	says ' ease (alone 0.'
+	says ' validation items'
+	local weights best alone
+	weights=$(sed -n 's/^seq-rank: weights \([0-9.]*\) ease .*, \([0-9.]*\) nearest .*/\1,\2/p' <<<"$output")
+	seq-rank -q --split valid --model ease --model nearest shop -o valid
+	best=$(ndcg valid)
+	grep -q "NDCG@10 $best of " <<<"$output"
+	for alone in ease nearest; do
+		seq-rank -q --split valid $alone -o valid
+		awk "BEGIN { exit !($best > $(ndcg valid)) }"
+	done
+	# the same given; shards; the test item counts nothing
+	seq-rank -q --no-history --model ease --model nearest shop | tar --zstd -xO --wildcards 'ranking/0*' >chosen
+	seq-rank -q --no-history --weights "$weights" --model ease --model nearest shop | tar --zstd -xO --wildcards 'ranking/0*' | cmp chosen -
+	for alone in 1 2; do
+		seq-rank -q --shard $alone/2 --model ease --model nearest shop
+	done | rec-eval -q --no-slices -m ndcg -k 10 >joined
+	grep -q "^ndcg@10	all	$(ndcg test)" joined
+	tar --zstd -xOf test --wildcards 'log/*-seq-rank.json' >history
+	python3 - "$weights" <<-'END'
+		import json, sys
+		models = json.load(open("history"))["models"]
+		assert [m["architecture"] for m in models] == ["ease", "nearest"] and models[0]["file"] == "ease"
+		assert [m["weight"] for m in models] == [float(w) for w in sys.argv[1].split(",")]
+	END
+	rec-eval -q test | grep -q '^model	all	ease+nearest'
+	! tar --zstd -tf test | grep -q '^model/'
+}
+
+@test "a question alone is answered as all are, with reasons" {
+	local models=(--model ease --model sasrec --weights '.9,.1')
+	seq-rank -q -j2 --split next -k 5 --format json --why "${models[@]}" shop >all
+	sed 's/^{"user": \("[^"]*"\).*/{"user": \1, "k": 5, "why": true}/' all | seq-rank -q -j2 --serve "${models[@]}" shop >one
+	python3 - <<-'END'
+		import json
+		for a, b in zip(open("all"), open("one"), strict=True):
+		    assert json.loads(a)["items"] == json.loads(b)["items"]
+	END
+	grep -q '"why": *\["' one
+	# weights from the validation items of the stream's users, too
+	output=$(head -n 1 all | sed 's/^{"user": \("[^"]*"\).*/{"user": \1}/' | seq-rank --serve --model ease --model nearest shop 2>&1 >one)
+	says 'weights 0.'
+}
+
+@test "an item is ranked where one model knows it, and with the others counts as their average one" {
+	output=$(seq-rank --split next --seen keep -k 1000000 --format tsv --model half --model nearest --weights 1,0.001 shop 2>&1 >ranked.tsv)
+	says 'items are new to the model of half'
+	[ "$(cut -f 3 ranked.tsv | sort -u | wc -l)" = "$(tail -n +2 "$EXAMPLE/items.csv" | wc -l)" ]
+	seq-train -q --arch popular half -o popular
+	seq-rank -q --split next --seen keep -k 1000000 --format tsv --model half --model popular --weights 1,1 shop >known.tsv
+	[ "$(cut -f 3 known.tsv | sort -u | wc -l)" -lt "$(cut -f 3 ranked.tsv | sort -u | wc -l)" ]
+}
+
+@test "models and weights that do not go together are refused" {
+	misused seq-rank --model ease --weights 1 shop -o out
+	says '--weights has 1 numbers, and --model is given 1 times'
+	misused seq-rank --model ease --model nearest --weights 1,2,3 shop -o out
+	misused seq-rank --model ease --model nearest --weights 0,0 shop -o out
+	says 'one of them must be more than 0'
+	misused seq-rank --model ease --model nearest --weights 1,-1 shop -o out
+	misused seq-rank --model ease --model nearest --weights 1,x shop -o out
+	misused seq-rank --model ease --model ease shop -o out
+	says '--model ease is given twice'
+	misused seq-rank --model 1 --model 2 --model 3 --model 4 --model 5 --model 6 --model 7 --model 8 --model 9 shop -o out
+	says '8 models at most are taken'
+	misused seq-rank --similar --model ease --model nearest shop
+	says '--similar goes by the vectors of one model: --model is given 2 times'
+	fails seq-rank --model ease --model shop shop -o out
+	says 'shop: no model in it; seq-train trains one'
+	fails seq-rank --model ease --model missing shop -o out
+	says 'missing'
+	seq-tokenize -q --holdout none --items "$EXAMPLE/items.csv" "$EXAMPLE/events.csv" -o all
+	fails seq-rank --model ease --model nearest all -o out
+	says 'nobody has a validation item to choose the models'\'' weights on; --weights gives them'
+	seq-rank -q --format tsv --model ease --model nearest --weights 2,1 all >out
+	[ -s out ]
+}
