@@ -61,3 +61,15 @@ setup() {
 	"$ROOT/tests/pretraining.sh" zero-shot tenth elsewhere | cmp - table
 	[ "$(find work -name '*.tar.zst' -mmin -30 | wc -l)" = 1 ]
 }
+
+@test "evidence.sh: a table of models by sets, from what is there; what the machine lacks is a dash" {
+	needs zstd
+	export EVIDENCE=$PWD/work SETS="scientific none"
+	"$ROOT/tests/evidence.sh" popular nearest-words ease-tfidf ease+nearest-words nearest-encoder | tee table
+	[ "$(grep -c '0\.[0-9]*, 0\.[0-9]* (0\.[0-9]*) *- *$' table)" = 4 ]
+	grep -q '^nearest-encoder  *-  *- *$' table
+	# again, from what was kept
+	"$ROOT/tests/evidence.sh" popular | grep -F "$(grep ^popular table)"
+	run "$ROOT/tests/evidence.sh" unheard-of
+	[ "$status" = 2 ]
+}

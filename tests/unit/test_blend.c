@@ -1,0 +1,153 @@
+/* Weights of several scores: what is measured is NDCG@10 of all items, and what is found is no worse than what was there. */
+#include "rank/blend.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "stream/util.h"
+
+enum { ROWS = 300, ITEMS = 500, SOURCES = 3, SEEN = 4 };
+
+struct problem {
+	float *scores[SOURCES];
+	int64_t indptr[ROWS + 1];
+	int32_t item[ROWS * SEEN], target[ROWS];
+};
+
+/* Random scores in which the target stands out by `gain[source]`, of the scale `size[source]`. */
+static struct problem *problem_new(const double gain[], const double size[])
+{
+	struct problem *problem = xcalloc(1, sizeof *problem);
+	struct rng rng;
+	rng_seed(&rng, 5);
+	for (int row = 0; row < ROWS; row++) {
+		problem->target[row] = (int32_t)rng_below(&rng, ITEMS);
+		problem->indptr[row + 1] = (row + 1) * SEEN;
+		for (int i = 0; i < SEEN; i++)
+			problem->item[row * SEEN + i] = (int32_t)rng_below(&rng, ITEMS);
+	}
+	for (int source = 0; source < SOURCES; source++) {
+		problem->scores[source] = xcalloc(ROWS * ITEMS, sizeof(float));
+		for (int i = 0; i < ROWS * ITEMS; i++)
+			problem->scores[source][i] = (float)(size[source] *
+				(rng_normal(&rng) + (problem->target[i / ITEMS] == i % ITEMS ? gain[source] : 0)));
+	}
+	return problem;
+}
+
+static void problem_free(struct problem *problem)
+{
+	for (int source = 0; source < SOURCES; source++)
+		free(problem->scores[source]);
+	free(problem);
+}
+
+static struct blend *blend_of(const struct problem *problem)
+{
+	struct blend *blend = blend_new(SOURCES);
+	/* in two parts: what was added before stays */
+	for (int from = 0; from < ROWS; from += ROWS / 2) {
+		const float *scores[SOURCES];
+		for (int source = 0; source < SOURCES; source++)
+			scores[source] = problem->scores[source] + from * ITEMS;
+		const struct histories part = {ROWS / 2, problem->indptr + from, problem->item, NULL};
+		assert_true(blend_add(blend, scores, ITEMS, &part, problem->target + from));
+	}
+	assert_int_equal(blend_count(blend), ROWS);
+	return blend;
+}
+
+static bool is_near(double a, double b, double within)
+{
+	return fabs(a - b) <= within;
+}
+
+/* From the definition. */
+static double ndcg(const struct problem *problem, const double weights[])
+{
+	double sum = 0;
+	for (int row = 0; row < ROWS; row++) {
+		double score[ITEMS];
+		bool is_out[ITEMS] = {false};
+		const int target = problem->target[row];
+		int rank = 1;
+		for (int i = 0; i < ITEMS; i++) {
+			score[i] = 0;
+			for (int source = 0; source < SOURCES; source++)
+				score[i] += weights[source] * (double)problem->scores[source][row * ITEMS + i];
+		}
+		for (int i = 0; i < SEEN; i++)
+			is_out[problem->item[row * SEEN + i]] = true;
+		for (int i = 0; i < ITEMS; i++)
+			rank += i != target && !is_out[i] && score[i] > score[target];
+		sum += rank <= 10 ? 1 / log2(rank + 1) : 0;
+	}
+	return sum / ROWS;
+}
+
+static void what_is_measured_is_ndcg_of_all_items(void **state)
+{
+	(void)state;
+	struct problem *problem = problem_new((const double[]){2, 2, 0}, (const double[]){1, 1, 1});
+	struct blend *blend = blend_of(problem);
+	const double weights[][SOURCES] = {{1, 0, 0}, {0, 1, 0}, {.5, .5, 0}, {1, .3, .1}};
+	for (size_t i = 0; i < COUNT_OF(weights); i++)
+		assert_true(is_near(blend_measure(blend, weights[i]), ndcg(problem, weights[i]), 1e-9));
+	blend_free(blend);
+	problem_free(problem);
+}
+
+static void weights_follow_what_sources_tell(void **state)
+{
+	(void)state;
+	/* the second tells as much as the first, on a scale a hundred times as large; the third tells nothing */
+	struct problem *problem = problem_new((const double[]){2, 2, 0}, (const double[]){1, 100, 1});
+	struct blend *blend = blend_of(problem);
+	double weights[SOURCES];
+	const double best = blend_fit(blend, weights);
+	assert_true(is_near(best, blend_measure(blend, weights), 1e-12));
+	assert_true(best > 1.1 * blend_measure(blend, (const double[]){1, 0, 0}));
+	assert_true(best >= blend_measure(blend, (const double[]){1, .01, 0}));
+	assert_in_range((int64_t)(1000 * 100 * weights[1] / weights[0]), 400, 2500);
+	assert_true(weights[2] < .3 * weights[0]);
+	blend_free(blend);
+	problem_free(problem);
+}
+
+static void scores_that_are_not_finite_are_told(void **state)
+{
+	(void)state;
+	struct problem *problem = problem_new((const double[]){1, 1, 1}, (const double[]){1, 1, 1});
+	problem->scores[1][7] = NAN;
+	struct blend *blend = blend_new(SOURCES);
+	const struct histories all = {ROWS, problem->indptr, problem->item, NULL};
+	assert_false(blend_add(blend, (const float *const *)problem->scores, ITEMS, &all, problem->target));
+	blend_free(blend);
+	problem_free(problem);
+}
+
+static void weights_are_rounded_to_digits(void **state)
+{
+	(void)state;
+	assert_true(is_near(blend_rounded(0.012345, 2), 0.012, 1e-12));
+	assert_true(is_near(blend_rounded(12.96, 2), 13, 1e-12));
+	assert_true(is_near(blend_rounded(0.9996, 3), 1, 1e-12));
+	assert_true(is_near(blend_rounded(0, 3), 0, 0));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_is_measured_is_ndcg_of_all_items),
+		cmocka_unit_test(weights_follow_what_sources_tell),
+		cmocka_unit_test(scores_that_are_not_finite_are_told),
+		cmocka_unit_test(weights_are_rounded_to_digits),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
