@@ -135,6 +135,8 @@ static void block_plain(const struct operands *o, int parts, int rows, int colum
 
 #include <immintrin.h>
 
+#include "nn/tiles.h"
+
 #define DOT __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")))
 #define DOT_INLINE DOT static inline __attribute__((always_inline))
 
@@ -245,33 +247,6 @@ DOT static void block_dot(const struct operands *o, int parts, int rows, int col
 		}
 }
 
-/* In assembly, as the compilers' own do not tell that they read and write memory. */
-#define TILE_LOAD(tile, from, stride)                                                                                  \
-	__asm__ volatile("tileloadd (%0,%1,1), %%tmm" #tile ::"r"(from), "r"((int64_t)(stride)) : "memory")
-/* The same, of what is read in order and seldom again: it leaves the first-level cache to the rest. */
-#define TILE_STREAM(tile, from, stride)                                                                                \
-	__asm__ volatile("tileloaddt1 (%0,%1,1), %%tmm" #tile ::"r"(from), "r"((int64_t)(stride)) : "memory")
-#define TILE_STORE(tile, to, stride)                                                                                   \
-	__asm__ volatile("tilestored %%tmm" #tile ", (%0,%1,1)" ::"r"(to), "r"((int64_t)(stride)) : "memory")
-#define TILE_ZERO(tile) __asm__ volatile("tilezero %%tmm" #tile ::: "memory")
-/* sum += left x right */
-#define TILE_PRODUCT(sum, left, right)                                                                                 \
-	__asm__ volatile("tdpbf16ps %%tmm" #right ", %%tmm" #left ", %%tmm" #sum ::: "memory")
-
-/* Eight tiles of 16 rows of 64 bytes, once for a thread. */
-static void configure_tiles(void)
-{
-	static _Thread_local bool done;
-	static const struct {
-		uint8_t palette, start, reserved[14];
-		uint16_t row_bytes[16];
-		uint8_t rows[16];
-	} config = {.palette = 1, .row_bytes = {64, 64, 64, 64, 64, 64, 64, 64}, .rows = {16, 16, 16, 16, 16, 16, 16, 16}};
-	if (!done)
-		__asm__ volatile("ldtilecfg %0" ::"m"(config));
-	done = true;
-}
-
 /* Tiles 0 to 3 are sums, 4 and 5 rows of the left side, 6 and 7 columns of the right. */
 static inline __attribute__((always_inline)) void block_tiles(const struct operands *o, int parts, int rows,
 	int columns)
@@ -325,7 +300,7 @@ static inline __attribute__((always_inline)) void block_tiles(const struct opera
 static void block_amx(const struct operands *o, int parts, int rows, int columns)
 {
 	struct operands at = *o;
-	configure_tiles();
+	tiles_configure();
 	for (int column = 0; column < columns; column += 2, at.right += 2 * at.right_step, at.c += BLOCK)
 		switch ((parts - 1) * 4 + (rows - 1) * 2 + (column + 1 < columns)) {
 		case 0: block_tiles(&at, 1, 1, 1); break;

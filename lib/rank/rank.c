@@ -11,10 +11,10 @@
 #include "stream/util.h"
 
 #define MAX_WIDTH 16384
-#define BLOCK_BYTES (256 << 10) /* of the 8-bit copy: stays in a core's cache while the queries pass over it */
-#define ALONE_BYTES (16 << 20)  /* of products one thread makes sooner than others could be woken */
-#define SLICE_ROWS 128          /* queries that pass over a block together */
-#define TINY 1e-18f             /* least scale: keeps bounds above what underflow could hide */
+#define ALONE_BYTES (16 << 20) /* of products one thread makes sooner than others could be woken */
+#define SLICE_ROWS 512         /* queries that pass over the catalog together */
+#define FINE_ROWS 64           /* from so many on, residues of the items pay that they are made */
+#define TINY 1e-18f            /* least scale: keeps bounds above what underflow could hide */
 
 /* --- the best k so far, and the counts, of one query over a part of the catalog --- */
 
@@ -74,10 +74,17 @@ static void offer(struct selection *selection, struct best entry)
 		selection->bar = heap[0].score;
 }
 
-static void count(struct selection *selection, struct best entry)
+/* The target is among them: answer() takes it away. */
+static void count(struct selection *selection, const float *scores, int n)
 {
-	selection->greater += entry.score > selection->target_score;
-	selection->equal += entry.score == selection->target_score && entry.item != selection->target;
+	const float target = selection->target_score;
+	int32_t greater = 0, equal = 0;
+	for (int i = 0; i < n; i++) {
+		greater += scores[i] > target;
+		equal += scores[i] == target;
+	}
+	selection->greater += greater;
+	selection->equal += equal;
 }
 
 static int compare_best(const void *a, const void *b)
@@ -145,7 +152,7 @@ static void answer(const struct ranks *ranks, int64_t row, struct selection *par
 	}
 	if (whole->counts) {
 		ranks->greater[row] = whole->greater;
-		ranks->equal[row] = whole->equal;
+		ranks->equal[row] = whole->equal - 1;
 	}
 }
 
@@ -155,6 +162,7 @@ struct ranker {
 	const struct scan *scan;
 	const float *vectors;
 	int64_t n_items, width, words; /* words: of four dimensions */
+	int64_t stride;                /* bytes of a query in 8 bits */
 	int64_t n_tiles;
 	uint8_t *codes;             /* by tile, then as SCAN_LANES says; round(vector / scale) + 128 */
 	float *scale;               /* by item; NaN behind the last: it compares as false, whatever is asked */
@@ -213,8 +221,9 @@ struct ranker *ranker_new(const float *vectors, int64_t n_items, int64_t width, 
 		.n_items = n_items,
 		.width = width,
 		.words = (width + 3) / 4,
+		.stride = (width + SCAN_DEPTH - 1) / SCAN_DEPTH * SCAN_DEPTH,
 		.n_tiles = (n_items + SCAN_TILE - 1) / SCAN_TILE};
-	ranker->codes = xaligned((size_t)(ranker->n_tiles * SCAN_TILE), (size_t)ranker->words * 4);
+	ranker->codes = xaligned((size_t)(ranker->n_tiles * SCAN_TILE + SCAN_DEPTH), (size_t)ranker->words * 4);
 	ranker->scale = xaligned((size_t)(ranker->n_tiles * SCAN_TILE), sizeof *ranker->scale);
 	double max_error = 0, max_code = 0, max_norm = 0;
 	int64_t bad = n_items;
@@ -252,6 +261,28 @@ void ranker_free(struct ranker *ranker)
 	free(ranker);
 }
 
+static int32_t sum_of(const int8_t *codes, int64_t width)
+{
+	int32_t sum = 0;
+	for (int64_t i = 0; i < width; i++)
+		sum += codes[i];
+	return sum;
+}
+
+/* What the codes lose of the query, and what is then lost still: of products of residues with residues, and behind them. */
+static double refine_probe(struct probe *probe, const struct ranker *ranker, const struct norms *norms)
+{
+	const float inverse = 1 / probe->factor;
+	for (int64_t i = 0; i < ranker->width; i++) {
+		float residue = rintf((probe->query[i] * inverse - (float)probe->codes[i]) * SCAN_FINER);
+		probe->residues[i] = (int8_t)fmaxf(-127, fminf(127, residue));
+	}
+	probe->fine_offset = probe->offset - 128 * sum_of(probe->residues, ranker->width);
+	const double left = SCAN_LEFT * sqrt((double)ranker->width), item = ranker->max_code + ranker->max_error;
+	return norms->vector * left +
+		probe->factor * (left * (item + left) + (norms->error + left) * (ranker->max_error + left));
+}
+
 /* False where scores would not be finite. */
 static bool probe_ready(struct probe *probe, const struct ranker *ranker)
 {
@@ -259,30 +290,34 @@ static bool probe_ready(struct probe *probe, const struct ranker *ranker)
 	struct norms norms = norms_of(probe->query, probe->factor, probe->codes, ranker->width);
 	if (!(norms.vector * ranker->max_norm < FLT_MAX / 4))
 		return false;
-	int32_t sum = 0;
-	for (int64_t i = 0; i < ranker->width; i++)
-		sum += probe->codes[i];
-	probe->offset = -128 * sum;
+	probe->offset = -128 * sum_of(probe->codes, ranker->width);
 	/* What the 8 bits lose, and then what f32 arithmetic may: the score's own sum and the bound's evaluation. */
 	double lost = norms.vector * ranker->max_error + norms.error * probe->factor * ranker->max_code;
-	double rounding = 2 * (double)(ranker->width + 32) * FLT_EPSILON;
-	double slack = lost + rounding * norms.vector * (ranker->max_code + ranker->max_error);
-	probe->slack = (float)(slack * (1 + 1e-5)) + TINY;
+	double rounding = 2 * (double)(ranker->width + 32) * FLT_EPSILON * norms.vector *
+		(ranker->max_code + ranker->max_error);
+	probe->slack = (float)((lost + rounding) * (1 + 1e-5)) + TINY;
+	if (ranker->scan->fine) {
+		lost = refine_probe(probe, ranker, &norms);
+		probe->fine_slack = (float)((lost + rounding) * (1 + 1e-5)) + TINY;
+	}
 	return true;
 }
 
 static void visit_hits(const struct ranker *ranker, const struct probe *probe, struct selection *selection,
-	const int32_t *products, int64_t tile)
+	const int32_t *products, const int32_t *fine, int64_t tile)
 {
 	uint8_t hits[SCAN_TILE];
-	int n = ranker->scan->filter(probe, selection->bar, selection->target_score, products,
+	float scores[SCAN_TILE];
+	const int n = ranker->scan->filter(probe, selection->bar, selection->target_score, products, fine,
 		ranker->scale + tile * SCAN_TILE, hits, &selection->greater);
-	for (int i = 0; i < n; i++) {
-		int32_t item = (int32_t)(tile * SCAN_TILE + hits[i]);
-		float score = ranker->scan->score(probe->query, ranker->vectors + item * ranker->width, ranker->width);
-		count(selection, (struct best){score, item});
-		offer(selection, (struct best){score, item});
-	}
+	if (!n)
+		return;
+	ranker->scan->scores(probe->query, ranker->vectors + tile * SCAN_TILE * ranker->width, ranker->width, hits, n,
+		scores);
+	count(selection, scores, n);
+	for (int i = 0; i < n; i++)
+		if (scores[i] >= selection->bar)
+			offer(selection, (struct best){scores[i], (int32_t)(tile * SCAN_TILE + hits[i])});
 }
 
 static int64_t least(int64_t a, int64_t b)
@@ -290,23 +325,62 @@ static int64_t least(int64_t a, int64_t b)
 	return a < b ? a : b;
 }
 
-/* One block of tiles, all queries: in groups, the last one filled up with copies of its last query. */
-static void scan_block(const struct ranker *ranker, const struct probe *probes, struct selection *selections, int parts,
-	int64_t rows, int64_t tile, int64_t end)
+/* A share of what the next tile reads: it is there before it is needed. */
+static void prefetch(const struct ranker *ranker, int64_t tile, int64_t part, int64_t parts, bool vectors)
 {
-	int32_t products[SCAN_QUERIES * SCAN_TILE];
-	for (int64_t first = 0; first < rows; first += SCAN_QUERIES) {
-		const int8_t *codes[SCAN_QUERIES];
-		int64_t n = rows - first < SCAN_QUERIES ? rows - first : SCAN_QUERIES;
-		for (int64_t q = 0; q < SCAN_QUERIES; q++)
-			codes[q] = probes[first + (q < n ? q : n - 1)].codes;
-		for (int64_t t = tile; t < end; t++) {
-			ranker->scan->products(ranker->codes + t * SCAN_TILE * ranker->words * 4, ranker->words, codes,
-				n == 1 ? 1 : SCAN_QUERIES, products);
-			for (int64_t q = 0; q < n; q++)
-				visit_hits(ranker, &probes[first + q], &selections[(first + q) * parts], products + q * SCAN_TILE, t);
-		}
+	const int64_t line = 64, codes = SCAN_TILE * ranker->words * 4,
+				  items = least(SCAN_TILE, ranker->n_items - tile * SCAN_TILE);
+	const char *from = (const char *)ranker->codes + tile * codes;
+	for (int64_t at = codes * part / parts; at < codes * (part + 1) / parts; at += line)
+		__builtin_prefetch(from + at, 0, 3);
+	const int64_t bytes = vectors ? items * ranker->width * (int64_t)sizeof *ranker->vectors : 0;
+	from = (const char *)(ranker->vectors + tile * SCAN_TILE * ranker->width);
+	for (int64_t at = bytes * part / parts; at < bytes * (part + 1) / parts; at += line)
+		__builtin_prefetch(from + at, 0, 2);
+}
+
+/* Rows of a batch, [0, rows), and tiles of the catalog, [tile, end). */
+struct task {
+	const struct probe *probes;
+	struct selection *selections;
+	int parts; /* selections to a row */
+	int64_t rows, tile, end;
+};
+
+/* One tile, all queries, in groups: it stays in the nearest cache while they pass over it. residues: NULL: none. */
+static void scan_tile(const struct ranker *ranker, const struct task *task, int64_t tile, uint8_t *residues)
+{
+	const struct scan *scan = ranker->scan;
+	const uint8_t *codes = ranker->codes + tile * SCAN_TILE * ranker->words * 4;
+	const int64_t items = least(SCAN_TILE, ranker->n_items - tile * SCAN_TILE);
+	const int64_t groups = (task->rows + scan->queries - 1) / scan->queries;
+	int32_t products[SCAN_QUERIES * SCAN_TILE], fine[SCAN_QUERIES * SCAN_TILE];
+	if (residues)
+		scan->residues(ranker->vectors + tile * SCAN_TILE * ranker->width, ranker->width,
+			ranker->scale + tile * SCAN_TILE, (int)items, residues);
+	for (int64_t group = 0; group < groups; group++) {
+		const struct probe *probe = task->probes + group * scan->queries;
+		const int64_t n = least(task->rows - group * scan->queries, scan->queries);
+		if (residues)
+			scan->fine(codes, residues, ranker->words, probe, ranker->stride, products, fine);
+		else
+			scan->products(codes, ranker->words, probe->codes, ranker->stride, n == 1 ? 1 : scan->queries, products);
+		if (groups > 1 && tile + 1 < task->end) /* one is in the order of memory */
+			prefetch(ranker, tile + 1, group, groups, residues);
+		for (int64_t q = 0; q < n; q++)
+			visit_hits(ranker, &probe[q], &task->selections[(group * scan->queries + q) * task->parts],
+				products + q * SCAN_TILE, residues ? fine + q * SCAN_TILE : NULL, tile);
 	}
+}
+
+static void scan_tiles(const struct ranker *ranker, const struct task *task)
+{
+	uint8_t *residues = NULL;
+	if (ranker->scan->fine && task->selections[0].counts && task->rows >= FINE_ROWS)
+		residues = xcalloc(SCAN_TILE + SCAN_DEPTH, (size_t)ranker->words * 4);
+	for (int64_t tile = task->tile; tile < task->end; tile++)
+		scan_tile(ranker, task, tile, residues);
+	free(residues);
 }
 
 /* The target's score, and the seen items' share of the counts taken away beforehand. */
@@ -316,10 +390,10 @@ static void prepare_selection(const struct ranker *ranker, const float *query, s
 	struct selection *first = &parts[0];
 	first->n_seen = seen_tidy((int32_t *)(uintptr_t)first->seen, first->n_seen, first->target);
 	if (first->counts) {
-		first->target_score = scan->score(query, ranker->vectors + first->target * ranker->width, ranker->width);
+		first->target_score = scan_score(scan, query, ranker->vectors + first->target * ranker->width, ranker->width);
 		for (int64_t i = 0; i < first->n_seen; i++) {
 			int32_t item = first->seen[i];
-			float score = scan->score(query, ranker->vectors + item * ranker->width, ranker->width);
+			float score = scan_score(scan, query, ranker->vectors + item * ranker->width, ranker->width);
 			first->greater -= score > first->target_score;
 			first->equal -= score == first->target_score;
 		}
@@ -357,15 +431,17 @@ int64_t rank_queries(const struct ranker *ranker, const float *queries, const st
 	if (ranks->rows < 1)
 		return -1;
 	const struct cut cut = cut_work(ranker, ranks->rows);
-	const int64_t block = 1 + BLOCK_BYTES / (SCAN_TILE * ranker->words * 4);
 	struct selections all = selections_new(ranks, cut.parts);
 	struct probe *probes = xcalloc((size_t)ranks->rows, sizeof *probes);
-	int8_t *codes = xcalloc((size_t)ranks->rows, (size_t)ranker->words * 4);
+	/* codes, and behind them residues; of whole groups */
+	const int64_t room = (ranks->rows + SCAN_QUERIES) * ranker->stride;
+	int8_t *codes = xcalloc((size_t)room, 2);
 	int64_t bad = ranks->rows;
 #pragma omp parallel for schedule(dynamic, 4) reduction(min : bad) if (ranks->rows > 8)
 	for (int64_t row = 0; row < ranks->rows; row++) {
 		probes[row].query = queries + row * ranker->width;
-		probes[row].codes = codes + row * ranker->words * 4;
+		probes[row].codes = codes + row * ranker->stride;
+		probes[row].residues = probes[row].codes + room;
 		if (probe_ready(&probes[row], ranker))
 			prepare_selection(ranker, probes[row].query, &all.selection[row * cut.parts], cut.parts);
 		else if (row < bad)
@@ -374,12 +450,15 @@ int64_t rank_queries(const struct ranker *ranker, const float *queries, const st
 	if (bad == ranks->rows) {
 #pragma omp parallel for schedule(dynamic, 1) if (cut.n_pieces * cut.n_slices > 1)
 		for (int64_t task = 0; task < cut.n_pieces * cut.n_slices; task++) {
-			int64_t tile = task % cut.n_pieces * cut.tiles, tile_end = least(tile + cut.tiles, ranker->n_tiles);
-			int64_t row = task / cut.n_pieces * cut.rows, row_end = least(row + cut.rows, ranks->rows);
-			struct selection *selections = &all.selection[row * cut.parts + omp_get_thread_num() % cut.parts];
-			for (; tile < tile_end; tile += block)
-				scan_block(ranker, probes + row, selections, cut.parts, row_end - row, tile,
-					least(tile + block, tile_end));
+			const int64_t tile = task % cut.n_pieces * cut.tiles, row = task / cut.n_pieces * cut.rows;
+			const int part = omp_get_thread_num() % cut.parts;
+			const struct task one = {.probes = probes + row,
+				.selections = &all.selection[row * cut.parts + part],
+				.parts = cut.parts,
+				.rows = least(cut.rows, ranks->rows - row),
+				.tile = tile,
+				.end = least(tile + cut.tiles, ranker->n_tiles)};
+			scan_tiles(ranker, &one);
 		}
 #pragma omp parallel for if (ranks->rows > 8)
 		for (int64_t row = 0; row < ranks->rows; row++)
@@ -414,7 +493,7 @@ static void count_scores(const float *scores, int64_t n_items, struct selection 
 		equal -= scores[selection->seen[i]] == target;
 	}
 	selection->greater = greater;
-	selection->equal = equal - 1; /* the target itself */
+	selection->equal = equal;
 }
 
 /* False where a score is not finite. */

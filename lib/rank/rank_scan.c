@@ -1,9 +1,12 @@
 #include "rank/rank_scan.h"
 
+#include <math.h>
 #include <string.h>
 
 #if defined(__x86_64__)
 #include <immintrin.h>
+
+#include "nn/tiles.h"
 #endif
 
 #ifdef __clang__
@@ -11,6 +14,7 @@
 #endif
 
 #define INLINE static inline __attribute__((always_inline))
+#define TOGETHER 8 /* queries whose sums fit the registers */
 
 typedef float lanes16 __attribute__((vector_size(64), aligned(4)));
 typedef float lanes8 __attribute__((vector_size(32)));
@@ -31,6 +35,13 @@ INLINE float score_body(const float *query, const float *item, int64_t width)
 	memcpy(four, eight, sizeof four);
 	four[0] += four[1];
 	return (four[0][0] + four[0][2]) + (four[0][1] + four[0][3]);
+}
+
+INLINE void scores_body(const float *query, const float *items, int64_t width, const uint8_t hits[], int n,
+	float *scores)
+{
+	for (int i = 0; i < n; i++)
+		scores[i] = score_body(query, items + hits[i] * width, width);
 }
 
 INLINE int filter_body(const struct probe *probe, float bar, float target, const int32_t *products, const float *scale,
@@ -55,24 +66,26 @@ INLINE int filter_body(const struct probe *probe, float bar, float target, const
 	return n;
 }
 
-static int filter_plain(const struct probe *probe, float bar, float target, const int32_t *products, const float *scale,
-	uint8_t hits[SCAN_TILE], int32_t *greater)
+static int filter_plain(const struct probe *probe, float bar, float target, const int32_t *products,
+	const int32_t *fine, const float *scale, uint8_t hits[SCAN_TILE], int32_t *greater)
 {
+	(void)fine;
 	return filter_body(probe, bar, target, products, scale, hits, greater);
 }
 
-static float score_plain(const float *query, const float *item, int64_t width)
+static void scores_plain(const float *query, const float *items, int64_t width, const uint8_t hits[], int n,
+	float *scores)
 {
-	return score_body(query, item, width);
+	scores_body(query, items, width, hits, n, scores);
 }
 
-static void products_plain(const uint8_t *items, int64_t words, const int8_t *const queries[], int n_queries,
+static void products_plain(const uint8_t *items, int64_t words, const int8_t *queries, int64_t stride, int n_queries,
 	int32_t *products)
 {
 	for (int q = 0; q < n_queries; q++)
 		for (int first = 0; first < SCAN_TILE; first += SCAN_LANES) {
 			const uint8_t *item = items + first * words * 4;
-			const int8_t *query = queries[q];
+			const int8_t *query = queries + q * stride;
 			int32_t sum[SCAN_LANES] = {0};
 			for (int64_t word = 0; word < words; word++, item += 4 * SCAN_LANES, query += 4)
 				for (int lane = 0; lane < SCAN_LANES; lane++)
@@ -82,7 +95,12 @@ static void products_plain(const uint8_t *items, int64_t words, const int8_t *co
 		}
 }
 
-static const struct scan plain = {CPU_NONE, 127, products_plain, filter_plain, score_plain};
+static const struct scan plain = {.level = CPU_NONE,
+	.query_levels = 127,
+	.queries = TOGETHER,
+	.products = products_plain,
+	.filter = filter_plain,
+	.scores = scores_plain};
 
 #if defined(__x86_64__)
 
@@ -95,7 +113,7 @@ INLINE int32_t word_at(const int8_t *query, int64_t word)
 
 /* vpmaddubsw adds two products in 16 bits and saturates: with queries of 63 levels 2 * 255 * 63 fits. */
 #define AVX2 __attribute__((target("avx2")))
-AVX2 INLINE void products_avx2_body(const uint8_t *items, int64_t words, const int8_t *const queries[],
+AVX2 INLINE void products_avx2_body(const uint8_t *items, int64_t words, const int8_t *queries, int64_t stride,
 	const int n_queries, const int n_halves, int32_t *products)
 {
 	const __m256i ones = _mm256_set1_epi16(1);
@@ -109,7 +127,7 @@ AVX2 INLINE void products_avx2_body(const uint8_t *items, int64_t words, const i
 			sum[i] = _mm256_setzero_si256();
 		for (int64_t word = 0; word < words; word++)
 			for (int q = 0; q < n_queries; q++) {
-				const __m256i query = _mm256_set1_epi32(word_at(queries[q], word));
+				const __m256i query = _mm256_set1_epi32(word_at(queries + q * stride, word));
 				for (int h = 0; h < n_halves; h++) {
 					const __m256i codes = _mm256_loadu_si256((const void *)(item[h] + word * 4 * SCAN_LANES));
 					const __m256i pairs = _mm256_madd_epi16(_mm256_maddubs_epi16(codes, query), ones);
@@ -122,42 +140,49 @@ AVX2 INLINE void products_avx2_body(const uint8_t *items, int64_t words, const i
 	}
 }
 
-AVX2 static void products_avx2(const uint8_t *items, int64_t words, const int8_t *const queries[], int n_queries,
-	int32_t *products)
+AVX2 static void products_avx2(const uint8_t *items, int64_t words, const int8_t *queries, int64_t stride,
+	int n_queries, int32_t *products)
 {
 	if (n_queries == 1)
-		products_avx2_body(items, words, queries, 1, 2, products); /* in the order of memory */
+		products_avx2_body(items, words, queries, stride, 1, 2, products); /* in the order of memory */
 	else
-		products_avx2_body(items, words, queries, SCAN_QUERIES, 1, products);
+		products_avx2_body(items, words, queries, stride, TOGETHER, 1, products);
 }
 
 AVX2 static int filter_avx2(const struct probe *probe, float bar, float target, const int32_t *products,
-	const float *scale, uint8_t hits[SCAN_TILE], int32_t *greater)
+	const int32_t *fine, const float *scale, uint8_t hits[SCAN_TILE], int32_t *greater)
 {
+	(void)fine;
 	return filter_body(probe, bar, target, products, scale, hits, greater);
 }
 
-AVX2 static float score_avx2(const float *query, const float *item, int64_t width)
+AVX2 static void scores_avx2(const float *query, const float *items, int64_t width, const uint8_t hits[], int n,
+	float *scores)
 {
-	return score_body(query, item, width);
+	scores_body(query, items, width, hits, n, scores);
 }
 
-static const struct scan avx2 = {CPU_AVX2, 63, products_avx2, filter_avx2, score_avx2};
+static const struct scan avx2 = {.level = CPU_AVX2,
+	.query_levels = 63,
+	.queries = TOGETHER,
+	.products = products_avx2,
+	.filter = filter_avx2,
+	.scores = scores_avx2};
 
 #define VNNI __attribute__((target("avx512f,avx512bw,avx512vl,avx512vnni")))
-VNNI INLINE void products_vnni_body(const uint8_t *items, int64_t words, const int8_t *const queries[],
+VNNI INLINE void products_vnni_body(const uint8_t *items, int64_t words, const int8_t *queries, int64_t stride,
 	const int n_queries, const int n_blocks, int32_t *products)
 {
-	const int64_t stride = 4 * SCAN_LANES * words;
-	for (int first = 0; first < SCAN_TILE; first += SCAN_LANES * n_blocks, items += stride * n_blocks) {
+	const int64_t block = 4 * SCAN_LANES * words;
+	for (int first = 0; first < SCAN_TILE; first += SCAN_LANES * n_blocks, items += block * n_blocks) {
 		__m512i sum[16];
 		for (int i = 0; i < n_queries * n_blocks; i++)
 			sum[i] = _mm512_setzero_si512();
 		for (int64_t word = 0; word < words; word++)
 			for (int b = 0; b < n_blocks; b++) {
-				const __m512i codes = _mm512_loadu_si512(items + b * stride + word * 4 * SCAN_LANES);
+				const __m512i codes = _mm512_loadu_si512(items + b * block + word * 4 * SCAN_LANES);
 				for (int q = 0; q < n_queries; q++) {
-					const __m512i query = _mm512_set1_epi32(word_at(queries[q], word));
+					const __m512i query = _mm512_set1_epi32(word_at(queries + q * stride, word));
 					sum[q * n_blocks + b] = _mm512_dpbusd_epi32(sum[q * n_blocks + b], codes, query);
 				}
 			}
@@ -167,29 +192,180 @@ VNNI INLINE void products_vnni_body(const uint8_t *items, int64_t words, const i
 	}
 }
 
-VNNI static void products_vnni(const uint8_t *items, int64_t words, const int8_t *const queries[], int n_queries,
-	int32_t *products)
+VNNI static void products_vnni(const uint8_t *items, int64_t words, const int8_t *queries, int64_t stride,
+	int n_queries, int32_t *products)
 {
 	if (n_queries == 1)
-		products_vnni_body(items, words, queries, 1, 1, products); /* in the order of memory */
+		products_vnni_body(items, words, queries, stride, 1, 1, products); /* in the order of memory */
 	else
-		products_vnni_body(items, words, queries, SCAN_QUERIES, 2, products);
+		products_vnni_body(items, words, queries, stride, TOGETHER, 2, products);
+}
+
+VNNI INLINE int places_of(uint64_t hit, int from, uint8_t *hits)
+{
+	int n = 0;
+	for (; hit; hit &= hit - 1)
+		hits[n++] = (uint8_t)(from + __builtin_ctzll(hit));
+	return n;
+}
+
+/* As filter_body(), 16 at a time; what comes of 64 is in a word. */
+VNNI INLINE int filter_vnni_body(const struct probe *probe, float bar, float target, const int32_t *products,
+	const int32_t *fine, const float *scale, uint8_t hits[SCAN_TILE], int32_t *greater, const bool counts)
+{
+	const __m512 factor = _mm512_set1_ps(probe->factor), finer = _mm512_set1_ps(1.0f / SCAN_FINER);
+	const __m512 slack = _mm512_set1_ps(fine ? probe->fine_slack : probe->slack);
+	const __m512i offset = _mm512_set1_epi32(probe->offset), fine_offset = _mm512_set1_epi32(probe->fine_offset);
+	const __m512 bars = _mm512_set1_ps(bar), targets = _mm512_set1_ps(target);
+	int n = 0;
+	for (int from = 0; from < SCAN_TILE; from += 64) {
+		uint64_t hit = 0, above = 0;
+		for (int i = 0; i < 64; i += SCAN_LANES) {
+			const int at = from + i;
+			const __m512 scales = _mm512_loadu_ps(scale + at);
+			__m512 sum = _mm512_cvtepi32_ps(_mm512_add_epi32(_mm512_loadu_si512(products + at), offset));
+			if (fine)
+				sum = _mm512_add_ps(sum,
+					_mm512_mul_ps(finer,
+						_mm512_cvtepi32_ps(_mm512_add_epi32(_mm512_loadu_si512(fine + at), fine_offset))));
+			const __m512 middle = _mm512_mul_ps(factor, sum);
+			const __m512 upper = _mm512_mul_ps(scales, _mm512_add_ps(middle, slack));
+			__mmask16 one = _mm512_cmp_ps_mask(upper, bars, _CMP_GE_OQ);
+			if (counts) {
+				const __m512 lower = _mm512_mul_ps(scales, _mm512_sub_ps(middle, slack));
+				const __mmask16 surely = _mm512_cmp_ps_mask(lower, targets, _CMP_GT_OQ);
+				one |= _mm512_mask_cmp_ps_mask((__mmask16)~surely, upper, targets, _CMP_GE_OQ);
+				above |= (uint64_t)surely << i;
+			}
+			hit |= (uint64_t)one << i;
+		}
+		*greater += (int32_t)__builtin_popcountll(above & ~hit);
+		n += places_of(hit, from, hits + n);
+	}
+	return n;
 }
 
 VNNI static int filter_vnni(const struct probe *probe, float bar, float target, const int32_t *products,
-	const float *scale, uint8_t hits[SCAN_TILE], int32_t *greater)
+	const int32_t *fine, const float *scale, uint8_t hits[SCAN_TILE], int32_t *greater)
 {
-	return filter_body(probe, bar, target, products, scale, hits, greater);
+	if (target == INFINITY) /* nothing is counted */
+		return filter_vnni_body(probe, bar, target, products, NULL, scale, hits, greater, false);
+	if (!fine)
+		return filter_vnni_body(probe, bar, target, products, NULL, scale, hits, greater, true);
+	return filter_vnni_body(probe, bar, target, products, fine, scale, hits, greater, true);
 }
 
-VNNI static float score_vnni(const float *query, const float *item, int64_t width)
+VNNI static void scores_vnni(const float *query, const float *items, int64_t width, const uint8_t hits[], int n,
+	float *scores)
 {
-	return score_body(query, item, width);
+	scores_body(query, items, width, hits, n, scores);
 }
 
-static const struct scan vnni = {CPU_VNNI, 127, products_vnni, filter_vnni, score_vnni};
+static const struct scan vnni = {.level = CPU_VNNI,
+	.query_levels = 127,
+	.queries = TOGETHER,
+	.products = products_vnni,
+	.filter = filter_vnni,
+	.scores = scores_vnni};
 
-static const struct scan *const scans[] = {&vnni, &avx2, &plain};
+/* The layout of items is that of the tiles' right side. Tiles 0 to 3 are sums of four blocks, 4 is of queries, 5 to 7 of items. */
+VNNI static void products_amx(const uint8_t *items, int64_t words, const int8_t *queries, int64_t stride, int n_queries,
+	int32_t *products)
+{
+	const int64_t block = 4 * SCAN_LANES * words, row = SCAN_TILE * (int64_t)sizeof *products;
+	if (n_queries == 1) {
+		products_vnni_body(items, words, queries, stride, 1, 1, products);
+		return;
+	}
+	tiles_configure();
+	for (int first = 0; first < SCAN_TILE; first += 4 * SCAN_LANES, items += 4 * block) {
+		TILE_ZERO(0);
+		TILE_ZERO(1);
+		TILE_ZERO(2);
+		TILE_ZERO(3);
+		for (int64_t at = 0; at < 4 * words; at += SCAN_DEPTH) {
+			const uint8_t *from = items + at * SCAN_LANES;
+			TILE_LOAD(4, queries + at, stride);
+			TILE_LOAD(5, from, SCAN_DEPTH);
+			TILE_BYTE_PRODUCT(0, 4, 5);
+			TILE_LOAD(6, from + block, SCAN_DEPTH);
+			TILE_BYTE_PRODUCT(1, 4, 6);
+			TILE_LOAD(7, from + 2 * block, SCAN_DEPTH);
+			TILE_BYTE_PRODUCT(2, 4, 7);
+			TILE_LOAD(5, from + 3 * block, SCAN_DEPTH);
+			TILE_BYTE_PRODUCT(3, 4, 5);
+		}
+		TILE_STORE(0, products + first, row);
+		TILE_STORE(1, products + first + SCAN_LANES, row);
+		TILE_STORE(2, products + first + 2 * SCAN_LANES, row);
+		TILE_STORE(3, products + first + 3 * SCAN_LANES, row);
+	}
+}
+
+VNNI static void residues_amx(const float *vectors, int64_t width, const float *scale, int n, uint8_t *residues)
+{
+	const int64_t words = (width + 3) / 4;
+	const __m512 middle = _mm512_set1_ps(128), finer = _mm512_set1_ps(SCAN_FINER);
+	const __m512 most = _mm512_set1_ps(127), least = _mm512_set1_ps(-127);
+	for (int item = 0; item < n; item++, vectors += width) {
+		const __m512 inverse = _mm512_set1_ps(1 / scale[item]);
+		uint8_t *to = residues + item / SCAN_LANES * SCAN_LANES * words * 4 + item % SCAN_LANES * 4;
+		for (int64_t at = 0; at < width; at += 16, to += 4 * 4 * SCAN_LANES) {
+			const __mmask16 there = width - at < 16 ? (__mmask16)((1u << (width - at)) - 1) : 0xFFFF;
+			const __m512 value = _mm512_mul_ps(_mm512_maskz_loadu_ps(there, vectors + at), inverse);
+			__m512 code = _mm512_max_ps(_mm512_min_ps(_mm512_roundscale_ps(value, _MM_FROUND_TO_NEAREST_INT), most),
+				least);
+			__m512 residue = _mm512_mul_ps(_mm512_sub_ps(value, code), finer);
+			residue = _mm512_max_ps(_mm512_min_ps(residue, most), least);
+			int32_t four[4];
+			_mm_storeu_si128((void *)four, _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(_mm512_add_ps(residue, middle))));
+			for (int64_t i = 0; i < 4 && at + 4 * i < width; i++)
+				memcpy(to + i * 4 * SCAN_LANES, &four[i], sizeof *four);
+		}
+	}
+}
+
+/* One block at each of two: tiles 0 and 2 are their products, 1 and 3 the finer ones, 4 and 5 of queries, 6 and 7 of items. */
+#define ADD_PRODUCTS(product, finer, b)                                                                                \
+	TILE_LOAD(6, items + (b)*block + at * SCAN_LANES, SCAN_DEPTH);                                                     \
+	TILE_BYTE_PRODUCT(product, 4, 6);                                                                                  \
+	TILE_BYTE_PRODUCT(finer, 5, 6);                                                                                    \
+	TILE_LOAD(7, residues + (b)*block + at * SCAN_LANES, SCAN_DEPTH);                                                  \
+	TILE_BYTE_PRODUCT(finer, 4, 7)
+
+VNNI static void fine_amx(const uint8_t *items, const uint8_t *residues, int64_t words, const struct probe *probe,
+	int64_t stride, int32_t *products, int32_t *fine)
+{
+	const int64_t block = 4 * SCAN_LANES * words, row = SCAN_TILE * (int64_t)sizeof *products;
+	tiles_configure();
+	for (int first = 0; first < SCAN_TILE; first += 2 * SCAN_LANES, items += 2 * block, residues += 2 * block) {
+		TILE_ZERO(0);
+		TILE_ZERO(1);
+		TILE_ZERO(2);
+		TILE_ZERO(3);
+		for (int64_t at = 0; at < 4 * words; at += SCAN_DEPTH) {
+			TILE_LOAD(4, probe->codes + at, stride);
+			TILE_LOAD(5, probe->residues + at, stride);
+			ADD_PRODUCTS(0, 1, 0);
+			ADD_PRODUCTS(2, 3, 1);
+		}
+		TILE_STORE(0, products + first, row);
+		TILE_STORE(1, fine + first, row);
+		TILE_STORE(2, products + first + SCAN_LANES, row);
+		TILE_STORE(3, fine + first + SCAN_LANES, row);
+	}
+}
+
+static const struct scan amx = {.level = CPU_AMX,
+	.query_levels = 127,
+	.queries = SCAN_QUERIES,
+	.products = products_amx,
+	.residues = residues_amx,
+	.fine = fine_amx,
+	.filter = filter_vnni,
+	.scores = scores_vnni};
+
+static const struct scan *const scans[] = {&amx, &vnni, &avx2, &plain};
 
 #else
 

@@ -1,6 +1,6 @@
 /*
  * The inner loops of rank.c, once for each kind of processor: 8-bit products
- * of a tile of the catalog with a few queries, and the f32 score of an item.
+ * of a tile of the catalog with a few queries, and the f32 scores of items.
  */
 #ifndef RECPIPE_RANK_SCAN_H
 #define RECPIPE_RANK_SCAN_H
@@ -9,36 +9,64 @@
 
 #include "nn/cpu.h"
 
-#define SCAN_LANES 16  /* items side by side: bytes [dimension / 4][lane][dimension % 4] */
-#define SCAN_TILE 128  /* items to a call */
-#define SCAN_QUERIES 8 /* queries to a call, or one */
+#define SCAN_LANES 16   /* items side by side: bytes [dimension / 4][lane][dimension % 4] */
+#define SCAN_TILE 128   /* items to a call */
+#define SCAN_QUERIES 16 /* queries to a call at most */
+#define SCAN_DEPTH 64   /* bytes of a query that may be read at a time */
 
-/* A query made ready: an item's score lies within scale[item] * (factor * (product + offset) +- slack). */
+#define SCAN_FINER 254    /* residues to a code: what 8 bits lose of a number, in 8 bits more */
+#define SCAN_LEFT 2.0e-3f /* of a code, that a residue loses at most: half of one, and what f32 rounds */
+
+/*
+ * A query made ready: an item's score lies within scale[item] * (factor * (product + offset) +- slack), and, with the finer
+ * product, within scale[item] * (factor * (product + offset + (fine + fine_offset) / SCAN_FINER) +- fine_slack).
+ */
 struct probe {
 	const float *query;
-	int8_t *codes;
-	int32_t offset;
-	float factor, slack;
+	int8_t *codes, *residues;
+	int32_t offset, fine_offset;
+	float factor, slack, fine_slack;
 };
 
 struct scan {
 	enum cpu level;   /* that it needs */
 	int query_levels; /* 8-bit queries lie in [-query_levels, query_levels] */
+	int queries;      /* to a call, or one; at most SCAN_QUERIES */
 	/*
 	 * products[q * SCAN_TILE + i] = sum of items[i] * queries[q] over `words` words of four dimensions; items unsigned,
-	 * queries signed. n_queries is 1 or SCAN_QUERIES.
+	 * queries signed. Queries are `stride` bytes apart, a multiple of SCAN_DEPTH, with zeros behind their words; up to
+	 * SCAN_DEPTH * SCAN_LANES bytes behind the items are read. n_queries is 1 or `queries`.
 	 */
-	void (*products)(const uint8_t *items, int64_t words, const int8_t *const queries[], int n_queries,
+	void (*products)(const uint8_t *items, int64_t words, const int8_t *queries, int64_t stride, int n_queries,
 		int32_t *products);
+	/*
+	 * Where products are so fast that exact scores are rather avoided, else NULL: residues of the first n items of a tile, in
+	 * the layout of their codes; and products of `queries` queries from probe on, together with the finer ones, items * the
+	 * queries' residues + the items' residues * queries.
+	 */
+	void (*residues)(const float *vectors, int64_t width, const float *scale, int n, uint8_t *residues);
+	void (*fine)(const uint8_t *items, const uint8_t *residues, int64_t words, const struct probe *probe,
+		int64_t stride, int32_t *products, int32_t *fine);
 	/*
 	 * The items of a tile that may matter: that may reach `bar`, or of which it is not sure on which side of `target` they
 	 * are. Writes their places to hits, ascending, and returns how many; adds to *greater the others above `target`.
+	 * fine: NULL, or the finer products.
 	 */
-	int (*filter)(const struct probe *probe, float bar, float target, const int32_t *products, const float *scale,
-		uint8_t hits[SCAN_TILE], int32_t *greater);
-	/* Sums in 16 lanes, lane by lane over the dimensions, then halves onto halves: the same bits from every processor. */
-	float (*score)(const float *query, const float *item, int64_t width);
+	int (*filter)(const struct probe *probe, float bar, float target, const int32_t *products, const int32_t *fine,
+		const float *scale, uint8_t hits[SCAN_TILE], int32_t *greater);
+	/*
+	 * scores[i] = query * item hits[i] of the tile. Sums in 16 lanes, lane by lane over the dimensions, then halves onto halves:
+	 * the same bits from every processor.
+	 */
+	void (*scores)(const float *query, const float *items, int64_t width, const uint8_t hits[], int n, float *scores);
 };
+
+static inline float scan_score(const struct scan *scan, const float *query, const float *item, int64_t width)
+{
+	float score;
+	scan->scores(query, item, width, (const uint8_t[]){0}, 1, &score);
+	return score;
+}
 
 /* The best that cpu_level() has. */
 const struct scan *scan_choose(void);

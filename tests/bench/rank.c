@@ -3,8 +3,9 @@
  *
  *     rank ITEMS QUERIES WIDTH K      raw little-endian f32 files
  *
- * Reads "many" or "one" a line from stdin, ranks all queries at once or one after another, and answers with the seconds
- * taken; the best items, queries x K (i4), are then in the file QUERIES.top.
+ * Reads "many", "counts" or "one" a line from stdin, ranks all queries at once, with the places of the items in QUERIES.targets
+ * (i4, one a query), or one after another, and answers with the seconds taken; the best items, queries x K (i4), are then in
+ * the file QUERIES.top, the numbers of items above the targets in QUERIES.greater.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,13 +28,25 @@ static float *read_floats(const char *path, int64_t width, int64_t *rows)
 	return values;
 }
 
-static void write_top(const char *path, const int32_t *top, size_t n)
+static void write_numbers(const char *path, const char *of, const int32_t *numbers, size_t n)
 {
-	char *name = xasprintf("%s.top", path);
+	char *name = xasprintf("%s.%s", path, of);
 	FILE *file = fopen(name, "wb");
-	if (!file || fwrite(top, sizeof *top, n, file) != n || fclose(file))
+	if (!file || fwrite(numbers, sizeof *numbers, n, file) != n || fclose(file))
 		die_errno("%s", name);
 	free(name);
+}
+
+static int32_t *read_targets(const char *path, int64_t rows)
+{
+	char *name = xasprintf("%s.targets", path);
+	int32_t *targets = xcalloc((size_t)rows, sizeof *targets);
+	FILE *file = fopen(name, "rb");
+	if (!file || fread(targets, sizeof *targets, (size_t)rows, file) != (size_t)rows)
+		die_errno("%s", name);
+	fclose(file);
+	free(name);
+	return targets;
 }
 
 int main(int argc, char **argv)
@@ -47,17 +60,29 @@ int main(int argc, char **argv)
 	struct ranker *ranker = ranker_new(items, n_items, width, argv[1]);
 	int32_t *top = xcalloc((size_t)rows, (size_t)k * sizeof *top);
 	float *score = xcalloc((size_t)rows, (size_t)k * sizeof *score);
+	int32_t *target = NULL, *greater = xcalloc((size_t)rows, sizeof *greater);
+	int32_t *equal = xcalloc((size_t)rows, sizeof *equal);
 	char line[16];
 	while (fgets(line, sizeof line, stdin)) {
 		int64_t step = strncmp(line, "one", 3) ? rows : 1;
+		bool counts = !strncmp(line, "counts", 6);
+		if (counts && !target)
+			target = read_targets(argv[2], rows);
 		double started = seconds_now();
 		for (int64_t row = 0; row < rows; row += step) {
-			struct ranks ranks = {.rows = step, .k = k, .top_item = top + row * k, .top_score = score + row * k};
+			struct ranks ranks = {.rows = step,
+				.target = counts ? target : NULL,
+				.k = k,
+				.greater = counts ? greater : NULL,
+				.equal = counts ? equal : NULL,
+				.top_item = top + row * k,
+				.top_score = score + row * k};
 			if (rank_queries(ranker, queries + row * width, &ranks) >= 0)
 				die("%s: not finite", argv[2]);
 		}
 		double seconds = seconds_now() - started;
-		write_top(argv[2], top, (size_t)(rows * k));
+		write_numbers(argv[2], "top", top, (size_t)(rows * k));
+		write_numbers(argv[2], "greater", greater, (size_t)rows);
 		printf("%.6f\n", seconds);
 		fflush(stdout);
 	}
@@ -66,5 +91,8 @@ int main(int argc, char **argv)
 	free(queries);
 	free(top);
 	free(score);
+	free(target);
+	free(greater);
+	free(equal);
 	return 0;
 }
