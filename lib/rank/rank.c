@@ -170,6 +170,11 @@ struct ranker {
 	double max_norm;
 };
 
+static int64_t tile_bytes(const struct ranker *ranker)
+{
+	return SCAN_TILE * ranker->words * 4;
+}
+
 /* codes = round(vector / scale), within +-levels; returns scale. */
 static float quantise(const float *vector, int64_t width, int levels, int8_t *codes)
 {
@@ -223,7 +228,7 @@ struct ranker *ranker_new(const float *vectors, int64_t n_items, int64_t width, 
 		.words = (width + 3) / 4,
 		.stride = (width + SCAN_DEPTH - 1) / SCAN_DEPTH * SCAN_DEPTH,
 		.n_tiles = (n_items + SCAN_TILE - 1) / SCAN_TILE};
-	ranker->codes = xaligned((size_t)(ranker->n_tiles * SCAN_TILE + SCAN_DEPTH), (size_t)ranker->words * 4);
+	ranker->codes = xaligned((size_t)(ranker->n_tiles * tile_bytes(ranker) + SCAN_BEYOND), 1);
 	ranker->scale = xaligned((size_t)(ranker->n_tiles * SCAN_TILE), sizeof *ranker->scale);
 	double max_error = 0, max_code = 0, max_norm = 0;
 	int64_t bad = n_items;
@@ -328,11 +333,10 @@ static int64_t least(int64_t a, int64_t b)
 /* A share of what the next tile reads: it is there before it is needed. */
 static void prefetch(const struct ranker *ranker, int64_t tile, int64_t part, int64_t parts, bool vectors)
 {
-	const int64_t line = 64, codes = SCAN_TILE * ranker->words * 4,
-				  items = least(SCAN_TILE, ranker->n_items - tile * SCAN_TILE);
+	const int64_t line = 64, codes = tile_bytes(ranker), items = least(SCAN_TILE, ranker->n_items - tile * SCAN_TILE);
 	const char *from = (const char *)ranker->codes + tile * codes;
 	for (int64_t at = codes * part / parts; at < codes * (part + 1) / parts; at += line)
-		__builtin_prefetch(from + at, 0, 3);
+		__builtin_prefetch(from + at, 0, 2);
 	const int64_t bytes = vectors ? items * ranker->width * (int64_t)sizeof *ranker->vectors : 0;
 	from = (const char *)(ranker->vectors + tile * SCAN_TILE * ranker->width);
 	for (int64_t at = bytes * part / parts; at < bytes * (part + 1) / parts; at += line)
@@ -351,7 +355,7 @@ struct task {
 static void scan_tile(const struct ranker *ranker, const struct task *task, int64_t tile, uint8_t *residues)
 {
 	const struct scan *scan = ranker->scan;
-	const uint8_t *codes = ranker->codes + tile * SCAN_TILE * ranker->words * 4;
+	const uint8_t *codes = ranker->codes + tile * tile_bytes(ranker);
 	const int64_t items = least(SCAN_TILE, ranker->n_items - tile * SCAN_TILE);
 	const int64_t groups = (task->rows + scan->queries - 1) / scan->queries;
 	int32_t products[SCAN_QUERIES * SCAN_TILE], fine[SCAN_QUERIES * SCAN_TILE];
@@ -377,7 +381,7 @@ static void scan_tiles(const struct ranker *ranker, const struct task *task)
 {
 	uint8_t *residues = NULL;
 	if (ranker->scan->fine && task->selections[0].counts && task->rows >= FINE_ROWS)
-		residues = xcalloc(SCAN_TILE + SCAN_DEPTH, (size_t)ranker->words * 4);
+		residues = xcalloc((size_t)(tile_bytes(ranker) + SCAN_BEYOND), 1);
 	for (int64_t tile = task->tile; tile < task->end; tile++)
 		scan_tile(ranker, task, tile, residues);
 	free(residues);
@@ -413,7 +417,7 @@ struct cut {
 
 static struct cut cut_work(const struct ranker *ranker, int64_t rows)
 {
-	const bool is_small = rows * ranker->n_tiles * SCAN_TILE * ranker->words * 4 < ALONE_BYTES;
+	const bool is_small = rows * ranker->n_tiles * tile_bytes(ranker) < ALONE_BYTES;
 	const int threads = is_small ? 1 : omp_get_max_threads();
 	struct cut cut = {.tiles = ranker->n_tiles, .n_pieces = 1, .rows = SLICE_ROWS, .parts = 1};
 	if (rows < SLICE_ROWS * threads && threads > 1) {

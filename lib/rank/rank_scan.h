@@ -9,10 +9,11 @@
 
 #include "nn/cpu.h"
 
-#define SCAN_LANES 16   /* items side by side: bytes [dimension / 4][lane][dimension % 4] */
-#define SCAN_TILE 128   /* items to a call */
-#define SCAN_QUERIES 16 /* queries to a call at most */
-#define SCAN_DEPTH 64   /* bytes of a query that may be read at a time */
+#define SCAN_LANES 16                         /* items side by side: bytes [dimension / 4][lane][dimension % 4] */
+#define SCAN_TILE 128                         /* items to a call */
+#define SCAN_QUERIES 16                       /* queries to a call at most */
+#define SCAN_DEPTH 64                         /* bytes of a query that may be read at a time */
+#define SCAN_BEYOND (SCAN_DEPTH * SCAN_LANES) /* bytes that may be read behind the last items */
 
 #define SCAN_FINER 254    /* residues to a code: what 8 bits lose of a number, in 8 bits more */
 #define SCAN_LEFT 2.0e-3f /* of a code, that a residue loses at most: half of one, and what f32 rounds */
@@ -35,7 +36,7 @@ struct scan {
 	/*
 	 * products[q * SCAN_TILE + i] = sum of items[i] * queries[q] over `words` words of four dimensions; items unsigned,
 	 * queries signed. Queries are `stride` bytes apart, a multiple of SCAN_DEPTH, with zeros behind their words; up to
-	 * SCAN_DEPTH * SCAN_LANES bytes behind the items are read. n_queries is 1 or `queries`.
+	 * SCAN_BEYOND bytes behind the items are read. n_queries is 1 or `queries`.
 	 */
 	void (*products)(const uint8_t *items, int64_t words, const int8_t *queries, int64_t stride, int n_queries,
 		int32_t *products);

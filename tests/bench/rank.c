@@ -5,8 +5,10 @@
  *
  * Reads "many", "counts" or "one" a line from stdin, ranks all queries at once, with the places of the items in QUERIES.targets
  * (i4, one a query), or one after another, and answers with the seconds taken; the best items, queries x K (i4), are then in
- * the file QUERIES.top, the numbers of items above the targets in QUERIES.greater.
+ * the file QUERIES.top, the numbers of items above the targets in QUERIES.greater. "read" is the limit for one after another:
+ * a byte for each number of the items is read as often as there are queries.
  */
+#include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,6 +51,21 @@ static int32_t *read_targets(const char *path, int64_t rows)
 	return targets;
 }
 
+/* Of zeros, by the C library's search for another byte, on all threads. */
+static double seconds_of_reading(const char *bytes, int64_t n, int64_t times)
+{
+	const double started = seconds_now();
+	for (int64_t i = 0; i < times; i++) {
+#pragma omp parallel
+		{
+			const int64_t part = n / omp_get_num_threads(), from = omp_get_thread_num() * part;
+			if (memchr(bytes + from, 1, (size_t)part))
+				die("bytes changed");
+		}
+	}
+	return seconds_now() - started;
+}
+
 int main(int argc, char **argv)
 {
 	program_name = "rank";
@@ -62,8 +79,13 @@ int main(int argc, char **argv)
 	float *score = xcalloc((size_t)rows, (size_t)k * sizeof *score);
 	int32_t *target = NULL, *greater = xcalloc((size_t)rows, sizeof *greater);
 	int32_t *equal = xcalloc((size_t)rows, sizeof *equal);
-	char line[16];
+	char line[16], *zeros = xaligned((size_t)n_items, (size_t)width);
 	while (fgets(line, sizeof line, stdin)) {
+		if (!strncmp(line, "read", 4)) {
+			printf("%.6f\n", seconds_of_reading(zeros, n_items * width, rows));
+			fflush(stdout);
+			continue;
+		}
 		int64_t step = strncmp(line, "one", 3) ? rows : 1;
 		bool counts = !strncmp(line, "counts", 6);
 		if (counts && !target)
@@ -86,6 +108,7 @@ int main(int argc, char **argv)
 		printf("%.6f\n", seconds);
 		fflush(stdout);
 	}
+	free(zeros);
 	ranker_free(ranker);
 	free(items);
 	free(queries);
