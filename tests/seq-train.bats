@@ -478,3 +478,135 @@ interrupted() {
 	[ "$status" = 130 ] || [ "$status" = -2 ]
 	[ ! -e x.tar.zst ]
 }
+
+# grown: the streams early and full, with vectors of a language model; early lacks every tenth item, and full begins with the last
+grown() {
+	needs python3
+	python3 -c 'import numpy' || skip "no NumPy"
+	awk -F, 'NR == 1 || NR % 10' "$EXAMPLE/items.csv" >early-items.csv
+	{ head -n 1 "$EXAMPLE/items.csv"; sed 1d "$EXAMPLE/items.csv" | tac; } >full-items.csv
+	awk -F, 'NR == FNR { there[$1]; next } FNR == 1 || $2 in there' early-items.csv "$EXAMPLE/events.csv" >early-events.csv
+	seq-tokenize -q --items full-items.csv "$EXAMPLE/events.csv" -o full-text.tar.zst
+	seq-tokenize -q --tokenizer full-text.tar.zst --items early-items.csv early-events.csv -o early-text.tar.zst
+	llm full-text.tar.zst
+	for part in early full; do
+		item-project -q --from tokens --llm llm $part-text.tar.zst -o $part.tar.zst
+	done
+}
+
+# For python: member(STREAM, NAME) is an array, ids(STREAM, NAME) a list
+members='import io, subprocess, sys, numpy
+read = lambda stream, name: subprocess.run(["tar", "--zstd", "-xOf", stream, name], check=True, capture_output=True).stdout
+member = lambda stream, name: numpy.load(io.BytesIO(read(stream, name))).astype("f8")
+ids = lambda stream, name: read(stream, name).decode().split()
+'
+
+@test "seq-rank: items that are new to a model are ranked by their features, all others as before" {
+	grown
+	for features in frozen trainable; do
+		seq-train -q -j1 --epochs 12 --hidden-size 16 --batch-size 16 --features $features early.tar.zst -o model.tar.zst
+		seq-rank --split next --top 5000 --seen keep --format tsv --model model.tar.zst full.tar.zst -o full.tsv 2>told
+		grep -q "110 of 1105 items are new to the model of model.tar.zst and ranked by their embedding" told
+		# histories without new items, of the catalog it was trained with
+		seq-rank -q --split next --top 5000 --seen keep --format tsv model.tar.zst -o early.tsv
+		cmp early.tsv <(seq-rank -q --split next --top 5000 --seen keep --format tsv --model model.tar.zst early-text.tar.zst)
+		python3 -c "$members"'
+model, full, features = "model.tar.zst", "full.tar.zst", sys.argv[1]
+part = lambda name: member(model, f"model/{name}.npy")
+known, items = ids(model, "model/item_id.txt"), ids(full, "catalog/000000.item_id.txt")
+z, vectors = part("item_embedding.weight"), member(full, "embedding/000000.vector.npy")
+made = (vectors - part("feature.mean")) @ part("feature.matrix") * part("feature.scale") @ part("adaptor.weight").T + part("adaptor.bias")
+if features == "frozen":
+    made += part("item_id.weight").mean(0)
+row = {item: i for i, item in enumerate(known)}
+new = [i for i, item in enumerate(items) if item not in row]
+lists = {}
+for line in open("full.tsv"):
+    user, rank, item, score = line.split("\t")
+    lists.setdefault(user, {})[item] = float(score)
+assert len(new) == 110 and all(len(scores) == len(items) for scores in lists.values())
+for user in list(lists)[:20]:
+    scores = lists[user]
+    query = numpy.linalg.lstsq(z, numpy.array([scores[item] for item in known]), rcond=None)[0]
+    wrong = [abs(scores[items[i]] - made[i] @ query) for i in new]
+    assert max(wrong) < 2e-3 * max(map(abs, scores.values())), (features, user, max(wrong))' $features
+	done
+	# of another embedding, and without one, nothing tells of them
+	item-project -q --from tfidf --width 16 full-text.tar.zst -o other.tar.zst
+	for stream in other full-text; do
+		seq-rank --split next --format tsv --model model.tar.zst $stream.tar.zst -o x.tsv 2>told
+		grep -q "110 of 1105 items are new to the model of model.tar.zst and are not recommended" told
+	done
+	seq-rank --split next --format tsv --model model.tar.zst other.tar.zst -o x.tsv 2>told
+	grep -q "embedding of other.tar.zst is not the one" told
+}
+
+@test "seq-train: --model goes on with newer events and a grown catalog" {
+	grown
+	seq-train -q -j1 --epochs 3 --hidden-size 16 --features none early.tar.zst -o ids.tar.zst
+	seq-train -q -j1 --epochs 3 --hidden-size 16 early.tar.zst -o features.tar.zst
+	seq-train -q -j1 --epochs 3 --arch gru --hidden-size 16 --set tied=no early.tar.zst -o gru.tar.zst
+	for old in ids features gru; do
+		# nothing is learned: all is as it was, and where it starts
+		said_by seq-train -j1 --epochs 1 --learning-rate 0 --model $old.tar.zst full.tar.zst -o new.tar.zst
+		grep -q "of $old.tar.zst: 995 items known, 110 new (from \(features\|the mean\)), 0 gone" told
+		cmp <(tar --zstd -xOf $old.tar.zst model/config.json) <(tar --zstd -xOf new.tar.zst model/config.json)
+		python3 -c "$members"'
+old, new = sys.argv[1], "new.tar.zst"
+was, now = ids(old, "model/item_id.txt"), ids(new, "model/item_id.txt")
+row = {item: i for i, item in enumerate(was)}
+known, fresh = [i for i, item in enumerate(now) if item in row], [i for i, item in enumerate(now) if item not in row]
+names = subprocess.run(["tar", "--zstd", "-tf", old], check=True, capture_output=True, text=True).stdout.split()
+tables = 0
+for name in (n for n in names if n.startswith("model/") and n.endswith(".npy")):
+    a, b = member(old, name), member(new, name)
+    if a.shape == b.shape:
+        assert (a == b).all(), name
+        continue
+    tables += 1
+    derived = "candidates" in name or "adaptor.weight" in " ".join(names) and "item_embedding" in name
+    assert numpy.abs(a[[row[now[i]] for i in known]] - b[known]).max() <= (1e-5 if derived else 0), name
+    if not derived:
+        off = b[fresh] - a.mean(0)
+        assert 0.018 < off.std() < 0.022, (name, off.std())
+assert tables == {"ids.tar.zst": 1, "features.tar.zst": 2, "gru.tar.zst": 4}[old], tables' $old.tar.zst
+		said_by seq-train -j1 --epochs 2 --dropout 0.1 --model $old.tar.zst full.tar.zst -o new.tar.zst
+		seq-rank -q new.tar.zst | rec-eval -q >figures
+	done
+	# in a smaller one; and to the same bytes again, over an interruption too
+	said_by seq-train -j1 --epochs 2 --model new.tar.zst early.tar.zst -o small.tar.zst
+	grep -q "995 items known, 0 new, 110 gone" told
+	killed_and_resumed run.ckpt again.tar.zst seq-train -q --no-history -j1 --epochs 4 --model new.tar.zst early.tar.zst
+	seq-train -q --no-history -j1 --epochs 4 --model new.tar.zst early.tar.zst -o once.tar.zst
+	cmp once.tar.zst again.tar.zst
+	seq-train -q --arch markov early.tar.zst -o markov.tar.zst
+	said_by seq-train --no-history --model markov.tar.zst full.tar.zst -o counted.tar.zst
+	grep -q "markov counts everything anew" told
+	cmp <(parameters counted.tar.zst) <(seq-train -q --arch markov full.tar.zst | tar --zstd -xO --wildcards "model/*.npy")
+}
+
+@test "seq-train: --model of what cannot go on" {
+	grown
+	seq-train -q --epochs 1 --hidden-size 16 early.tar.zst -o features.tar.zst
+	fails seq-train --model features.tar.zst --hidden-size 8 full.tar.zst -o x.tar.zst
+	says "--hidden-size 8: the model of features.tar.zst has 16"
+	fails seq-train --model features.tar.zst --set norm=post full.tar.zst -o x.tar.zst
+	fails seq-train --model features.tar.zst --arch gru full.tar.zst -o x.tar.zst
+	says "--arch gru: the model of features.tar.zst is sasrec"
+	fails seq-train --model features.tar.zst full-text.tar.zst -o x.tar.zst
+	says "no embedding in the stream"
+	item-project -q --from tfidf --width 16 full-text.tar.zst -o other.tar.zst
+	fails seq-train -q --model features.tar.zst other.tar.zst -o x.tar.zst
+	says "the embedding of other.tar.zst is not the one that the model of features.tar.zst was trained with"
+	item-project -q --from tfidf --width 8 full-text.tar.zst -o other.tar.zst
+	fails seq-train -q --model features.tar.zst other.tar.zst -o x.tar.zst
+	fails seq-train --model data.tar.zst full.tar.zst -o x.tar.zst
+	says "--model data.tar.zst: no model in it"
+	sed "1!s/,/,x/" "$EXAMPLE/events.csv" | seq-tokenize -q -o strange.tar.zst
+	seq-train -q --epochs 1 --hidden-size 16 data.tar.zst -o ids.tar.zst
+	fails seq-train --model ids.tar.zst strange.tar.zst -o x.tar.zst
+	says ids.tar.zst
+	misused seq-train --model ids.tar.zst --arch llama full.tar.zst -o x.tar.zst
+	misused seq-train --model - -o x.tar.zst
+	[ ! -e x.tar.zst ]
+}

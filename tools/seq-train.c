@@ -11,6 +11,7 @@
 #include "stream/process.h"
 #include "stream/ranks.h"
 #include "task/like.h"
+#include "task/warm.h"
 
 /* --- options --- */
 
@@ -18,6 +19,7 @@ struct settings {
 	int architecture, task; /* in their names; -1: follows from the other */
 	const char *model, *like;
 	struct like pattern; /* of --like */
+	json_t *warm_config; /* of a model that goes on */
 	const struct cli *cli;
 	struct training_job job;
 };
@@ -28,13 +30,36 @@ static const struct option options[] = {
 	{"task", .argument = "NAME", CHOICE_OPTION(struct settings, task, task_names),
 		.help = "What to train it for (default next)"},
 	{"model", .argument = "STREAM", FILE_OPTION(struct settings, model), .no_effect = true,
-		.help = "Start from the model of this stream, and take nothing else of it"},
+		.help = "Go on from the model of this stream, of which nothing else is taken; new items are added to it"},
 	{"like", .argument = "STREAM", FILE_OPTION(struct settings, like),
 		.help = "Train as the model of this stream was, for as many epochs as validated best"},
 	{"set", .argument = "KEY=VALUE", SET_OPTION,
 		.help = "Any other option, by its key in the model's config.json; see below"},
 	{0},
 };
+
+/* The model of --model, whose architecture is the default. */
+static const struct architecture *read_start(const struct settings *settings, struct training_inputs *inputs)
+{
+	cli_check_stdin(settings->cli, "--model", settings->model);
+	struct bag *bag = bag_open((char *const[]){(char *)(uintptr_t)settings->model, NULL});
+	bag_take(bag, &model_group, &inputs->start);
+	bag_read(bag);
+	if (!inputs->start.group.complete)
+		die("--model %s: no model in it; seq-train trains one", settings->model);
+	return inputs->start.model->architecture;
+}
+
+/* What the model that goes on was made with; wrong usage where the training cannot go on from one. */
+static void choose_start(struct settings *settings)
+{
+	const struct training_job *job = &settings->job;
+	if (!job->training->takes_model && !job->training->goes_on)
+		die_usage("--model is no option of --arch %s", job->architecture->name);
+	if (!job->inputs.start.model || !job->training->goes_on || settings->like)
+		return;
+	settings->warm_config = warm_config(&job->inputs.start);
+}
 
 static void choose(void *values, struct cli_choice *choice)
 {
@@ -44,9 +69,12 @@ static void choose(void *values, struct cli_choice *choice)
 	cli_check_stdin(settings->cli, "--like", settings->like);
 	if (settings->like && !choice->for_help)
 		like_read(like, settings->like);
+	const struct architecture *of_start = settings->model && !choice->for_help ? read_start(settings, &job->inputs) :
+																				 NULL;
 	const char *task = settings->task >= 0 ? task_names[settings->task] : like->training ? like->training->task : NULL;
 	job->architecture = settings->architecture >= 0 ? architecture_named(architecture_names[settings->architecture]) :
 		like->training                              ? like->model.model->architecture :
+		of_start && !task                           ? of_start :
 													  architecture_of_task(task);
 	job->training = training_of(job->architecture, task, choice->for_help);
 	if (like->training)
@@ -54,12 +82,12 @@ static void choose(void *values, struct cli_choice *choice)
 	job->config = json_build("{s:s}", "architecture", job->architecture->name);
 	job->options = json_object();
 	job->values = xcalloc(1, job->training->size + 1);
-	if (settings->model && !job->training->takes_model)
-		die_usage("--model is no option of --arch %s", job->architecture->name);
+	if (settings->model)
+		choose_start(settings);
 	choice->section[0] = (struct cli_section){job->training->options, job->values, job->options, true, like->options,
 		settings->like};
-	choice->section[1] = (struct cli_section){job->architecture->options, NULL, job->config, true, like->config,
-		settings->like};
+	choice->section[1] = (struct cli_section){job->architecture->options, NULL, job->config, true,
+		like->training ? like->config : settings->warm_config, settings->like};
 	snprintf(choice->of, sizeof choice->of, "--arch %s%s%s", job->architecture->name, task ? " --task " : "",
 		task ? task : "");
 }
@@ -115,14 +143,13 @@ static void parse(int argc, char **argv, struct cli *cli, struct settings *setti
 	cli_parse(&tool, argc, argv, cli, settings);
 	settings->job.seed = cli->seed;
 	settings->job.threads = cli->threads;
-	cli_check_stdin(cli, "--model", settings->model);
 	if (settings->job.training->check)
 		settings->job.training->check(&settings->job);
 }
 
 /* --- load --- */
 
-static void load(const struct cli *cli, const char *model, struct training_job *job)
+static void load(const struct cli *cli, struct training_job *job)
 {
 	const struct training *training = job->training;
 	struct training_inputs *inputs = &job->inputs;
@@ -135,11 +162,10 @@ static void load(const struct cli *cli, const char *model, struct training_job *
 	bag_drop(bag, "model");
 	bag_drop(bag, "ranking");
 	if (training->takes_model) {
-		bag_take(bag, &model_group, &inputs->start);
+		if (!inputs->start.group.complete)
+			bag_take(bag, &model_group, &inputs->start);
 		bag_drop(bag, "embedding");
 	}
-	if (model)
-		bag_take_from(bag, &model_group, &inputs->start, model);
 	bag_pass_to(bag, job->out);
 	bag_read(bag);
 	if (training->needs_text && (!inputs->catalog.indptr || !inputs->tokenizer.tokenizer))
@@ -167,6 +193,7 @@ static void free_settings(struct settings *settings)
 {
 	free_job(&settings->job);
 	like_free(&settings->pattern);
+	json_decref(settings->warm_config);
 }
 
 int main(int argc, char **argv)
@@ -181,7 +208,7 @@ int main(int argc, char **argv)
 	blas_reserve(cli.threads);
 
 	job->out = bag_create(cli.output, cli.level);
-	load(&cli, settings.model, job);
+	load(&cli, job);
 	json_t *measured = job->training->train(job);
 	products_describe(measured);
 	cli_finish(&cli, job->out, measured);

@@ -107,6 +107,8 @@ static void initialise(struct model *model, struct rng *rng)
 	const struct gru *g = model->state;
 	for (int i = 0; i < model->params.count; i++) {
 		struct param *param = model->params.list[i];
+		if (param->frozen)
+			continue;
 		bool table = param == g->items || param == model->item_vectors;
 		if (g->initialiser == UNIFORM && !table)
 			param_uniform(param, rng, 1 / sqrt((double)g->h));

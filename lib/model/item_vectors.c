@@ -152,18 +152,16 @@ static float *inverse_root_of_known(const struct known *known)
 	return root;
 }
 
-static void whiten_rows(const struct known *known, int threads)
+/* Each row times a matrix, width x width, and `scale`. */
+static void multiply_rows(float *vectors, int64_t items, int64_t width, const float *matrix, float scale, int threads)
 {
-	int64_t width = known->width;
-	float *root = inverse_root_of_known(known);
 #pragma omp parallel for num_threads(threads)
-	for (int64_t from = 0; from < known->items; from += ROWS_AT_ONCE) {
-		int64_t rows = known->items - from < ROWS_AT_ONCE ? known->items - from : ROWS_AT_ONCE;
-		float *some = known->vectors + from * width, *before = thread_scratch(SCRATCH_LEFT, rows * width);
+	for (int64_t from = 0; from < items; from += ROWS_AT_ONCE) {
+		int64_t rows = items - from < ROWS_AT_ONCE ? items - from : ROWS_AT_ONCE;
+		float *some = vectors + from * width, *before = thread_scratch(SCRATCH_LEFT, rows * width);
 		memcpy(before, some, (size_t)(rows * width) * sizeof *before);
-		blas_gemm(false, false, rows, width, width, 1, before, width, root, width, 0, some, width);
+		blas_gemm(false, false, rows, width, width, scale, before, width, matrix, width, 0, some, width);
 	}
-	free(root);
 }
 
 /* Standardises them; where none is known there is nothing to do. */
@@ -192,9 +190,41 @@ static void known_free(struct known *known)
 void standardise_vectors(float *vectors, int64_t items, int64_t width, bool whiten, int threads)
 {
 	struct known known = standardised(vectors, items, width, threads);
-	if (whiten && known.count)
-		whiten_rows(&known, threads);
+	if (whiten && known.count) {
+		float *root = inverse_root_of_known(&known);
+		multiply_rows(vectors, items, width, root, 1, threads);
+		free(root);
+	}
 	known_free(&known);
+}
+
+void whiten_vectors(float *vectors, int64_t items, int64_t width, int threads, float *mean, float *matrix)
+{
+	struct known known = standardised(vectors, items, width, threads);
+	if (known.count) {
+		float *root = inverse_root_of_known(&known);
+		multiply_rows(vectors, items, width, root, 1, threads);
+		for (int64_t i = 0; i < width; i++)
+			for (int64_t j = 0; j < width; j++)
+				matrix[i * width + j] = (float)(known.factor[i] * (double)root[i * width + j]);
+		free(root);
+	}
+	for (int64_t i = 0; i < width; i++)
+		mean[i] = (float)known.mean[i];
+	known_free(&known);
+}
+
+void map_vectors(float *vectors, int64_t items, int64_t width, const float *mean, const float *matrix, float scale,
+	int threads)
+{
+	for (int64_t item = 0; item < items; item++) {
+		float *vector = vectors + item * width;
+		const bool is_known = vec_sum_of_squares(vector, width) > 0;
+		for (int64_t i = 0; i < width && is_known; i++)
+			vector[i] = mean ? vector[i] - mean[i] : scale * vector[i];
+	}
+	if (matrix)
+		multiply_rows(vectors, items, width, matrix, scale, threads);
 }
 
 void whitening_map(float *vectors, int64_t items, int64_t width, int threads, float *matrix, float *offset)

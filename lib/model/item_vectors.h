@@ -42,6 +42,14 @@ void mean_hidden_states(const struct model *model, const struct item_tokens *tok
  */
 void standardise_vectors(float *vectors, int64_t items, int64_t width, bool whiten, int threads);
 /*
+ * The same with `whiten`, as a map for vectors of other items: mean, width, and matrix, width x width, such that a vector becomes
+ * (vector - mean) matrix.
+ */
+void whiten_vectors(float *vectors, int64_t items, int64_t width, int threads, float *mean, float *matrix);
+/* The map, in place, then times `scale`; mean and matrix NULL: scale alone. Vectors of zeros stay as they are. */
+void map_vectors(float *vectors, int64_t items, int64_t width, const float *mean, const float *matrix, float scale,
+	int threads);
+/*
  * What that does, whitening, as a linear map: to vector x it gives matrix x + offset; matrix: width x width, row by row. Vectors
  * are standardised by it, not whitened.
  */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/item_vectors.h"
 #include "nn/ops.h"
 #include "nn/rows.h"
 #include "nn/vec.h"
@@ -95,6 +96,8 @@ struct items {
 	struct param *trainable; /* the features, learned */
 	struct param *own;       /* learned vectors that are added to what the adaptor gives */
 	struct param *first, *first_bias, *second, *second_bias;
+	struct param *mean, *matrix,
+		*scale;                   /* from the embedding's vectors to features, frozen; the first two may be NULL */
 	struct param *z, *candidates; /* derived; NULL: is not */
 	struct param *scored;         /* what candidates are the unit vectors of: z, or a trained table */
 	struct share *shares;
@@ -104,7 +107,22 @@ struct items {
 static struct param *declare_derived(struct model *model, int64_t width, const char *name)
 {
 	struct param *param = params_add(&model->params, model->n_items, width, false, "%s", name);
-	param->derived = true;
+	param->derived = param->of_items = true;
+	return param;
+}
+
+static struct param *declare_table(struct model *model, int64_t width, const char *name)
+{
+	struct param *param = params_add(&model->params, model->n_items, width, false, "%s", name);
+	param->of_items = true;
+	return param;
+}
+
+/* A part of the map from the embedding's vectors to features. */
+static struct param *declare_map(struct model *model, int64_t rows, int64_t columns, const char *name)
+{
+	struct param *param = params_add(&model->params, rows, columns, true, "feature.%s", name);
+	param->optional = true;
 	return param;
 }
 
@@ -113,7 +131,7 @@ static void declare_adaptor(struct items *items, struct model *model, int64_t wi
 	struct params *params = &model->params;
 	int64_t in = items->options.feature_size;
 	if (items->options.features == FEATURES_TRAINABLE)
-		items->trainable = params_add(params, model->n_items, in, false, "item_feature.weight");
+		items->trainable = declare_table(model, in, "item_feature.weight");
 	if (items->options.adaptor != ADAPTOR_LINEAR) {
 		int64_t inner = items->options.adaptor_size;
 		items->first = params_add(params, inner, in, false, "adaptor.0.weight");
@@ -123,7 +141,12 @@ static void declare_adaptor(struct items *items, struct model *model, int64_t wi
 	items->second = params_add(params, width, in, false, "adaptor.weight");
 	items->second_bias = params_add(params, 0, width, false, "adaptor.bias");
 	if (items->options.feature_ids)
-		items->own = params_add(params, model->n_items, width, false, "item_id.weight");
+		items->own = declare_table(model, width, "item_id.weight");
+	if (items->options.feature_whiten) {
+		items->mean = declare_map(model, 0, items->options.feature_size, "mean");
+		items->matrix = declare_map(model, items->options.feature_size, items->options.feature_size, "matrix");
+	}
+	items->scale = declare_map(model, 0, 1, "scale");
 }
 
 struct param *items_declare(struct model *model, const struct item_options *options, int64_t width, int64_t out,
@@ -135,12 +158,12 @@ struct param *items_declare(struct model *model, const struct item_options *opti
 		die("%s: \"features\" of no \"feature_size\"", where);
 	struct param *z;
 	if (options->features == FEATURES_NONE) {
-		z = params_add(&model->params, model->n_items, width, false, "item_embedding.weight");
+		z = declare_table(model, width, "item_embedding.weight");
 	} else {
 		z = items->z = declare_derived(model, width, "item_embedding.weight");
 		declare_adaptor(items, model, width);
 	}
-	struct param *scored = options->tied ? z : params_add(&model->params, model->n_items, out, false, "output.weight");
+	struct param *scored = options->tied ? z : declare_table(model, out, "output.weight");
 	if (options->score == SCORE_COSINE) {
 		items->scored = scored;
 		scored = items->candidates = declare_derived(model, out, "candidates.weight");
@@ -168,27 +191,37 @@ int64_t items_feature_size(const struct model *model)
 	return model->items && model->items->options.features ? model->items->options.feature_size : 0;
 }
 
-bool items_whiten_features(const struct model *model)
-{
-	return items_feature_size(model) && model->items->options.feature_whiten;
-}
+/* --- features --- */
 
-static void bring_to_scale(float *x, int64_t n, double root_mean_square)
+/* Returns what all were multiplied by. */
+static float bring_to_scale(float *x, int64_t n, double root_mean_square)
 {
 	double squares = vec_sum_of_squares(x, n);
 	float factor = squares > 0 ? (float)(root_mean_square / sqrt(squares / (double)n)) : 0;
 	for (int64_t i = 0; i < n; i++)
 		x[i] *= factor;
+	return factor;
 }
 
 void items_set_features(struct model *model, float *features)
 {
 	struct items *items = model->items;
+	items->scale->value[0] = 1;
 	if (items->options.feature_scale > 0)
-		bring_to_scale(features, model->n_items * items->options.feature_size, items->options.feature_scale);
+		items->scale->value[0] = bring_to_scale(features, model->n_items * items->options.feature_size,
+			items->options.feature_scale);
 	items->frozen = features;
 	if (items->trainable)
 		memcpy(items->trainable->value, features, (size_t)param_count(items->trainable) * sizeof *features);
+}
+
+void items_fit_features(struct model *model, float *features, int threads)
+{
+	const struct items *items = model->items;
+	if (items->matrix)
+		whiten_vectors(features, model->n_items, items->options.feature_size, threads, items->mean->value,
+			items->matrix->value);
+	items_set_features(model, features);
 }
 
 void items_initialise(struct model *model, struct rng *rng)
@@ -310,6 +343,94 @@ void items_refresh(struct model *model)
 		derive(items, &share, NULL);
 		tape_free(&share.tape);
 	}
+}
+
+/* --- in another catalog --- */
+
+#define ROWS_COMPARED 4096
+/* Squared distance of vectors of the same items, of their squared length: rounding, which instruction sets do differently. */
+#define SAME 1e-3
+/* Cosine of features that were learned with where they started; of others it is near 0. */
+#define LEARNED .2
+
+/* Squared distance of what features make of the items from `from` on from what the model has of those that it knows. */
+static double distance(const struct items *items, const float *features, const int32_t row[], int64_t from, int64_t to,
+	double *size)
+{
+	const int64_t width = items->z->columns;
+	struct items fixed = *items;
+	struct tape tape = {0};
+	double sum = 0;
+	fixed.frozen = features;
+	tape_begin(&tape, NULL, 0, 0);
+	const struct array *z = adapt(&tape, &fixed, from, to);
+	for (int64_t i = from; i < to; i++) {
+		const float *made = z->value + (i - from) * z->stride, *known = items->z->value + i * width;
+		for (int64_t j = 0; j < width && row[i] >= 0; j++) {
+			const double difference = (double)made[j] - (double)known[j];
+			sum += difference * difference;
+			*size += (double)known[j] * (double)known[j];
+		}
+	}
+	tape_free(&tape);
+	return sum;
+}
+
+static double cosine_with_learned(const struct items *items, const float *features, const int32_t row[], int64_t rows)
+{
+	const int64_t width = items->options.feature_size;
+	double product = 0, squares[2] = {0};
+	for (int64_t i = 0; i < rows; i++)
+		for (int64_t j = i * width; j < (i + 1) * width && row[i] >= 0; j++) {
+			const double feature = (double)features[j], learned = (double)items->trainable->value[j];
+			product += feature * learned;
+			squares[0] += feature * feature;
+			squares[1] += learned * learned;
+		}
+	return product / sqrt(squares[0] * squares[1]);
+}
+
+bool items_map_features(struct model *model, float *features, const int32_t row[], int threads)
+{
+	const struct items *items = model->items;
+	if (!(items->scale->value[0] > 0))
+		return false;
+	map_vectors(features, model->n_items, items->options.feature_size, items->mean ? items->mean->value : NULL,
+		items->matrix ? items->matrix->value : NULL, items->scale->value[0], threads);
+	const int64_t rows = model->n_items < ROWS_COMPARED ? model->n_items : ROWS_COMPARED;
+	if (items->trainable)
+		return cosine_with_learned(items, features, row, rows) >= LEARNED;
+	double size = 0, sum = 0;
+	for (int64_t from = 0; from < rows; from += REFRESH_ROWS)
+		sum += distance(items, features, row, from, from + REFRESH_ROWS < rows ? from + REFRESH_ROWS : rows, &size);
+	return sum <= SAME * size;
+}
+
+void items_take_features(struct model *model, const float *features, const int32_t row[])
+{
+	struct items *items = model->items;
+	const int64_t width = items->options.feature_size;
+	items->frozen = features;
+	for (int64_t i = 0; i < model->n_items && items->trainable; i++)
+		if (row[i] < 0)
+			memcpy(items->trainable->value + i * width, features + i * width, (size_t)width * sizeof *features);
+}
+
+void items_derive_new(struct model *model, const float *features, const int32_t row[])
+{
+	struct items *items = model->items;
+	items_take_features(model, features, row);
+	for (int64_t from = 0, to; from < model->n_items; from = to) {
+		to = from + 1;
+		if (row[from] >= 0)
+			continue;
+		while (to < model->n_items && to - from < REFRESH_ROWS && row[to] < 0)
+			to++;
+		struct share share = {.from = from, .to = to};
+		derive(items, &share, NULL);
+		tape_free(&share.tape);
+	}
+	items->frozen = NULL;
 }
 
 struct array *items_query(struct tape *tape, const struct model *model, struct array *hidden)

@@ -76,7 +76,7 @@ static void end(void *group, const char *where)
 	if (!model)
 		die("%s: the model has no config.json", where);
 	for (int i = 0; i < model->params.count; i++)
-		if (!read->loaded[i])
+		if (!read->loaded[i] && !model->params.list[i]->optional)
 			die("%s: %s.npy is missing", where, model->params.list[i]->name);
 	if (model->architecture->is_complete && !model->architecture->is_complete(model))
 		die("%s: parts of the model are missing", where);

@@ -194,6 +194,8 @@ static void initialise(struct model *model, struct rng *rng)
 	const struct sasrec *s = model->state;
 	for (int i = 0; i < model->params.count; i++) {
 		struct param *param = model->params.list[i];
+		if (param->frozen)
+			continue;
 		if (param->n_dims == 2 && s->initialiser == NORMAL)
 			param_normal(param, rng, .02);
 		else if (param->n_dims == 2)

@@ -21,7 +21,9 @@ struct param {
 	int64_t rows, columns; /* one row where n_dims is 1 */
 	bool frozen;
 	bool borrowed;         /* value is someone else's memory: it has no place in the block */
-	bool derived;          /* set between params_add and params_allocate */
+	bool derived;          /* set between params_add and params_allocate; the next two too */
+	bool of_items;         /* row i belongs to the model's item i */
+	bool optional;         /* streams of older versions do not have it: zeros */
 	int64_t offset;        /* in floats, in every block */
 	float *value;          /* rows x columns */
 	struct packed *packed; /* what products take (nn/matrix.h), of it and those up to some other; or NULL */

@@ -5,7 +5,11 @@
 #include <string.h>
 
 #include "data/lines.h"
+#include "model/carry.h"
 #include "model/encoder.h"
+#include "model/items.h"
+#include "nn/vec.h"
+#include "stream/progress.h"
 
 /* Which item of the model each of the catalog is, by its id; NULL: row for row the same, or the model says none of their ids. */
 static int32_t *rows_by_id(struct model_group *model, const struct catalog *catalog, int64_t *n_new)
@@ -56,6 +60,44 @@ static int64_t match_content(struct assortment *assortment, struct model_group *
 	return n_new;
 }
 
+/* The model in this catalog, where its features tell of items that are new to it. */
+static int64_t match_features(struct assortment *assortment, struct model_group *group,
+	const struct item_groups *groups)
+{
+	const struct catalog *catalog = groups->catalog;
+	const struct embedding *embedding = groups->embedding;
+	const int64_t n_new = assortment_match(assortment, group, catalog), width = items_feature_size(group->model);
+	int64_t told = 0;
+	if (!n_new || !embedding->group.complete)
+		return n_new;
+	embedding_check(embedding, catalog);
+	struct model *model = model_new(json_deep_copy(group->model->config), catalog->n_items, catalog->fingerprint,
+		"model");
+	float *features = xreallocarray(NULL, (size_t)(catalog->n_items * embedding->width), sizeof *features);
+	memcpy(features, embedding->vector, (size_t)(catalog->n_items * embedding->width) * sizeof *features);
+	model_carry(model, group->model, assortment->model_row, 0, NULL);
+	if (embedding->width != width || !items_map_features(model, features, assortment->model_row, groups->threads)) {
+		warn("the embedding of %s is not the one that the model of %s was trained with: it tells nothing of new items",
+			group_source(&embedding->group), group_source(&group->group));
+		model_free(model);
+		free(features);
+		return n_new;
+	}
+	items_derive_new(model, features, assortment->model_row);
+	for (int64_t item = 0; item < catalog->n_items; item++) {
+		const bool is_new = assortment->model_row[item] < 0;
+		const bool is_told = is_new && vec_sum_of_squares(features + item * width, width) > 0;
+		assortment->model_row[item] = is_new && !is_told ? -1 : (int32_t)item;
+		told += is_told;
+	}
+	notice("%" PRId64 " of %" PRId64 " items are new to the model of %s and ranked by their embedding", told,
+		catalog->n_items, group_source(&group->group));
+	model_free(group->model);
+	group->model = model;
+	free(features);
+	return n_new - told;
+}
+
 int64_t assortment_of_model(struct assortment *assortment, struct model_group *group, const struct item_groups *groups)
 {
 	struct model *model = group->model;
@@ -65,8 +107,10 @@ int64_t assortment_of_model(struct assortment *assortment, struct model_group *g
 		encoder_rank_catalog(model, groups->catalog, groups->embedding, group->group.id);
 		return 0;
 	}
-	return model->content ? match_content(assortment, group, groups) :
-							assortment_match(assortment, group, groups->catalog);
+	if (model->content)
+		return match_content(assortment, group, groups);
+	return items_feature_size(model) ? match_features(assortment, group, groups) :
+									   assortment_match(assortment, group, groups->catalog);
 }
 
 struct strings ids_read(const char *path)

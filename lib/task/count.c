@@ -8,6 +8,7 @@
 #include "stream/progress.h"
 #include "task/training.h"
 #include "task/validation.h"
+#include "task/warm.h"
 
 static bool has_no_gradients(const struct architecture *architecture)
 {
@@ -123,6 +124,10 @@ static json_t *train(struct training_job *job)
 {
 	const struct item_groups groups = groups_of(job);
 	const struct catalog *catalog = groups.catalog;
+	if (job->inputs.start.model) {
+		warm_require(job);
+		warm_tell(job);
+	}
 	if (job->architecture->reads_items)
 		content_choose(job->config, &groups);
 	blas_set_threads(job->threads);
@@ -150,6 +155,7 @@ const struct training counted_training = {
 	.suits = by_counting,
 	.options = no_options,
 	.needs_sequences = true,
+	.goes_on = true,
 	.train = train,
 };
 
@@ -161,5 +167,6 @@ const struct training item_training = {
 	.size = sizeof(struct validation_options),
 	.needs_sequences = true,
 	.takes_embedding = true,
+	.goes_on = true,
 	.train = train,
 };

@@ -2,11 +2,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model/item_vectors.h"
 #include "model/items.h"
 #include "stream/progress.h"
 #include "task/next_item.h"
 #include "task/training.h"
+#include "task/warm.h"
 
 struct next_item_training {
 	struct next_item_options next;
@@ -98,13 +98,15 @@ static struct model *new_model(const struct training_job *job)
 }
 
 /* An LLM's vectors share a few large directions, beside which those that tell items apart would hardly be heard. */
-static void set_features(struct training_job *job, struct model *model)
+static void start(struct training_job *job, struct model *model, struct rng *rng)
 {
-	struct embedding *embedding = &job->inputs.embedding;
-	if (items_whiten_features(model))
-		standardise_vectors(embedding->vector, embedding->rows, embedding->width, true, job->threads);
+	if (job->inputs.start.model) {
+		warm_start(job, model, rng);
+		return;
+	}
 	if (items_feature_size(model))
-		items_set_features(model, embedding->vector);
+		items_fit_features(model, job->inputs.embedding.vector, job->threads);
+	model_initialise(model, rng);
 }
 
 /* --- training --- */
@@ -123,13 +125,14 @@ static void tell(const struct task *task, const struct model *model)
 static json_t *train(struct training_job *job)
 {
 	const struct next_item_training *training = job->values;
+	if (job->inputs.start.model)
+		warm_require(job);
 	choose_dropout(job, choose_features(job));
 	struct model *model = new_model(job);
 	json_t *identity = training_identity(job, model, training->optimisation.schedule != SCHEDULE_CONSTANT);
 	struct rng rng;
 	rng_seed(&rng, job->seed);
-	set_features(job, model);
-	model_initialise(model, &rng);
+	start(job, model, &rng);
 	struct trainer *trainer = trainer_new(&model->params, &training->optimisation, job->threads);
 	struct task *task = next_item_task(model, &job->inputs.sequences, &training->next, job->threads);
 	tell(task, model);
@@ -149,6 +152,7 @@ const struct training next_item_training = {
 	.size = sizeof(struct next_item_training),
 	.needs_sequences = true,
 	.takes_embedding = true,
+	.goes_on = true,
 	.check = check,
 	.train = train,
 };

@@ -68,8 +68,8 @@ static struct model *start(const struct training_job *job, bool anew, struct rng
 	return model;
 }
 
-static json_t *run_and_tell(struct training_job *job, const struct model *model, struct task *task,
-	struct trainer *trainer, const struct run_options *options, json_t *identity, const struct rng *rng)
+static json_t *run_and_tell(struct training_job *job, struct model *model, struct task *task, struct trainer *trainer,
+	const struct run_options *options, json_t *identity, const struct rng *rng)
 {
 	notice("%s: %lld parameters, %lld users, %lld items", model->architecture->name, (long long)model->params.trainable,
 		(long long)task->examples, (long long)job->inputs.catalog.n_items);

@@ -96,10 +96,12 @@ static json_t *best_of(json_t *measured)
 	return best ? best : json_build("{s:O}", "stop_after", json_object_get(measured, "best_epoch"));
 }
 
-json_t *training_run(const struct training_job *job, const struct model *model, struct task *task,
-	struct trainer *trainer, const struct run_options *options, json_t *identity, const struct rng *rng)
+json_t *training_run(const struct training_job *job, struct model *model, struct task *task, struct trainer *trainer,
+	const struct run_options *options, json_t *identity, const struct rng *rng)
 {
 	json_t *measured = run(task, trainer, options, identity, rng);
+	if (!json_integer_value(json_object_get(measured, "best_epoch")))
+		items_refresh(model); /* as no validation did */
 	identity_add_stop(identity, measured);
 	json_set(measured, "parameters", json_integer(model->params.size));
 	training_write_model(job, model, identity, best_of(measured));

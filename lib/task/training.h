@@ -18,7 +18,7 @@ struct training_inputs {
 	struct sequences sequences;
 	struct embedding embedding;
 	struct tokenizer_group tokenizer;
-	struct model_group start; /* what a text encoder goes on from */
+	struct model_group start; /* what is gone on from */
 };
 
 struct training_job {
@@ -38,7 +38,9 @@ struct training {
 	bool (*suits)(const struct architecture *architecture);
 	const struct option *options;
 	size_t size;
-	bool needs_sequences, needs_text, takes_embedding, takes_model;
+	bool needs_sequences, needs_text, takes_embedding;
+	bool takes_model; /* goes on from a model, the stream's too; what fits it sees to itself */
+	bool goes_on;     /* from the one of --model alone, which it is the same as */
 	/* Wrong usage where options do not go together, as far as one can tell before a stream is read. May be NULL. */
 	void (*check)(const struct training_job *job);
 	/* Trains and writes the model; returns what was measured, for the history. */
@@ -71,7 +73,7 @@ void training_write_model(const struct training_job *job, const struct model *mo
  * Trains by gradients, as run() does, and writes the best model; returns what was measured, for the history. Where it was
  * stopped is added to the identity.
  */
-json_t *training_run(const struct training_job *job, const struct model *model, struct task *task,
-	struct trainer *trainer, const struct run_options *options, json_t *identity, const struct rng *rng);
+json_t *training_run(const struct training_job *job, struct model *model, struct task *task, struct trainer *trainer,
+	const struct run_options *options, json_t *identity, const struct rng *rng);
 
 #endif
