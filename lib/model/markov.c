@@ -110,18 +110,26 @@ static void score(const struct model *model, const struct histories *histories, 
 	const struct markov *markov = model->state;
 	const struct sparse *transitions = &markov->transitions;
 	const double whole = (double)markov->parts * (double)markov->parts;
-	uint64_t *sum = xreallocarray(NULL, (size_t)model->n_items, sizeof *sum); /* of parts of parts */
-	for (int64_t row = 0; row < histories->rows; row++) {
-		int64_t end = histories->indptr[row + 1];
-		memset(sum, 0, (size_t)model->n_items * sizeof *sum);
-		for (int64_t k = 1; k <= markov->steps && end - k >= histories->indptr[row]; k++) {
-			int32_t from = histories->item[end - k];
+	uint64_t *sum = xcalloc((size_t)model->n_items, sizeof *sum); /* of parts of parts; few items have one */
+	memset(scores, 0, (size_t)(histories->rows * model->n_items) * sizeof *scores);
+	for (int64_t row = 0; row < histories->rows; row++, scores += model->n_items) {
+		const int64_t end = histories->indptr[row + 1], met = end - histories->indptr[row];
+		const int64_t steps = met < markov->steps ? met : markov->steps;
+		for (int64_t k = 1; k <= steps; k++) {
+			const int32_t from = histories->item[end - k];
 			for (int64_t i = transitions->indptr[from]; i < transitions->indptr[from + 1]; i++)
 				sum[transitions->column[i]] += parts_of_weight(markov, transitions->value[i]) *
 					(uint64_t)parts_of(markov, k);
 		}
-		for (int64_t item = 0; item < model->n_items; item++)
-			scores[row * model->n_items + item] = (float)((double)sum[item] / whole);
+		for (int64_t k = 1; k <= steps; k++) {
+			const int32_t from = histories->item[end - k];
+			for (int64_t i = transitions->indptr[from]; i < transitions->indptr[from + 1]; i++) {
+				const int32_t to = transitions->column[i];
+				if (sum[to])
+					scores[to] = (float)((double)sum[to] / whole);
+				sum[to] = 0;
+			}
+		}
 	}
 	free(sum);
 }
