@@ -73,3 +73,14 @@ setup() {
 	run "$ROOT/tests/evidence.sh" unheard-of
 	[ "$status" = 2 ]
 }
+
+@test "weekly.sh: ten parts, nine of them warm, and what is there is not trained again" {
+	needs python3
+	export WEEKLY=$PWD/work SEEDS="1 2" MODEL="--epochs 1 --hidden-size 8 -j1"
+	"$ROOT/tests/weekly.sh" online-retail-medium | tee table
+	[ "$(grep -c 'scratch 0\.[0-9]* (0\.[0-9]* to 0\.[0-9]*) in  1\.0 epochs' table)" = 10 ]
+	[ "$(grep -c 'warm 0\.[0-9]* in  1, ' table)" = 9 ]
+	touch mark
+	"$ROOT/tests/weekly.sh" online-retail-medium | cmp - table
+	[ -z "$(find work -name '*.json' -newer mark)" ]
+}
