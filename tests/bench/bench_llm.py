@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """A step of SAID's first stage beside PyTorch and Hugging Face's transformers: 32 items of 32 tokens through a frozen
-language model of SmolLM2-135M's shape, in floats; the loss of every token, and its gradient back to the input vectors
-alone; and the same with its matrices in integers. In turns in one run, medians. Prints: what, ours, peer, ratio (above 1: ours is faster or smaller), in seconds and
+language model of SmolLM2-135M's shape; the loss of every token, and its gradient back to the input vectors alone. Ours runs
+with each --precision and with --integers; PyTorch in floats and with weights in bf16, in huge pages that are kept
+(compiled, it gained 1 %).
+In turns in one run, medians. Prints: what, ours, the fastest peer, ratio (above 1: ours is faster or smaller), in seconds and
 in processor seconds, which other programs on the machine disturb less; peak memory; the share of the machine's sgemm rate.
 """
 import json
@@ -17,28 +19,32 @@ THREADS = len(os.sched_getaffinity(0))
 ITEMS, TOKENS, ROUNDS, AT_ONCE = 32, 32, 5, 256
 CONFIG = dict(vocab_size=49152, hidden_size=576, intermediate_size=1536, num_hidden_layers=30, num_attention_heads=9,
               num_key_value_heads=3, max_position_embeddings=2048, tie_word_embeddings=True)
+WAYS = "f32", "split", "bf16", "integers"
+TUNED = dict(os.environ, GLIBC_TUNABLES="glibc.malloc.hugetlb=1", MALLOC_MMAP_MAX_="0", MALLOC_TRIM_THRESHOLD_="100000000000")
 
 
-def peer(threads):
+def peer(threads, precision):
     import torch
     import torch.nn.functional as F
     from transformers import LlamaConfig, LlamaForCausalLM
     torch.set_num_threads(int(threads))
     model = LlamaForCausalLM(LlamaConfig(**CONFIG, use_cache=False)).eval().requires_grad_(False)
+    if precision == "bf16":
+        model = model.bfloat16()
     table = model.get_input_embeddings().weight
     for line in sys.stdin:
         ids = torch.randint(CONFIG["vocab_size"], (ITEMS, TOKENS))
         inputs, target = table[ids].clone().requires_grad_(), torch.randint(CONFIG["vocab_size"], (ITEMS, TOKENS))
         started, clock = time.perf_counter(), time.process_time()
-        loss = F.cross_entropy(model(inputs_embeds=inputs).logits.flatten(0, 1), target.flatten())
+        loss = F.cross_entropy(model(inputs_embeds=inputs).logits.flatten(0, 1).float(), target.flatten())
         loss.backward()
         print(time.perf_counter() - started, time.process_time() - clock, loss.item(),
               resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, flush=True)
 
 
 class Program:
-    def __init__(self, *command):
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    def __init__(self, *command, env=None):
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)
 
     def ask(self, line):
         self.process.stdin.write(f"{line}\n")
@@ -64,33 +70,30 @@ def main():
         path = f"{folder}/config.json"
         with open(path, "w") as file:
             json.dump(dict(CONFIG, architecture="llama"), file)
-        ours, integers, sgemm = (Program(os.environ["RECPIPE_BENCH"] + "/llm", path, str(THREADS), str(AT_ONCE))
-                                 for _ in range(3))
-        integers.ask("integers")
-        peers = {n: Program(sys.executable, __file__, "--peer", str(n)) for n in sorted({max(1, THREADS // 2), THREADS})}
-        step = f"step {ITEMS} {TOKENS}"
-        for program in ours, integers, *peers.values():
-            program.ask(step)
-        ours_run, integers_run, rates, runs = [], [], [], {n: [] for n in peers}
-        for _ in range(ROUNDS):
-            ours_run.append(ours.ask(step))
-            integers_run.append(integers.ask(step))
+        llm = os.environ["RECPIPE_BENCH"] + "/llm", path, str(THREADS), str(AT_ONCE)
+        ours, sgemm = {way: Program(*llm) for way in WAYS}, Program(*llm)
+        peers = {(n, how): Program(sys.executable, __file__, "--peer", str(n), how, env=TUNED)
+                 for n in sorted({max(1, THREADS // 2), THREADS}) for how in ("f32", "bf16")}
+        for way, program in ours.items():
+            program.ask(way)
+        rates, runs = [], {name: [] for name in [*ours, *peers]}
+        for _ in range(ROUNDS + 1):  # the first is not counted
+            for name, program in [*ours.items(), *peers.items()]:
+                runs[name].append(program.ask(f"step {ITEMS} {TOKENS}"))
             rates += sgemm.ask("sgemm")
-            for n, program in peers.items():
-                runs[n].append(program.ask(step))
-    median = lambda run, field: statistics.median(row[field] for row in run)
-    best = min(runs, key=lambda n: median(runs[n], 0))
-    for how, mine, theirs in ("", ours_run, runs[best]), ("integers: ", integers_run, runs[best]), \
-            ("integers beside floats: ", integers_run, ours_run):
+    median = lambda name, field: statistics.median(row[field] for row in runs[name][1:])
+    best, peak = min(peers, key=lambda name: median(name, 0)), statistics.median(rates)
+    print("the fastest peer: {1}, {0} threads; ".format(*best) +
+          ", ".join(f"{how} {n}: {median((n, how), 0):.2f} s" for n, how in peers))
+    for way in WAYS:
         for what, field, unit in ("seconds", 0, "s"), ("processor seconds", 1, "s"), ("peak memory", 3, "MB"):
-            a, b = median(mine, field), median(theirs, field)
-            print(f"{how + what:42} {a:9.2f} {unit:2} {b:9.2f} {unit:2} {b / a:6.2f}" +
-                  (f"   (peer: {best} threads)" if not field and theirs is not ours_run else ""))
-    rate, peak = operations() / median(ours_run, 0) / 1e9, statistics.median(rates)
-    print(f"{'rate, and share of sgemm':42} {rate:6.0f} GF/s {peak:6.0f} GF/s {rate / peak:6.2f}")
+            a, b = median(way, field), median(best, field)
+            print(f"{way + ': ' + what:42} {a:9.2f} {unit:2} {b:9.2f} {unit:2} {b / a:6.2f}")
+        rate = operations() / median(way, 0) / 1e9
+        print(f"{way + ': rate, and share of sgemm':42} {rate:6.0f} GF/s {peak:6.0f} GF/s {rate / peak:6.2f}", flush=True)
 
 
 if sys.argv[1:2] == ["--peer"]:
-    peer(sys.argv[2])
+    peer(*sys.argv[2:])
 else:
     main()

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Epochs of training beside PyTorch: same model, batches, loss and threads, in turns in one run, medians of five.
 
-The peer is a clean padded implementation as people write it: logits of every padded position, the loss ignoring what is
-padding. "selecting" is the same made faster by hand: logits at real positions only. Prints: what, ours, peer, ratio
-(above 1: ours is faster); peak memory of both; the share of the machine's sgemm rate that ours reaches.
+The peer is as fast as we could make it: SASRec computes real positions alone, end to end, which are padded for attention
+only; GRU's logits are of real positions alone; memory is in huge pages and kept. It runs in floats and under autocast in bf16
+(compiled, it was no faster). Ours runs with each --precision. Prints: what, ours, the faster peer, ratio (above 1: ours is
+faster); peak memory of both; the rate of all products, and what it is of the machine's sgemm.
 """
 import json
 import os
@@ -20,14 +21,14 @@ BATCH, ROUNDS = 128, 5
 DATA = pathlib.Path(os.environ.get("RECPIPE_DATA", "../../../shared/data"))
 SASREC = dict(architecture="sasrec", norm="original", num_attention_heads=1, dropout=0.2)
 GRU = dict(architecture="gru", dropout=0.2)
-CASES = [  # what, data, steps a round, config, whether the peer selects real positions before the logits
-    ("SASRec, ml-1m, d 64, length 200", "ml-1m", 2, dict(SASREC, max_length=200), False),
-    ("SASRec, ml-1m, selecting", "ml-1m", 3, dict(SASREC, max_length=200), True),
-    ("SASRec, beauty, d 64, length 50", "beauty", 5, dict(SASREC, max_length=50), False),
-    ("SASRec, beauty, selecting", "beauty", 5, dict(SASREC, max_length=50), True),
-    ("GRU, ml-1m, selecting", "ml-1m", 3, dict(GRU, max_length=200), True),
-    ("GRU, beauty, selecting", "beauty", 5, dict(GRU, max_length=50), True),
+CASES = [  # what, data, steps a round, config
+    ("SASRec, ml-1m, d 64, length 200", "ml-1m", 3, dict(SASREC, max_length=200)),
+    ("SASRec, beauty, d 64, length 50", "beauty", 5, dict(SASREC, max_length=50)),
+    ("GRU, ml-1m, d 64, length 200", "ml-1m", 3, dict(GRU, max_length=200)),
+    ("GRU, beauty, d 64, length 50", "beauty", 5, dict(GRU, max_length=50)),
 ]
+PRECISIONS = "f32", "split", "bf16"
+TUNED = dict(os.environ, GLIBC_TUNABLES="glibc.malloc.hugetlb=1", MALLOC_MMAP_MAX_="0", MALLOC_TRIM_THRESHOLD_="100000000000")
 
 
 def sequences(stream):
@@ -51,7 +52,7 @@ def sequences(stream):
     return [u[:-2] if len(u) > 2 else u for u in users], items
 
 
-def peer(stream, config_path, selecting):
+def peer(stream, config_path, precision):
     """Answers numbers of steps, as tests/bench/train.c does."""
     import numpy
     import torch
@@ -70,24 +71,29 @@ def peer(stream, config_path, selecting):
             self.q, self.kv, self.out = nn.Linear(d, d), nn.Linear(d, 2 * d), nn.Linear(d, d)
             self.ffn = nn.Sequential(nn.Linear(d, d), nn.ReLU(), nn.Dropout(p), nn.Linear(d, d), nn.Dropout(p))
 
-        def forward(self, x):
+        def forward(self, x, real):
+            def padded(y):
+                return torch.zeros(real.numel(), d, dtype=y.dtype).index_copy(0, rows, y).view(len(real), 1, -1, d)
+
+            rows = real.flatten().nonzero().squeeze(1)
             q = self.attention_norm(x)
             k, v = self.kv(x).chunk(2, -1)
-            heads = lambda y: y.unsqueeze(1)
-            seen = F.scaled_dot_product_attention(heads(self.q(q)), heads(k), heads(v), is_causal=True,
+            seen = F.scaled_dot_product_attention(padded(self.q(q)), padded(k), padded(v), is_causal=True,
                                                   dropout_p=p if self.training else 0.0)
-            x = self.ffn_norm(q + self.out(seen.squeeze(1)))
+            x = self.ffn_norm(q + self.out(seen.reshape(-1, d)[rows]))
             return x + self.ffn(x)
 
     class SASRec(nn.Module):
         def __init__(self):
             super().__init__()
             self.items, self.positions = nn.Embedding(n_items + 1, d, padding_idx=0), nn.Embedding(length, d)
-            self.blocks, self.norm, self.dropout = nn.Sequential(Block(), Block()), nn.LayerNorm(d, eps=1e-8), nn.Dropout(p)
+            self.blocks, self.norm, self.dropout = nn.ModuleList([Block(), Block()]), nn.LayerNorm(d, eps=1e-8), nn.Dropout(p)
 
-        def forward(self, items):
-            x = self.dropout(self.items(items) * d ** 0.5 + self.positions.weight)
-            return self.norm(self.blocks(x))
+        def forward(self, items, real):
+            x = self.dropout(self.items(items[real]) * d ** 0.5 + self.positions(real.nonzero()[:, 1]))
+            for block in self.blocks:
+                x = block(x, real)
+            return self.norm(x)
 
     class GRU(nn.Module):
         def __init__(self):
@@ -95,8 +101,8 @@ def peer(stream, config_path, selecting):
             self.items, self.gru = nn.Embedding(n_items + 1, d, padding_idx=0), nn.GRU(d, d, batch_first=True)
             self.dropout = nn.Dropout(p)
 
-        def forward(self, items):
-            return self.gru(self.dropout(self.items(items)))[0]
+        def forward(self, items, real):
+            return self.gru(self.dropout(self.items(items)))[0][real]
 
     model = {"sasrec": SASRec, "gru": GRU}[config["architecture"]]()
     for parameter in model.items.parameters():
@@ -113,12 +119,11 @@ def peer(stream, config_path, selecting):
                 user = users[(at + row) % len(users)]
                 inputs[row, :len(user) - 1], targets[row, :len(user) - 1] = user[:-1] + 1, user[1:] + 1
             at += BATCH
-            inputs, targets = torch.from_numpy(inputs), torch.from_numpy(targets)
+            longest = (targets > 0).sum(1).max()
+            inputs, targets = torch.from_numpy(inputs[:, :longest]), torch.from_numpy(targets[:, :longest])
             real = targets > 0
-            if selecting == "selecting":
-                loss = F.cross_entropy(model(inputs)[real] @ model.items.weight.T, targets[real])
-            else:
-                loss = F.cross_entropy((model(inputs) @ model.items.weight.T).flatten(0, 1), targets.flatten(), ignore_index=0)
+            with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+                loss = F.cross_entropy(model(inputs, real) @ model.items.weight.T, targets[real])
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
@@ -129,8 +134,8 @@ def peer(stream, config_path, selecting):
 
 
 class Program:
-    def __init__(self, *command):
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    def __init__(self, *command, env=None):
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)
 
     def read(self):
         return [float(word) for word in self.process.stdout.readline().split()]
@@ -148,25 +153,32 @@ def operations(config, users, positions, n_items, pairs, d=64):
     return 6 * positions * (2 * 6 * d * d + n_items * d) + 2 * 12 * pairs * d
 
 
-def compare(what, stream, steps, config, selecting, folder):
+def compare(what, stream, steps, config, folder):
     path = f"{folder}/config.json"
     pathlib.Path(path).write_text(json.dumps(config))
     ours, sgemm = (Program(os.environ["RECPIPE_BENCH"] + "/train", stream, path, str(BATCH), str(THREADS)) for _ in range(2))
-    theirs = Program(sys.executable, __file__, "--peer", stream, path, "selecting" if selecting else "all")
-    users, positions, n_items, pairs = theirs.read()
-    for program in ours, theirs:
-        program.ask(1)
-    rates, runs = [], ([], [])
-    for _ in range(ROUNDS):
-        for program, run in zip((ours, theirs), runs):
-            run.append(program.ask(steps))
+    peers = {how: Program(sys.executable, __file__, "--peer", stream, path, how, env=TUNED) for how in ("f32", "bf16")}
+    users, positions, n_items, pairs = [program.read() for program in peers.values()][0]
+    runs = {name: [] for name in [*PRECISIONS, *map("peer {}".format, peers)]}
+    rates = []
+    for turn in range(ROUNDS + 1):  # the first is not counted
+        for precision in PRECISIONS:
+            ours.ask(precision)
+            runs[precision].append(ours.ask(steps))
+        for how, program in peers.items():
+            runs[f"peer {how}"].append(program.ask(steps))
         rates += sgemm.ask("sgemm")
-    epoch = [statistics.median(seconds / n for seconds, _, n, _, _ in run) * positions for run in runs]
-    print(f"{what + ', an epoch':44} {epoch[0]:8.2f} s  {epoch[1]:8.2f} s  {epoch[1] / epoch[0]:6.2f}")
-    print(f"{'  peak memory':44} {runs[0][-1][4]:8.0f} MB {runs[1][-1][4]:8.0f} MB {runs[1][-1][4] / runs[0][-1][4]:6.2f}")
-    rate = operations(config, users, positions, n_items, pairs) / epoch[0] / 1e9
-    print(f"{'  rate, and share of sgemm at 1024^3':44} {rate:8.0f} GF/s {statistics.median(rates):6.0f} GF/s "
-          f"{rate / statistics.median(rates):6.2f}", flush=True)
+    epoch = {name: statistics.median(seconds / n for seconds, _, n, _, _ in run[1:]) * positions for name, run in runs.items()}
+    memory = {name: run[-1][4] for name, run in runs.items()}
+    best = min(peers, key=lambda how: epoch[f"peer {how}"])
+    theirs = epoch[f"peer {best}"]
+    print(f"{what}, an epoch; PyTorch: " + ", ".join(f"{how} {epoch['peer ' + how]:.2f} s" for how in peers))
+    for precision in PRECISIONS:
+        rate = operations(config, users, positions, n_items, pairs) / epoch[precision] / 1e9
+        print(f"  {'--precision ' + precision:42} {epoch[precision]:8.2f} s  {theirs:8.2f} s  {theirs / epoch[precision]:6.2f}"
+              f"   {rate:5.0f} GF/s: {rate / statistics.median(rates):.2f} of sgemm")
+    ours, theirs = memory["f32"], memory[f"peer {best}"]
+    print(f"  {'peak memory':42} {ours:8.0f} MB {theirs:8.0f} MB {theirs / ours:6.2f}", flush=True)
 
 
 def main():
@@ -176,7 +188,7 @@ def main():
         sys.exit(print("bench_train: skipped, no torch"))
     print(f"training beside PyTorch {torch.__version__}, {THREADS} threads")
     with tempfile.TemporaryDirectory() as folder:
-        for what, data, steps, config, selecting in CASES:
+        for what, data, steps, config in CASES:
             if len(sys.argv) > 1 and sys.argv[1] not in what:
                 continue
             if not (DATA / data).is_dir():
@@ -187,7 +199,7 @@ def main():
                 events, = (DATA / data).glob("events.*.zst")
                 events = f"zstd -dcq {events} | {os.environ['RECPIPE_BIN']}/seq-tokenize -q -o {stream}"
                 subprocess.run(["bash", "-o", "pipefail", "-c", events], check=True)
-            compare(what, stream, steps, config, selecting, folder)
+            compare(what, stream, steps, config, folder)
 
 
 if sys.argv[1:2] == ["--peer"]:
