@@ -4,9 +4,9 @@
 #include <math.h>
 #include <string.h>
 
-#include "nn/bf16.h"
 #include "nn/kernel.h"
 #include "nn/matrix.h"
+#include "nn/softmax.h"
 #include "nn/vec.h"
 
 /* The rows of array named by `row`, end to end. */
@@ -58,13 +58,11 @@ struct block {
 	float scale, softcap;            /* 0: none */
 	int64_t n, tile;                 /* positions; items at a time */
 	const int32_t *row, *target;
-	float *h;                        /* n x d: their hidden states */
-	bool keep;                       /* p is of all tiles, end to end; else each takes the place of the one before */
-	float *p;                        /* by tile: n x items, or transposed */
-	int parts;                       /* of the items in bfloat16; 0: floats */
-	float *item_rows, *item_columns; /* packed */
-	float *slope;                    /* n x tile, with a softcap: of scores, then P times it */
-	float *dh, *factor;              /* n x d, n; scratch */
+	float *h;           /* n x d: their hidden states */
+	bool keep;          /* p is of all tiles, end to end; else each takes the place of the one before */
+	float *p;           /* by tile: n x items, or transposed */
+	float *slope;       /* n x tile, with a softcap: of scores, then P times it */
+	float *dh, *factor; /* n x d, n; scratch */
 	/* n each: largest score, sum of P, for earlier tiles; the target's score */
 	float *max, *sum, *rescale, *of_target;
 	float *shift; /* by tile, n each */
@@ -175,21 +173,28 @@ static double block_by_gemm(const struct block *b)
 	return loss;
 }
 
-/*
- * The same for narrow vectors, everything transposed, a lane for a position: by kernel_product() or in bfloat16, for which
- * the items are packed once for all positions, as rows and, tile by tile, as columns.
- */
+/* In bfloat16, where the processor is so fast at it. */
+static double block_by_softmax(const struct block *b, struct softmax *softmax)
+{
+	const int64_t d = b->items->columns;
+	softmax_forward(softmax, b->n, b->h, b->target, b->max, b->sum, b->of_target);
+	double loss = losses_of(b);
+	if (!b->dhidden && !b->ditems)
+		return loss;
+	targets_backward(b);
+	softmax_backward(softmax, b->max, b->factor, b->dh, b->ditems, b->items->stride);
+	for (int64_t r = 0; b->dhidden && r < b->n; r++)
+		vec_axpy(1, b->dh + r * d, b->dhidden + b->row[r] * b->hidden->stride, d);
+	return loss;
+}
+
+/* The same in floats for narrow vectors, everything transposed, a lane for a position: by kernel_product(). */
 #define TILE 256
 #define MAX_LANES 64
-/* Of bfloat16, which is so fast that what it waits for is memory: more positions for each item that is read. */
-#define PACKED_TILE 128
-#define PACKED_LANES 224
 
 struct lanes {
 	int64_t count;   /* positions, up to the next multiple of KERNEL_LANE: the rest are zeros */
 	float *ht, *dht; /* d x lanes */
-	/* In bfloat16, packed: ht; of a tile what is needed at a time; and where p goes by itself, as each tile has it in turn. */
-	float *h, *part, *scores;
 };
 
 static struct lanes lanes_of(struct tape *tape, const struct block *b)
@@ -203,105 +208,41 @@ static struct lanes lanes_of(struct tape *tape, const struct block *b)
 	for (int64_t r = 0; r < b->n; r++)
 		for (int64_t i = 0; i < d; i++)
 			l.ht[i * l.count + r] = b->h[r * d + i];
-	if (b->parts) {
-		l.h = thread_scratch(SCRATCH_LEFT, bf16_size(l.count, d, b->parts));
-		int64_t part = bf16_size(PACKED_TILE > d ? PACKED_TILE : d, l.count, b->parts);
-		l.part = thread_scratch(SCRATCH_RIGHT, part + PACKED_TILE * l.count);
-		l.scores = l.part + part;
-		bf16_pack(BF16_RIGHT, b->parts, false, l.count, d, 1, l.ht, l.count, l.h);
-	}
 	return l;
-}
-
-static void pack_items(struct tape *tape, struct block *b)
-{
-	int64_t d = b->items->columns, stride = b->items->stride, n_items = b->items->rows;
-	int64_t of_tile = bf16_size(d, b->tile, b->parts);
-	float *rows = arena_take(&tape->arena, bf16_size(n_items, d, b->parts), 1, sizeof *rows);
-	float *columns = arena_take(&tape->arena, of_tile, n_items / b->tile + 1, sizeof *columns);
-	bf16_pack(BF16_LEFT, b->parts, true, n_items, d, 1, b->items->value, stride, rows);
-	for (int64_t from = 0; from < n_items; from += b->tile)
-		bf16_pack(BF16_LEFT, b->parts, false, d, n_items - from < b->tile ? n_items - from : b->tile, 1,
-			b->items->value + from * stride, stride, columns + from / b->tile * of_tile);
-	b->item_rows = rows;
-	b->item_columns = columns;
-}
-
-/* Where a tile's p is kept. */
-static float *kept(const struct block *b, const struct lanes *l, int64_t from)
-{
-	return b->p + (b->parts ? from / b->tile * bf16_size(b->tile, l->count, b->parts) : from * l->count);
-}
-
-/* Scores of a tile's n items: p (n x lanes). */
-static void lane_scores(const struct block *b, const struct lanes *l, int64_t from, int64_t n, float *p)
-{
-	int64_t d = b->items->columns, stride = b->items->stride;
-	if (b->parts)
-		bf16_product(b->parts, n, l->count, d, bf16_at(b->item_rows, from, 0, d, b->parts), l->h, d, false, p,
-			l->count);
-	else
-		kernel_product(n, l->count, d, b->items->value + from * stride, stride, 1, l->ht, l->count, p, l->count, false);
-}
-
-/* What the tile's items pull at the hidden states. */
-static void lane_hidden_backward(const struct block *b, const struct lanes *l, int64_t from, int64_t n, const float *p)
-{
-	int64_t d = b->items->columns, stride = b->items->stride;
-	if (!b->parts) {
-		kernel_product(d, l->count, n, b->items->value + from * stride, 1, stride, p, l->count, l->dht, l->count, true);
-		return;
-	}
-	bf16_pack(BF16_RIGHT, b->parts, false, l->count, n, 1, p, l->count, l->part);
-	bf16_product(b->parts, d, l->count, n, b->item_columns + from / b->tile * bf16_size(d, b->tile, b->parts), l->part,
-		n, true, l->dht, l->count);
-}
-
-/* And the positions, reweighed, at the items. */
-static void lane_items_backward(const struct block *b, const struct lanes *l, int64_t from, int64_t n)
-{
-	int64_t d = b->items->columns, stride = b->items->stride;
-	float *to = b->ditems + from * stride;
-	if (b->parts) {
-		bf16_pack(BF16_RIGHT, b->parts, false, d, b->n, 1, b->dh, d, l->part);
-		bf16_product(b->parts, n, d, b->n, kept(b, l, from), l->part, b->n, true, to, stride);
-	} else {
-		kernel_product(n, d, b->n, kept(b, l, from), l->count, 1, b->dh, d, to, stride, true);
-	}
 }
 
 static void lanes_forward(const struct block *b, const struct lanes *l)
 {
-	int64_t d = b->items->columns, n_items = b->items->rows;
+	int64_t d = b->items->columns, n_items = b->items->rows, stride = b->items->stride;
 	start_sums(b, l->count);
 	for (int64_t from = 0; from < n_items; from += b->tile) {
 		int64_t n = n_items - from < b->tile ? n_items - from : b->tile;
-		float *p = b->parts ? l->scores : b->keep ? kept(b, l, from) : b->p;
-		lane_scores(b, l, from, n, p);
+		const float *items = b->items->value + from * stride;
+		float *p = b->keep ? b->p + from * l->count : b->p;
+		kernel_product(n, l->count, d, items, stride, 1, l->ht, l->count, p, l->count, false);
 		for (int64_t r = 0; r < b->n; r++)
 			if (b->target[r] >= from && b->target[r] < from + n)
 				b->of_target[r] = p[(b->target[r] - from) * l->count + r];
 		vec_exp_lanes(p, n, l->count, b->max, b->sum, b->rescale);
 		memcpy(b->shift + from / b->tile * l->count, b->max, (size_t)l->count * sizeof *b->shift);
-		if (b->parts && b->keep)
-			bf16_pack(BF16_LEFT, b->parts, true, n, b->n, 1, p, l->count, kept(b, l, from));
 		if (!b->dhidden)
 			continue;
 		vec_scale_rows(l->dht, d, l->count, b->rescale);
-		lane_hidden_backward(b, l, from, n, p);
+		kernel_product(d, l->count, n, items, 1, stride, p, l->count, l->dht, l->count, true);
 	}
 }
 
 static void lanes_backward(const struct block *b, const struct lanes *l)
 {
-	int64_t d = b->items->columns, n_items = b->items->rows;
+	int64_t d = b->items->columns, n_items = b->items->rows, stride = b->items->stride;
 	for (int64_t r = 0; b->dhidden && r < b->n; r++)
 		for (int64_t i = 0; i < d; i++)
 			b->dhidden[b->row[r] * b->hidden->stride + i] += b->factor[r] * l->dht[i * l->count + r];
 	for (int64_t from = 0; b->ditems && from < n_items; from += b->tile) {
 		int64_t n = n_items - from < b->tile ? n_items - from : b->tile;
 		vec_reweigh(b->h, b->dh, b->n, d, b->factor, b->shift + from / b->tile * l->count, b->max);
-		lane_items_backward(b, l, from, n);
+		kernel_product(n, d, b->n, b->p + from * l->count, l->count, 1, b->dh, d, b->ditems + from * stride, stride,
+			true);
 	}
 }
 
@@ -324,6 +265,24 @@ static double block_by_lanes(struct tape *tape, const struct block *b)
 /* In bfloat16 as many numbers of items, so that they do not fill the memory twice. */
 #define MOST_PACKED (32 << 20)
 
+/* The items for the softmax in bfloat16, for `size` positions at a time at most; NULL: in floats. */
+static struct softmax *softmax_of(struct tape *tape, const struct block *b, int64_t size)
+{
+	const int64_t n = b->items->rows, d = b->items->columns;
+	if (b->bias || b->softcap > 0 || b->items->packed || d > SOFTMAX_WIDTH || n * d > MOST_PACKED)
+		return NULL;
+	int parts = product_parts(size, n, d);
+	return parts ? softmax_new(tape, b->items, parts, size) : NULL;
+}
+
+/* How many positions of n to take at a time: `most`, or less by halves. */
+static int64_t positions_at_once(const struct block *b, int64_t n, int64_t most, bool keeps)
+{
+	while (most > KERNEL_LANE && (most / 2 >= n || (keeps && most * b->items->rows * 4 > BLOCK_BYTES)))
+		most /= 2;
+	return most;
+}
+
 static double cross_entropy(struct tape *tape, struct array *hidden, struct array *items, struct array *bias,
 	const int32_t *target, float scale, float softcap, float *nll, bool *said)
 {
@@ -340,21 +299,16 @@ static double cross_entropy(struct tape *tape, struct array *hidden, struct arra
 		.ditems = started_gradient(tape, items),
 		.dbias = bias ? started_gradient(tape, bias) : NULL};
 	block.keep = block.ditems || block.dbias;
+	int64_t size = positions_at_once(&block, positions.n, SOFTMAX_POSITIONS, false);
+	struct softmax *softmax = positions.n ? softmax_of(tape, &block, size) : NULL;
 	bool by_lanes = !bias && softcap <= 0 && !items->packed && d <= NARROW && d % KERNEL_LANE == 0 &&
 		kernel_available();
-	if (by_lanes && items->rows * d <= MOST_PACKED)
-		block.parts = product_parts(PACKED_LANES, items->rows, d);
-	int64_t size = !by_lanes ? GEMM_ROWS : block.parts ? PACKED_LANES : MAX_LANES;
-	int64_t tile = block.tile = !by_lanes ? GEMM_TILE : block.parts ? PACKED_TILE : TILE;
-	if (block.parts && positions.n)
-		pack_items(tape, &block);
-	while (size > KERNEL_LANE && (size / 2 >= positions.n || (block.keep && size * items->rows * 4 > BLOCK_BYTES)))
-		size /= 2;
+	int64_t tile = block.tile = by_lanes ? TILE : GEMM_TILE;
+	if (!softmax) {
+		size = positions_at_once(&block, positions.n, by_lanes ? MAX_LANES : GEMM_ROWS, block.keep);
+		block.p = arena_take(&tape->arena, size, block.keep ? items->rows : tile, sizeof *block.p);
+	}
 	float *h = gather(tape, hidden, positions.row, positions.n);
-	/* packed, positions come in multiples of BF16_DEPTH, items of a tile */
-	block.p = block.parts ?
-		arena_take(&tape->arena, size + BF16_DEPTH, block.keep ? items->rows + tile : 1, sizeof *block.p) :
-		arena_take(&tape->arena, size, block.keep ? items->rows : tile, sizeof *block.p);
 	block.dh = arena_take(&tape->arena, size, d, sizeof *block.dh);
 	block.slope = softcap > 0 ? arena_take(&tape->arena, size, tile, sizeof(float)) : NULL;
 	block.shift = arena_take(&tape->arena, size, items->rows / tile + 1, sizeof *block.shift);
@@ -367,7 +321,9 @@ static double cross_entropy(struct tape *tape, struct array *hidden, struct arra
 		block.row = positions.row + from;
 		block.target = positions.target + from;
 		block.h = h + from * d;
-		loss += by_lanes ? block_by_lanes(tape, &block) : block_by_gemm(&block);
+		loss += softmax ? block_by_softmax(&block, softmax) :
+			by_lanes    ? block_by_lanes(tape, &block) :
+						  block_by_gemm(&block);
 	}
 	return loss;
 }

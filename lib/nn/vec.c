@@ -104,6 +104,37 @@ void VEC(vec_exp_lanes)(float *restrict x, int64_t n, int64_t lanes, float *rest
 		}
 }
 
+void VEC(vec_exp_lanes_sum)(const float *restrict x, int64_t n, int64_t lanes, float *restrict max, float *restrict sum)
+{
+	/* so many columns at a time that what is kept of them is in registers */
+	enum { AT_ONCE = 16 };
+	for (int64_t from = 0; from < lanes; from += AT_ONCE) {
+		float top[AT_ONCE], total[AT_ONCE];
+		for (int r = 0; r < AT_ONCE; r++)
+			top[r] = max[from + r];
+		for (int64_t i = 0; i < n; i++)
+			for (int r = 0; r < AT_ONCE; r++)
+				top[r] = x[i * lanes + from + r] > top[r] ? x[i * lanes + from + r] : top[r];
+		for (int r = 0; r < AT_ONCE; r++)
+			total[r] = sum[from + r] * expf(max[from + r] - top[r]);
+		for (int64_t i = 0; i < n; i++)
+			for (int r = 0; r < AT_ONCE; r++)
+				total[r] += exp_fast(x[i * lanes + from + r] - top[r]);
+		for (int r = 0; r < AT_ONCE; r++) {
+			max[from + r] = top[r];
+			sum[from + r] = total[r];
+		}
+	}
+}
+
+void VEC(vec_exp_lanes_of)(float *restrict x, int64_t n, int64_t lanes, const float *restrict max,
+	const float *restrict factor)
+{
+	for (int64_t i = 0; i < n; i++)
+		for (int64_t r = 0; r < lanes; r++)
+			x[i * lanes + r] = factor[r] * exp_fast(x[i * lanes + r] - max[r]);
+}
+
 void VEC(vec_exp_rows)(float *restrict x, int64_t n, int64_t columns, float *restrict max, float *restrict sum,
 	float *restrict rescale)
 {

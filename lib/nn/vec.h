@@ -24,6 +24,10 @@ extern float (*vec_exp_sum)(float *x, int64_t n, float *max);
  * far's and take in these rows; what was computed with the earlier max is to be multiplied with rescale (lanes).
  */
 extern void (*vec_exp_lanes)(float *x, int64_t n, int64_t lanes, float *max, float *sum, float *rescale);
+/* The same for max and sum alone; lanes is a multiple of 16. */
+extern void (*vec_exp_lanes_sum)(const float *x, int64_t n, int64_t lanes, float *max, float *sum);
+/* And again, once max is that of all rows: x becomes factor x exp(x - max). */
+extern void (*vec_exp_lanes_of)(float *x, int64_t n, int64_t lanes, const float *max, const float *factor);
 /* The same along rows (n x columns, as they lie in memory), with max, sum and rescale of each row. */
 extern void (*vec_exp_rows)(float *x, int64_t n, int64_t columns, float *max, float *sum, float *rescale);
 /* every row x factor, element by element */
@@ -106,7 +110,7 @@ extern float (*vec_adam)(const struct adam_factors *factors, const float *gradie
 /* clang-format off */
 #define VEC_FUNCTIONS(F) \
 	F(vec_dot) F(vec_sum_of_squares) F(vec_axpy) F(vec_add_rows) F(vec_sum_rows) F(vec_exp_sum) \
-	F(vec_exp_lanes) F(vec_exp_rows) F(vec_scale_rows) F(vec_reweigh) F(vec_relu) F(vec_relu_backward) \
+	F(vec_exp_lanes) F(vec_exp_lanes_sum) F(vec_exp_lanes_of) F(vec_exp_rows) F(vec_scale_rows) F(vec_reweigh) F(vec_relu) F(vec_relu_backward) \
 	F(vec_gelu) F(vec_gelu_backward) F(vec_gelu_new) F(vec_gelu_new_backward) F(vec_swiglu) \
 	F(vec_swiglu_backward) F(vec_rotate) F(vec_dropout) F(vec_band_softmax) F(vec_softmax_backward) \
 	F(vec_softcap) F(vec_softcap_backward) \
