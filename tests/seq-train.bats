@@ -537,6 +537,8 @@ for user in list(lists)[:20]:
 		seq-rank --split next --format tsv --model model.tar.zst $stream.tar.zst -o x.tsv 2>told
 		grep -q "110 of 1105 items are new to the model of model.tar.zst and are not recommended" told
 	done
+	seq-rank --split next --format tsv model.tar.zst full-text.tar.zst -o x.tsv 2>told # whose embedding is early's
+	grep -q "110 of 1105 items are new to the model of model.tar.zst and are not recommended" told
 	seq-rank --split next --format tsv --model model.tar.zst other.tar.zst -o x.tsv 2>told
 	grep -q "embedding of other.tar.zst is not the one" told
 }

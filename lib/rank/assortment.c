@@ -68,8 +68,8 @@ static int64_t match_features(struct assortment *assortment, struct model_group 
 	const struct embedding *embedding = groups->embedding;
 	const int64_t n_new = assortment_match(assortment, group, catalog), width = items_feature_size(group->model);
 	int64_t told = 0;
-	if (!n_new || !embedding->group.complete)
-		return n_new;
+	if (!n_new || !embedding->group.complete || strcmp(embedding->catalog, catalog->fingerprint))
+		return n_new; /* an embedding of the model's own catalog says nothing of these */
 	embedding_check(embedding, catalog);
 	struct model *model = model_new(json_deep_copy(group->model->config), catalog->n_items, catalog->fingerprint,
 		"model");
