@@ -44,8 +44,9 @@ static struct golden_case open_case(const char *name)
 {
 	struct golden_case c = {.name = name, .document = golden_document(name)};
 	json_t *config = json_deep_copy(json_object_get(c.document, "config"));
-	/* PyTorch's have these where the case says so */
-	json_object_update_missing_new(config, json_pack("{s:b, s:i}", "feature_ids", 0, "feature_scale", 0));
+	/* PyTorch's have these where the case says so, and its scores are dot products */
+	json_object_update_missing_new(config,
+		json_pack("{s:b, s:i, s:s}", "feature_ids", 0, "feature_scale", 0, "score", "dot"));
 	c.model = golden_model(name, c.document, config, json_get_int(c.document, "items", 1, 100, name));
 	c.indptr = golden_array(name, "indptr.npy", I8);
 	c.item = golden_array(name, "item.npy", I4);
