@@ -129,6 +129,7 @@ CHECK_NEEDS := \
 	python:numpy=python3-numpy \
 	nc=netcat-openbsd \
 	curl=curl \
+	gnuplot=gnuplot-nox \
 	ssh=openssh-client
 CLANG_NEEDS := clang=clang omp.h=libomp-dev sanitizer/allocator_interface.h=libclang-rt-dev
 LINT_NEEDS := clang-format=clang-format cppcheck=cppcheck

@@ -5,6 +5,7 @@
 set -euo pipefail
 PATH=${RECPIPE_BIN:+$RECPIPE_BIN:}$PATH
 [ -z "${LLM:-}" ] || LLM=$(realpath "$LLM")
+plots=$(cd "$(dirname "$0")"/plots && pwd)
 folder=${1:-$(mktemp -d "${TMPDIR:-/tmp}/recpipe-demo.XXXXXX")}
 mkdir -p "$folder"
 cp "$(dirname "$0")"/online-retail/*.csv "$folder"
@@ -49,6 +50,17 @@ while read -r user; do
 	printf 'and may want next:\n'
 	awk -F '\t' -v user="$user" '$1 == user { printf "  %s\n", $5 }' next.tsv
 done <users.txt
+
+if command -v gnuplot >/dev/null; then
+	run "rec-eval --curve sasrec.tar.zst tfidf.tar.zst -o curves.tsv"
+	run "rec-eval --format tsv tfidf.tar.zst markov.tar.zst popular.tar.zst -o slices.tsv"
+	run "$(printf %q "$plots")/map.sh tfidf.tar.zst > map.tsv"
+	for plot in curves slices map; do
+		run "gnuplot -c $(printf %q "$plots")/$plot.gp $plot.tsv $plot.png"
+	done
+else
+	printf '\nNo gnuplot here: the pictures of the training, of figures by slice and of the items are left out.\n'
+fi
 
 printf '\nAll files are in %s.\n' "$PWD"
 printf 'Your own purchases, a CSV whose first line names the columns of user, item and time:\n'

@@ -341,3 +341,121 @@ assert v.shape == (5, 9) and abs(sorted(numpy.linalg.norm(v, axis=1))[1] - 1) < 
 	misused item-project --from llm --llm llm --model "$shop" "$shop" -o out.tar.zst
 	says "--llm and --model both name the LLM"
 }
+
+@test "item-project --from model: what a model scores items by, by the ids of the catalog" {
+	for arch in sasrec gru; do
+		item-project -q --from tfidf --width 8 "$shop" | seq-train -q --arch $arch --epochs 1 --hidden-size 16 -o $arch.tar.zst
+		item-project -q --from model $arch.tar.zst -o out.tar.zst
+		vectors out.tar.zst '
+assert meta["source"] == "model" and meta["architecture"] == "'$arch'", meta
+assert meta["model"] == json.load(open("seen/model/meta.json"))["id"]
+config = json.load(open("seen/model/config.json"))
+scored = numpy.load("seen/model/%s.weight.npy" % ("item_embedding" if config["tied"] else "output"))
+if config["score"] == "cosine":
+    scored = scored / numpy.linalg.norm(scored, axis=1, keepdims=True)
+assert v.shape == scored.shape and abs(v - scored).max() < 1e-6, (v[0], scored[0])'
+	done
+	# of a catalog in another order, with a new item
+	{ head -n 1 "$EXAMPLE/items.csv"; echo new,New,1; sed 1d "$EXAMPLE/items.csv" | tac; } >grown.csv
+	seq-tokenize -q --items grown.csv "$EXAMPLE/events.csv" -o grown.tar.zst
+	item-project --from model --model sasrec.tar.zst grown.tar.zst -o other.tar.zst 2>told
+	grep -q "warning: 1 of 1106 items are new to the model; their vectors are zero" told
+	item-project -q --from model sasrec.tar.zst -o out.tar.zst
+	vectors out.tar.zst 'numpy.save("own.npy", v)
+open("own.txt", "w").write(open("seen/catalog/000000.item_id.txt").read())'
+	vectors other.tar.zst '
+of = dict(zip(open("own.txt").read().split("\n"), numpy.load("own.npy")))
+for item, row in zip(open("seen/catalog/000000.item_id.txt").read().split("\n"), v):
+    assert (row == (0 if item == "new" else of[item])).all(), item'
+	seq-train -q --arch markov "$shop" -o markov.tar.zst
+	fails item-project --from model markov.tar.zst -o none
+	says "markov has no vectors of items"
+	fails item-project --from model "$shop" -o none
+	says "no model in the stream"
+	fails item-project --from model --model sasrec.tar.zst small.tar.zst -o none
+	says "model of sasrec.tar.zst"
+}
+
+@test "item-project --from file: rows by their ids; what is missing, repeated or unknown is told" {
+	python3 -c 'import numpy
+v = numpy.arange(12, dtype="f8").reshape(6, 2) + .5
+numpy.save("v.npy", v)
+numpy.save("half.npy", v.astype("f2"))'
+	printf '%s\n' d b nobody a b c >ids.txt
+	for file in v half; do
+		item-project --from file --vectors $file.npy --ids ids.txt small.tar.zst -o out.tar.zst 2>told
+		vectors out.tar.zst '
+ids = open("seen/catalog/000000.item_id.txt").read().split()
+want = {"d": [.5, 1.5], "b": [2.5, 3.5], "a": [6.5, 7.5], "c": [10.5, 11.5], "e": [0, 0]}
+assert v.tolist() == [want[i] for i in ids] and meta["source"] == "file", v'
+	done
+	grep -q 'ids.txt: 1 of 6 ids are no items of the catalog, the first is "nobody"' told
+	grep -q 'ids.txt: 1 ids are there before, the first is "b"' told
+	grep -q 'warning: no vector of 1 of 5 items; theirs are zero' told
+	[ "$(history items_without out.tar.zst)" = 1 ]
+	item-project -q --from file --vectors v.npy --ids - small.tar.zst -o piped.tar.zst <ids.txt 2>/dev/null
+	cmp <(tar --zstd -xOf out.tar.zst embedding/000000.vector.npy) <(tar --zstd -xOf piped.tar.zst embedding/000000.vector.npy)
+}
+
+@test "item-project --from file: files that do not fit, and hostile ones" {
+	python3 - <<-'END'
+		import numpy
+		v = numpy.ones((2, 3), "f4")
+		numpy.save("v.npy", v)
+		numpy.save("flat.npy", v[0])
+		numpy.save("whole.npy", v.astype("i4"))
+		numpy.save("fortran.npy", numpy.asfortranarray(v))
+		numpy.save("big.npy", v.astype(">f4"))
+		numpy.save("thin.npy", v[:, :0])
+		numpy.save("none.npy", v[:0])
+		numpy.save("object.npy", numpy.array([["a", "b", "c"], [1, 2, 3]], object), allow_pickle=True)
+		v[1, 2] = numpy.nan
+		numpy.save("nan.npy", v)
+		good = open("v.npy", "rb").read()
+		open("cut.npy", "wb").write(good[:-1])
+		open("long.npy", "wb").write(good + b"\0")
+		open("claims.npy", "wb").write(good.replace(b"(2, 3), ", b"(4611686018427387904, 3), ").replace(b" " * 19 + b"\n", b"\n"))
+		open("header.npy", "wb").write(good[:8] + b"\xff\xff" + good[10:])
+		open("text.npy", "w").write("0.1 0.2\n")
+		open("empty.npy", "w")
+	END
+	printf 'a\nb\n' >ids.txt
+	for wrong in "flat:a row for each item" "whole:<f4 was expected" "fortran:C order was expected" "big:dtype '>f4'" \
+		"thin:a row for each item" "none:2 lines, and none.npy has 0 rows" "object:dtype '|O'" "nan:finite numbers were expected" \
+		"cut:bytes of data" "long:bytes of data" "header:header is cut off" "text:not a .npy array" "empty:empty.npy" \
+		"claims:claims.npy" "missing:missing.npy"; do
+		fails item-project --from file --vectors ${wrong%%:*}.npy --ids ids.txt small.tar.zst -o none
+		says "${wrong#*:}"
+		says "${wrong%%:*}.npy"
+	done
+	printf 'a\nb\nc\n' >three.txt
+	fails item-project --from file --vectors v.npy --ids three.txt small.tar.zst -o none
+	says "three.txt: 3 lines, and v.npy has 2 rows"
+	printf 'x\ny\n' >strange.txt
+	fails item-project --from file --vectors v.npy --ids strange.txt small.tar.zst -o none
+	says 'strange.txt: none of its 2 ids is an item of the catalog; the first is "x"'
+	fails item-project --from file --vectors v.npy --ids missing.txt small.tar.zst -o none
+	misused item-project --from file --vectors v.npy small.tar.zst
+	misused item-project --from tfidf --vectors v.npy small.tar.zst
+	misused item-project --from file --vectors v.npy --ids - <ids.txt
+	[ ! -e none ]
+}
+
+@test "item-project: the lines of its page into NumPy, FAISS and COPY, and back" {
+	seq-train -q --epochs 1 --hidden-size 16 "$shop" -o model.tar.zst
+	awk '/A trained model.s vectors, for NumPy/ { on = 1 } on && /^\.Bd / { inside = 1; next } /^\.Ed/ && inside { exit }
+		inside { gsub(/\\e/, "\\"); print }' "$ROOT/man/item-project.1" >script
+	bash -euo pipefail script
+	python3 - <<-'END'
+		import numpy
+		v, ids = numpy.load("vectors.npy"), open("ids.txt").read().split("\n")[:-1]
+		assert v.shape == (1105, 16) and len(ids) == 1105 and v.flags.c_contiguous and v.dtype == numpy.float32
+		lines = open("vectors.tsv").read().split("\n")[:-1]
+		for id, row, line in zip(ids, v, lines, strict=True):
+		    name, text = line.split("\t")
+		    assert name == id and text[0] == "[" and text[-1] == "]"
+		    assert (numpy.array(text[1:-1].split(","), "f4") == row).all()
+	END
+	item-project -q --from file --vectors vectors.npy --ids ids.txt "$shop" -o back.tar.zst
+	cmp <(tar --zstd -xOf back.tar.zst embedding/000000.vector.npy) embedding/000000.vector.npy
+}

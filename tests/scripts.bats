@@ -84,3 +84,33 @@ setup() {
 	"$ROOT/tests/weekly.sh" online-retail-medium | cmp - table
 	[ -z "$(find work -name '*.json' -newer mark)" ]
 }
+
+@test "plots: curves, slices and a map of the items, from what the tools print" {
+	needs python3
+	cd "$BATS_TEST_TMPDIR" || return
+	seq-tokenize -q --items "$EXAMPLE/items.csv" "$EXAMPLE/events.csv" -o shop.tar.zst
+	seq-train -q --epochs 2 --hidden-size 16 shop.tar.zst | seq-rank -q -o sasrec.tar.zst
+	seq-train -q --arch gru --epochs 1 --hidden-size 16 shop.tar.zst | seq-rank -q -o "a gru.tar.zst"
+	rec-eval --curve sasrec.tar.zst "a gru.tar.zst" -o curves.tsv
+	rec-eval --format tsv sasrec.tar.zst "a gru.tar.zst" -o slices.tsv
+	"$ROOT/examples/plots/map.sh" sasrec.tar.zst >map.tsv
+	tar --zstd -xOf sasrec.tar.zst model/item_embedding.weight.npy >vectors.npy
+	python3 - <<-'END'
+		import csv, numpy
+		rows = list(csv.DictReader(open("map.tsv"), delimiter="\t", quoting=csv.QUOTE_NONE))
+		place = numpy.array([[float(row["x"]), float(row["y"])] for row in rows])
+		v = numpy.load("vectors.npy").astype("f8")
+		v -= v.mean(axis=0)
+		size = numpy.linalg.svd(v, compute_uv=False)
+		assert len(rows) == len(v) and rows[0]["title"] != rows[0]["item"]
+		# the spread along the axes is that of principal components, which 60 steps find nearly
+		assert (numpy.linalg.norm(place, axis=0) > .98 * size[:2]).all() and numpy.linalg.norm(place[:, 0]) < 1.001 * size[0]
+	END
+	needs gnuplot
+	for plot in curves slices map; do
+		gnuplot -c "$ROOT/examples/plots/$plot.gp" $plot.tsv $plot.png 2>errors
+		[ ! -s errors ]
+		[ "$(head -c 4 $plot.png | tail -c 3)" = PNG ]
+		[ "$(wc -c <$plot.png)" -gt 8000 ]
+	done
+}

@@ -531,3 +531,18 @@ shown() {
 	fails seq-rank --similar --items missing.txt model
 	fails seq-rank --similar --fields colour model
 }
+
+@test "seq-rank --serve: a question in JSON names the fields of its answer" {
+	seq-tokenize -q --items "$EXAMPLE/items.csv" "$EXAMPLE/events.csv" -o text
+	seq-train -q --epochs 1 text -o model
+	ask() { printf '%s\n' "$1" | seq-rank -q --serve -k 1 "${@:2}" model 2>/dev/null; }
+	item='"history": ["23493"]'
+	ask "{$item, \"fields\": [\"title\"]}" | grep -P '"score": ?[-0-9.e]+, ?"title": ?"[^"]+"}' >titled
+	ask "{$item, \"fields\": [\"title\"]}" --fields price | diff titled -
+	ask "{$item}" --fields title | diff titled -
+	[ "$(ask "{$item}" | grep -c title)" = 0 ]
+	[ "$(ask "{$item, \"fields\": []}" --fields title | grep -c title)" = 0 ]
+	ask "{$item, \"fields\": [\"colour\"]}" | grep 'the catalog has no attribute' >/dev/null
+	ask "{$item, \"fields\": [7]}" | grep 'the catalog has no attribute' >/dev/null
+	ask "{$item, \"fields\": \"title\"}" | grep 'a list of at most 64 attributes' >/dev/null
+}

@@ -25,7 +25,7 @@ static const struct option options[] = {
 	{"from", .argument = "SOURCE", CHOICE_OPTION(struct settings, from, item_source_names),
 		.help = "Source, of those below (default projector or recformer, as the stream has it)"},
 	{"model", .argument = "STREAM", FILE_OPTION(struct settings, model),
-		.help = "For recformer, llm and tokens: the model of this stream"},
+		.help = "For model, recformer, llm and tokens: the model of this stream"},
 	{"standardise", FLAG_OPTION(struct settings, standardise), .help = "Bring each dimension to mean 0 and variance 1"},
 	{"whiten", FLAG_OPTION(struct settings, whiten), .help = "Besides, take away the dimensions' correlations"},
 	{0},
@@ -54,6 +54,8 @@ static const char examples[] =
 	"  seq-tokenize --items items.csv events.csv | item-project --from tfidf | seq-train | seq-rank | rec-eval\n"
 	"  item-project --from llm --llm llm.gguf shop.tar.zst -o items.tar.zst\n"
 	"  item-project --from encoder --encoder all-MiniLM-L6-v2 shop.tar.zst -o items.tar.zst\n"
+	"  item-project --from model model.tar.zst -o vectors.tar.zst\n"
+	"  item-project --from file --vectors vectors.npy --ids ids.txt shop.tar.zst -o items.tar.zst\n"
 	"  item-project --from tfidf --width 64 --template '{title}' --standardise shop.tar.zst -o items.tar.zst\n";
 
 static void print_sources(void)
@@ -84,6 +86,9 @@ static void parse(int argc, char **argv, struct cli *cli, struct settings *setti
 	job->threads = cli->threads;
 	if (settings->from == SOURCE_ENCODER && !job->options.encoder)
 		die_usage("--from encoder needs --encoder PATH");
+	if (settings->from == SOURCE_FILE && (!job->options.vectors || !job->options.ids))
+		die_usage("--from file needs --vectors FILE and --ids FILE");
+	cli_check_stdin(cli, "--ids", job->options.ids);
 	if (settings->model && settings->from >= 0 && !item_sources[settings->from].takes_model)
 		die_usage("--model is no option of --from %s", item_source_names[settings->from]);
 	if (settings->model && job->options.llm)

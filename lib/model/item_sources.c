@@ -6,6 +6,7 @@
 #include "data/item_tokens.h"
 #include "data/weights.h"
 #include "model/encoder.h"
+#include "model/item_sources_parts.h"
 #include "model/item_vectors.h"
 #include "model/llm.h"
 #include "model/text_encoder.h"
@@ -37,7 +38,7 @@ static struct item_texts *texts_of(struct item_vectors_job *job, const char *tem
 
 /* --- projector --- */
 
-static void take_vectors(struct item_vectors_job *job, int64_t width)
+void take_vectors(struct item_vectors_job *job, int64_t width)
 {
 	job->width = width;
 	job->vectors = xreallocarray(NULL, (size_t)(job->catalog.n_items * width), sizeof *job->vectors);
@@ -212,7 +213,7 @@ static void from_tfidf(struct item_vectors_job *job)
 
 /* --- recformer --- */
 
-static void from_recformer(struct item_vectors_job *job)
+void from_recformer(struct item_vectors_job *job)
 {
 	struct model *model = job->model.model;
 	if (!job->model.group.complete || !model->architecture->encode)
@@ -266,6 +267,13 @@ static const struct option llm_options[] = {
 	{0},
 };
 
+static const struct option file_options[] = {
+	{"vectors", .argument = "FILE", FILE_OPTION(struct source_options, vectors),
+		.help = "A .npy of floats, a row for each item"},
+	{"ids", .argument = "FILE", FILE_OPTION(struct source_options, ids), .help = "The items' ids, a line for each row"},
+	{0},
+};
+
 static const struct option tfidf_options[] = {
 	TEMPLATE_OPTION,
 	{"width", .argument = "N", WHOLE_OPTION(struct source_options, width, 1, 4096), .fallback = "300",
@@ -275,6 +283,8 @@ static const struct option tfidf_options[] = {
 
 const char *const item_source_names[] = {[SOURCE_PROJECTOR] = "projector",
 	[SOURCE_RECFORMER] = "recformer",
+	[SOURCE_MODEL] = "model",
+	[SOURCE_FILE] = "file",
 	[SOURCE_ENCODER] = "encoder",
 	[SOURCE_LLM] = "llm",
 	[SOURCE_TOKENS] = "tokens",
@@ -285,6 +295,9 @@ const struct item_source item_sources[N_SOURCES] = {
 	[SOURCE_PROJECTOR] = {"What emb-align-train learned", no_options, .takes_projector = true, .make = from_projector},
 	[SOURCE_RECFORMER] = {"The items' sentences, encoded by a Recformer", no_options, .takes_model = true,
 		.make = from_recformer},
+	[SOURCE_MODEL] = {"The vectors that a trained model scores items by", no_options, .takes_model = true,
+		.make = from_model},
+	[SOURCE_FILE] = {"Vectors made elsewhere, matched by the items' ids", file_options, .make = from_file},
 	[SOURCE_ENCODER] = {"A sentence encoder reads an item's text", encoder_options, .make = from_encoder},
 	[SOURCE_LLM] = {"The mean of an LLM's last hidden states over an item's text", llm_options, .takes_model = true,
 		.make = from_llm},

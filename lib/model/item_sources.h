@@ -1,6 +1,6 @@
 /*
  * What vectors of items can be made from: a projector that was trained for it, an encoder's or a language model's states, or
- * the words of the items' texts. Each source owns its options.
+ * the words of the items' texts; or they are there already, in a model or a file. Each source owns its options.
  */
 #ifndef RECPIPE_ITEM_SOURCES_H
 #define RECPIPE_ITEM_SOURCES_H
@@ -13,6 +13,7 @@
 
 struct source_options {
 	const char *llm, *encoder; /* paths; NULL: not given */
+	const char *vectors, *ids; /* paths of a .npy and of the ids of its rows; NULL: not given */
 	const char *template;      /* of an item's text; NULL: the source's own */
 	int64_t max_tokens;        /* of an item's text; 0: as many as the source was made for */
 	int64_t width;
@@ -43,7 +44,17 @@ struct item_source {
 	bool takes_model;                           /* the stream's, where no --llm is given */
 	void (*make)(struct item_vectors_job *job); /* dies where the stream lacks what it needs */
 };
-enum { SOURCE_PROJECTOR, SOURCE_RECFORMER, SOURCE_ENCODER, SOURCE_LLM, SOURCE_TOKENS, SOURCE_TFIDF, N_SOURCES };
+enum {
+	SOURCE_PROJECTOR,
+	SOURCE_RECFORMER,
+	SOURCE_MODEL,
+	SOURCE_FILE,
+	SOURCE_ENCODER,
+	SOURCE_LLM,
+	SOURCE_TOKENS,
+	SOURCE_TFIDF,
+	N_SOURCES
+};
 extern const struct item_source item_sources[N_SOURCES];
 extern const char *const item_source_names[]; /* "projector", ..., NULL */
 

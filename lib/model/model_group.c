@@ -114,6 +114,30 @@ void model_require_catalog(const struct model_group *read, const struct catalog 
 			(long long)read->model->n_items, (long long)catalog->n_items);
 }
 
+int32_t *model_rows_by_id(struct model_group *read, const struct catalog *catalog, int64_t *n_new)
+{
+	*n_new = 0;
+	if (!strcmp(read->model->belongs_to, catalog->fingerprint) || !read->item_id.count) {
+		model_require_catalog(read, catalog);
+		return NULL;
+	}
+	int32_t *rows = xreallocarray(NULL, (size_t)catalog->n_items, sizeof *rows);
+	for (int64_t item = 0; item < catalog->n_items; item++) {
+		const char *id = strings_at(&catalog->item_id, item);
+		rows[item] = (int32_t)strings_find(&read->item_id, id, strlen(id));
+		*n_new += rows[item] < 0;
+	}
+	return rows;
+}
+
+int32_t *model_match_items(struct model_group *read, const struct catalog *catalog, int64_t *n_new)
+{
+	int32_t *rows = model_rows_by_id(read, catalog, n_new);
+	if (*n_new == catalog->n_items)
+		model_require_catalog(read, catalog);
+	return rows;
+}
+
 void model_require_tokenizer(const struct model_group *read, const struct catalog *catalog)
 {
 	const char *tokenizer = json_string_value(json_object_get(catalog->group.meta, "tokenizer"));

@@ -20,7 +20,15 @@ struct model_group {
 extern const struct group_kind model_group;
 /* Dies, naming both files, unless the items it knows are this catalog's, in its order. */
 void model_require_catalog(const struct model_group *read, const struct catalog *catalog);
-/* The same of a model that reads tokens: the items must have been read with its tokenizer. */
+/*
+ * Which item of the model each of the catalog is, by its id, or -1; to be freed. NULL: row for row the same, or the model was
+ * written before models said the ids of their items, and then dies where it is not for this catalog. n_new: how many the model
+ * does not know.
+ */
+int32_t *model_rows_by_id(struct model_group *read, const struct catalog *catalog, int64_t *n_new);
+/* The same; dies, naming both files, where they have no item in common. */
+int32_t *model_match_items(struct model_group *read, const struct catalog *catalog, int64_t *n_new);
+/* Of a model that reads tokens: dies unless the items were read with its tokenizer. */
 void model_require_tokenizer(const struct model_group *read, const struct catalog *catalog);
 /* The model too. */
 void model_group_free(struct model_group *read);

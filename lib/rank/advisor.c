@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define FIELDS_MAX 64 /* that a question may ask for */
+
 /* The first look-up builds the index of a column. */
 static void index_ids(struct strings *ids)
 {
@@ -26,7 +28,7 @@ static void set_text(struct buffer *buffer, const char *text, size_t length)
 
 static void clear(struct question *question, const struct advisor *advisor)
 {
-	question->history.size = question->exclude.size = question->unknown.size = 0;
+	question->history.size = question->exclude.size = question->unknown.size = question->fields.size = 0;
 	set_text(&question->user, "", 0);
 	question->n_unknown = 0;
 	question->wants_why = false;
@@ -39,6 +41,7 @@ void question_free(struct question *question)
 	buffer_free(&question->history);
 	buffer_free(&question->exclude);
 	buffer_free(&question->unknown);
+	buffer_free(&question->fields);
 }
 
 static void add_item(struct question *question, const struct advisor *advisor, struct buffer *list, const char *id,
@@ -146,6 +149,39 @@ static bool read_why(struct question *question, const json_t *json, char reason[
 	return true;
 }
 
+/* The catalog's own name of an attribute whose texts it has; NULL: there is none. */
+static const char *attribute_named(const struct catalog *catalog, const char *name)
+{
+	const json_t *names = catalog->text ? json_object_get(catalog->group.meta, "attributes") : NULL;
+	for (size_t i = 0; name && i < json_array_size(names); i++) {
+		const char *known = json_string_value(json_array_get(names, i));
+		if (known && !strcmp(known, name))
+			return known;
+	}
+	return NULL;
+}
+
+static bool read_fields(struct question *question, const struct advisor *advisor, const json_t *json,
+	char reason[REASON])
+{
+	const json_t *names = json_object_get(json, "fields");
+	if (!names)
+		return true;
+	if (!json_is_array(names) || json_array_size(names) > FIELDS_MAX)
+		return refuse(reason, "fields", "a list of at most " NUMBER_TEXT(FIELDS_MAX) " attributes");
+	for (size_t i = 0; i < json_array_size(names); i++) {
+		const char *name = json_string_value(json_array_get(names, i));
+		const char *known = attribute_named(advisor->catalog, name);
+		if (!known) {
+			snprintf(reason, REASON, "\"fields\": the catalog has no attribute \"%.100s\"", name ? name : "");
+			return false;
+		}
+		buffer_append(&question->fields, &known, sizeof known);
+	}
+	buffer_append(&question->fields, &(const char *){NULL}, sizeof(const char *));
+	return true;
+}
+
 bool question_of_json(struct question *question, const struct advisor *advisor, const json_t *json, char reason[REASON])
 {
 	clear(question, advisor);
@@ -155,6 +191,7 @@ bool question_of_json(struct question *question, const struct advisor *advisor, 
 	}
 	if (!check_keys(json, reason) || !read_user(question, json, reason) ||
 		!question_count(advisor, json, "k", &question->k, reason) || !read_why(question, json, reason) ||
+		!read_fields(question, advisor, json, reason) ||
 		!add_list(question, advisor, &question->history, json, "history", reason) ||
 		!add_list(question, advisor, &question->exclude, json, "exclude", reason))
 		return false;

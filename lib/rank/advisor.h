@@ -30,14 +30,16 @@ struct question {
 	struct buffer exclude; /* the same, besides what was met */
 	int32_t k;
 	bool wants_why;
-	int64_t n_unknown;     /* ids that the catalog does not have, in history and exclude */
+	struct buffer
+		fields;        /* of JSON: const char *, names of the catalog's attributes and a NULL; empty: it does not say */
+	int64_t n_unknown; /* ids that the catalog does not have, in history and exclude */
 	struct buffer unknown; /* the first of them, NUL-terminated */
 };
 void question_free(struct question *question);
 
 #define REASON 256
 /*
- * {"user": ..., "history": [...], "k": ..., "exclude": [...], "why": true}, each as far as it is there: without a history it
+ * {"user": ..., "history": [...], "k": ..., "exclude": [...], "why": true, "fields": [...]}, each as far as it is there: without a history it
  * is the user's own. False: a wrong question, and why.
  */
 bool question_of_json(struct question *question, const struct advisor *advisor, const json_t *json,

@@ -88,13 +88,17 @@ json_t *answer_json(const struct answer *answer, const struct question *question
 	const char *reason)
 {
 	json_t *json = json_object();
+	struct listing with_fields = *listing;
+	if (question->fields.size)
+		with_fields.fields = (char *const *)(void *)question->fields.data;
 	if (*question->user.data)
 		json_set(json, "user", json_any_text(question->user.data));
 	if (reason)
 		json_set(json, "error", json_any_text(reason));
 	else
 		json_set(json, "items",
-			listing_json(listing, answer->item, answer->score, answer->n, question->wants_why ? answer->why : NULL));
+			listing_json(&with_fields, answer->item, answer->score, answer->n,
+				question->wants_why ? answer->why : NULL));
 	if (question->n_unknown)
 		json_set(json, "unknown", json_integer(question->n_unknown));
 	return json;

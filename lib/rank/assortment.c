@@ -11,30 +11,11 @@
 #include "nn/vec.h"
 #include "stream/progress.h"
 
-/* Which item of the model each of the catalog is, by its id; NULL: row for row the same, or the model says none of their ids. */
-static int32_t *rows_by_id(struct model_group *model, const struct catalog *catalog, int64_t *n_new)
-{
-	*n_new = 0;
-	if (!strcmp(model->model->belongs_to, catalog->fingerprint) || !model->item_id.count) {
-		model_require_catalog(model, catalog);
-		return NULL;
-	}
-	int32_t *rows = xreallocarray(NULL, (size_t)catalog->n_items, sizeof *rows);
-	for (int64_t item = 0; item < catalog->n_items; item++) {
-		const char *id = strings_at(&catalog->item_id, item);
-		rows[item] = (int32_t)strings_find(&model->item_id, id, strlen(id));
-		*n_new += rows[item] < 0;
-	}
-	return rows;
-}
-
 int64_t assortment_match(struct assortment *assortment, struct model_group *model, const struct catalog *catalog)
 {
 	int64_t n_new;
 	assortment->n_items = catalog->n_items;
-	assortment->model_row = rows_by_id(model, catalog, &n_new);
-	if (n_new == catalog->n_items)
-		model_require_catalog(model, catalog);
+	assortment->model_row = model_match_items(model, catalog, &n_new);
 	return n_new;
 }
 
@@ -44,7 +25,7 @@ static int64_t match_content(struct assortment *assortment, struct model_group *
 	const struct catalog *catalog = groups->catalog;
 	struct model *model = group->model;
 	int64_t n_new;
-	assortment->own_row = rows_by_id(group, catalog, &n_new);
+	assortment->own_row = model_rows_by_id(group, catalog, &n_new);
 	content_read(model, groups, assortment->own_row);
 	if (!assortment->own_row)
 		return 0;

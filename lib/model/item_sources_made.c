@@ -1,0 +1,148 @@
+/* Vectors of items that are there already: a trained model's, or those of a file. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "data/lines.h"
+#include "model/item_sources_parts.h"
+#include "stream/bytes.h"
+#include "stream/progress.h"
+
+/* Sets an item's vector; zeros where there is none. */
+static void set_vector(struct item_vectors_job *job, int64_t item, const float *vector)
+{
+	const size_t size = (size_t)job->width * sizeof *vector;
+	if (vector)
+		memcpy(job->vectors + item * job->width, vector, size);
+	else
+		memset(job->vectors + item * job->width, 0, size);
+}
+
+/* --- a model's --- */
+
+void from_model(struct item_vectors_job *job)
+{
+	struct model_group *group = &job->model;
+	const struct model *model = group->model;
+	if (!group->group.complete)
+		die("no model in the stream; seq-train makes one, and --model names another stream's");
+	if (model->architecture->encode) {
+		from_recformer(job);
+		return;
+	}
+	if (model->architecture->reads_tokens)
+		die("model of %s: %s has vectors of tokens, not of items; --from llm makes these of them",
+			group_source(&group->group), model->architecture->name);
+	if (!model->item_vectors)
+		die("model of %s: %s has no vectors of items; sasrec, gru and recformer have", group_source(&group->group),
+			model->architecture->name);
+	int64_t n_new;
+	int32_t *row = model_match_items(group, &job->catalog, &n_new);
+	const float *vectors = model_item_vectors(model);
+	take_vectors(job, model->width);
+	for (int64_t item = 0; item < job->catalog.n_items; item++) {
+		const int64_t at = row ? row[item] : item;
+		set_vector(job, item, at < 0 ? NULL : vectors + at * model->width);
+	}
+	if (n_new)
+		notice("warning: %" PRId64 " of %" PRId64 " items are new to the model; their vectors are zero", n_new,
+			job->catalog.n_items);
+	json_set(job->facts, "model", json_string(group->group.id));
+	json_set(job->facts, "architecture", json_string(model->architecture->name));
+	json_set(job->measured, "new_items", json_integer(n_new));
+	free(row);
+}
+
+/* --- a file's --- */
+
+/* The ids of a file's rows, a line each: an empty one too is a row. */
+static struct strings read_ids(const char *path)
+{
+	struct strings ids = {0};
+	struct lines *lines = lines_open(path);
+	struct buffer scratch = {0};
+	const char *line;
+	size_t size;
+	while (lines_whole(lines, &scratch, &line, &size))
+		strings_add(&ids, line, size);
+	lines_close(lines);
+	buffer_free(&scratch);
+	return ids;
+}
+
+/* How the rows of a file fit the catalog. */
+struct fit {
+	int64_t unknown, repeated, missing;
+	const char *first_unknown, *first_repeated;
+};
+
+static struct fit set_rows(struct item_vectors_job *job, const struct strings *ids, const float *rows)
+{
+	struct fit fit = {.missing = job->catalog.n_items};
+	bool *has_one = xcalloc((size_t)job->catalog.n_items, sizeof *has_one);
+	for (int64_t row = 0; row < ids->count; row++) {
+		const char *id = strings_at(ids, row);
+		const int64_t item = strings_find(&job->catalog.item_id, id, strlen(id));
+		if (item < 0) {
+			if (!fit.unknown++)
+				fit.first_unknown = id;
+		} else if (has_one[item]) {
+			if (!fit.repeated++)
+				fit.first_repeated = id;
+		} else {
+			set_vector(job, item, rows + row * job->width);
+			has_one[item] = true;
+			fit.missing--;
+		}
+	}
+	for (int64_t item = 0; item < job->catalog.n_items; item++)
+		if (!has_one[item])
+			set_vector(job, item, NULL);
+	free(has_one);
+	return fit;
+}
+
+static void tell_fit(const struct item_vectors_job *job, const struct fit *fit, int64_t rows)
+{
+	const char *path = job->options.ids;
+	if (fit->missing == job->catalog.n_items)
+		die("%s: none of its %" PRId64 " ids is an item of the catalog; the first is \"%.100s\"", path, rows,
+			fit->first_unknown);
+	if (fit->unknown)
+		warn("%s: %" PRId64 " of %" PRId64 " ids are no items of the catalog, the first is \"%.100s\"", path,
+			fit->unknown, rows, fit->first_unknown);
+	if (fit->repeated)
+		warn("%s: %" PRId64 " ids are there before, the first is \"%.100s\": the first vector of each counts", path,
+			fit->repeated, fit->first_repeated);
+	if (fit->missing)
+		notice("warning: no vector of %" PRId64 " of %" PRId64 " items; theirs are zero", fit->missing,
+			job->catalog.n_items);
+}
+
+void from_file(struct item_vectors_job *job)
+{
+	const char *path = job->options.vectors;
+	size_t size;
+	char shape[128];
+	struct tensor tensor;
+	const void *bytes = file_map(path, &size);
+	npy_parse(bytes, size, &tensor, path);
+	if (tensor.n_dims != 2 || tensor.shape[1] < 1 || tensor.shape[1] > INT32_MAX)
+		die("%s: %s, a row for each item was expected: (items, width)", path, tensor_describe(&tensor, shape));
+	struct strings ids = read_ids(job->options.ids);
+	if (ids.count != tensor.shape[0])
+		die("%s: %" PRId64 " lines, and %s has %" PRId64 " rows: an id for each was expected", job->options.ids,
+			ids.count, path, tensor.shape[0]);
+	if (!ids.count)
+		die("%s: no rows", path);
+	float *rows = tensor_as(&tensor, F4, path);
+	take_vectors(job, tensor.shape[1]);
+	const struct fit fit = set_rows(job, &ids, rows);
+	tell_fit(job, &fit, ids.count);
+	json_object_update_new(job->measured,
+		json_build("{s:I, s:I, s:I}", "items_without", (json_int_t)fit.missing, "unknown_ids", (json_int_t)fit.unknown,
+			"repeated_ids", (json_int_t)fit.repeated));
+	free(rows);
+	strings_free(&ids);
+	file_unmap(bytes, size);
+}
