@@ -17,7 +17,7 @@ setup() {
 
 # NDCG@10 of a model on stdin
 ndcg() {
-	seq-rank -q "$@" | rec-eval -q -m ndcg -k 10 --format lines | awk -F '\t' '$2 == "all" { print $3 }'
+	seq-rank -q | rec-eval -q -m ndcg -k 10 --format lines | awk -F '\t' '$2 == "all" { print $3 }'
 }
 
 # beats_popular WHAT: a model on stdin

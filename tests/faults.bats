@@ -49,7 +49,7 @@ nothing_left() {
 	done
 	fails bash -c 'seq-rank -q --serve model.tar.zst <&-'
 	says "stdin: Bad file descriptor"
-	fails bash -c 'rec-eval ranking.tar.zst >&-'
+	fails bash -c 'rec-eval -q ranking.tar.zst >&-'
 	says "stdout: Bad file descriptor"
 	fails bash -c 'seq-train -q <&- -o out'
 	says "stdin: Bad file descriptor"
@@ -139,9 +139,10 @@ nothing_left() {
 	nothing_left
 }
 
+# What the first INT or TERM of a training does is in seq-train.bats.
 @test "a signal ends a tool with a line, its own status and nothing left" {
 	local signal number ended
-	for signal in TERM INT HUP QUIT XCPU; do
+	for signal in HUP QUIT XCPU; do
 		rm -f state
 		(ulimit -c 0 && endless --checkpoint state -o out 2>said) &
 		until [ -e state ]; do sleep 0.01; done

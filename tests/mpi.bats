@@ -55,7 +55,7 @@ like_one() {
 		for a, b in zip(one["curve"], two["curve"]):
 		    assert a.keys() == b.keys() and abs(a["loss"] - b["loss"]) < 1e-4, (a, b)
 		    # one of a hundred users may fall on the other side of what is nearly a tie
-		    assert all(abs(a[key] - b[key]) < 0.015 for key in a), (a, b)
+		    assert all(abs(a[key] - b[key]) < 0.015 for key in a if key != "seconds"), (a, b)
 	END
 }
 
