@@ -70,7 +70,7 @@ void recformer_config_of_encoder(json_t *config, const struct text_encoder *enco
 	json_set(known, "attribute_names", json_false());
 	json_set(known, "pooler", json_true());
 	add_word(known, "initialiser", "normal"); /* of the little that is new */
-	options_inherit(recformer_architecture.options, config, known);
+	options_inherit(recformer_architecture.options, config, known, DERIVED_KEPT);
 	json_decref(known);
 }
 

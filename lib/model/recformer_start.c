@@ -90,7 +90,7 @@ static void require_shape(const struct param *param, int n_dims, const int64_t s
 static struct model *start_from_model(const struct recformer_start *start)
 {
 	const struct model *model = start->model;
-	options_inherit(recformer_architecture.options, start->config, model->config);
+	options_inherit(recformer_architecture.options, start->config, model->config, DERIVED_KEPT);
 	tokenizer_require(start->tokenizer, model->belongs_to, "model");
 	struct model *made = make(start, "options");
 	for (int i = 0; i < made->params.count; i++) {
@@ -140,7 +140,7 @@ static void take_config(json_t *config, const json_t *published, const char *pat
 	json_t *window = window_of(published, path);
 	if (window && json_object_get(published, "max_item_embeddings"))
 		json_set(known, "attention_window", json_incref(window));
-	options_inherit(recformer_architecture.options, config, known);
+	options_inherit(recformer_architecture.options, config, known, DERIVED_KEPT);
 	json_decref(known);
 }
 

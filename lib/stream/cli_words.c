@@ -282,7 +282,7 @@ static void fill(struct command *command, int section)
 	if (filled->base) {
 		if (filled->base_of)
 			tell_differences(command->rows[section], filled);
-		options_inherit(filled->table, filled->given, filled->base);
+		options_inherit(filled->table, filled->given, filled->base, DERIVED_ANEW);
 	}
 	if (filled->values)
 		options_read(filled->table, filled->given, filled->values, NULL);

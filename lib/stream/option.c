@@ -513,14 +513,14 @@ static bool is_derived_anew(const struct option *table, const struct option *row
 		!is_derived(table, rows, row, given, base);
 }
 
-void options_inherit(const struct option *table, json_t *given, const json_t *base)
+void options_inherit(const struct option *table, json_t *given, const json_t *base, enum derived_values derived)
 {
 	struct option *rows = options_of(table);
 	json_t *more = json_object();
 	for (const struct option *row = rows; row->kind; row++) {
 		json_t *value = option_is_value(row) ? json_object_get(base, option_key(row)) : NULL;
 		if (value && !json_object_get(given, option_key(row)) && !is_overruled(row, given, base) &&
-			!is_derived_anew(table, rows, row, given, base))
+			(derived == DERIVED_KEPT || !is_derived_anew(table, rows, row, given, base)))
 			json_set(more, option_key(row), json_incref(value));
 	}
 	if (json_object_update(given, more))

@@ -128,9 +128,11 @@ void options_read(const struct option *table, json_t *object, void *values, cons
 json_t *option_flag(const struct option *row);
 /*
  * Values of `base`, another object of the table, for what is not given: but not where that follows, by "=KEY", a value that is
- * given, or is for another one, by .only, than is given, or what .derive made of the others and makes otherwise of those given.
+ * given, or is for another one, by .only, than is given. What .derive made of the others of `base`, and makes otherwise of those
+ * given, is kept where parameters have its shape, and derived anew for a new training.
  */
-void options_inherit(const struct option *table, json_t *given, const json_t *base);
+enum derived_values { DERIVED_ANEW, DERIVED_KEPT };
+void options_inherit(const struct option *table, json_t *given, const json_t *base, enum derived_values derived);
 /* What of a complete object decides the result; of files a fingerprint of their contents. */
 json_t *options_identity(const struct option *table, const json_t *object);
 /* What of a complete object could have been given, and matters: without what has no effect, or the program alone sets. */
