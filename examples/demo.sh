@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# demo.sh [FOLDER]: from the purchases in online-retail/ to figures beside two baselines that only count, and to what three users
+# demo.sh [FOLDER]: from the purchases in online-retail/ to figures beside three models that only count, and to what three users
 # are recommended. LLM=path, a GGUF file or a Hugging Face folder, adds SAID, where that model teaches the items' vectors.
 # Prints each command before running it, and leaves all files in FOLDER. The tools come from RECPIPE_BIN, else from PATH.
 set -euo pipefail
@@ -18,8 +18,8 @@ run() {
 
 run "seq-tokenize --items items.csv events.csv -o shop.tar.zst"
 run "tar --zstd -tf shop.tar.zst"
-models="popular markov sasrec tfidf"
-for arch in popular markov; do
+models="popular markov ease sasrec tfidf"
+for arch in popular markov ease; do
 	run "seq-train --arch $arch shop.tar.zst | seq-rank -o $arch.tar.zst"
 done
 run "seq-train shop.tar.zst | seq-rank -o sasrec.tar.zst"

@@ -67,7 +67,7 @@ titled() {
 
 @test "models compared on held-out items" {
 	block 2
-	for model in markov sasrec; do
+	for model in ease sasrec; do
 		rec-eval --format lines $model.tar.zst >$model.tsv
 		beats_popular $model.tsv
 	done
