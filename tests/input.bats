@@ -64,6 +64,13 @@ reads_items() {
 @test "no time is a warning, and so are ids that stand for none" {
 	tells "warning: told.csv: no time column; the order of the rows is taken for that of the events" 'user_id,item_id\nu,a\n'
 	tells "(or is the time visit_time? see --time-column)" 'user_id,item_id,visit_time\nu,a,3\n'
+	# a column of dates by any name
+	tells "warning: column Bought at has dates and is not taken for the time (--time-column)" \
+		'user_id,item_id,note,Bought at\nu,a,,2024-01-02 10:00\n'
+	printf 'user_id,item_id,score,visit_time\nu,a,-1,2024-01-02\nu,b,1-2,2024-01-03\n' >named.csv
+	[ "$(seq-tokenize named.csv 2>&1 >s | grep -c 'warning.*time-column')" = 1 ]
+	printf 'u,a,2024-01-02\n' >unnamed.csv
+	[ "$(seq-tokenize --columns user,item,- unnamed.csv 2>&1 >s | grep -c 'has dates')" = 0 ]
 	tells "warning: the user is 'NA' in 2 of 6 events (33.3 %), as if that were one; is it session_id? (--user-column)" \
 		'session_id,user_id,item_id\n1,NA,a\n2,NA,a\n3,u,a\n3,u,b\n4,v,a\n4,v,c\n'
 	tells "warning: the item is 'nan' in 1 of 2 events (50.0 %)" "${H}u,nan,1\nu,a,2\n"

@@ -287,6 +287,7 @@ waits_for() {
 @test "listen: SIGHUP takes a new model under load without losing a request, and keeps the old one when that is broken" {
 	cp sasrec served
 	listens served
+	[ "$(<"/proc/$server/comm")" = seq-rank ] # what pkill goes by
 	python3 - "$url" >counts 3>&- <<-'END' &
 		import collections, http.client, json, os, sys
 		host = sys.argv[1][7:-1]

@@ -215,7 +215,10 @@ END
 	rec-eval -j 1 a/ranking.tar --versus b/ranking.tar --json >one
 	rec-eval -j 5 a/ranking.tar --versus b/ranking.tar --json | diff one -
 	[ "$(rec-eval --seed 2 a/ranking.tar --versus b/ranking.tar --json)" != "$(<one)" ]
-	rec-eval a/ranking.tar --versus b/ranking.tar --format table | has "^B: b/ranking.tar$"
+	rec-eval a/ranking.tar --versus b/ranking.tar --format table >table
+	grep -qx 'B: b/ranking.tar' table
+	[ "$(grep -c ' won/lost/tied$' table)" = 1 ]
+	[ "$(awk 'length > 80' table)" = "" ]
 }
 
 @test "rec-eval --versus: users that are in one run only are counted" {

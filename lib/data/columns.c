@@ -177,6 +177,18 @@ bool columns_may_be(const struct table *table, const struct columns *columns, in
 	return !is_taken(columns, column) && !table_is_sequence(table, column) && may_be(plain, role);
 }
 
+static bool is_date(const char *text)
+{
+	struct time time;
+	/* a number may begin with a sign */
+	return *text && strpbrk(text + 1, "-/") && parse_time(text, &time, NULL);
+}
+
+bool columns_left_date(const struct table *table, const struct columns *columns, int column)
+{
+	return !is_taken(columns, column) && *table_column(table, column) && is_date(table_field(table, column, NULL));
+}
+
 char *columns_others(const struct table *table, const struct columns *columns, enum role role)
 {
 	struct buffer list = {0};
@@ -225,11 +237,9 @@ static int guess_time(const struct table *table)
 		struct time time;
 		enum time_unit unit;
 		const char *text = table_column(table, column);
-		if (!parse_time(text, &time, &unit))
-			continue;
-		if (strpbrk(text, "-/"))
+		if (is_date(text))
 			return column;
-		if (unit && column > 1)
+		if (parse_time(text, &time, &unit) && unit && column > 1)
 			found = column;
 	}
 	return found;

@@ -32,6 +32,8 @@ int columns_title(const struct table *table);
 char *columns_others(const struct table *table, const struct columns *columns, enum role role);
 /* Whether a column not taken could be meant for the role. */
 bool columns_may_be(const struct table *table, const struct columns *columns, int column, enum role role);
+/* Whether a column not taken has a date in this row, as 2011-11-21 08:26, whatever its name. */
+bool columns_left_date(const struct table *table, const struct columns *columns, int column);
 /* "user is user_id (or session_id?), item is item_id, time is timestamp"; to be freed. */
 char *columns_text(const struct table *table, const struct columns *columns);
 /* Dies with "FILE: no WHAT; the columns are ...". */

@@ -118,7 +118,7 @@ struct dataset {
 	bool has_domains;      /* ids are "DOMAIN:id" */
 	char *columns;         /* those of the last table, as they were told */
 	char *others[N_ROLES]; /* columns that could be meant, too */
-	char *finer_time;      /* a column not taken, finer than days */
+	char *finer_time;      /* a column not taken, finer than days; where no time was taken, one that has dates */
 
 	int64_t n_users, n_events; /* in sequences; where input is sorted, users that were begun while it is read */
 	struct time last_time;     /* of sorted input's last event */

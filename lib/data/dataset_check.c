@@ -111,6 +111,9 @@ void dataset_check(struct dataset *dataset)
 	check_lists(dataset);
 	if (dataset->has_time)
 		check_times(dataset);
+	else if (dataset->finer_time)
+		dataset_note(dataset, "warning: column %s has dates and is not taken for the time (--time-column)",
+			dataset->finer_time);
 	if (dataset->n_low_rated)
 		dataset_note(dataset, "%lld events left out for their rating", (long long)dataset->n_low_rated);
 }

@@ -459,6 +459,16 @@ static void look_for_finer_time(struct events *events)
 	}
 }
 
+/* Where no column has the name of a time, nor one like it. */
+static void look_for_dates(struct events *events)
+{
+	struct dataset *dataset = events->dataset;
+	for (int column = 0; column < table_columns(events->table) && !dataset->finer_time; column++)
+		if (columns_left_date(events->table, &events->columns, column) &&
+			!columns_may_be(events->table, &events->columns, column, ROLE_TIME))
+			dataset->finer_time = xstrdup(table_column(events->table, column));
+}
+
 static void note_event_columns(const struct events *events)
 {
 	struct dataset *dataset = events->dataset;
@@ -512,8 +522,8 @@ static bool read_batch(void *context, void *batch)
 	while (events->pending->count < PENDING) {
 		if (!table_next(table))
 			return false;
-		if (++events->row <= ROWS_SAMPLED && events->dataset->has_time)
-			look_for_finer_time(events);
+		if (++events->row <= ROWS_SAMPLED && events->columns.history < 0)
+			(events->dataset->has_time ? look_for_finer_time : look_for_dates)(events);
 		events->open_line = table_open_end(table) ? table_line(table) : 0;
 		show_progress(table, events->row, &events->progress);
 		if (events->columns.history >= 0)

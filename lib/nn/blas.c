@@ -53,8 +53,15 @@ static void choose_kernels(char **argv)
 	size_t wanted = 0;
 	while (kernels[wanted].level > cpu_level())
 		wanted++;
-	if (entry_named(openblas_get_corename()) != wanted && !setenv("OPENBLAS_CORETYPE", kernels[wanted].names[0], 1))
-		execv("/proc/self/exe", argv); /* where that fails we are slow, not wrong */
+	if (entry_named(openblas_get_corename()) == wanted || setenv("OPENBLAS_CORETYPE", kernels[wanted].names[0], 1))
+		return;
+	/* by its own path: started as /proc/self/exe it would be called "exe" by ps and pkill */
+	char path[PATH_MAX];
+	const ssize_t length = readlink("/proc/self/exe", path, sizeof path - 1);
+	if (length < 0)
+		return;
+	path[length] = '\0';
+	execv(path, argv); /* where that fails we are slow, not wrong */
 #else
 	(void)argv;
 #endif

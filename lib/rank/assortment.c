@@ -24,7 +24,7 @@ static int64_t match_content(struct assortment *assortment, struct model_group *
 {
 	const struct catalog *catalog = groups->catalog;
 	struct model *model = group->model;
-	int64_t n_new;
+	int64_t n_new, n_told = 0;
 	assortment->own_row = model_rows_by_id(group, catalog, &n_new);
 	content_read(model, groups, assortment->own_row);
 	if (!assortment->own_row)
@@ -32,12 +32,16 @@ static int64_t match_content(struct assortment *assortment, struct model_group *
 	n_new = 0;
 	assortment->model_row = xreallocarray(NULL, (size_t)catalog->n_items, sizeof *assortment->model_row);
 	for (int64_t item = 0; item < catalog->n_items; item++) {
-		const bool is_known = assortment->own_row[item] >= 0 || content_knows(model->content, item);
-		assortment->model_row[item] = is_known ? (int32_t)item : -1;
-		n_new += !is_known;
+		const bool is_own = assortment->own_row[item] >= 0, is_told = !is_own && content_knows(model->content, item);
+		assortment->model_row[item] = is_own || is_told ? (int32_t)item : -1;
+		n_new += !is_own && !is_told;
+		n_told += is_told;
 	}
 	if (n_new == catalog->n_items)
 		model_require_catalog(group, catalog);
+	if (n_told)
+		notice("%" PRId64 " of %" PRId64 " items are new to the model of %s and ranked by their %s", n_told,
+			catalog->n_items, group_source(&group->group), json_string_value(json_object_get(model->config, "text")));
 	return n_new;
 }
 

@@ -154,19 +154,18 @@ static void write_covered(FILE *out, const struct report *report, const struct m
 
 static void write_duels(FILE *out, const struct report *report, const struct duel duels[])
 {
-	int digits = report->digits, width = digits + 5;
-	char wins[32], losses[32], ties[32];
-	fprintf(out, "%-14s%*s%*s%*s  %-*s %*s  %s\n", "", width, "A", width, "B", width, "A - B", 2 * width + 1,
-		"interval", width, "p", "A wins / loses / ties");
+	const int digits = report->digits, width = digits + 4;
+	fprintf(out, "%-13s%*s%*s%*s  %-*s%*s  %s\n", "", width, "A", width, "B", width + 1, "A - B", 2 * width + 2,
+		"interval", width, "p", "won/lost/tied");
 	for (int i = 0; i < report->measures->count; i++) {
 		const struct duel *duel = &duels[i];
 		const struct comparison *comparison = &duel->comparison;
-		fprintf(out, "%-14s%*.*f%*.*f%+*.*f", report->measures->at[i].name, width, digits, duel->here, width, digits,
-			duel->there, width, digits, duel->here - duel->there);
+		fprintf(out, "%-13s%*.*f%*.*f%+*.*f", report->measures->at[i].name, width, digits, duel->here, width, digits,
+			duel->there, width + 1, digits, duel->here - duel->there);
 		if (report->measures->at[i].metric->value)
-			fprintf(out, "  [%+.*f,%+*.*f] %*.*f  %s / %s / %s", digits, comparison->low, width, digits,
-				comparison->high, width, digits, comparison->p, number_text(comparison->wins, wins),
-				number_text(comparison->losses, losses), number_text(comparison->ties, ties));
+			fprintf(out, "  [%+.*f,%+*.*f]%*.*f  %lld/%lld/%lld", digits, comparison->low, width, digits,
+				comparison->high, width, digits, comparison->p, (long long)comparison->wins,
+				(long long)comparison->losses, (long long)comparison->ties);
 		fputc('\n', out);
 	}
 }
