@@ -136,7 +136,7 @@ static void write_data(FILE *out, const struct report *report, const struct matc
 static void write_covered(FILE *out, const struct report *report, const struct match *match)
 {
 	char users[32], resamples[32];
-	fprintf(out, "intervals of 95 %%, two-sided p; %s paired bootstrap resamples of %s users",
+	fprintf(out, "95 %% intervals, two-sided p; %s paired bootstrap resamples of %s users",
 		number_text(report->resamples, resamples), number_text(match->pairs.count, users));
 	if (match->n_here > 1)
 		fprintf(out, ",\nof %d runs of A", match->n_here);
@@ -155,16 +155,16 @@ static void write_covered(FILE *out, const struct report *report, const struct m
 static void write_duels(FILE *out, const struct report *report, const struct duel duels[])
 {
 	const int digits = report->digits, width = digits + 4;
-	fprintf(out, "%-13s%*s%*s%*s  %-*s%*s  %s\n", "", width, "A", width, "B", width + 1, "A - B", 2 * width + 2,
-		"interval", width, "p", "won/lost/tied");
+	fprintf(out, "%-12s%*s%*s%*s  %-*s%*s  %s\n", "", width, "A", width, "B", width + 1, "A - B", 2 * width + 2,
+		"interval", width - 1, "p", "won/lost/tied");
 	for (int i = 0; i < report->measures->count; i++) {
 		const struct duel *duel = &duels[i];
 		const struct comparison *comparison = &duel->comparison;
-		fprintf(out, "%-13s%*.*f%*.*f%+*.*f", report->measures->at[i].name, width, digits, duel->here, width, digits,
+		fprintf(out, "%-12s%*.*f%*.*f%+*.*f", report->measures->at[i].name, width, digits, duel->here, width, digits,
 			duel->there, width + 1, digits, duel->here - duel->there);
 		if (report->measures->at[i].metric->value)
 			fprintf(out, "  [%+.*f,%+*.*f]%*.*f  %lld/%lld/%lld", digits, comparison->low, width, digits,
-				comparison->high, width, digits, comparison->p, (long long)comparison->wins,
+				comparison->high, width - 1, digits, comparison->p, (long long)comparison->wins,
 				(long long)comparison->losses, (long long)comparison->ties);
 		fputc('\n', out);
 	}
