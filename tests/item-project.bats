@@ -422,11 +422,11 @@ assert v.tolist() == [want[i] for i in ids] and meta["source"] == "file", v'
 		open("empty.npy", "w")
 	END
 	printf 'a\nb\n' >ids.txt
-	for wrong in "flat:a row for each item" "whole:<f4 was expected" "fortran:C order was expected" "big:dtype '>f4'" \
+	for wrong in "flat:a row for each item" "whole:<f4 was expected" "fortran:C order was expected" "big:dtype" \
 		"thin:a row for each item" "none:2 lines, and none.npy has 0 rows" "object:dtype '|O'" "nan:finite numbers were expected" \
 		"cut:bytes of data" "long:bytes of data" "header:header is cut off" "text:not a .npy array" "empty:empty.npy" \
 		"claims:claims.npy" "missing:missing.npy"; do
-		fails item-project --from file --vectors ${wrong%%:*}.npy --ids ids.txt small.tar.zst -o none
+		fails item-project --from file --vectors "${wrong%%:*}.npy" --ids ids.txt small.tar.zst -o none
 		says "${wrong#*:}"
 		says "${wrong%%:*}.npy"
 	done
