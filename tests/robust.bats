@@ -138,10 +138,15 @@ open("flipped.tar.zst", "wb").write(data)' "$ranking" "$at"
 
 @test "a terminated tool leaves no unfinished file, and an old output stays" {
 	echo old >out
-	for signal in TERM INT HUP; do
+	for signal in HUP QUIT; do
 		run timeout -s $signal 0.5 seq-train -q --epochs 100000 --patience 100000 "$shop" -o out
 		[ "$status" != 0 ]
 	done
+	mkfifo endless
+	sleep 20 >endless &
+	run timeout 0.5 seq-tokenize -q -o out endless
+	[ "$status" != 0 ]
+	kill $! && rm endless
 	fails seq-rank -q "$shop" -o out
 	[ "$(cat out)" = old ]
 	[ "$(find . -type f ! -name stdout ! -name stderr | wc -l)" = 1 ]
