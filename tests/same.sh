@@ -320,7 +320,7 @@ project() {
 	emb-align-train -q --no-history -j1 --llm llm --projector table --template '{title}' --epochs 2 few.tar.zst -o table.tar.zst
 	sums align-folder table.tar.zst projector
 	local small=(--task pretrain --hidden-size 16 --layers 1 num_attention_heads=2 attention_window=8 --max-tokens 32 --epochs 1 --batch-size 16)
-	train "${small[@]}" -j1 --words llm few.tar.zst -o words.tar.zst
+	train "${small[@]}" -j1 --initialiser normal --words llm few.tar.zst -o words.tar.zst
 	sums pretrain-llm words.tar.zst model
 }
 
