@@ -1,6 +1,7 @@
 #include "task/warm.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "model/carry.h"
 #include "model/items.h"
@@ -10,10 +11,27 @@
 /* Of a new item's vector from the mean of all. */
 #define NEW_DEVIATION .02
 
+/* Dropout is a rate of the training: how much is wanted follows from how much there is to train on, which has grown. */
+static void leave_dropout(json_t *config)
+{
+	const char *key;
+	json_t *value;
+	void *next;
+	json_object_foreach_safe(config, next, key, value)
+	{
+		if (strstr(key, "dropout"))
+			json_object_del(config, key);
+	}
+}
+
 json_t *warm_config(const struct model_group *start)
 {
 	const struct architecture *architecture = start->model->architecture;
-	return architecture->size ? options_to_repeat(architecture->options, start->model->config) : json_object();
+	if (!architecture->size)
+		return json_object();
+	json_t *config = options_to_repeat(architecture->options, start->model->config);
+	leave_dropout(config);
+	return config;
 }
 
 void warm_require(const struct training_job *job)

@@ -7,7 +7,7 @@
 
 #include "task/training.h"
 
-/* Options of the model that a warm start takes from the one that goes on, for what is not given. */
+/* Options of the model that a warm start takes from the one that goes on, for what is not given: all but dropout. */
 json_t *warm_config(const struct model_group *start);
 /* Dies where options ask for another model than goes on, naming both. After the options are read. */
 void warm_require(const struct training_job *job);
