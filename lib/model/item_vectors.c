@@ -100,7 +100,8 @@ void mean_hidden_states(const struct model *model, const struct item_tokens *tok
 
 #define COLUMNS_AT_ONCE 16 /* by a thread: a cache line of floats */
 #define ROWS_AT_ONCE 256
-#define FLAT 1e-5 /* of the largest eigenvalue: below, a direction is rounding */
+#define ROUNDING 1e-6 /* of a column's mean, or of the largest deviation: below, a column is constant */
+#define FLAT 1e-5     /* of the largest eigenvalue: below, a direction is rounding */
 
 /* Vectors, and which of them are not zero. */
 struct known {
@@ -110,11 +111,11 @@ struct known {
 	double *mean, *factor; /* of each column: subtracted, and multiplied with then */
 };
 
-/* Of a few columns from `first` on. */
-static void standardise_columns(const struct known *known, int64_t first, int64_t columns)
+/* Of a few columns from `first` on: mean and deviation, which goes where the factor will be. */
+static void measure_columns(const struct known *known, int64_t first, int64_t columns)
 {
 	double mean[COLUMNS_AT_ONCE] = {0}, squares[COLUMNS_AT_ONCE] = {0};
-	float *vectors = known->vectors + first;
+	const float *vectors = known->vectors + first;
 	for (int64_t item = 0; item < known->items; item++)
 		for (int64_t i = 0; i < columns && known->is_known[item]; i++)
 			mean[i] += (double)vectors[item * known->width + i];
@@ -126,16 +127,30 @@ static void standardise_columns(const struct known *known, int64_t first, int64_
 			squares[i] += distance * distance;
 		}
 	for (int64_t i = 0; i < columns; i++) {
-		double deviation = sqrt(squares[i] / (double)known->count);
-		bool is_constant = deviation <= 1e-6 * fabs(mean[i]); /* but for rounding */
 		known->mean[first + i] = mean[i];
+		known->factor[first + i] = sqrt(squares[i] / (double)known->count);
+	}
+}
+
+/* Some encoders never use a few dimensions, whose values are rounding: beside `largest`, their deviation is nothing. */
+static void standardise_columns(const struct known *known, int64_t first, int64_t columns, double largest)
+{
+	float *vectors = known->vectors + first;
+	for (int64_t i = 0; i < columns; i++) {
+		const double mean = known->mean[first + i], deviation = known->factor[first + i];
+		bool is_constant = deviation <= ROUNDING * fmax(fabs(mean), largest);
 		known->factor[first + i] = is_constant ? 0 : 1 / deviation;
 		for (int64_t item = 0; item < known->items; item++) {
 			float *value = &vectors[item * known->width + i];
 			if (known->is_known[item])
-				*value = is_constant ? 0 : (float)(((double)*value - mean[i]) / deviation);
+				*value = is_constant ? 0 : (float)(((double)*value - mean) / deviation);
 		}
 	}
+}
+
+static int64_t columns_from(const struct known *known, int64_t first)
+{
+	return known->width - first < COLUMNS_AT_ONCE ? known->width - first : COLUMNS_AT_ONCE;
 }
 
 /* The inverse root of the columns' correlations, width x width; to be freed. */
@@ -173,10 +188,17 @@ static struct known standardised(float *vectors, int64_t items, int64_t width, i
 	known.factor = xcalloc((size_t)width, sizeof *known.factor);
 	for (int64_t item = 0; item < items; item++)
 		known.count += known.is_known[item] = vec_sum_of_squares(vectors + item * width, width) > 0;
+	if (!known.count)
+		return known;
 #pragma omp parallel for num_threads(threads)
 	for (int64_t from = 0; from < width; from += COLUMNS_AT_ONCE)
-		if (known.count)
-			standardise_columns(&known, from, width - from < COLUMNS_AT_ONCE ? width - from : COLUMNS_AT_ONCE);
+		measure_columns(&known, from, columns_from(&known, from));
+	double largest = 0;
+	for (int64_t i = 0; i < width; i++)
+		largest = fmax(largest, known.factor[i]);
+#pragma omp parallel for num_threads(threads)
+	for (int64_t from = 0; from < width; from += COLUMNS_AT_ONCE)
+		standardise_columns(&known, from, columns_from(&known, from), largest);
 	return known;
 }
 

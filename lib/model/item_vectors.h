@@ -34,7 +34,8 @@ void vectors_of_batches(const struct item_tokens *tokens, int64_t at_once, compu
 void mean_hidden_states(const struct model *model, const struct item_tokens *tokens, float *vectors, int threads);
 
 /*
- * Each dimension less its mean, divided by its standard deviation, in place; a dimension that is the same for all becomes 0.
+ * Each dimension less its mean, divided by its standard deviation, in place; a dimension that is the same for all becomes 0,
+ * and so does one whose deviation is rounding beside the largest, as some encoders have.
  * With `whiten` then turned and scaled such that the dimensions are uncorrelated too, by the symmetric root of the
  * correlations' inverse, the one that changes vectors least (Kessy et al., Am. Stat. 2018, ZCA-cor); directions that they do
  * not have, or hardly, become 0. An item whose vector is zero is one of which nothing is known: it has no part in this, and

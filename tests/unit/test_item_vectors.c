@@ -73,6 +73,29 @@ static void means_of_hidden_states(void **state)
 	model_free(model);
 }
 
+/* As all-MiniLM-L6-v2 has: values near the smallest floats, and rounding. Neither may become as large as what says something. */
+static void unused_dimensions(void **state)
+{
+	(void)state;
+	enum { ITEMS = 40, WIDTH = 4 };
+	struct rng rng;
+	rng_seed(&rng, 9);
+	float vectors[ITEMS * WIDTH], copy[ITEMS * WIDTH], matrix[WIDTH * WIDTH], offset[WIDTH];
+	for (int i = 0; i < ITEMS; i++) {
+		for (int c = 0; c < WIDTH; c++)
+			vectors[i * WIDTH + c] = (float)rng_normal(&rng) * (c < 2 ? 0.03f : 1);
+		vectors[i * WIDTH + 2] *= 2e-33f;
+		vectors[i * WIDTH + 3] *= 4e-9f;
+	}
+	memcpy(copy, vectors, sizeof copy);
+	standardise_vectors(copy, ITEMS, WIDTH, true, 1);
+	for (int i = 0; i < ITEMS; i++)
+		assert_true(copy[i * WIDTH + 2] == 0 && copy[i * WIDTH + 3] == 0);
+	whitening_map(vectors, ITEMS, WIDTH, 1, matrix, offset);
+	for (int i = 0; i < WIDTH * WIDTH; i++)
+		assert_true(i % WIDTH < 2 ? fabsf(matrix[i]) < 100 : matrix[i] == 0);
+}
+
 /* Column c of item i is c + (i % 7) (c % 3 - 1): every third is constant. Of each fifth item nothing is known. */
 static void standardised_dimensions(void **state)
 {
@@ -158,6 +181,7 @@ int main(void)
 		cmocka_unit_test(means_of_token_vectors),
 		cmocka_unit_test(means_of_hidden_states),
 		cmocka_unit_test(standardised_dimensions),
+		cmocka_unit_test(unused_dimensions),
 		cmocka_unit_test(standardised_over_all),
 		cmocka_unit_test(whitened),
 		cmocka_unit_test(nothing_known),
