@@ -113,7 +113,7 @@ static void write_data(FILE *out, const struct report *report, const struct matc
 	for (int i = 0; i < n; i++) {
 		json_t *protocol = protocol_of(report, &matches[i], versus), *figures = duels_json(report, matches[i].duels);
 		const char *name = matches[i].system->name;
-		char *behind = xasprintf(n > 1 ? "\t%s" : "", name);
+		char *behind = n > 1 ? xasprintf("\t%s", name) : xstrdup("");
 		if (report->format == REPORT_LINES)
 			write_lines(out, report, protocol, figures, behind);
 		else if (report->format == REPORT_TSV)
