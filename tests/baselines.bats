@@ -85,12 +85,12 @@ equals_numpy() {
 
 @test "nearest without anything to go by is refused" {
 	fails seq-train --arch nearest --set text=none shop
-	says 'nearest goes by words or by an embedding'
+	says "nearest goes by the texts of items or by an embedding"
 	fails seq-train --arch nearest --set text=embedding shop
 	says '--set text=embedding: no embedding in the stream; item-project adds one'
 	seq-tokenize -q events.csv -o bare
 	fails seq-train --arch nearest bare
-	says 'nearest goes by words or by an embedding'
+	says "nearest goes by the texts of items or by an embedding, and has neither; seq-tokenize --items gives texts"
 	fails seq-train --arch nearest --set text=words bare
 	says 'the stream has no items with text; seq-tokenize --items gives them one'
 	misused seq-train --arch nearest --set text_weight=2 shop

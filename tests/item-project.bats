@@ -436,6 +436,9 @@ assert v.tolist() == [want[i] for i in ids] and meta["source"] == "file", v'
 	printf 'x\ny\n' >strange.txt
 	fails item-project --from file --vectors v.npy --ids strange.txt small.tar.zst -o none
 	says 'strange.txt: none of its 2 ids is an item of the catalog; the first is "x"'
+	printf 'a\nb\xff\n' >latin.txt
+	fails item-project --from file --vectors v.npy --ids latin.txt small.tar.zst -o none
+	says "latin.txt: line 2: not UTF-8, an id a line was expected"
 	fails item-project --from file --vectors v.npy --ids missing.txt small.tar.zst -o none
 	misused item-project --from file --vectors v.npy small.tar.zst
 	misused item-project --from tfidf --vectors v.npy small.tar.zst

@@ -519,6 +519,9 @@ shown() {
 	echo nothing >unknown.txt
 	fails seq-rank -q --similar --items unknown.txt model
 	says 'none of 1 ids is an item of the catalog; the first is "nothing"'
+	printf 'i1\0more\n' >nul.txt
+	fails seq-rank -q --similar --items nul.txt model
+	says "nul.txt: line 1: a NUL byte inside, an id a line was expected"
 	cat two.txt >>unknown.txt
 	seq-rank -q --similar --items unknown.txt model 2>&1 >/dev/null | grep "1 of 3 ids are no items" >/dev/null
 	misused seq-rank --items two.txt model

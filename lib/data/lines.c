@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "data/container.h"
+#include "data/utf8.h"
 
 #define READ_BYTES (256 << 10)
 
@@ -107,6 +108,17 @@ bool lines_whole(struct lines *lines, struct buffer *scratch, const char **line,
 		*size = scratch->size;
 	}
 	*size = without_end(*line, *size);
+	return true;
+}
+
+bool lines_id(struct lines *lines, struct buffer *scratch, const char **id, size_t *size)
+{
+	if (!lines_whole(lines, scratch, id, size))
+		return false;
+	const bool has_nul = memchr(*id, '\0', *size);
+	if (has_nul || !utf8_is_valid(*id, *size))
+		die("%s: line %lld: %s, an id a line was expected", lines_name(lines), (long long)lines->number,
+			has_nul ? "a NUL byte inside" : "not UTF-8");
 	return true;
 }
 

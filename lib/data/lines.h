@@ -19,6 +19,8 @@ bool lines_peek(struct lines *lines, const char **bytes, size_t *size);
 bool lines_piece(struct lines *lines, const char **piece, size_t *size) MUST_USE;
 /* The next line whole, without its end; borrowed, from the file's buffer or from scratch. Dies beyond LINE_MAX_BYTES. */
 bool lines_whole(struct lines *lines, struct buffer *scratch, const char **line, size_t *size) MUST_USE;
+/* The same for a file of ids: dies at a line that none can be, with a NUL inside or not UTF-8. */
+bool lines_id(struct lines *lines, struct buffer *scratch, const char **id, size_t *size) MUST_USE;
 /* The rest of a line of which this piece was read; false where it is longer than LINE_MAX_BYTES, and may never end. */
 bool lines_skip_rest(struct lines *lines, const char *piece, size_t size) MUST_USE;
 /* Whether a piece holds its line's end. */

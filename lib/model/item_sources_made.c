@@ -63,7 +63,7 @@ static struct strings read_ids(const char *path)
 	struct buffer scratch = {0};
 	const char *line;
 	size_t size;
-	while (lines_whole(lines, &scratch, &line, &size))
+	while (lines_id(lines, &scratch, &line, &size))
 		strings_add(&ids, line, size);
 	lines_close(lines);
 	buffer_free(&scratch);

@@ -17,7 +17,8 @@ static void check(const void *state, const char *where)
 {
 	const struct content_options *content = state;
 	if (content->text == CONTENT_NONE)
-		die("%s: nearest goes by words or by an embedding, and is told to use neither", where);
+		die("%s: nearest goes by the texts of items or by an embedding, and has neither; seq-tokenize --items gives texts, item-project an embedding",
+			where);
 }
 
 static void declare(struct model *model, const char *where)

@@ -105,7 +105,7 @@ struct strings ids_read(const char *path)
 	struct buffer scratch = {0};
 	const char *line;
 	size_t size;
-	while (lines_whole(lines, &scratch, &line, &size))
+	while (lines_id(lines, &scratch, &line, &size))
 		if (size)
 			strings_intern(&ids, line, size);
 	if (!ids.count)
