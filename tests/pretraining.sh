@@ -5,7 +5,7 @@
 #
 #     ENCODER=all-MiniLM-L6-v2 tests/pretraining.sh PART...     a folder in the layout of sentence-transformers
 #
-#     zero-shot       the encoder as it is: nearest by its vectors, and as a Recformer
+#     zero-shot       the encoder as it is: nearest by its vectors, and as a Recformer; how alike both order the items
 #     all tenth hundredth     contrast of the domain's own histories from there, then the two stages of fine-tuning
 #     elsewhere       pre-training on electronics, clothing and health; then untrained, and the same shares
 #
@@ -86,8 +86,15 @@ train start --task pretrain --weights "$ENCODER" --set words_weight=0 --epochs 0
 for part; do
 	case $part in
 	zero-shot)
+		# a Recformer reads what attributes say, without their names
+		values=$(head -n 1 "$data/scientific/items.csv" | sed 's/^[^,]*,//; s/[^,]*/{&}/g; s/,/ /g')
 		[ -e "$work/encoder.tar.zst" ] ||
-			item-project -q --from encoder --encoder "$ENCODER" --whiten "$work/all.data.tar.zst" -o "$work/encoder.tar.zst"
+			item-project -q --from encoder --encoder "$ENCODER" --whiten --template "$values" "$work/all.data.tar.zst" \
+				-o "$work/encoder.tar.zst"
+		[ -e "$work/start.items.tar.zst" ] ||
+			item-project -q --from recformer "$work/start.tar.zst" -o "$work/start.items.tar.zst"
+		printf '%-40s ' "rank correlation of the items' cosines"
+		tests/order.py "$work/encoder.tar.zst" "$work/start.items.tar.zst"
 		train nearest --arch nearest "$work/encoder.tar.zst"
 		figure "nearest by the encoder's vectors" "$work/nearest.tar.zst"
 		figure "recformer from it, untrained" "$work/start.tar.zst"
