@@ -174,6 +174,8 @@ equals_numpy() {
 		cp kept m/model/item_weight.000000.npy
 	}
 	needs python3
+	broken 'a.astype("f8")'
+	seq-rank -q --no-history broken --format tsv | diff - <(seq-rank -q --no-history model --format tsv)
 	broken 'a[:-1]'
 	fails seq-rank broken -o out
 	says 'parts of the model are missing'

@@ -388,7 +388,7 @@ assert (config["embedding_size"], config["dropout"]) == (8, 0.1) and training["b
 	says "does not say how it was trained"
 	local text
 	for text in '{"options":{}}' '{"task":"next","options":3}' '{"task":"next","options":{"epochs":"x","stop_after":1}}' \
-		'{"task":"sleep","options":{}}' '{"task":"next","options":{"batch":3}}' '{'; do
+		'{"task":"sleep","options":{}}' '{"task":"next","options":{"batch":3}}' '{"task":"next","options":{},"best":5}' '{'; do
 		printf '%s' "$text" >parts/model/training.json
 		(cd parts && tar --format=ustar -cf ../broken.tar model/meta.json model/config.json model/training.json model/item_id.txt \
 			model/*.npy model/end.json)

@@ -159,7 +159,7 @@ static bool take(struct model *model, const struct member *member)
 	float *rows = tensor_as(&tensor, F4, member->where);
 	if (!ease->weight)
 		ease->weight = xaligned((size_t)(n * n), sizeof *ease->weight);
-	memcpy(ease->weight + ease->taken * n, rows, tensor_bytes(&tensor));
+	memcpy(ease->weight + ease->taken * n, rows, (size_t)(tensor.shape[0] * n) * sizeof *rows);
 	ease->taken += tensor.shape[0];
 	free(rows);
 	return true;

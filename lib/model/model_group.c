@@ -41,6 +41,9 @@ static void take_training(struct model_group *read, const struct member *member)
 	json_get_string(read->training, "task", member->where);
 	if (!json_is_object(json_object_get(read->training, "options")))
 		die("%s: \"options\" is not an object", member->where);
+	const json_t *best = json_object_get(read->training, "best");
+	if (best && !json_is_object(best))
+		die("%s: \"best\" is not an object", member->where);
 }
 
 static void member(void *group, const struct member *member)
