@@ -100,7 +100,7 @@ static const char examples[] = "  seq-rank catalog.tar.zst model.tar.zst | rec-e
 
 static void print_measures(void)
 {
-	printf("\nMeasures, of a user whose target has rank r (at a cut-off k: ndcg@10, or at those of -k):\n");
+	printf("\nMeasures, of a user whose target has rank r (at cut-offs: ndcg@10, or those of -k):\n");
 	for (const struct metric *metric = metrics; metric->name; metric++)
 		printf("  %-10s %s\n", metric->name, metric->formula);
 }

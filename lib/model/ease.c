@@ -180,7 +180,7 @@ static void release(struct model *model)
 
 const struct architecture ease_architecture = {
 	.name = "ease",
-	.summary = "each item predicted from all others by a linear model in closed form (Steck 2019)",
+	.summary = "each item from all others, linear, in closed form (Steck 2019)",
 	.options = options,
 	.size = sizeof(struct ease),
 	.reads_items = true,

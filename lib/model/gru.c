@@ -135,7 +135,7 @@ static struct array *hidden(struct tape *tape, const struct model *model, const 
 
 const struct architecture gru_architecture = {
 	.name = "gru",
-	.summary = "gated recurrent units over the history (GRU4Rec, Hidasi et al. 2016)",
+	.summary = "gated recurrent units over the history (Hidasi et al. 2016)",
 	.options = options,
 	.size = sizeof(struct gru),
 	.check = check,

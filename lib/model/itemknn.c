@@ -185,7 +185,7 @@ static void release(struct model *model)
 
 const struct architecture itemknn_architecture = {
 	.name = "itemknn",
-	.summary = "items that the same people met as the last ones, by cosine (Sarwar et al. 2001)",
+	.summary = "items met by those who met the last ones (Sarwar et al. 2001)",
 	.options = options,
 	.size = sizeof(struct itemknn),
 	.reads_items = true,

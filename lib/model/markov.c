@@ -168,7 +168,7 @@ static void release(struct model *model)
 
 const struct architecture markov_architecture = {
 	.name = "markov",
-	.summary = "items by how often they followed the last ones within three steps in training",
+	.summary = "items by how often they soon followed the last ones in training",
 	.options = options,
 	.size = sizeof(struct markov),
 	.declare = declare,

@@ -34,7 +34,7 @@ static void score(const struct model *model, const struct histories *histories, 
 
 const struct architecture nearest_architecture = {
 	.name = "nearest",
-	.summary = "items by how like their texts or vectors are to those of the last ones; untrained",
+	.summary = "items whose texts or vectors are like the last ones'; untrained",
 	.options = options,
 	.size = sizeof(struct content_options),
 	.reads_items = true,

@@ -578,7 +578,7 @@ static void encode_histories(struct tape *tape, const struct model *model, const
 
 const struct architecture recformer_architecture = {
 	.name = "recformer",
-	.summary = "histories and items as text, encoded by one Longformer (Li et al. 2023)",
+	.summary = "histories and items as text, by one Longformer (Li et al. 2023)",
 	.reads_tokens = true,
 	.options = options,
 	.size = sizeof(struct recformer),
