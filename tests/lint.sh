@@ -17,6 +17,14 @@ else
 	skip clang-format "the sources follow version 14, and here is ${version:-none}"
 fi
 
+# clang-format leaves comments and texts as long as they are
+wide_lines() {
+	! expand -t 4 "$1" | LC_ALL=C.UTF-8 grep -nE '^.{121,}'
+}
+while IFS= read -r source; do
+	lint "at most 120 columns $source" wide_lines "$source"
+done < <(find lib tools tests -name '*.[ch]')
+
 # What cppcheck cannot see by itself: jansson's loops, and, without their definitions, functions that do not return. It
 # believes in the latter where it is told their arguments too.
 library=$(mktemp --suffix .cfg)

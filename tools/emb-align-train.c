@@ -51,11 +51,12 @@ static const struct option options[] = {
 	{0},
 };
 
-static const char examples[] =
-	"  seq-tokenize --tokenizer llm.gguf --items items.csv events.csv |\n"
-	"    emb-align-train --llm llm.gguf | item-project | seq-train | seq-rank | rec-eval\n"
-	"  emb-align-train --llm llm.gguf --projector table --checkpoint a.ckpt --resume --show 5 shop.tar.zst -o said.tar.zst\n"
-	"  seq-tokenize --items items.csv events.csv | seq-train --arch llama | emb-align-train | item-project | seq-train | ...\n";
+static const char examples[] = "  seq-tokenize --tokenizer llm.gguf --items items.csv events.csv |\n"
+							   "    emb-align-train --llm llm.gguf | item-project | seq-train | seq-rank | rec-eval\n"
+							   "  emb-align-train --llm llm.gguf --projector table --checkpoint a.ckpt \\\n"
+							   "    --resume --show 5 shop.tar.zst -o said.tar.zst\n"
+							   "  seq-tokenize --items items.csv events.csv | seq-train --arch llama |\n"
+							   "    emb-align-train | item-project | seq-train | ...\n";
 
 static const struct option *const tables[] =
 	{[PROJECTOR_MLP] = align_network_options, [PROJECTOR_TABLE] = align_table_options};
@@ -131,7 +132,8 @@ static void open_llm(const struct settings *settings, struct inputs *inputs)
 		tokenizer_require(inputs->tokenizer.tokenizer, inputs->llm->belongs_to, settings->llm);
 	} else {
 		if (!inputs->model.group.complete || !is_llm(inputs->model.model))
-			die("no LLM: neither --llm PATH, nor a model of arch llama or gpt2 in the stream (seq-train --arch llama trains one)");
+			die("no LLM: neither --llm PATH, nor a model of arch llama or gpt2 in the stream "
+				"(seq-train --arch llama trains one)");
 		inputs->llm = inputs->model.model;
 		llm_freeze(inputs->llm);
 		model_require_tokenizer(&inputs->model, &inputs->catalog);
@@ -162,8 +164,8 @@ static struct projector *new_projector(const struct settings *settings, const st
 /* --- compute --- */
 
 /*
- * Of a table as many epochs as are done decide, as nothing it does depends on how many are to come, and more may be asked for
- * later.
+ * Of a table as many epochs as are done decide, as nothing it does depends
+ * on how many are to come, and more may be asked for later.
  */
 static json_t *identity_of(const struct settings *settings, const struct cli *cli, const struct inputs *inputs,
 	const struct projector *projector, const struct item_texts *texts)

@@ -1,7 +1,8 @@
 /*
  * The group `catalog`: items, their texts as tokens, and as they were read.
  *
- * A column of text for each attribute is named after it, as far as names of members allow: what is not a letter, a digit,
+ * A column of text for each attribute is named after it, as far
+ * as names of members allow: what is not a letter, a digit,
  * - or _ becomes _, at most 48 bytes are kept, and -2, -3, ... tell it from columns there are. meta.json lists the
  * attributes' names, and in the same order, as "attribute_fields", the columns'.
  */
@@ -26,7 +27,10 @@ struct catalog {
 	uint8_t *attribute;      /* which attribute a token belongs to, from 0 */
 	int64_t n_tokens;
 	struct ragged tokens; /* how those four grow */
-	/* The attributes as they were read, for whoever sets `keeps_text` before: n_items strings each, "" where there is none. */
+	/*
+	 * The attributes as they were read, for whoever sets `keeps_text`
+	 * before: n_items strings each, "" where there is none.
+	 */
 	bool keeps_text;
 	struct strings *text; /* NULL: not asked for, or written before there were any */
 	int n_attributes;

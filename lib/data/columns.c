@@ -269,7 +269,8 @@ static _Noreturn void die_without_names(const struct table *table)
 		if (is_list_of_codes(text) || is_printed_list(text, strlen(text)))
 			list = xasprintf("; column %d is a list, a row for each event was expected", column + 1);
 	}
-	die("%s: the first line should name the columns, and has %s%s; where no line does: --columns %s, in their order (- for "
+	die("%s: the first line should name the columns, and has %s%s; where no line does: --columns %s, in their order "
+		"(- for "
 		"what does not count)",
 		table_name(table), table_column_list(table), list, guess_names(table));
 }

@@ -131,8 +131,8 @@ struct dataset {
 };
 
 /*
- * attributes: names of text columns in order, NULL-terminated; NULL: every named column but the id, the title first, the
- * others in file order.
+ * attributes: names of text columns in order, NULL-terminated; NULL: every named column but the id, the title first,
+ * the others in file order.
  * Attributes of the same name are the same in all domains; those that a domain does not have are empty there.
  * An item listed twice is a wrong row.
  */
@@ -151,22 +151,22 @@ void dataset_doubt(struct dataset *dataset);
 void dataset_check(struct dataset *dataset);
 
 /*
- * By the dataset's rules. Events become sequences, each user's sorted by time. Equal times keep the order of the file, or
- * are shuffled; without a time column all do. Users without events are forgotten; items, where only_seen is set. Dies where
- * no event is left.
+ * By the dataset's rules. Events become sequences, each user's sorted by time. Equal times keep the order of the file,
+ * or are shuffled; without a time column all do. Users without events are forgotten; items, where only_seen is set.
+ * Dies where no event is left.
  */
 void dataset_filter(struct dataset *dataset, bool only_seen);
 /*
- * The next sequences in dataset->part; false behind the last. *begun is the caller's: false at first, and so again at the
- * end. All are in one part unless they wait in a file, and then one reader at a time has to reach their end.
+ * The next sequences in dataset->part; false behind the last. *begun is the caller's: false at first, and so again at
+ * the end. All are in one part unless they wait in a file, and then one reader at a time has to reach their end.
  */
 bool dataset_next_part(struct dataset *dataset, bool *begun) MUST_USE;
 /* Of sorted input, while it is read: the sequences of all users but those still to begin are whole. */
 void dataset_end_part(struct dataset *dataset);
 
 /*
- * Dies where, of the events read since first_item was set to -1, none has an item that is listed, as there were `described`
- * before: one of the columns is the wrong one.
+ * Dies where, of the events read since first_item was set to -1, none has an item that is listed, as there were
+ * `described` before: one of the columns is the wrong one.
  */
 void dataset_require_overlap(const struct dataset *dataset, const char *items_path, int64_t described);
 

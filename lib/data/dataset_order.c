@@ -131,8 +131,8 @@ static void gather(const struct dataset *dataset, struct dataset_part *part)
 }
 
 /*
- * Counts the user's events of which an earlier one has the same item and time, and marks them for removal where they are to
- * go. run_of: by item, of the runs of equal times counted in *run; 0 at first.
+ * Counts the user's events of which an earlier one has the same item and time, and marks them for removal where they
+ * are to go. run_of: by item, of the runs of equal times counted in *run; 0 at first.
  */
 static int64_t find_repeated(struct dataset_part *part, int64_t user, bool mark, int64_t run_of[], int64_t *run)
 {

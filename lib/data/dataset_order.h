@@ -1,6 +1,6 @@
 /*
- * Events to sequences, and what is left out of them: the steps of dataset_filter() and of dataset_end_part(), on what is in
- * memory.
+ * Events to sequences, and what is left out of them: the steps of dataset_filter()
+ * and of dataset_end_part(), on what is in memory.
  */
 #ifndef RECPIPE_DATASET_ORDER_H
 #define RECPIPE_DATASET_ORDER_H
@@ -8,8 +8,8 @@
 #include "data/dataset.h"
 
 /*
- * The events held become dataset->part, of the users from first_user to dataset->n_users. Events of the same user, item and
- * time are counted; by DUPLICATES_EXACT the first of them alone stays.
+ * The events held become dataset->part, of the users from first_user to dataset->n_users. Events of the same user, item
+ * and time are counted; by DUPLICATES_EXACT the first of them alone stays.
  */
 void part_order(struct dataset *dataset, int64_t first_user);
 /* FIRST and LAST. */

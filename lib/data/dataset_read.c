@@ -221,8 +221,8 @@ struct pending {
 };
 
 /*
- * A table of events while it is read, by a thread that runs ahead. Its are the table and what the dataset says of rows, times
- * and ratings; the ids and events are of the other, which takes what is pending.
+ * A table of events while it is read, by a thread that runs ahead. Its are the table and what the dataset says of rows,
+ * times and ratings; the ids and events are of the other, which takes what is pending.
  */
 struct events {
 	struct dataset *dataset;

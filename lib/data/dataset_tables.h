@@ -31,9 +31,9 @@ void tables_free(struct tables *tables);
 bool tables_have_items(const struct tables *tables);
 
 /*
- * Reads them all into an empty dataset, and looks at what was read as a whole. Items come before events: the catalog begins with
- * those that have texts. Dies where a file has no events, has no times although they are needed for `needs_time`, or shares no
- * item with those it should.
+ * Reads them all into an empty dataset, and looks at what was read as a whole. Items come before events: the catalog
+ * begins with those that have texts. Dies where a file has no events, has no times although they are needed for
+ * `needs_time`, or shares no item with those it should.
  */
 void dataset_read_tables(struct dataset *dataset, const struct tables *tables, const char *needs_time);
 

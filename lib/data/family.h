@@ -1,7 +1,7 @@
 /*
- * Families of published transformers, each a row of facts: what tells one from another is said here, once. Files are read by
- * it (weights_folder.c, weights_gguf.c) and models are made by it (model/transformer.c): a family that differs in nothing
- * but facts is one row of the table in family.c.
+ * Families of published transformers, each a row of facts: what tells one from another is said here, once. Files are
+ * read by it (weights_folder.c, weights_gguf.c) and models are made by it (model/transformer.c): a family that differs
+ * in nothing but facts is one row of the table in family.c.
  *
  * A family's configuration is in one set of words, LLaMA's, whatever its own: family_settle() brings it there.
  */
@@ -70,7 +70,9 @@ struct family {
 	bool learned_positions;    /* added to the tokens; else rotary */
 	bool offset_positions;     /* these begin behind the one of padding */
 	bool plain_ffn;            /* without a gate */
-	/* an encoder: tokens see what is behind them, too. Tokens of two kinds; a norm of what goes in; scores by distance */
+	/*
+	 * an encoder: tokens see what is behind them, too. Tokens of two kinds; a norm of what goes in; scores by distance
+	 */
 	bool both_ways, has_types, embedding_norm, distances;
 	bool first_reads_stream; /* the first layer has no norm before its attention */
 	bool out_unbiased;       /* attention_bias is of queries, keys and values alone */
@@ -81,7 +83,10 @@ struct family {
 	bool conv1d;         /* Hugging Face stores a layer's matrices (in, out) */
 	bool qkv_by_head;    /* Hugging Face stores a head's query, key and value side by side */
 	bool interleaved;    /* GGUF has the rows of query and key permuted: pairs are neighbours */
-	/* GGUF says nothing of how the scores of a model of so many layers are scaled: by the width, not the head's; 0: none */
+	/*
+	 * GGUF says nothing of how the scores of a model of so many
+	 * layers are scaled: by the width, not the head's; 0: none
+	 */
 	int layers_scaled_by_width;
 };
 
@@ -104,18 +109,20 @@ bool family_is_norm(enum family_part part);
 const char *family_gguf_name(enum family_part part);
 
 /*
- * Brings config.json, or what was made of GGUF's metadata, to our words, complete, and drops all other keys: model_type,
- * vocab_size, hidden_size, intermediate_size, num_hidden_layers, num_attention_heads, num_key_value_heads, head_dim,
- * max_position_embeddings, rms_norm_eps or layer_norm_eps, hidden_act, attention_bias, mlp_bias, tie_word_embeddings;
+ * Brings config.json, or what was made of GGUF's metadata, to our words, complete, and drops all other keys:
+ * model_type, vocab_size, hidden_size, intermediate_size, num_hidden_layers, num_attention_heads, num_key_value_heads,
+ * head_dim, max_position_embeddings, rms_norm_eps or layer_norm_eps, hidden_act, attention_bias, mlp_bias,
+ * tie_word_embeddings;
  *
- *   rope_theta, rope_scaling   as Hugging Face's; rope_type "factors" is not: "factors" are what frequencies are divided by,
- *                              rope_scaling.attention_factor what queries and keys are multiplied with
+ *   rope_theta, rope_scaling   as Hugging Face's; rope_type "factors" is not: "factors" are what frequencies are
+ *                              divided by, rope_scaling.attention_factor what queries and keys are multiplied with
  *   rope_local_base_freq       the rope_theta of layers with a window, which have no rope_scaling
- *   rope_pairing               not of Hugging Face: "half" pairs dimension m of a head with m + head_dim / 2; "interleaved"
- *                              pairs 2m with 2m + 1
+ *   rope_pairing               not of Hugging Face: "half" pairs dimension m of a head with m + head_dim / 2;
+ *                              "interleaved" pairs 2m with 2m + 1
  *   partial_rotary_factor      the share of a head that is turned
  *   no_rope_layers             1 for each layer with rotary positions, 0 for those without
- *   sliding_window, layer_types  "sliding_attention" for each layer that sees so many tokens, itself the last; both or none
+ *   sliding_window, layer_types  "sliding_attention" for each layer that sees so many tokens, itself the last; both
+ *                              or none
  *   embedding_multiplier, residual_multiplier, logits_scaling   Granite's
  *   attention_multiplier       of scores, in place of 1 / sqrt(head_dim)
  *   attn_logit_softcapping, final_logit_softcapping   Gemma 2's

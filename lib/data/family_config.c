@@ -70,8 +70,8 @@ static void settle_rope_words(json_t *config)
 }
 
 /*
- * Phi 3's "longrope" has other factors beyond the length it was trained with first: what is longer is left out, so that all
- * positions have one frequency each.
+ * Phi 3's "longrope" has other factors beyond the length it was trained with first: what is longer is left out, so that
+ * all positions have one frequency each.
  */
 static void settle_long_rope(json_t *config, json_t *scaling, const char *where)
 {

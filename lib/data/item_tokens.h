@@ -19,10 +19,10 @@ struct item_tokens {
  * At most `budget` tokens of each item's text. add_special: with what the tokenizer puts around a text, as far as the
  * budget goes. In parallel over items.
  *
- * Of a longer text each attribute keeps a share of its own, so that a long one takes nothing from the others: the first of
- * the template what the others leave, and half of the budget at least; these what is left in equal shares, of which what
- * one does not need goes to the others. An attribute is cut behind a word where it has several, and left out where not
- * even a word's beginning stands behind its name. A text of one attribute keeps its first tokens.
+ * Of a longer text each attribute keeps a share of its own, so that a long one takes nothing from the others: the first
+ * of the template what the others leave, and half of the budget at least; these what is left in equal shares, of which
+ * what one does not need goes to the others. An attribute is cut behind a word where it has several, and left out where
+ * not even a word's beginning stands behind its name. A text of one attribute keeps its first tokens.
  */
 struct item_tokens item_texts_encode(const struct item_texts *texts, const struct tokenizer *tokenizer, int64_t budget,
 	bool add_special, int threads);

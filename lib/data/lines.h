@@ -17,7 +17,9 @@ void lines_close(struct lines *lines);
 bool lines_peek(struct lines *lines, const char **bytes, size_t *size);
 /* The next piece: a line with its end, or the part of one that is read already. false at the end of the file. */
 bool lines_piece(struct lines *lines, const char **piece, size_t *size) MUST_USE;
-/* The next line whole, without its end; borrowed, from the file's buffer or from scratch. Dies beyond LINE_MAX_BYTES. */
+/*
+ * The next line whole, without its end; borrowed, from the file's buffer or from scratch. Dies beyond LINE_MAX_BYTES.
+ */
 bool lines_whole(struct lines *lines, struct buffer *scratch, const char **line, size_t *size) MUST_USE;
 /* The same for a file of ids: dies at a line that none can be, with a NUL inside or not UTF-8. */
 bool lines_id(struct lines *lines, struct buffer *scratch, const char **id, size_t *size) MUST_USE;

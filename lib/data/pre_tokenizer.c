@@ -34,7 +34,8 @@ static enum behavior read_behavior(const json_t *object, const char *where)
 	for (size_t i = 0; i < COUNT_OF(BEHAVIORS); i++)
 		if (!strcmp(name, BEHAVIORS[i]))
 			return (enum behavior)i;
-	die("%s: \"behavior\" is \"%.80s\": Isolated, Removed, Contiguous, MergedWithPrevious or MergedWithNext was expected",
+	die("%s: \"behavior\" is \"%.80s\": Isolated, Removed, Contiguous, MergedWithPrevious or "
+		"MergedWithNext was expected",
 		where, name);
 }
 

@@ -1,6 +1,6 @@
 /*
- * The group `ranking`: where each user's target stands among all items, and the best items. In memory, as rec-eval asks it:
- * of the lists it keeps how much of the catalog they reach.
+ * The group `ranking`: where each user's target stands among all items, and the best items. In memory, as rec-eval asks
+ * it: of the lists it keeps how much of the catalog they reach.
  */
 #ifndef RECPIPE_RANKING_H
 #define RECPIPE_RANKING_H

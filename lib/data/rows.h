@@ -51,7 +51,9 @@ struct row_reader {
  * line goes (as Python's csv module reads both). Quoted fields may hold line breaks.
  */
 struct row_reader *csv_reader(struct lines *lines, char delimiter);
-/* Every delimiter is a border, whatever its length; "": runs of blanks and tabs are, and those at the ends are dropped. */
+/*
+ * Every delimiter is a border, whatever its length; "": runs of blanks and tabs are, and those at the ends are dropped.
+ */
 struct row_reader *split_reader(struct lines *lines, const char *delimiter);
 /*
  * An object a line, JSON or as Python prints a dict. The columns are the keys of the first thousand lines, in the order

@@ -48,8 +48,8 @@ void kept_sequences_free(struct kept_sequences *kept);
 struct dataset;
 struct dataset_facts;
 /*
- * Writes the group. facts: dataset_describe()'s. split_time is for HOLDOUT_TIME. `how` they were made goes into meta.json
- * (reference stolen).
+ * Writes the group. facts: dataset_describe()'s. split_time is for HOLDOUT_TIME. `how` they were made goes into
+ * meta.json (reference stolen).
  */
 void sequences_write(struct bag_out *out, struct dataset *dataset, const struct dataset_facts *facts,
 	enum holdout holdout, int64_t split_time, json_t *how);
@@ -58,8 +58,8 @@ void sequences_write(struct bag_out *out, struct dataset *dataset, const struct 
  * The split, the same in every tool. Leave-one-out: of a user's n >= 3 events the last is the test target, the one
  * before it the validation target, the rest is training; users with fewer events are training only. Global time split
  * at T: the test target is the user's first event at or after T, the validation target the last before T, training what
- * came before that; users with a single event before T keep it as training, users with none have no part. With nothing held
- * out all events are training, and nobody has a target.
+ * came before that; users with a single event before T keep it as training, users with none have no part. With nothing
+ * held out all events are training, and nobody has a target.
  */
 enum part { PART_TRAIN, PART_VALID, PART_TEST, PART_NEXT };
 extern const char *const part_names[]; /* "train", "valid", "test", "next" */

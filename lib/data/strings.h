@@ -11,7 +11,10 @@ struct strings {
 	struct buffer text;
 	int64_t *start;
 	int64_t count, capacity;
-	/* Open-addressing index from string to row, built on the first look-up or interning; a tag is part of the string's hash. */
+	/*
+	 * Open-addressing index from string to row, built on the first
+	 * look-up or interning; a tag is part of the string's hash.
+	 */
 	struct strings_slot {
 		uint32_t tag;
 		int32_t row; /* -1: empty */

@@ -2,10 +2,9 @@
  * A table in a file: named columns, and rows of as many fields, whatever the format (rows.h) and the container
  * (container.h).
  *
- * JSON lines are told by the brace that the file begins with; anything else is text with a delimiter. With a
- * delimiter of one character it is CSV, but with a tab only where the first name stands in quotes: a tab never does, nor
- * does a delimiter of several characters or blanks. The first
- * line names the columns, unless the caller does.
+ * JSON lines are told by the brace that the file begins with; anything else is text with a delimiter. With a delimiter
+ * of one character it is CSV, but with a tab only where the first name stands in quotes: a tab never does, nor does a
+ * delimiter of several characters or blanks. The first line names the columns, unless the caller does.
  *
  * Every row handed out has as many fields as there are columns, all of them UTF-8 without NUL and at most FIELD_MAX
  * bytes. A row that is not so, or that the caller rejects, dies with "file: line, column: 'value': problem", or is
@@ -20,8 +19,10 @@
 struct table;
 
 struct table_format {
-	/* "\t", ",", "::"; "": runs of blanks; NULL: by the first line, of a tab, "::", comma, semicolon, bar and blanks the
-	 * first that it has */
+	/*
+	 * "\t", ",", "::"; "": runs of blanks; NULL: by the first line, of a
+	 * tab, "::", comma, semicolon, bar and blanks the first that it has
+	 */
 	const char *delimiter;
 	/* Names of the columns of a file whose first line does not name them, NULL-terminated; "": no column to find */
 	char *const *columns;

@@ -17,9 +17,9 @@ struct text_rules {
 
 /*
  * Appends the text, well-formed UTF-8, to the buffer, with a NUL: every run of Unicode's white space and of control
- * characters is one space, none at the ends. Entities of HTML 4 with their semicolon (&amp; &#39; &#x27; &eacute; &trade;)
- * become characters, once, unless the rules keep them; what is no entity stays. Then the text is brought to Unicode's normal
- * form (UAX 15), so that what looks the same is the same. Returns the length without the NUL.
+ * characters is one space, none at the ends. Entities of HTML 4 with their semicolon (&amp; &#39; &#x27; &eacute;
+ * &trade;) become characters, once, unless the rules keep them; what is no entity stays. Then the text is brought to
+ * Unicode's normal form (UAX 15), so that what looks the same is the same. Returns the length without the NUL.
  */
 size_t text_clean(struct buffer *buffer, const char *text, size_t length, const struct text_rules *rules);
 

@@ -249,7 +249,10 @@ bool parse_time_as(const char *format, const char *text, struct time *time)
 
 /* --- a column --- */
 
-/* Whether a number's digits are a date of 1900 to 2099, with or without hours, minutes and seconds: 20191001, 201910011530. */
+/*
+ * Whether a number's digits are a date of 1900 to 2099, with or
+ * without hours, minutes and seconds: 20191001, 201910011530.
+ */
 static bool is_compact_date(const char *text, size_t length)
 {
 	static const int most[] = {12, 31, 23, 59, 59};

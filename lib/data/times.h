@@ -15,9 +15,9 @@ enum time_unit { UNIT_UNKNOWN, UNIT_SECONDS, UNIT_MILLISECONDS, UNIT_MICROSECOND
 
 /*
  * A number, whole or decimal, or an ISO 8601 date with or without time and zone (2011-11-21, 2011/11/21 08:26,
- * 2011-11-21T08:26:07.5+01:00; Z, UTC, GMT and " +0100" too; 24:00:00 ends the day; UTC where no zone is given). A number's
- * unit is told by its size: from 10^11 on it is milliseconds, from 10^14 microseconds, from 10^17 nanoseconds. *unit
- * (may be NULL) says which; UNIT_UNKNOWN for numbers below 10^8, which any of them may be, and count as seconds.
+ * 2011-11-21T08:26:07.5+01:00; Z, UTC, GMT and " +0100" too; 24:00:00 ends the day; UTC where no zone is given). A
+ * number's unit is told by its size: from 10^11 on it is milliseconds, from 10^14 microseconds, from 10^17 nanoseconds.
+ * *unit (may be NULL) says which; UNIT_UNKNOWN for numbers below 10^8, which any of them may be, and count as seconds.
  */
 bool parse_time(const char *text, struct time *time, enum time_unit *unit) MUST_USE;
 

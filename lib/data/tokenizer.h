@@ -52,7 +52,10 @@ struct tokenizer *learner_finish(struct learner *learner, int64_t vocab_size);
 const char *tokenizer_json(const struct tokenizer *tokenizer, size_t *size);
 /* Of that text. */
 uint64_t tokenizer_fingerprint(const struct tokenizer *tokenizer);
-/* Dies, saying what `what` is, unless `fingerprint`, of the tokenizer that comes with it ("": none does), is this one's. */
+/*
+ * Dies, saying what `what` is, unless `fingerprint`, of the tokenizer
+ * that comes with it ("": none does), is this one's.
+ */
 void tokenizer_require(const struct tokenizer *tokenizer, const char *fingerprint, const char *what);
 /* One more than the highest id. */
 int64_t tokenizer_vocab_size(const struct tokenizer *tokenizer);

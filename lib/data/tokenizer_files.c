@@ -205,7 +205,8 @@ static struct tokenizer *load_folder(const char *path)
 		tokenizer = load_wordpiece(vocab);
 	free(vocab);
 	if (!tokenizer)
-		die("%s: no tokenizer there: tokenizer.json, vocab.json with merges.txt, encoder.json with vocab.bpe or vocab.txt "
+		die("%s: no tokenizer there: tokenizer.json, vocab.json with merges.txt, encoder.json with vocab.bpe or "
+			"vocab.txt "
 			"was expected",
 			path);
 	free(file);

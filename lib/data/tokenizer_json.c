@@ -139,9 +139,9 @@ static void collect_vocab_object(struct token_list *list, const json_t *vocab, c
 }
 
 /*
- * The reference takes a number's digits as a whole number and divides it by a power of ten, which can be off by the last
- * bit; of two ways to cut "eeee" that score the same the one is taken that this makes the better. So the digits are
- * found again that the document has, the fewest that tell the number from others, and are read as there.
+ * The reference takes a number's digits as a whole number and divides it by a power of ten, which can be off by the
+ * last bit; of two ways to cut "eeee" that score the same the one is taken that this makes the better. So the digits
+ * are found again that the document has, the fewest that tell the number from others, and are read as there.
  */
 static double as_reference_reads(double score)
 {

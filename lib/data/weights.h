@@ -9,9 +9,9 @@
  * "transformer.h.0.ln_1.bias"); files that lack the "model." or "transformer." in
  * front are read all the same.
  *
- * Shapes: outermost first. What the files of a family differ in among themselves is as one on reading: a linear layer's weight
- * is (out, in), GPT-2's too, whose Hugging Face checkpoints have (in, out); GPT-NeoX's queries come first, then its keys, then
- * its values; Gemma's norms are what is multiplied with, which Hugging Face's have 1 less.
+ * Shapes: outermost first. What the files of a family differ in among themselves is as one on reading: a linear layer's
+ * weight is (out, in), GPT-2's too, whose Hugging Face checkpoints have (in, out); GPT-NeoX's queries come first, then
+ * its keys, then its values; Gemma's norms are what is multiplied with, which Hugging Face's have 1 less.
  *
  * All problems with files die() with file, tensor or key, and what was expected.
  */
@@ -36,8 +36,8 @@ struct weights *weights_open_bare(const char *path);
 void weights_close(struct weights *weights);
 
 /*
- * config.json, or what GGUF's metadata say, in the words of family_settle(), complete; borrowed. Longformer's: as in the
- * file. Values are not checked here.
+ * config.json, or what GGUF's metadata say, in the words of family_settle(), complete; borrowed. Longformer's: as in
+ * the file. Values are not checked here.
  */
 const json_t *weights_config(const struct weights *weights);
 

@@ -171,9 +171,9 @@ static bool is_alike(const struct content *content, const struct item_groups *gr
 		return false;
 	if (embedding->width == content->options->width && !strcmp(source_of(embedding), content->options->source))
 		return true;
-	warn(
-		"embedding of %s: %lld wide, from %s: the model's items are known by vectors %lld wide, from %s, and new ones by "
-		"none",
+	warn("embedding of %s: %lld wide, from %s: the model's items are known by vectors %lld wide, from %s, "
+		 "and new ones by "
+		 "none",
 		group_source(&embedding->group), (long long)embedding->width, source_of(embedding),
 		(long long)content->options->width, content->options->source);
 	return false;

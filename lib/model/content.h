@@ -1,8 +1,8 @@
 /*
  * What items are like by what is known of them besides events: the words of their texts, or vectors of the stream's
- * embedding. A history is the weighted mean of its items' vectors of unit length, the latest counting 1 and each as much as
- * `decay` of the one after it; an item's score is the cosine with that. A model adds it, times a weight, to scores of its
- * own; `nearest` has no others.
+ * embedding. A history is the weighted mean of its items' vectors of unit length, the latest counting 1 and each as
+ * much as `decay` of the one after it; an item's score is the cosine with that. A model adds it, times a weight, to
+ * scores of its own; `nearest` has no others.
  *
  * Vectors stay with the model. Words are read again from any catalog, so items that are new to the model need nothing
  * but their text; with vectors they need those of an embedding of that catalog.
@@ -38,8 +38,8 @@ void content_choose(json_t *config, const struct item_groups *groups);
 /* Of the stream a model is trained on: its vectors become the model's, or its words are read. */
 void content_learn(struct model *model, const struct item_groups *groups);
 /*
- * From now on items are rows of this catalog, and so are those of histories. own_row: which item of the model each is, or -1;
- * NULL: the same. Both are borrowed as long as the model lives.
+ * From now on items are rows of this catalog, and so are those of histories. own_row: which item of the model each is,
+ * or -1; NULL: the same. Both are borrowed as long as the model lives.
  */
 void content_read(struct model *model, const struct item_groups *groups, const int32_t *own_row);
 /* Whether it says anything of an item of that catalog. */
@@ -52,7 +52,10 @@ void content_set_weight(struct model *model, double weight);
 double history_weight(double decay, int64_t back);
 /* How many of the latest items of a history of `length` count for more than rounding. */
 int64_t history_reach(double decay, int64_t length);
-/* scores (rows x the catalog's items) += weight x cosine. A history's have the same bits whatever else is asked with it. */
+/*
+ * scores (rows x the catalog's items) += weight x cosine. A history's
+ * have the same bits whatever else is asked with it.
+ */
 void content_add(const struct content *content, const struct histories *histories, float weight, float *scores);
 void content_free(struct content *content);
 

@@ -1,6 +1,6 @@
 /*
- * EASE (Steck, WWW 2019): the linear model that predicts each item of a user from all the others, with squared error and
- * weights shrunk by lambda, in closed form:
+ * EASE (Steck, WWW 2019): the linear model that predicts each item of a user from all the others, with squared error
+ * and weights shrunk by lambda, in closed form:
  *
  *     P = (X^T X + lambda I)^-1,    B = I - P diag(1 / P_jj),
  *

@@ -20,8 +20,8 @@ void encoder_items(const struct model *model, float *vectors);
 /* From now on the items are ranked by these vectors, n_items x width, which are copied, at unit length. */
 void encoder_rank_by(struct model *model, const float *vectors);
 /*
- * Reads the catalog, and ranks its items by the stream's embedding, where that is what the model with this id made of it, or
- * else by what it makes of them now.
+ * Reads the catalog, and ranks its items by the stream's embedding, where that is what the model with this id made of
+ * it, or else by what it makes of them now.
  */
 void encoder_rank_catalog(struct model *model, const struct catalog *catalog, const struct embedding *embedding,
 	const char *model_id);

@@ -1,6 +1,7 @@
 /*
- * What vectors of items can be made from: a projector that was trained for it, an encoder's or a language model's states, or
- * the words of the items' texts; or they are there already, in a model or a file. Each source owns its options.
+ * What vectors of items can be made from: a projector that was trained for it, an encoder's or a language model's
+ * states, or the words of the items' texts; or they are there already, in a model or a file. Each source owns its
+ * options.
  */
 #ifndef RECPIPE_ITEM_SOURCES_H
 #define RECPIPE_ITEM_SOURCES_H

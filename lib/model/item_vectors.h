@@ -18,8 +18,8 @@ void mean_token_vectors(const float *table, int64_t width, const struct item_tok
 	int threads);
 
 /*
- * Computes vectors of texts in parallel over batches of whole texts, of about `at_once` tokens each, on a thread's own tape:
- * `compute` is to set rows [from, to) of `vectors`.
+ * Computes vectors of texts in parallel over batches of whole texts, of about `at_once` tokens each, on a thread's own
+ * tape: `compute` is to set rows [from, to) of `vectors`.
  */
 typedef void compute_vectors(struct tape *tape, const void *model, const struct item_tokens *tokens, int64_t from,
 	int64_t to, float *vectors);
@@ -34,25 +34,25 @@ void vectors_of_batches(const struct item_tokens *tokens, int64_t at_once, compu
 void mean_hidden_states(const struct model *model, const struct item_tokens *tokens, float *vectors, int threads);
 
 /*
- * Each dimension less its mean, divided by its standard deviation, in place; a dimension that is the same for all becomes 0,
- * and so does one whose deviation is rounding beside the largest, as some encoders have.
+ * Each dimension less its mean, divided by its standard deviation, in place; a dimension that is the same for all
+ * becomes 0, and so does one whose deviation is rounding beside the largest, as some encoders have.
  * With `whiten` then turned and scaled such that the dimensions are uncorrelated too, by the symmetric root of the
- * correlations' inverse, the one that changes vectors least (Kessy et al., Am. Stat. 2018, ZCA-cor); directions that they do
- * not have, or hardly, become 0. An item whose vector is zero is one of which nothing is known: it has no part in this, and
- * stays as it is. All must be finite.
+ * correlations' inverse, the one that changes vectors least (Kessy et al., Am. Stat. 2018, ZCA-cor); directions that
+ * they do not have, or hardly, become 0. An item whose vector is zero is one of which nothing is known: it has no part
+ * in this, and stays as it is. All must be finite.
  */
 void standardise_vectors(float *vectors, int64_t items, int64_t width, bool whiten, int threads);
 /*
- * The same with `whiten`, as a map for vectors of other items: mean, width, and matrix, width x width, such that a vector becomes
- * (vector - mean) matrix.
+ * The same with `whiten`, as a map for vectors of other items: mean, width, and matrix, width x width, such that a
+ * vector becomes (vector - mean) matrix.
  */
 void whiten_vectors(float *vectors, int64_t items, int64_t width, int threads, float *mean, float *matrix);
 /* The map, in place, then times `scale`; mean and matrix NULL: scale alone. Vectors of zeros stay as they are. */
 void map_vectors(float *vectors, int64_t items, int64_t width, const float *mean, const float *matrix, float scale,
 	int threads);
 /*
- * What that does, whitening, as a linear map: to vector x it gives matrix x + offset; matrix: width x width, row by row. Vectors
- * are standardised by it, not whitened.
+ * What that does, whitening, as a linear map: to vector x it gives matrix x + offset; matrix: width x width, row by
+ * row. Vectors are standardised by it, not whitened.
  */
 void whitening_map(float *vectors, int64_t items, int64_t width, int threads, float *matrix, float *offset);
 

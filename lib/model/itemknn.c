@@ -3,8 +3,8 @@
  *
  *     c(i, j) / (sqrt(c(i) c(j)) + shrinkage),
  *
- * of which each item keeps its largest. A candidate's score is the sum over the history's items of their weights for it,
- * each item counting as much as `decay` of the one after it.
+ * of which each item keeps its largest. A candidate's score is the sum over the history's items of their weights for
+ * it, each item counting as much as `decay` of the one after it.
  */
 #include <math.h>
 #include <stdlib.h>

@@ -348,7 +348,10 @@ void items_refresh(struct model *model)
 /* --- in another catalog --- */
 
 #define ROWS_COMPARED 4096
-/* Squared distance of vectors of the same items, of their squared length: rounding, which instruction sets do differently. */
+/*
+ * Squared distance of vectors of the same items, of their squared
+ * length: rounding, which instruction sets do differently.
+ */
 #define SAME 1e-3
 /* Cosine of features that were learned with where they started; of others it is near 0. */
 #define LEARNED .2

@@ -40,28 +40,33 @@ struct param *items_declare(struct model *model, const struct item_options *opti
 /* How wide features have to be; 0: none are needed. */
 int64_t items_feature_size(const struct model *model);
 /*
- * n_items x feature_size, brought to a root mean square of "feature_scale" in place, where that is not 0: the adaptor adds
- * up many features, so that with large ones it learns far faster than an item's own vector does. Frozen: borrowed as long
- * as the model is trained; trainable: copied, where they start. Before the first step; a trained model needs none.
+ * n_items x feature_size, brought to a root mean square of "feature_scale" in place, where that is not 0: the adaptor
+ * adds up many features, so that with large ones it learns far faster than an item's own vector does. Frozen: borrowed
+ * as long as the model is trained; trainable: copied, where they start. Before the first step; a trained model needs
+ * none.
  */
 void items_set_features(struct model *model, float *features);
 /*
- * The same, whitened before where "feature_whiten" says so. The model keeps the map (model/item_vectors.h) as its parameters
- * feature.mean, feature.matrix and feature.scale, by which items that come later get their features.
+ * The same, whitened before where "feature_whiten" says so. The model keeps the map (model/item_vectors.h) as its
+ * parameters feature.mean, feature.matrix and feature.scale, by which items that come later get their features.
  */
 void items_fit_features(struct model *model, float *features, int threads);
 
 /*
- * A trained model in another catalog, whose items it has rows for (carry.h): row[i] is what item i was before, -1: it is new.
- * features: of all items, as the stream's embedding has them; mapped in place. False: they are not of the kind that it was trained
- * with, as what they make of the items that it knows is something else; or it has no map, as those of older versions.
+ * A trained model in another catalog, whose items it has rows for (carry.h): row[i] is what item i was before, -1: it
+ * is new. features: of all items, as the stream's embedding has them; mapped in place. False: they are not of the kind
+ * that it was trained with, as what they make of the items that it knows is something else; or it has no map, as those
+ * of older versions.
  */
 bool items_map_features(struct model *model, float *features, const int32_t row[], int threads) MUST_USE;
 /* Then, to train it further: from these features, borrowed; those of items that it knows stay as they were learned. */
 void items_take_features(struct model *model, const float *features, const int32_t row[]);
 /* Or, to rank: z of the new items; where features are zeros, nothing tells of the item. */
 void items_derive_new(struct model *model, const float *features, const int32_t row[]);
-/* Adaptors start such that z of features of size 1 has the deviation of a learned vector at the start. After the architecture's own initialise(). */
+/*
+ * Adaptors start such that z of features of size 1 has the deviation of a learned vector at the start. After the
+ * architecture's own initialise().
+ */
 void items_initialise(struct model *model, struct rng *rng);
 
 /* Room for so many workers of this rank, before the first phase. */

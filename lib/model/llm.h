@@ -12,9 +12,10 @@
 #include "model/model.h"
 
 /*
- * From a GGUF file or a Hugging Face folder (data/weights.h); every parameter frozen, mapped where the file holds floats.
- * It belongs to the file's own tokenizer, where there is one. Dies naming file and tensor where one is missing or of
- * another shape. Where only hidden states are asked for, it has no head, and the file needs none: nothing can be said then.
+ * From a GGUF file or a Hugging Face folder (data/weights.h); every parameter frozen, mapped where the file holds
+ * floats. It belongs to the file's own tokenizer, where there is one. Dies naming file and tensor where one is missing
+ * or of another shape. Where only hidden states are asked for, it has no head, and the file needs none: nothing can be
+ * said then.
  */
 enum llm_use { LLM_SAYS, LLM_READS };
 struct model *llm_open(const char *path, enum llm_use use);
@@ -22,12 +23,15 @@ struct model *llm_open(const char *path, enum llm_use use);
 bool is_llm(const struct model *model);
 void llm_freeze(struct model *model);
 
-/* The matrices of a frozen one are taken packed by products from now on, which is faster; or, PACKED_NOT, as they are again. */
+/*
+ * The matrices of a frozen one are taken packed by products from
+ * now on, which is faster; or, PACKED_NOT, as they are again.
+ */
 void llm_pack(struct model *model, enum packing packing);
 
 /*
- * The same for one that only reads, once and for all: without its head, and floats that are packed are given back, so that
- * it takes no more memory than its packed matrices and its token vectors.
+ * The same for one that only reads, once and for all: without its head, and floats that are packed are given back, so
+ * that it takes no more memory than its packed matrices and its token vectors.
  */
 void llm_pack_to_read(struct model *model, enum packing packing);
 
@@ -45,7 +49,8 @@ float llm_softcap(const struct model *model);
 
 /*
  * Greedy text: what the model says after each of n vectors, alone or behind the token `start` (-1: alone): at most
- * max_tokens tokens, up to but without `stop`, tokens[i * max_tokens ...], length[i] of them. In parallel over the vectors.
+ * max_tokens tokens, up to but without `stop`, tokens[i * max_tokens ...], length[i] of them. In parallel over the
+ * vectors.
  */
 void llm_say(const struct model *model, int32_t start, const float *vectors, int64_t n, int32_t stop,
 	int64_t max_tokens, int32_t *tokens, int64_t *length);

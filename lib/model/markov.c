@@ -4,8 +4,9 @@
  * items of the history, the k-th last weighted 1/k, of what followed it in
  * training. Simple, and hard to beat on sparse data.
  *
- * Many candidates score the same, and sums of fractions in floats would put them in an order of their own. So all is counted in
- * whole multiples of a common part of all 1/k, and what is a float in the stream and in scores is rounded from these once.
+ * Many candidates score the same, and sums of fractions in floats would put them in an order of their own. So all is
+ * counted in whole multiples of a common part of all 1/k, and what is a float in the stream and in scores is rounded
+ * from these once.
  *
  * Kept as a sparse matrix by rows: transition.indptr, .item, .weight.
  */

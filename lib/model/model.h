@@ -42,7 +42,8 @@ struct architecture {
 	/* It may know items by their texts or an embedding besides: its options include content_options. */
 	bool reads_items;
 	/*
-	 * The rows of config.json, but for "architecture"; they fill the struct, of `size` bytes, that model->state points to.
+	 * The rows of config.json, but for "architecture"; they fill
+	 * the struct, of `size` bytes, that model->state points to.
 	 */
 	const struct option *options;
 	size_t size;
@@ -61,8 +62,8 @@ struct architecture {
 	 */
 	struct array *(*hidden)(struct tape *tape, const struct model *model, const struct histories *histories);
 	/*
-	 * Text encoders: vectors of histories of rows of model->catalog, rows x width; an empty one has a vector too. The tape is
-	 * begun anew.
+	 * Text encoders: vectors of histories of rows of model->catalog, rows
+	 * x width; an empty one has a vector too. The tape is begun anew.
 	 */
 	void (*encode)(struct tape *tape, const struct model *model, const struct histories *histories, float *vectors);
 	/* How many tokens a worker best takes through hidden() at once: what fits the caches. */
@@ -119,7 +120,9 @@ void model_queries(const struct model *model, const struct histories *histories,
 const float *model_item_vectors(const struct model *model);
 /* How many items the model ranks. */
 int64_t model_ranked(const struct model *model);
-/* Whole rows of scores, whatever the model: rows x model_ranked(), content and all. Items it knows nothing of have 0. */
+/*
+ * Whole rows of scores, whatever the model: rows x model_ranked(), content and all. Items it knows nothing of have 0.
+ */
 void model_scores(const struct model *model, const struct histories *histories, float *scores);
 
 void model_free(struct model *model);

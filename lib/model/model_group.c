@@ -148,7 +148,8 @@ void model_require_tokenizer(const struct model_group *read, const struct catalo
 		die("catalog of %s: no text of the items, which %s reads; seq-tokenize --items gives it",
 			group_source(&catalog->group), read->model->architecture->name);
 	if (strcmp(tokenizer, read->model->belongs_to))
-		die("model of %s: its tokenizer is not the one that the items of %s were read with; seq-tokenize --tokenizer takes it",
+		die("model of %s: its tokenizer is not the one that the items of %s were read with; "
+			"seq-tokenize --tokenizer takes it",
 			group_source(&read->group), group_source(&catalog->group));
 }
 

@@ -1,6 +1,6 @@
 /*
- * The items most like those of a history, by their words or by vectors of the stream's embedding. Nothing is trained, and an
- * item that nobody has met is ranked like any other: what every model that reads texts has to beat.
+ * The items most like those of a history, by their words or by vectors of the stream's embedding. Nothing is trained,
+ * and an item that nobody has met is ranked like any other: what every model that reads texts has to beat.
  */
 #include <string.h>
 
@@ -17,7 +17,8 @@ static void check(const void *state, const char *where)
 {
 	const struct content_options *content = state;
 	if (content->text == CONTENT_NONE)
-		die("%s: nearest goes by the texts of items or by an embedding, and has neither; seq-tokenize --items gives texts, item-project an embedding",
+		die("%s: nearest goes by the texts of items or by an embedding, and has neither; "
+			"seq-tokenize --items gives texts, item-project an embedding",
 			where);
 }
 

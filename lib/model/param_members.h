@@ -8,7 +8,9 @@
 #include "stream/bag_out.h"
 
 void params_write(struct bag_out *out, const struct params *params);
-/* The values of the parameter that the member is named after; its index, or -1: none is. Dies where the shape differs. */
+/*
+ * The values of the parameter that the member is named after; its index, or -1: none is. Dies where the shape differs.
+ */
 int params_read(struct params *params, const struct member *member) MUST_USE;
 
 #endif

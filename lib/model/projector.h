@@ -40,7 +40,9 @@ struct projector {
 	int64_t n_tokens; /* rows */
 };
 
-/* All items start at the mean of their token vectors. Texts are copied; token_vectors (n_tokens x width) are borrowed. */
+/*
+ * All items start at the mean of their token vectors. Texts are copied; token_vectors (n_tokens x width) are borrowed.
+ */
 struct projector *projector_table(const struct catalog *catalog, const char *tokenizer, const struct item_tokens *texts,
 	const float *token_vectors, int64_t n_tokens, int64_t width);
 /* moments >= 1; hidden: width of the network; the last layer starts at 0, so the vectors at the mean. */

@@ -1,6 +1,6 @@
 /*
- * The group `projector`: config.json, the ids of its items, and vectors, or a network with the items' texts and the vectors of
- * their words.
+ * The group `projector`: config.json, the ids of its items, and vectors,
+ * or a network with the items' texts and the vectors of their words.
  */
 #ifndef RECPIPE_PROJECTOR_GROUP_H
 #define RECPIPE_PROJECTOR_GROUP_H
@@ -18,8 +18,9 @@ extern const struct group_kind projector_group;
 /* Dies, naming both files, unless its items are this catalog's. */
 void projector_require_catalog(const struct projector_group *read, const struct catalog *catalog);
 /*
- * A new projector starts from a complete one of the same LLM: a network from its network, a table's rows from those of the same
- * items. Returns which items are new to it, by item and to be freed, where only those are to be trained; otherwise NULL.
+ * A new projector starts from a complete one of the same LLM: a network from its network, a table's rows from those of
+ * the same items. Returns which items are new to it, by item and to be freed, where only those are to be trained;
+ * otherwise NULL.
  */
 bool *projector_start(struct projector *projector, const struct projector_group *group, const struct catalog *catalog,
 	bool only_new);

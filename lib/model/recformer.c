@@ -287,7 +287,8 @@ static void declare_recformer(struct model *model, const char *where)
 		die("%s: \"vocab_size\" is %lld, the tokenizer has %lld tokens", where, (long long)r->vocab,
 			(long long)model->n_items);
 	if (r->bos >= r->vocab || r->pad >= r->vocab || r->limits.closing >= r->vocab)
-		die("%s: \"bos_token_id\" %d, \"pad_token_id\" %d, \"sep_token_id\" %d: less than \"vocab_size\" %lld was expected",
+		die("%s: \"bos_token_id\" %d, \"pad_token_id\" %d, \"sep_token_id\" %d: less than \"vocab_size\" %lld "
+			"was expected",
 			where, r->bos, r->pad, r->limits.closing, (long long)r->vocab);
 	r->limits.values_only = !r->names;
 	const char *prefix = "longformer.embeddings";
@@ -306,8 +307,8 @@ static void declare_recformer(struct model *model, const char *where)
 }
 
 /*
- * Matrices normal, norms 1, biases 0; the pooler changes nothing; the head's word vectors start as the input's. For words:
- * recformer_words.h.
+ * Matrices normal, norms 1, biases 0; the pooler changes nothing; the head's word vectors start as the input's. For
+ * words: recformer_words.h.
  */
 static void initialise(struct model *model, struct rng *rng)
 {
@@ -499,7 +500,10 @@ static int32_t item_of(const struct sentences *text, int64_t token)
 	return text->item[token] > 1 ? text->item[token] : 1;
 }
 
-/* By token: those of an item weigh the same, and all of them together `item_decay` of those of the item after it; 1 a text. */
+/*
+ * By token: those of an item weigh the same, and all of them together
+ * `item_decay` of those of the item after it; 1 a text.
+ */
 static float *mean_weights(struct tape *tape, const struct recformer *r, const struct sentences *text)
 {
 	float *weights = arena_take(&tape->arena, text->tokens, 1, sizeof *weights);

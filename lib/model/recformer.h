@@ -16,7 +16,9 @@
 const struct sentence_limits *recformer_limits(const struct model *model);
 int32_t recformer_bos(const struct model *model);
 double recformer_temperature(const struct model *model);
-/* How many tokens a worker takes at once where it can choose: what is kept of them for the backward pass stays small. */
+/*
+ * How many tokens a worker takes at once where it can choose: what is kept of them for the backward pass stays small.
+ */
 int64_t recformer_tokens_at_once(const struct model *model);
 /* Whether it has the head that says masked words: pre-training's alone. */
 bool recformer_has_words(const struct model *model);

@@ -33,10 +33,10 @@ struct recformer_start {
 	int threads;
 };
 /*
- * From published weights, the stream's model, or, where `anew` allows it, from nothing. Parameters are the same but for what
- * the config's options change or leave out; dies where shapes would differ. Weights are a folder in Hugging Face's layout: a
- * Recformer's, or a Longformer's, which has no vectors of item positions and one of token types, which all of ours start from;
- * or any encoder of texts that recformer_encoder.h takes.
+ * From published weights, the stream's model, or, where `anew` allows it, from nothing. Parameters are the same but for
+ * what the config's options change or leave out; dies where shapes would differ. Weights are a folder in Hugging Face's
+ * layout: a Recformer's, or a Longformer's, which has no vectors of item positions and one of token types, which all of
+ * ours start from; or any encoder of texts that recformer_encoder.h takes.
  */
 struct model *recformer_started(const struct recformer_start *start, bool anew);
 

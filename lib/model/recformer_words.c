@@ -44,7 +44,10 @@ static void centre(struct word_table *table)
 	free(sum);
 }
 
-/* The `axes` longest principal axes, each a row, divided by its length: the longest hold little but how frequent a word is. */
+/*
+ * The `axes` longest principal axes, each a row, divided by its
+ * length: the longest hold little but how frequent a word is.
+ */
 static float *principal_axes(const struct word_table *table, int64_t axes)
 {
 	int64_t n = table->width;
@@ -84,9 +87,9 @@ void words_of_llm(struct model *model, const char *path, const struct tokenizer 
 /* --- a text is the mean of its words --- */
 
 /*
- * Not the paper's, which starts from a trained Longformer. With random matrices a pooled vector says little but that it is
- * a first token; here it is the mean of its words, which is what is closest to a good one. The gain is large enough for a
- * mean of hundreds to outweigh the first token itself.
+ * Not the paper's, which starts from a trained Longformer. With random matrices a pooled vector says little but that it
+ * is a first token; here it is the mean of its words, which is what is closest to a good one. The gain is large enough
+ * for a mean of hundreds to outweigh the first token itself.
  */
 #define OTHERS_SCALE 0.01f /* of embeddings that are not of words */
 #define MEAN_GAIN 30
@@ -144,9 +147,9 @@ static double *log_weights(const struct catalog *catalog, int64_t n_tokens)
 }
 
 /*
- * The first column of the embeddings becomes the log of a weight, idf of a word times a power of an item's position, which
- * the layer norm behind takes for deviations; the first token asks for it in each head, so that the softmax is the weights
- * over their sum; what is summed up leaves it out.
+ * The first column of the embeddings becomes the log of a weight, idf of a word times a power of an item's position,
+ * which the layer norm behind takes for deviations; the first token asks for it in each head, so that the softmax is
+ * the weights over their sum; what is summed up leaves it out.
  */
 static void weigh_words(struct model *model, const struct catalog *catalog)
 {

@@ -9,7 +9,10 @@
 #include "data/sequences.h"
 #include "stream/ragged.h"
 
-/* What is left of long texts: of an item the first attributes it has, of an attribute the first tokens, its key's included. */
+/*
+ * What is left of long texts: of an item the first attributes it
+ * has, of an attribute the first tokens, its key's included.
+ */
 struct sentence_limits {
 	int64_t attributes, attribute_tokens;
 	int64_t items;    /* the latest */

@@ -20,8 +20,8 @@ void sparse_free(struct sparse *sparse);
 /* As members of a group, of items by items: NAME.indptr.npy, NAME.item.npy and NAME.weight.npy. */
 void sparse_write(struct bag_out *out, const char *name, const struct sparse *sparse);
 /*
- * Takes one of these of a matrix whose rows and columns are set, in the order they were written in; false: it is none of
- * them. Dies where it does not fit the matrix.
+ * Takes one of these of a matrix whose rows and columns are set, in the order they were written in; false: it is none
+ * of them. Dies where it does not fit the matrix.
  */
 bool sparse_take(struct sparse *sparse, const char *name, const struct member *member) MUST_USE;
 

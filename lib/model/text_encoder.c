@@ -107,7 +107,8 @@ static void read_pooling(struct text_encoder *encoder, const char *folder)
 		if (!strcmp(poolings[i], mode))
 			pooling = i;
 	if (pooling < 0)
-		die("%s/config.json: pooling by \"%.40s\" is not supported: mean, cls, lasttoken, max, mean_sqrt_len_tokens and "
+		die("%s/config.json: pooling by \"%.40s\" is not supported: mean, cls, lasttoken, max, "
+			"mean_sqrt_len_tokens and "
 			"weightedmean are",
 			folder, mode);
 	encoder->pooling = (enum pooling)pooling;

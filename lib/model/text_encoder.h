@@ -1,7 +1,7 @@
 /*
- * Published encoders of texts: a transformer of data/family.h, then what sentence-transformers' folders say is done with
- * its states (Reimers & Gurevych 2019): pooling, dense layers, unit length. Encoders are what is meant, but a language model
- * that was made one by its training is read as well.
+ * Published encoders of texts: a transformer of data/family.h, then what sentence-transformers' folders say is done
+ * with its states (Reimers & Gurevych 2019): pooling, dense layers, unit length. Encoders are what is meant, but a
+ * language model that was made one by its training is read as well.
  */
 #ifndef RECPIPE_TEXT_ENCODER_H
 #define RECPIPE_TEXT_ENCODER_H
@@ -13,9 +13,9 @@ struct text_encoder;
 struct transformer;
 
 /*
- * A sentence-transformers folder (modules.json, its modules Transformer, Pooling, Dense and Normalize); a Hugging Face folder,
- * or a GGUF file, whose states are pooled by their mean, or as the file says. It comes with its tokenizer. Dies naming the
- * file, and the module or tensor, where something is missing or not supported.
+ * A sentence-transformers folder (modules.json, its modules Transformer, Pooling, Dense and Normalize); a Hugging Face
+ * folder, or a GGUF file, whose states are pooled by their mean, or as the file says. It comes with its tokenizer. Dies
+ * naming the file, and the module or tensor, where something is missing or not supported.
  */
 struct text_encoder *text_encoder_open(const char *path);
 void text_encoder_free(struct text_encoder *encoder);
@@ -37,8 +37,8 @@ bool text_encoder_has_dense(const struct text_encoder *encoder);
 void text_encoder_pack(struct text_encoder *encoder, enum packing packing);
 
 /*
- * Vectors of texts, rows x width, of the encoder's own tokens; of a text without tokens zeros. In parallel over batches of
- * whole texts, packed without padding, the same bits for any number of threads.
+ * Vectors of texts, rows x width, of the encoder's own tokens; of a text without tokens zeros. In parallel over batches
+ * of whole texts, packed without padding, the same bits for any number of threads.
  */
 void text_encoder_vectors(const struct text_encoder *encoder, const struct item_tokens *tokens, float *vectors,
 	int threads);

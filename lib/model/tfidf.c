@@ -26,7 +26,10 @@ static void append_lower(struct buffer *words, const char *text, const char *end
 	buffer_append(words, "", 1);
 }
 
-/* Words are runs of letters, marks and digits; those of `unspaced` scripts, which have no blanks between words, are cut. */
+/*
+ * Words are runs of letters, marks and digits; those of `unspaced`
+ * scripts, which have no blanks between words, are cut.
+ */
 struct cutter {
 	struct pattern *words, *unspaced;
 };

@@ -2,9 +2,9 @@
  * Items as vectors of the words of their texts: TF-IDF, and its truncated
  * singular value decomposition (latent semantic analysis).
  *
- * A word is a run of letters, marks and digits, lower-cased. Scripts without blanks between words (Chinese, Japanese, Thai,
- * Lao, Khmer, Burmese) are cut into bigrams instead, every two neighbouring characters (Manning & Schuetze 1999, chapter 4; as
- * good as dictionaries for retrieval: Nie et al. 2000). The weight of word w in item i is
+ * A word is a run of letters, marks and digits, lower-cased. Scripts without blanks between words (Chinese, Japanese,
+ * Thai, Lao, Khmer, Burmese) are cut into bigrams instead, every two neighbouring characters (Manning & Schuetze 1999,
+ * chapter 4; as good as dictionaries for retrieval: Nie et al. 2000). The weight of word w in item i is
  *     (1 + ln tf(i, w)) (1 + ln((1 + n) / (1 + df(w)))),
  * n items in all, df(w) of which have the word; each item's weights are then divided by their Euclidean norm. So does
  * scikit-learn's TfidfVectorizer with sublinear_tf=True and its defaults (smooth_idf=True, norm="l2").
@@ -33,8 +33,9 @@ void tfidf_free(struct tfidf *tfidf);
 /*
  * The matrix as U S V^T, cut to its largest `width` singular values (fewer where its rank is less): an item's vector is
  * its row of U S. By randomised subspace iteration (Halko, Martinsson & Tropp 2011, algorithm 4.4) with a subspace
- * wider by a quarter and 32, until what the vectors hold of the matrix's sum of squares hardly grows. The largest entry of each
- * dimension is positive. Memory: 5 (items + words) width bytes besides. The same bits for any number of threads.
+ * wider by a quarter and 32, until what the vectors hold of the matrix's sum of squares hardly grows. The largest entry
+ * of each dimension is positive. Memory: 5 (items + words) width bytes besides. The same bits for any number of
+ * threads.
  */
 struct projection {
 	int64_t items, width;

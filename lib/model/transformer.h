@@ -1,6 +1,6 @@
 /*
- * Transformers of any family that differs from LLaMA (Touvron et al. 2023) by facts, which data/family.h has: those that say
- * one token after another, and encoders. llm.c and text_encoder.c are what others see of them.
+ * Transformers of any family that differs from LLaMA (Touvron et al. 2023) by facts, which data/family.h has: those
+ * that say one token after another, and encoders. llm.c and text_encoder.c are what others see of them.
  */
 #ifndef RECPIPE_TRANSFORMER_H
 #define RECPIPE_TRANSFORMER_H
@@ -12,7 +12,9 @@
 struct transformer;
 struct weights;
 
-/* The rows of its configuration, in the words of family_settle(); they fill a struct transformer (transformer_parts.h). */
+/*
+ * The rows of its configuration, in the words of family_settle(); they fill a struct transformer (transformer_parts.h).
+ */
 extern const struct option transformer_options[];
 /* What rows cannot say alone. Dies with `where`. */
 void transformer_check(const void *transformer, const char *where);
@@ -22,8 +24,8 @@ void transformer_declare(struct transformer *t, struct params *params, int64_t v
 /* Matrices at random, those that add to the residual stream the smaller the more there are, as GPT-2's; norms 1. */
 void transformer_initialise(struct transformer *t, struct params *params, struct rng *rng);
 /*
- * The parameters of published weights, each frozen, mapped where the file holds floats: takes the weights, and allocates. Dies
- * naming file and tensor where one is missing or of another shape.
+ * The parameters of published weights, each frozen, mapped where the file holds floats: takes the weights, and
+ * allocates. Dies naming file and tensor where one is missing or of another shape.
  */
 void transformer_load(struct transformer *t, struct params *params, struct weights *weights, const char *path);
 /* Frees what belongs to it, not the struct. */
@@ -36,12 +38,15 @@ struct param *transformer_head(const struct transformer *t);
 int64_t transformer_longest(const struct transformer *t);
 float transformer_softcap(const struct transformer *t);
 /*
- * Products by its matrices, but for the head, go by them packed so. only_packed: their floats are given back, and there is no
- * way back to them.
+ * Products by its matrices, but for the head, go by them packed so. only_packed:
+ * their floats are given back, and there is no way back to them.
  */
 void transformer_pack(const struct transformer *t, enum packing packing, bool only_packed);
 
-/* Hidden states, (n, width), of packed sequences of input vectors (n, width), which are as token vectors lie in the table. */
+/*
+ * Hidden states, (n, width), of packed sequences of input vectors
+ * (n, width), which are as token vectors lie in the table.
+ */
 struct array *transformer_states(struct tape *tape, const struct transformer *t, struct array *embeddings,
 	const int64_t *indptr, int64_t sequences);
 

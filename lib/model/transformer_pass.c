@@ -1,8 +1,8 @@
 /*
- * x + Attention(norm(x)), then x + FFN(norm(x)), as LLaMA has it (Touvron et al. 2023). Families differ in the kind and the
- * places of norms, in what becomes of queries and keys, in whether an FFN has a gate, in the windows of their layers, and in
- * factors here and there; GPT-NeoX computes both sums from one x (Wang & Komatsuzaki 2021); encoders look both ways, and
- * BERT's kin have norms of the sums (Devlin et al. 2019).
+ * x + Attention(norm(x)), then x + FFN(norm(x)), as LLaMA has it (Touvron et al. 2023). Families differ in the kind and
+ * the places of norms, in what becomes of queries and keys, in whether an FFN has a gate, in the windows of their
+ * layers, and in factors here and there; GPT-NeoX computes both sums from one x (Wang & Komatsuzaki 2021); encoders
+ * look both ways, and BERT's kin have norms of the sums (Devlin et al. 2019).
  */
 #include <math.h>
 

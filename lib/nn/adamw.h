@@ -1,6 +1,6 @@
 /*
- * AdamW (Loshchilov & Hutter 2019; without decay Adam, Kingma & Ba 2015), as torch.optim.AdamW, over the flat block of a
- * model's parameters.
+ * AdamW (Loshchilov & Hutter 2019; without decay Adam, Kingma & Ba 2015),
+ * as torch.optim.AdamW, over the flat block of a model's parameters.
  */
 #ifndef RECPIPE_ADAMW_H
 #define RECPIPE_ADAMW_H
@@ -33,8 +33,8 @@ struct adamw {
 /* The moments start at zero. params is borrowed. */
 struct adamw *adamw_new(const struct adamw_options *options, struct params *params);
 /*
- * The part [from, to) of an update, number `step` from 1, along gradient x gradient_scale; parts may be made in parallel.
- * False where a parameter is not finite afterwards.
+ * The part [from, to) of an update, number `step` from 1, along gradient x gradient_scale; parts may be made in
+ * parallel. False where a parameter is not finite afterwards.
  */
 bool adamw_update(struct adamw *adamw, double rate, const float *gradient, float gradient_scale, int64_t from,
 	int64_t to);

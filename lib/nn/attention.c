@@ -7,8 +7,8 @@
 #include "nn/vec.h"
 
 /*
- * A sequence's queries are taken in blocks; a block sees the keys that any of its queries sees, so that little more than
- * what is visible is computed and kept: per block a matrix of probabilities, queries x keys.
+ * A sequence's queries are taken in blocks; a block sees the keys that any of its queries sees, so that little more
+ * than what is visible is computed and kept: per block a matrix of probabilities, queries x keys.
  */
 #define BLOCK 48
 
@@ -23,7 +23,9 @@ struct attention {
 	uint64_t mask;
 };
 
-/* One head of one sequence: columns [column, column + width) of rows [first, first + length); keys and values likewise. */
+/*
+ * One head of one sequence: columns [column, column + width) of rows [first, first + length); keys and values likewise.
+ */
 struct head {
 	int64_t first, length, column, key_column, width;
 	const float *distances; /* of a token from itself; NULL: none */

@@ -12,12 +12,18 @@
 #define TILE (SIDE * DEPTH) /* numbers of a tile */
 #define BLOCK (2 * SIDE)    /* rows and columns that are computed at once */
 #define FLOATS(n) ((n) / 2) /* that so many numbers take */
-/* Tiles of the depth, of both parts together, between a block's loading and storing: its rows stay in the first-level cache. */
+/*
+ * Tiles of the depth, of both parts together, between a block's
+ * loading and storing: its rows stay in the first-level cache.
+ */
 #define PASS 24
 /* Of the right side, and rows of the left with as much of the sums: together they stay in the second-level cache. */
 #define RIGHT_BYTES (1152 << 10)
 #define ROWS 256
-/* Packed at a time: depth of both parts together; of the left side, where the right is packed once for all of it or anew */
+/*
+ * Packed at a time: depth of both parts together; of the left
+ * side, where the right is packed once for all of it or anew
+ */
 #define PACKED_DEPTH 1536
 #define LEFT_BYTES (512 << 10)
 #define MOST_LEFT_BYTES (4 << 20)
@@ -49,8 +55,8 @@ struct source {
 /* Tile by tile; and within a tile its parts. transpose: source's layout is not that of the side. */
 typedef void pack_function(const struct source *source, int parts, bool transpose, uint16_t *tile);
 /*
- * Adds products of `tiles` tiles along the depth, of rows (1 or 2) x columns (any number) tiles, to c, or sets it. The next row's or
- * column's tiles are step numbers further on.
+ * Adds products of `tiles` tiles along the depth, of rows (1 or 2) x columns (any number) tiles, to c, or sets it. The
+ * next row's or column's tiles are step numbers further on.
  */
 struct operands {
 	const uint16_t *left, *right;
@@ -393,7 +399,10 @@ const float *bf16_at(const float *packed, int64_t column, int64_t from, int64_t 
 	return packed + bf16_size(column, depth, parts) + bf16_size(SIDE, from, parts);
 }
 
-/* Into how many rows or columns at a time n are divided, evenly, so that these, `bytes` each, take about `most` at most. */
+/*
+ * Into how many rows or columns at a time n are divided, evenly,
+ * so that these, `bytes` each, take about `most` at most.
+ */
 static int64_t at_once_of(int64_t n, int64_t bytes, int64_t most)
 {
 	int64_t blocks = bytes ? most / bytes / BLOCK : n;

@@ -67,7 +67,9 @@ static void choose_kernels(char **argv)
 #endif
 }
 
-/* Of the flavour with threads of its own, that would fight ours: how many it is to use now; 0: the one with OpenMP's. */
+/*
+ * Of the flavour with threads of its own, that would fight ours: how many it is to use now; 0: the one with OpenMP's.
+ */
 static int own_threads;
 
 void blas_init(char **argv)

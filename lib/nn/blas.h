@@ -12,8 +12,8 @@
 
 /*
  * To be called first in main() of tools that multiply. OpenBLAS chooses its kernels when it is loaded, and older ones
- * fall back to those of a 2004 processor where they do not know the present one: where they are not those of cpu_level()
- * this sets OPENBLAS_CORETYPE and runs the program again.
+ * fall back to those of a 2004 processor where they do not know the present one: where they are not those of
+ * cpu_level() this sets OPENBLAS_CORETYPE and runs the program again.
  */
 void blas_init(char **argv);
 /*
@@ -39,13 +39,14 @@ void gram(const float *x, int64_t rows, int64_t n, int64_t stride, double *g);
 /* a (n x n, symmetric) becomes its eigenvectors, one a row; values (n): their eigenvalues, rising. a must be finite. */
 void symmetric_eigen(double *a, int64_t n, double *values);
 /*
- * a (n x n, symmetric) becomes its inverse, of which the part right of the diagonal, and it, are then there. False where a is
- * not positive definite, but for rounding. In single precision, in place, with the threads of large products.
+ * a (n x n, symmetric) becomes its inverse, of which the part right of the diagonal, and it, are then there. False
+ * where a is not positive definite, but for rounding. In single precision, in place, with the threads of large
+ * products.
  */
 bool positive_inverse(float *a, int64_t n) MUST_USE;
 /*
- * root (n x n) = (a + ridge)^(-1/2) of a symmetric a (n x n, overwritten) without negative eigenvalues but for rounding.
- * Directions whose eigenvalue, with the ridge, is at most `flat` of the largest become 0.
+ * root (n x n) = (a + ridge)^(-1/2) of a symmetric a (n x n, overwritten) without negative eigenvalues but for
+ * rounding. Directions whose eigenvalue, with the ridge, is at most `flat` of the largest become 0.
  */
 void inverse_root(double *a, int64_t n, double ridge, double flat, float *root);
 

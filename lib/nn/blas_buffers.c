@@ -16,8 +16,8 @@ extern void openblas_set_num_threads(int) __attribute__((weak));
 #define LONG_ENOUGH 1 /* second of processor time for what takes milliseconds */
 
 /*
- * Where there is no room for a buffer OpenBLAS asks for it again, and again, for ever. So it gets its buffers while time is
- * kept: when it is loaded, which is before main(), and at once for all threads there will be.
+ * Where there is no room for a buffer OpenBLAS asks for it again, and again, for ever. So it gets its buffers while
+ * time is kept: when it is loaded, which is before main(), and at once for all threads there will be.
  */
 static void end_waiting(int signal_number)
 {

@@ -1,7 +1,8 @@
 /*
- * Which of the processor's instructions are used: the one place that asks for them. What exists once for each level stands
- * in a list, the best first, of which the first is taken that needs no more than cpu_level(). The environment variable
- * RECPIPE_CPU, with a level's name, lowers it; results differ in their last bits between levels, and only between levels.
+ * Which of the processor's instructions are used: the one place that asks for them. What exists once for each level
+ * stands in a list, the best first, of which the first is taken that needs no more than cpu_level(). The environment
+ * variable RECPIPE_CPU, with a level's name, lowers it; results differ in their last bits between levels, and only
+ * between levels.
  */
 #ifndef RECPIPE_CPU_H
 #define RECPIPE_CPU_H

@@ -1,7 +1,8 @@
 /*
- * Many smooth problems of one geometry, each with a vector of its own that is to minimise its objective: items whose vectors
- * are read by the same frozen network. No noise, and a value with each gradient: every problem takes quasi-Newton steps (L-BFGS,
- * Nocedal & Wright 2006, algorithm 7.4) within a radius of its own, and takes back those that lead up:
+ * Many smooth problems of one geometry, each with a vector of its own that is to minimise its objective: items whose
+ * vectors are read by the same frozen network. No noise, and a value with each gradient: every problem takes
+ * quasi-Newton steps (L-BFGS, Nocedal & Wright 2006, algorithm 7.4) within a radius of its own, and takes back those
+ * that lead up:
  *
  *     f, g           value and gradient at v + s, where s is the step on trial
  *     keep (s, y)    y = g - (gradient at v), where it says something: s.y > 0
@@ -12,8 +13,8 @@
  *     H0  = gamma P,  gamma = s.y / y.P y,  P = (C + ridge)^(-1/2)
  *     C   = mean of d u u^T, u = g / |g|, over problems and, decaying, over steps
  *
- * The radius is relative to the vector's length, as the networks meant begin with a norm: what counts is by what angle a
- * vector turns.
+ * The radius is relative to the vector's length, as the networks meant
+ * begin with a norm: what counts is by what angle a vector turns.
  */
 #ifndef RECPIPE_DESCENT_H
 #define RECPIPE_DESCENT_H
@@ -58,7 +59,10 @@ struct visit {
 	float *vector;
 	bool taken; /* out: the step led down, and vector has it now */
 };
-/* A visit to n different problems: their vectors and steps move on. A visit whose value or gradient is not finite is a step up. */
+/*
+ * A visit to n different problems: their vectors and steps move on.
+ * A visit whose value or gradient is not finite is a step up.
+ */
 void descent_step(struct descent *descent, struct visit visit[], int64_t n);
 
 #endif

@@ -17,8 +17,8 @@
 #define RIGHT_8 127
 
 /*
- * The right side of a product: by panel of so many columns, and of that by group, a unit of each column, the next of each,
- * and so on.
+ * The right side of a product: by panel of so many columns, and of that
+ * by group, a unit of each column, the next of each, and so on.
  */
 struct right {
 	int64_t groups, bytes; /* bytes: of a number */
@@ -61,7 +61,9 @@ static int32_t largest_of(const float *values, int64_t step, int64_t n)
 	return largest;
 }
 
-/* The scale of numbers with that largest size, which is NaN where one is not finite; and what they are multiplied with. */
+/*
+ * The scale of numbers with that largest size, which is NaN where one is not finite; and what they are multiplied with.
+ */
 static float scale_of(int32_t largest_bits, int most, float *factor)
 {
 	float largest;
@@ -263,7 +265,10 @@ AVX2_INLINE float scale_avx2(const float values[GROUP], int most, __m256 *factor
 	return scale;
 }
 
-/* Sixteen numbers in the order 0-3, 8-11, 4-7, 12-15, which packing halves leaves. Where the factor is 0, so are they all. */
+/*
+ * Sixteen numbers in the order 0-3, 8-11, 4-7, 12-15, which packing
+ * halves leaves. Where the factor is 0, so are they all.
+ */
 AVX2_INLINE __m256i sixteen(const float *values, __m256 factors)
 {
 	const __m256 some = _mm256_cmp_ps(factors, _mm256_setzero_ps(), _CMP_GT_OQ);

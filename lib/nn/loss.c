@@ -46,11 +46,11 @@ static void scale_rows(float *rows, const float *factor, int64_t n, int64_t d)
 
 /*
  * Full cross-entropy takes a block of positions at a time, and of the items a tile: their scores become, in place,
- * unnormalised probabilities P = exp(score - shift), which are multiplied with the tile's items E for the gradient of the
- * hidden states while they are in the cache, and, where it is wanted, with the hidden states H for that of the items at
- * the end. shift is the largest score so far, so that a tile needs to be seen only once; what an earlier, smaller
- * one has weighed too much is corrected when it grows, and at the end for P. Normalising, 1 / sum of each position, is
- * left to the narrow matrices. The -1 of "probability minus one-hot" is added apart.
+ * unnormalised probabilities P = exp(score - shift), which are multiplied with the tile's items E for the gradient of
+ * the hidden states while they are in the cache, and, where it is wanted, with the hidden states H for that of the
+ * items at the end. shift is the largest score so far, so that a tile needs to be seen only once; what an earlier,
+ * smaller one has weighed too much is corrected when it grows, and at the end for P. Normalising, 1 / sum of each
+ * position, is left to the narrow matrices. The -1 of "probability minus one-hot" is added apart.
  */
 struct block {
 	struct array *hidden, *items, *bias;

@@ -16,8 +16,8 @@ double full_cross_entropy(struct tape *tape, struct array *hidden, struct array 
 double biased_cross_entropy(struct tape *tape, struct array *hidden, struct array *items, struct array *bias,
 	const int32_t *target, float scale);
 /*
- * The same, and for each position -log p(target) and whether no item scores higher; 0 and false without a target. softcap: 0,
- * or, where items have no gradient, scores become softcap x tanh(score / softcap).
+ * The same, and for each position -log p(target) and whether no item scores higher; 0 and false without a target.
+ * softcap: 0, or, where items have no gradient, scores become softcap x tanh(score / softcap).
  */
 double full_cross_entropy_each(struct tape *tape, struct array *hidden, struct array *items, const int32_t *target,
 	float scale, float softcap, float *nll, bool *said);

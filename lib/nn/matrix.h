@@ -1,6 +1,6 @@
 /*
- * Products of matrices: the one place that knows how a matrix is stored for them. gemm() multiplies floats. A frozen matrix
- * may be packed besides, once and for all products, as multiply() takes it then.
+ * Products of matrices: the one place that knows how a matrix is stored for them. gemm() multiplies floats. A frozen
+ * matrix may be packed besides, once and for all products, as multiply() takes it then.
  */
 #ifndef RECPIPE_MATRIX_H
 #define RECPIPE_MATRIX_H
@@ -9,8 +9,8 @@
 #include "stream/json.h"
 
 /*
- * How products are made from here on, by all threads: in floats, in bfloat16 split in two parts (nn/bf16.h), or in one. Where
- * the processor has no instructions that make these faster, and for small ones, floats it is in any case.
+ * How products are made from here on, by all threads: in floats, in bfloat16 split in two parts (nn/bf16.h), or in one.
+ * Where the processor has no instructions that make these faster, and for small ones, floats it is in any case.
  */
 enum precision { PRECISION_F32, PRECISION_SPLIT, PRECISION_BF16 };
 extern const char *const precision_names[]; /* "f32", "split", "bf16", NULL */
@@ -27,9 +27,9 @@ void gemm(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, f
 int product_parts(int64_t m, int64_t n, int64_t k);
 
 /*
- * y (+)= x times rows [first, first + count) of a matrix, or these transposed, as a linear layer's way forward has them. x
- * and y have n rows, stride_x and stride_y floats apart. first is a multiple of MULTIPLY_ROWS. Serial but for large
- * products of floats (nn/blas.h).
+ * y (+)= x times rows [first, first + count) of a matrix, or these transposed, as a linear layer's way forward has
+ * them. x and y have n rows, stride_x and stride_y floats apart. first is a multiple of MULTIPLY_ROWS. Serial but for
+ * large products of floats (nn/blas.h).
  */
 #define MULTIPLY_ROWS 64
 void multiply(const struct array *matrix, int64_t first, int64_t count, bool transposed, int64_t n, const float *x,

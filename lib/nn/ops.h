@@ -28,8 +28,8 @@ struct array *embedding(struct tape *tape, struct array *table, const int32_t *i
 struct array *linear(struct tape *tape, struct array *x, struct array *weight, struct array *bias,
 	enum activation activation, float dropout);
 /*
- * dropout(gelu(x) weight^T + bias), where nothing else reads x, which is no view: gelu(x) is computed again by the backward
- * pass, and not kept.
+ * dropout(gelu(x) weight^T + bias), where nothing else reads x, which is no view: gelu(x) is computed again by the
+ * backward pass, and not kept.
  */
 struct array *linear_of_gelu(struct tape *tape, struct array *x, struct array *weight, struct array *bias,
 	float dropout);
@@ -42,8 +42,8 @@ struct array *residual_norm(struct tape *tape, struct array *x, struct array *up
 	struct array *bias, float epsilon, struct array **sum);
 
 /*
- * The same with result = weight * sum / root mean square of sum (Zhang & Sennrich 2019). With a weight for a head alone it
- * is done head by head, as many as lie side by side in x.
+ * The same with result = weight * sum / root mean square of sum (Zhang & Sennrich 2019). With a weight for a head alone
+ * it is done head by head, as many as lie side by side in x.
  */
 struct array *residual_rms_norm(struct tape *tape, struct array *x, struct array *update, struct array *weight,
 	float epsilon, struct array **sum);
@@ -52,8 +52,8 @@ struct array *residual_rms_norm(struct tape *tape, struct array *x, struct array
 struct array *gated(struct tape *tape, struct array *gate, struct array *up, enum activation activation);
 
 /*
- * Rotary positions (Su et al. 2021), from 0 in each sequence: pair m of a head is turned by position x frequency[m]. Pairs
- * are columns (m, m + turned / 2) or (2m, 2m + 1).
+ * Rotary positions (Su et al. 2021), from 0 in each sequence: pair m of a head is turned by position x frequency[m].
+ * Pairs are columns (m, m + turned / 2) or (2m, 2m + 1).
  */
 enum rope_pairing { ROPE_HALF, ROPE_INTERLEAVED };
 struct rope {
@@ -71,9 +71,9 @@ const struct rope_angles *rope_angles(struct tape *tape, const struct rope *rope
 void rotate(struct tape *tape, struct array *x, const struct rope_angles *angles);
 
 /*
- * Multi-head attention of each sequence with itself. q (n, d), k and v (n, d / group), may be views; heads divides d, and
- * adjacent heads of q share one of k and v in groups. Sequence s is tokens
- * [indptr[s] - indptr[0], indptr[s + 1] - indptr[0]). Zeroed but for heads, a kind is the causal one.
+ * Multi-head attention of each sequence with itself. q (n, d), k and v (n, d / group), may be views; heads divides d,
+ * and adjacent heads of q share one of k and v in groups. Sequence s is tokens [indptr[s] - indptr[0], indptr[s + 1] -
+ * indptr[0]). Zeroed but for heads, a kind is the causal one.
  */
 struct attention_kind {
 	int heads;
@@ -82,7 +82,10 @@ struct attention_kind {
 	bool both_ways; /* a token sees those behind it, too */
 	int64_t window; /* 0: all; else it sees so many, itself the last (and, both ways, the first) */
 	float dropout;  /* of the probabilities */
-	/* heads x (2 reach + 1): of each distance from a token, -reach first, what is added to the score; or NULL. No gradient. */
+	/*
+	 * heads x (2 reach + 1): of each distance from a token, -reach
+	 * first, what is added to the score; or NULL. No gradient.
+	 */
 	const float *distances;
 	int64_t reach;
 };

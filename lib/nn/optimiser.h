@@ -1,7 +1,7 @@
 /*
  * What an optimiser remembers of a training, as one thing: what a checkpoint holds of it, and how it starts anew. AdamW
- * (nn/adamw.h) changes a block of parameters along one gradient, descent (nn/descent.h) many vectors along theirs; a struct
- * of either begins with this one.
+ * (nn/adamw.h) changes a block of parameters along one gradient, descent (nn/descent.h) many vectors along theirs; a
+ * struct of either begins with this one.
  */
 #ifndef RECPIPE_OPTIMISER_H
 #define RECPIPE_OPTIMISER_H

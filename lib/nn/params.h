@@ -38,12 +38,20 @@ struct params {
 	float *value;      /* [size], 64-byte aligned */
 };
 
-/* rows 0 declares a vector of `columns`. The param lives as long as params; its value is there after params_allocate. */
+/*
+ * rows 0 declares a vector of `columns`. The param lives as long as params; its value is there after params_allocate.
+ */
 struct param *params_add(struct params *params, int64_t rows, int64_t columns, bool frozen, const char *name, ...)
 	PRINTF_LIKE(5, 6);
-/* No gradient. value: where its numbers lie, and stay while it is used, not to be written; or NULL. Before params_allocate. */
+/*
+ * No gradient. value: where its numbers lie, and stay while it
+ * is used, not to be written; or NULL. Before params_allocate.
+ */
 void param_freeze(struct param *param, const float *value);
-/* Products by these frozen ones, adjacent from first to last as tape_params() takes them, go by their values packed as they are now. */
+/*
+ * Products by these frozen ones, adjacent from first to last as tape_params()
+ * takes them, go by their values packed as they are now.
+ */
 void params_pack(struct param *first, const struct param *last, enum packing packing);
 /* Their values are not read again: gives the memory back that they have to themselves. What is read there then is 0. */
 void params_drop(const struct param *first, const struct param *last);

@@ -38,8 +38,8 @@ struct array *scaled(struct tape *tape, struct array *x, float factor);
 struct array *add(struct tape *tape, struct array *x, struct array *y);
 
 /*
- * Sequences of which token `place` is a vector of its own, row s of `vectors`, and whose others are rows of `table`, which
- * is as wide and gets no gradient: token t of [indptr[s], indptr[s + 1]) is table[id[t]]. (tokens, d).
+ * Sequences of which token `place` is a vector of its own, row s of `vectors`, and whose others are rows of `table`,
+ * which is as wide and gets no gradient: token t of [indptr[s], indptr[s + 1]) is table[id[t]]. (tokens, d).
  */
 struct array *with_vectors(struct tape *tape, struct array *vectors, int64_t place, const float *table,
 	const int32_t *id, const int64_t *indptr);

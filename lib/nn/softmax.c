@@ -13,7 +13,10 @@ struct softmax {
 	int64_t n_items, d, n, lanes; /* positions, and these up to the next multiple of BF16_SIDE: the rest are zeros */
 	const float *rows, *columns;  /* packed: the items as they are; and each tile of them transposed */
 	int64_t tile_floats;          /* of one of these */
-	/* packed: the hidden states, transposed (d x lanes) and as they are; a tile's probabilities, of which each is a side */
+	/*
+	 * packed: the hidden states, transposed (d x lanes) and as they
+	 * are; a tile's probabilities, of which each is a side
+	 */
 	float *transposed, *hidden, *of_hidden, *of_items;
 	float *scores, *dtransposed, *factor; /* TILE x lanes, d x lanes; lanes */
 };

@@ -49,7 +49,9 @@ void tape_done(struct tape *tape, struct array *array);
 struct array *tape_param(struct tape *tape, const struct param *param);
 /* Adjacent parameters with the same number of columns (or all vectors), from first to last, as one array. */
 struct array *tape_params(struct tape *tape, const struct param *first, const struct param *last);
-/* Columns [first, first + count). Gradients come through an array's views or itself, not both; views cover all of it. */
+/*
+ * Columns [first, first + count). Gradients come through an array's views or itself, not both; views cover all of it.
+ */
 struct array *tape_columns(struct tape *tape, struct array *array, int64_t first, int64_t count);
 /* Rows [first, first + count) of a parameter. */
 struct array *tape_param_rows(struct tape *tape, const struct param *param, int64_t first, int64_t count);
@@ -88,7 +90,10 @@ float gradient_beta(struct array *array);
 float *tape_take(struct tape *tape, int64_t rows, int64_t columns);
 void tape_give(struct tape *tape, float *memory, int64_t rows, int64_t columns);
 
-/* Of packed sequences [first, end): the end of those to take at once, as many as have at most `tokens` tokens; at least one. */
+/*
+ * Of packed sequences [first, end): the end of those to take at
+ * once, as many as have at most `tokens` tokens; at least one.
+ */
 int64_t sequences_at_once(const int64_t *indptr, int64_t first, int64_t end, int64_t tokens);
 
 #endif

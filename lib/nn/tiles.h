@@ -1,6 +1,6 @@
 /*
- * AMX's tiles, as all that use them do: eight of 16 rows of 64 bytes. Only for where cpu_level() has CPU_AMX. In assembly, as the
- * compilers' own do not tell that they read and write memory.
+ * AMX's tiles, as all that use them do: eight of 16 rows of 64 bytes. Only for where cpu_level() has CPU_AMX. In
+ * assembly, as the compilers' own do not tell that they read and write memory.
  */
 #ifndef RECPIPE_TILES_H
 #define RECPIPE_TILES_H

@@ -432,7 +432,10 @@ void VEC(vec_gru_backward)(const float *restrict gates, const float *restrict re
 	}
 }
 
-/* The root is made of the processor's reciprocal root, which makes NaN of numbers too small to be normal: hence FLT_MIN. */
+/*
+ * The root is made of the processor's reciprocal root, which makes
+ * NaN of numbers too small to be normal: hence FLT_MIN.
+ */
 float VEC(vec_adam)(const struct adam_factors *factors, const float *restrict gradient, float *restrict first,
 	float *restrict second, float *restrict value, int64_t n)
 {

@@ -1,7 +1,7 @@
 /*
- * Loops over elements that must be fast: in vec.c, the only file built with -ffast-math, on x86-64 once for each of three
- * levels (nn/cpu.h). What is called are pointers to those of the present level. Finite input only: callers check what
- * could be otherwise.
+ * Loops over elements that must be fast: in vec.c, the only file built with -ffast-math, on x86-64 once for each of
+ * three levels (nn/cpu.h). What is called are pointers to those of the present level. Finite input only: callers check
+ * what could be otherwise.
  */
 #ifndef RECPIPE_VEC_H
 #define RECPIPE_VEC_H
@@ -110,7 +110,8 @@ extern float (*vec_adam)(const struct adam_factors *factors, const float *gradie
 /* clang-format off */
 #define VEC_FUNCTIONS(F) \
 	F(vec_dot) F(vec_sum_of_squares) F(vec_axpy) F(vec_add_rows) F(vec_sum_rows) F(vec_exp_sum) \
-	F(vec_exp_lanes) F(vec_exp_lanes_sum) F(vec_exp_lanes_of) F(vec_exp_rows) F(vec_scale_rows) F(vec_reweigh) F(vec_relu) F(vec_relu_backward) \
+	F(vec_exp_lanes) F(vec_exp_lanes_sum) F(vec_exp_lanes_of) F(vec_exp_rows) F(vec_scale_rows) F(vec_reweigh) \
+	F(vec_relu) F(vec_relu_backward) \
 	F(vec_gelu) F(vec_gelu_backward) F(vec_gelu_new) F(vec_gelu_new_backward) F(vec_swiglu) \
 	F(vec_swiglu_backward) F(vec_rotate) F(vec_dropout) F(vec_band_softmax) F(vec_softmax_backward) \
 	F(vec_softcap) F(vec_softcap_backward) \

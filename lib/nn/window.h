@@ -14,14 +14,17 @@ struct window {
 	/* sequence s is tokens [indptr[s] - indptr[0], indptr[s + 1] - indptr[0]), at least one */
 	const int64_t *indptr;
 	int64_t sequences;
-	/* by token, from the first of all: beside the first of its sequence it sees only those of its own part; NULL: all are one */
+	/*
+	 * by token, from the first of all: beside the first of its sequence
+	 * it sees only those of its own part; NULL: all are one
+	 */
 	const int32_t *part;
 	float dropout; /* of the probabilities */
 };
 
 /*
- * What all tokens but the first see, and in the rows of the first what `first` (sequences, d) says. q, k, v: (n, d), may
- * be views. Scores are scaled by 1 / sqrt(d / heads). (n, d).
+ * What all tokens but the first see, and in the rows of the first what `first` (sequences, d) says. q, k, v: (n, d),
+ * may be views. Scores are scaled by 1 / sqrt(d / heads). (n, d).
  */
 struct array *window_attention(struct tape *tape, struct array *q, struct array *k, struct array *v,
 	struct array *first, const struct window *window);

@@ -1,6 +1,6 @@
 /*
- * What is asked for one user at a time: the one place that lines of --serve and requests over HTTP come to. Questions name
- * users and items by their ids; answer.h answers them.
+ * What is asked for one user at a time: the one place that lines of --serve and requests over HTTP come to. Questions
+ * name users and items by their ids; answer.h answers them.
  */
 #ifndef RECPIPE_ADVISOR_H
 #define RECPIPE_ADVISOR_H
@@ -39,8 +39,8 @@ void question_free(struct question *question);
 
 #define REASON 256
 /*
- * {"user": ..., "history": [...], "k": ..., "exclude": [...], "why": true, "fields": [...]}, each as far as it is there: without a history it
- * is the user's own. False: a wrong question, and why.
+ * {"user": ..., "history": [...], "k": ..., "exclude": [...], "why": true, "fields": [...]}, each as far as it is
+ * there: without a history it is the user's own. False: a wrong question, and why.
  */
 bool question_of_json(struct question *question, const struct advisor *advisor, const json_t *json,
 	char reason[REASON]) MUST_USE;
@@ -48,8 +48,8 @@ bool question_of_json(struct question *question, const struct advisor *advisor, 
 bool question_count(const struct advisor *advisor, const json_t *json, const char *key, int32_t *count,
 	char reason[REASON]) MUST_USE;
 /*
- * "user", whose history is known; or "user <tab> item <tab> item ...", where a single field of items that is no id itself
- * may have blanks between them; or JSON. Without a tab and not known: an empty history, and a reason.
+ * "user", whose history is known; or "user <tab> item <tab> item ...", where a single field of items that is no id
+ * itself may have blanks between them; or JSON. Without a tab and not known: an empty history, and a reason.
  */
 bool question_of_line(struct question *question, const struct advisor *advisor, const char *line, size_t length,
 	char reason[REASON]) MUST_USE;

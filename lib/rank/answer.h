@@ -18,8 +18,8 @@ struct answer {
 /* False: a score is not finite. */
 bool answer_find(struct answer *answer, const struct advisor *advisor, const struct question *question) MUST_USE;
 /*
- * The same of n questions in one pass over the catalog, without why: the same answers as of each alone, sooner. Where a score
- * is not finite, n of that answer is -1.
+ * The same of n questions in one pass over the catalog, without why: the same answers as of each alone, sooner. Where a
+ * score is not finite, n of that answer is -1.
  */
 void answer_find_all(struct answer answers[], const struct advisor *advisor, const struct question questions[], int n);
 /* Why the items of an answer were found, where the question wants to know. */

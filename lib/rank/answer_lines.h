@@ -1,7 +1,7 @@
 /*
  * Questions on stdin, a line each, answered at once (seq-rank --serve): what advisor.h takes as a line. An answer to
- * "user <tab> items" is "user <tab> item:score item:score ..."; where an id has a blank, or the question had several tabs,
- * with tabs between the entries. One to JSON is JSON: {"user": ..., "items": [...]}, or {"error": ...}.
+ * "user <tab> items" is "user <tab> item:score item:score ..."; where an id has a blank, or the question had several
+ * tabs, with tabs between the entries. One to JSON is JSON: {"user": ..., "items": [...]}, or {"error": ...}.
  */
 #ifndef RECPIPE_ANSWER_LINES_H
 #define RECPIPE_ANSWER_LINES_H

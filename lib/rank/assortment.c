@@ -19,7 +19,10 @@ int64_t assortment_match(struct assortment *assortment, struct model_group *mode
 	return n_new;
 }
 
-/* Such a model ranks items of the catalog: those that it knows by their ids, and those whose texts or vectors say something. */
+/*
+ * Such a model ranks items of the catalog: those that it knows by
+ * their ids, and those whose texts or vectors say something.
+ */
 static int64_t match_content(struct assortment *assortment, struct model_group *group, const struct item_groups *groups)
 {
 	const struct catalog *catalog = groups->catalog;

@@ -1,6 +1,6 @@
 /*
- * What there is to recommend: which row of the model an item of the catalog is, which items are offered, and how popular
- * each is.
+ * What there is to recommend: which row of the model an item of the
+ * catalog is, which items are offered, and how popular each is.
  */
 #ifndef RECPIPE_ASSORTMENT_H
 #define RECPIPE_ASSORTMENT_H
@@ -16,7 +16,10 @@ struct assortment {
 	int32_t *own_row;   /* of models with content: model.h has it too */
 	int32_t *model_row; /* -1: the model does not know it, and it is never recommended; NULL: row for row the same */
 	bool *offered;      /* others are never recommended; NULL: all are */
-	/* How often each was met: an empty history is answered with the most popular. NULL: with what the model makes of it. */
+	/*
+	 * How often each was met: an empty history is answered with
+	 * the most popular. NULL: with what the model makes of it.
+	 */
 	int64_t *popularity;
 };
 
@@ -26,12 +29,15 @@ struct assortment {
  */
 int64_t assortment_of_model(struct assortment *assortment, struct model_group *model, const struct item_groups *groups);
 /*
- * Items of the catalog by their ids in the model, where its catalog was another: grown, smaller or in another order. Returns
- * how many the model does not know. Dies, naming both files, where they have none in common, or the model was written
- * before models knew ids.
+ * Items of the catalog by their ids in the model, where its catalog was another: grown, smaller or in another order.
+ * Returns how many the model does not know. Dies, naming both files, where they have none in common, or the model was
+ * written before models knew ids.
  */
 int64_t assortment_match(struct assortment *assortment, struct model_group *model, const struct catalog *catalog);
-/* Only the items that are listed in a file, an id a line; or, not, all but them. Ids that nobody knows are counted in one line; dies where all are. */
+/*
+ * Only the items that are listed in a file, an id a line; or, not, all but them. Ids that nobody knows are counted in
+ * one line; dies where all are.
+ */
 void assortment_offer(struct assortment *assortment, struct catalog *catalog, const char *path, bool only);
 /* Counts all events. */
 void assortment_count(struct assortment *assortment, const struct sequences *sequences);

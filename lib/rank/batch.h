@@ -24,7 +24,10 @@ void batch_free(struct batch *batch);
 void batch_add(struct batch *batch, const struct sequences *sequences, int64_t user, int64_t length, bool with_target);
 /* Somebody of whom nothing is known. */
 void batch_add_unknown(struct batch *batch, const char *user_id);
-/* Where all users of a batch have targets: these are never left out, and what is above them is counted where it is asked for. */
+/*
+ * Where all users of a batch have targets: these are never left
+ * out, and what is above them is counted where it is asked for.
+ */
 enum batch_targets { TARGETS_NONE, TARGETS_KEPT, TARGETS_COUNTED };
 /* Answers. Dies, naming the user, on scores not finite. */
 void batch_rank(struct batch *batch, const struct recommender *recommender, enum batch_targets targets, bool keep_seen);

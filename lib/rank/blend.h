@@ -1,7 +1,7 @@
 /*
  * Weights of several scores that are added up, as they rank held-out targets best: NDCG@10, items of the history left
- * out. Of each history only the items among the best hundreds by some source are kept, and the target; others hardly come
- * among the first ten of any mixture.
+ * out. Of each history only the items among the best hundreds by some source are kept, and the target; others hardly
+ * come among the first ten of any mixture.
  */
 #ifndef RECPIPE_BLEND_H
 #define RECPIPE_BLEND_H
@@ -16,8 +16,8 @@ struct blend;
 struct blend *blend_new(int sources);
 void blend_free(struct blend *blend);
 /*
- * Adds histories and their targets; scores[source]: rows x n_items. Scores are counted in units of a source's mean deviation
- * among the items, over all histories. False where one is not finite.
+ * Adds histories and their targets; scores[source]: rows x n_items. Scores are counted in units of a source's mean
+ * deviation among the items, over all histories. False where one is not finite.
  */
 bool blend_add(struct blend *blend, const float *const scores[], int64_t n_items, const struct histories *histories,
 	const int32_t *target) MUST_USE;
@@ -37,8 +37,8 @@ int64_t blend_count(const struct blend *blend);
 /* Of so many users, every step-th is enough: no more than BLEND_USERS. */
 int64_t blend_step(int64_t n_users);
 /*
- * Validation items of those of every step-th user, the first of whom is user number `first` of the stream: rows of `packed`
- * have a target each. Both are the caller's to free. Returns the rows.
+ * Validation items of those of every step-th user, the first of whom is user number `first` of the stream: rows of
+ * `packed` have a target each. Both are the caller's to free. Returns the rows.
  */
 int64_t blend_targets(const struct sequences *sequences, int64_t first, int64_t step, struct ragged *packed,
 	int32_t **target);

@@ -22,9 +22,9 @@ struct run_means {
 /*
  * n, resamples > 0. The result depends on the seed, not on the number of threads.
  *
- * sides: of whose users the differences are the means over runs. Where a side has several runs each resample draws as many of them
- * too, with replacement, and adds how far their mean is from that of all, times sqrt(count / (count - 1)), as few runs spread less than
- * what they come from (Efron & Tibshirani 1993, ch. 5). NULL: users alone are drawn.
+ * sides: of whose users the differences are the means over runs. Where a side has several runs each resample draws as
+ * many of them too, with replacement, and adds how far their mean is from that of all, times sqrt(count / (count - 1)),
+ * as few runs spread less than what they come from (Efron & Tibshirani 1993, ch. 5). NULL: users alone are drawn.
  */
 struct comparison bootstrap_paired(const double difference[], int64_t n, const struct run_means sides[2], int resamples,
 	uint64_t seed);

@@ -42,8 +42,8 @@ static bool knows(const struct assortment *part, int64_t item)
 }
 
 /*
- * Over the items that are known. Divided by the deviation, scores would no longer tell for whom a model knows more; as they
- * are, that would decide alone: the root of the deviation lies between.
+ * Over the items that are known. Divided by the deviation, scores would no longer tell for whom a model knows more; as
+ * they are, that would decide alone: the root of the deviation lies between.
  */
 static void standardise(const struct assortment *part, float *scores, int64_t n)
 {

@@ -1,8 +1,8 @@
 /*
- * Models that rank together. Each gives scores for all items of the catalog; for each history their mean over the items that
- * the model knows is taken off, and what is left divided by the root of its deviation. Items that it does not know have 0
- * there, as its average one. A score of the whole is the weighted sum (late fusion). Weights are given, or chosen on
- * validation items (blend.h). A single model is itself.
+ * Models that rank together. Each gives scores for all items of the catalog; for each history their mean over the items
+ * that the model knows is taken off, and what is left divided by the root of its deviation. Items that it does not know
+ * have 0 there, as its average one. A score of the whole is the weighted sum (late fusion). Weights are given, or
+ * chosen on validation items (blend.h). A single model is itself.
  */
 #ifndef RECPIPE_ENSEMBLE_H
 #define RECPIPE_ENSEMBLE_H
@@ -49,8 +49,8 @@ void ensemble_read(struct ensemble *ensemble);
 void ensemble_match(struct ensemble *ensemble, struct assortment *assortment, const struct item_groups *groups);
 
 /*
- * The weights of several models: given or, as the best for the validation items of all users, chosen and told. Users come chunk
- * by chunk, or are known whole; either may be NULL. Dies where nobody has a validation item.
+ * The weights of several models: given or, as the best for the validation items of all users, chosen and told. Users
+ * come chunk by chunk, or are known whole; either may be NULL. Dies where nobody has a validation item.
  */
 void ensemble_choose(struct ensemble *ensemble, const struct ensemble_options *options, struct kept_sequences *users,
 	const struct sequences *known, const struct catalog *catalog);

@@ -141,7 +141,10 @@ void pairs_free(struct pairs *pairs)
 	free(pairs->left_out);
 }
 
-/* The mean over the runs [from, to) of each pair is added to difference, times sign; that over the pairs, of each run, to mean. */
+/*
+ * The mean over the runs [from, to) of each pair is added to difference,
+ * times sign; that over the pairs, of each run, to mean.
+ */
 static void add_side(double difference[], double mean[], struct ranking *const ranking[], int from, int to,
 	const struct pairs *pairs, const struct measure *measure, enum ties ties, double sign)
 {

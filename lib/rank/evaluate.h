@@ -14,14 +14,14 @@
 double evaluate_user(const struct ranking *ranking, int64_t row, const struct measure *measure, enum ties ties);
 
 /*
- * Measures of lists need lists as long as their cut-off: the others of them are left out, or, where `run` names the stream whose
- * measures the user chose, are an error.
+ * Measures of lists need lists as long as their cut-off: the others of them are left out, or, where `run` names the
+ * stream whose measures the user chose, are an error.
  */
 void measures_fit_lists(struct measures *measures, const struct ranking *ranking, const char *run);
 
 /*
- * The figures of n runs of one system: [measure][slice], memory that figures_free() frees. Measures of lists have one for SLICE_ALL
- * alone, and lists must be as long as their cut-off. 0 for slices without users.
+ * The figures of n runs of one system: [measure][slice], memory that figures_free() frees. Measures of lists have one
+ * for SLICE_ALL alone, and lists must be as long as their cut-off. 0 for slices without users.
  */
 struct figures {
 	double (*mean)[SLICES_MAX];
@@ -46,7 +46,9 @@ struct duel {
 	double here, there;           /* means over pairs and runs; measures of lists: over all lists, and runs */
 	struct comparison comparison; /* of here - there; zero for measures of lists */
 };
-/* The first n_here rankings that the pairs were made of, which are runs of one system, against the others, of another. */
+/*
+ * The first n_here rankings that the pairs were made of, which are runs of one system, against the others, of another.
+ */
 struct duel evaluate_pairs(struct ranking *const ranking[], int n_here, const struct pairs *pairs,
 	const struct measure *measure, enum ties ties, int resamples, uint64_t seed);
 

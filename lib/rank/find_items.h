@@ -10,8 +10,8 @@ struct item_finder;
 /* Of id and these attributes, a NULL-terminated list, of each item. */
 struct item_finder *item_finder_new(const struct catalog *catalog, char *const *fields);
 /*
- * The first k items, in the order of the catalog, with all blank-separated words of the text, well-formed UTF-8; the item
- * whose id the text is stands before all. Returns how many. Any number of threads may ask.
+ * The first k items, in the order of the catalog, with all blank-separated words of the text, well-formed UTF-8; the
+ * item whose id the text is stands before all. Returns how many. Any number of threads may ask.
  */
 int32_t item_finder_find(const struct item_finder *finder, const char *text, int32_t k, int32_t *item);
 void item_finder_free(struct item_finder *finder);

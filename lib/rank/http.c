@@ -223,7 +223,10 @@ static void enqueue(struct request *request)
 	unlock(http);
 }
 
-/* Under the lock. Takes the first that waits, and of those behind it the next with the same route, up to `most` of them. */
+/*
+ * Under the lock. Takes the first that waits, and of those behind
+ * it the next with the same route, up to `most` of them.
+ */
 static int take_first(struct http *http, int most, struct http_question *taken[])
 {
 	struct request **link = &http->first, *last = NULL;
@@ -245,8 +248,8 @@ static int take_first(struct http *http, int most, struct http_question *taken[]
 }
 
 /*
- * Questions of one route, that have waited longest. Threads that have nothing to do get their share, those at work none:
- * who waits for them waits longer than for one more in this pass. 0: there will be no more.
+ * Questions of one route, that have waited longest. Threads that have nothing to do get their share, those at work
+ * none: who waits for them waits longer than for one more in this pass. 0: there will be no more.
  */
 static int dequeue(struct http *http, struct http_question *taken[HTTP_TOGETHER])
 {

@@ -1,15 +1,15 @@
 /*
- * HTTP, as far as a server of questions needs it: questions are JSON objects, in the body of a POST or made of the parameters
- * of a GET; answers are computed by a fixed number of threads. The only file that knows libmicrohttpd.
+ * HTTP, as far as a server of questions needs it: questions are JSON objects, in the body of a POST or made of the
+ * parameters of a GET; answers are computed by a fixed number of threads. The only file that knows libmicrohttpd.
  *
- * One thread talks to all connections and never computes, so nobody waits for who is slow. A request that is not all there
- * after HTTP_SECONDS, an answer that is not taken in that time, and a connection on which nothing is asked are closed; where
- * there are too many connections, the one that has been waited for longest is.
+ * One thread talks to all connections and never computes, so nobody waits for who is slow. A request that is not all
+ * there after HTTP_SECONDS, an answer that is not taken in that time, and a connection on which nothing is asked are
+ * closed; where there are too many connections, the one that has been waited for longest is.
  *
  * Questions that wait for a thread are handed to it together, where their route has an advantage from that.
  *
- * What is wrong with a request is one line of JSON, {"error": ...}, with a code of 400 to 503. What is no HTTP at all is
- * answered by the library.
+ * What is wrong with a request is one line of JSON, {"error": ...}, with a code of 400 to 503. What is no HTTP at all
+ * is answered by the library.
  */
 #ifndef RECPIPE_HTTP_H
 #define RECPIPE_HTTP_H

@@ -47,8 +47,8 @@ struct measures {
 };
 /*
  * Measures from a list as users write it: "ndcg,recall@50,mrr". A name alone is meant at each of `cuts` or, where a
- * metric needs none, without one; "mrr@k" is the latter at each of them; "all" is everything. Returns NULL, or what is wrong
- * with the list, as "ndgc: no such measure; ...", to be freed.
+ * metric needs none, without one; "mrr@k" is the latter at each of them; "all" is everything. Returns NULL, or what is
+ * wrong with the list, as "ndgc: no such measure; ...", to be freed.
  */
 MUST_USE char *measures_parse(const char *list, const int64_t cuts[], int n_cuts, struct measures *measures);
 void measures_free(struct measures *measures);

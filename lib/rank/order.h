@@ -1,6 +1,6 @@
 /*
- * Rankings of scores that are the same for everybody: sorted once, and then each answer is the beginning of one list without
- * what is left out. Answers are those of rank_scores().
+ * Rankings of scores that are the same for everybody: sorted once, and then each answer is the beginning of one list
+ * without what is left out. Answers are those of rank_scores().
  */
 #ifndef RECPIPE_ORDER_H
 #define RECPIPE_ORDER_H

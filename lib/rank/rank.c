@@ -274,7 +274,10 @@ static int32_t sum_of(const int8_t *codes, int64_t width)
 	return sum;
 }
 
-/* What the codes lose of the query, and what is then lost still: of products of residues with residues, and behind them. */
+/*
+ * What the codes lose of the query, and what is then lost still:
+ * of products of residues with residues, and behind them.
+ */
 static double refine_probe(struct probe *probe, const struct ranker *ranker, const struct norms *norms)
 {
 	const float inverse = 1 / probe->factor;

@@ -268,7 +268,10 @@ static const struct scan vnni = {.level = CPU_VNNI,
 	.filter = filter_vnni,
 	.scores = scores_vnni};
 
-/* The layout of items is that of the tiles' right side. Tiles 0 to 3 are sums of four blocks, 4 is of queries, 5 to 7 of items. */
+/*
+ * The layout of items is that of the tiles' right side. Tiles 0 to
+ * 3 are sums of four blocks, 4 is of queries, 5 to 7 of items.
+ */
 VNNI static void products_amx(const uint8_t *items, int64_t words, const int8_t *queries, int64_t stride, int n_queries,
 	int32_t *products)
 {
@@ -325,7 +328,10 @@ VNNI static void residues_amx(const float *vectors, int64_t width, const float *
 	}
 }
 
-/* One block at each of two: tiles 0 and 2 are their products, 1 and 3 the finer ones, 4 and 5 of queries, 6 and 7 of items. */
+/*
+ * One block at each of two: tiles 0 and 2 are their products, 1
+ * and 3 the finer ones, 4 and 5 of queries, 6 and 7 of items.
+ */
 #define ADD_PRODUCTS(product, finer, b)                                                                                \
 	TILE_LOAD(6, items + (b)*block + at * SCAN_LANES, SCAN_DEPTH);                                                     \
 	TILE_BYTE_PRODUCT(product, 4, 6);                                                                                  \

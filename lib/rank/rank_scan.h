@@ -19,8 +19,8 @@
 #define SCAN_LEFT 2.0e-3f /* of a code, that a residue loses at most: half of one, and what f32 rounds */
 
 /*
- * A query made ready: an item's score lies within scale[item] * (factor * (product + offset) +- slack), and, with the finer
- * product, within scale[item] * (factor * (product + offset + (fine + fine_offset) / SCAN_FINER) +- fine_slack).
+ * A query made ready: an item's score lies within scale[item] * (factor * (product + offset) +- slack), and, with the
+ * finer product, within scale[item] * (factor * (product + offset + (fine + fine_offset) / SCAN_FINER) +- fine_slack).
  */
 struct probe {
 	const float *query;
@@ -41,23 +41,23 @@ struct scan {
 	void (*products)(const uint8_t *items, int64_t words, const int8_t *queries, int64_t stride, int n_queries,
 		int32_t *products);
 	/*
-	 * Where products are so fast that exact scores are rather avoided, else NULL: residues of the first n items of a tile, in
-	 * the layout of their codes; and products of `queries` queries from probe on, together with the finer ones, items * the
-	 * queries' residues + the items' residues * queries.
+	 * Where products are so fast that exact scores are rather avoided, else NULL: residues of the first n items of a
+	 * tile, in the layout of their codes; and products of `queries` queries from probe on, together with the finer
+	 * ones, items * the queries' residues + the items' residues * queries.
 	 */
 	void (*residues)(const float *vectors, int64_t width, const float *scale, int n, uint8_t *residues);
 	void (*fine)(const uint8_t *items, const uint8_t *residues, int64_t words, const struct probe *probe,
 		int64_t stride, int32_t *products, int32_t *fine);
 	/*
-	 * The items of a tile that may matter: that may reach `bar`, or of which it is not sure on which side of `target` they
-	 * are. Writes their places to hits, ascending, and returns how many; adds to *greater the others above `target`.
-	 * fine: NULL, or the finer products.
+	 * The items of a tile that may matter: that may reach `bar`, or of which it is not sure on which side of `target`
+	 * they are. Writes their places to hits, ascending, and returns how many; adds to *greater the others above
+	 * `target`. fine: NULL, or the finer products.
 	 */
 	int (*filter)(const struct probe *probe, float bar, float target, const int32_t *products, const int32_t *fine,
 		const float *scale, uint8_t hits[SCAN_TILE], int32_t *greater);
 	/*
-	 * scores[i] = query * item hits[i] of the tile. Sums in 16 lanes, lane by lane over the dimensions, then halves onto halves:
-	 * the same bits from every processor.
+	 * scores[i] = query * item hits[i] of the tile. Sums in 16 lanes, lane by lane over the dimensions, then halves
+	 * onto halves: the same bits from every processor.
 	 */
 	void (*scores)(const float *query, const float *items, int64_t width, const uint8_t hits[], int n, float *scores);
 };

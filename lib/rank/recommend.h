@@ -4,8 +4,8 @@
  * the exact ranking of rank.h, in blocks: any number of histories in bounded memory.
  *
  * Items are rows of the catalog, in histories and in answers. The model may know others, or in another order: an
- * assortment says which row of the model an item is, which items may be recommended, and what those are told who have no
- * history.
+ * assortment says which row of the model an item is, which items may be recommended, and what those are told who have
+ * no history.
  */
 #ifndef RECPIPE_RECOMMEND_H
 #define RECPIPE_RECOMMEND_H
@@ -16,13 +16,13 @@
 
 struct recommender;
 /*
- * The model is borrowed; its parameters must not change until recommender_free(). assortment NULL: the model's items as they
- * are. Dies with `where` as ranker_new(), and where no item may be recommended.
+ * The model is borrowed; its parameters must not change until recommender_free(). assortment NULL: the model's items as
+ * they are. Dies with `where` as ranker_new(), and where no item may be recommended.
  */
 struct recommender *recommender_new(const struct model *model, const struct assortment *assortment, const char *where);
 /*
- * Returns -1, or a row whose scores are not finite. A target that the model does not know stands behind all others. May be
- * called from several threads at once.
+ * Returns -1, or a row whose scores are not finite. A target that the model does not know stands behind all others. May
+ * be called from several threads at once.
  */
 int64_t recommend(const struct recommender *recommender, const struct histories *histories, const struct ranks *ranks);
 /* How many items may be recommended. */

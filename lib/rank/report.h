@@ -1,6 +1,6 @@
 /*
- * What rec-eval says: the figures of rankings, or of two systems compared, and how they came about, as a table for people, as lines, as
- * a table of fields with tabs between (TSV), or as JSON.
+ * What rec-eval says: the figures of rankings, or of two systems compared, and how they came about, as a table for
+ * people, as lines, as a table of fields with tabs between (TSV), or as JSON.
  */
 #ifndef RECPIPE_REPORT_H
 #define RECPIPE_REPORT_H
@@ -32,11 +32,14 @@ int report_columns(void);
 
 /* The means of each measure over all users and by slices: of a run, or of systems side by side. */
 void report_write(FILE *out, const struct report *report);
-/* The difference of each system to another, whose runs these are, over users and runs. Dies where they do not rank the same. */
+/*
+ * The difference of each system to another, whose runs these are,
+ * over users and runs. Dies where they do not rank the same.
+ */
 void report_versus(FILE *out, const struct report *report, const struct runs *versus);
 /*
- * The curves of trainings in the records of a history, as TSV: name of the stream, log, epoch, whether it was the best, loss, what was
- * measured, seconds. Dies where there is none.
+ * The curves of trainings in the records of a history, as TSV: name of the stream, log, epoch, whether it was the best,
+ * loss, what was measured, seconds. Dies where there is none.
  */
 void report_curves(FILE *out, const json_t *history);
 

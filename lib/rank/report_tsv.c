@@ -1,4 +1,7 @@
-/* Tables of fields with tabs between and a line of names, for plots and spreadsheets. What there is not is an empty field. */
+/*
+ * Tables of fields with tabs between and a line of names, for plots
+ * and spreadsheets. What there is not is an empty field.
+ */
 #include <stdlib.h>
 #include <string.h>
 

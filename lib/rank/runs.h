@@ -28,13 +28,16 @@ struct runs {
 };
 
 /*
- * Reads all rankings of the streams, a NULL-terminated list of paths, or stdin. Dies where there is none, where one does not
- * belong to the catalog or the sequences that are there, or where they do not rank the same.
+ * Reads all rankings of the streams, a NULL-terminated list of paths, or stdin. Dies where there is none, where one
+ * does not belong to the catalog or the sequences that are there, or where they do not rank the same.
  */
 void runs_read(struct runs *runs, char *const *paths);
 /* The same for two that are to be compared; warns where seen items are treated otherwise. */
 void runs_check_comparable(const struct ranking *a, const struct ranking *b);
-/* Slices of all, as slices_make() makes them; by_slices false: "all" alone. Warns where there is too little to tell systems apart. */
+/*
+ * Slices of all, as slices_make() makes them; by_slices false: "all"
+ * alone. Warns where there is too little to tell systems apart.
+ */
 void runs_slice(struct runs *runs, bool by_slices, double head, const int64_t bounds[], int n_bounds);
 /* Where the run came from: a path, or "stdin". */
 const char *run_source(const struct run *run);

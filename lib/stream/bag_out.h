@@ -1,6 +1,6 @@
 /*
- * Writing a stream: groups one after another, among what bag.h passes on. What a group consists of is told in its own file
- * (group.h); here are the frame around it, its meta.json and end.json, and chunks of about CHUNK_BYTES.
+ * Writing a stream: groups one after another, among what bag.h passes on. What a group consists of is told in its own
+ * file (group.h); here are the frame around it, its meta.json and end.json, and chunks of about CHUNK_BYTES.
  */
 #ifndef RECPIPE_BAG_OUT_H
 #define RECPIPE_BAG_OUT_H
@@ -30,8 +30,8 @@ void bag_add_rows(struct bag_out *out, int64_t rows, const struct column columns
 /* Writes the last chunk and end.json: rows, chunks, shard. */
 void bag_end(struct bag_out *out);
 /*
- * Adds log/NN-tool.json (reference stolen; NULL: none) with "read" and "wrote", the ids of the groups by their names; ends the frame,
- * -o: renames. Frees.
+ * Adds log/NN-tool.json (reference stolen; NULL: none) with "read" and "wrote", the ids of the groups by their names;
+ * ends the frame, -o: renames. Frees.
  */
 void bag_finish(struct bag_out *out, json_t *history);
 

@@ -27,8 +27,8 @@ struct cli {
 	char *command;  /* the command line, shell-quoted, for the history */
 	json_t *given;  /* the options that were given and change what comes out, as they are spelt; for the history */
 	double started; /* seconds_now() */
-	json_t *
-		options; /* objects, whose texts settings borrow: of the tool's own options, of those of all tools, of chosen ones */
+	/* objects, whose texts settings borrow: of the tool's own options, of those of all tools, of chosen ones */
+	json_t *options;
 	bool help, usage, version; /* asked for */
 };
 
@@ -38,7 +38,10 @@ struct cli_section {
 	void *values;  /* filled; NULL: `given` alone is */
 	json_t *given; /* what the command line says, by key; the caller's, or NULL where he does not look */
 	bool by_key;   /* --set reaches the rows */
-	/* An object of the table, for what the command line does not say, and whose it is, to tell where that differs; or NULL. */
+	/*
+	 * An object of the table, for what the command line does not
+	 * say, and whose it is, to tell where that differs; or NULL.
+	 */
 	const json_t *base;
 	const char *base_of;
 };
@@ -57,7 +60,9 @@ struct cli_tool {
 	const char *summary;        /* one paragraph shown before the options */
 	const char *examples;       /* shown after the options: worked examples, one a line */
 	const struct option *table; /* its own rows, which fill `settings` */
-	/* Where other options depend on its own: says which, and returns whose they are; and all tables that it can give. */
+	/*
+	 * Where other options depend on its own: says which, and returns whose they are; and all tables that it can give.
+	 */
 	void (*choose)(void *settings, struct cli_choice *choice);
 	const struct option *(*table_at)(int i); /* NULL behind the last */
 	void (*print_more)(void);                /* behind the examples of --help; may be NULL */
@@ -69,8 +74,8 @@ struct cli_tool {
  * Parses argv into *cli and *settings. Answers --help and --version on stdout
  * and leaves. Wrong usage is one line on stderr and exit 2. Clamps OpenMP to cli->threads.
  *
- * Long options may be cut short and stand anywhere; of one that is repeated the last counts, and where another value was
- * given before that is told.
+ * Long options may be cut short and stand anywhere; of one that is repeated the last counts, and where another value
+ * was given before that is told.
  */
 void cli_parse(const struct cli_tool *tool, int argc, char **argv, struct cli *cli, void *settings);
 
@@ -78,8 +83,8 @@ void cli_parse(const struct cli_tool *tool, int argc, char **argv, struct cli *c
 void cli_check_stdin(const struct cli *cli, const char *option, const char *path);
 
 /*
- * Ends the stream, with the tool's record of the history unless --no-history: version, command, options, seed, threads, seconds,
- * peak memory, and what was measured (reference stolen).
+ * Ends the stream, with the tool's record of the history unless --no-history: version, command, options, seed, threads,
+ * seconds, peak memory, and what was measured (reference stolen).
  */
 void cli_finish(const struct cli *cli, struct bag_out *out, json_t *measured);
 

@@ -7,8 +7,8 @@
 #include <stdint.h>
 
 /*
- * Of a regular file its bytes; of a folder the names and bytes of the regular files in it, in the order of their names. Dies
- * where something cannot be read.
+ * Of a regular file its bytes; of a folder the names and bytes of the regular files in it, in the order of their names.
+ * Dies where something cannot be read.
  */
 uint64_t contents_fingerprint(const char *path);
 

@@ -133,8 +133,8 @@ static void check_header(struct frame_in *in, const struct tar_header *header)
 }
 
 /*
- * The next header of the current input; false at its end. Between tars that were joined there are blocks of zeros: some,
- * for an input of many more is no stream and may never end.
+ * The next header of the current input; false at its end. Between tars that were joined there are blocks of zeros:
+ * some, for an input of many more is no stream and may never end.
  */
 static bool read_header(struct frame_in *in, struct tar_header *header)
 {

@@ -1,6 +1,6 @@
 /*
- * What a group of the stream is, told in one file for each: how its meta.json, chunks and members become a struct, and the
- * other way round. Tools say which groups they take (bag.h), and get them.
+ * What a group of the stream is, told in one file for each: how its meta.json, chunks and members become a struct, and
+ * the other way round. Tools say which groups they take (bag.h), and get them.
  */
 #ifndef RECPIPE_GROUP_H
 #define RECPIPE_GROUP_H

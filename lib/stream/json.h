@@ -22,14 +22,16 @@ bool json_get_bool(const json_t *object, const char *key, const char *where);
 json_t *json_get_object(const json_t *object, const char *key, const char *where);
 
 /*
- * Documents are built by these alone, and so are whole: they die where jansson would leave something out, of text that is not
- * UTF-8 and of numbers that are not finite.
+ * Documents are built by these alone, and so are whole: they die where jansson would leave something out, of text that
+ * is not UTF-8 and of numbers that are not finite.
  * json_build() is json_pack(); the others steal the value.
  */
 json_t *json_build(const char *format, ...);
 void json_set(json_t *object, const char *key, json_t *value);
 void json_append(json_t *array, json_t *value);
-/* Text of the user's, such as a path, that may be of any bytes: a '?' for each that is not ASCII where it is not UTF-8. */
+/*
+ * Text of the user's, such as a path, that may be of any bytes: a '?' for each that is not ASCII where it is not UTF-8.
+ */
 json_t *json_any_text(const char *text);
 /* One line, keys in insertion order, ended by a newline; the caller frees it. */
 char *json_text(const json_t *document);

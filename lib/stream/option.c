@@ -484,7 +484,10 @@ static size_t size_of_values(const struct option *rows)
 	return size + 64;
 }
 
-/* Whether the row's value in `base` is what .derive makes of the others, which are those of `given` before those of `base`. */
+/*
+ * Whether the row's value in `base` is what .derive makes of the
+ * others, which are those of `given` before those of `base`.
+ */
 static bool is_derived(const struct option *table, const struct option *rows, const struct option *row,
 	const json_t *given, const json_t *base)
 {

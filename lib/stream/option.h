@@ -1,7 +1,7 @@
 /*
  * Options, each written down once: a row in the file that owns its value. From the row follow what the command line
- * takes (cli.h), --help, the complete config.json of a model and the refusal of what it does not know, the identity of a
- * training, and completion.
+ * takes (cli.h), --help, the complete config.json of a model and the refusal of what it does not know, the identity of
+ * a training, and completion.
  *
  *     static const struct option options[] = {
  *         {"layers", .key = "num_hidden_layers", .argument = "N", WHOLE_OPTION(struct gru, n_layers, 1, 16),
@@ -13,8 +13,8 @@
  *         {INCLUDED_OPTIONS(struct gru, items, items_options)},
  *         {0}};
  *
- * Values pass through JSON, whose object has for each row a member under its key: words of the command line become such an
- * object, config.json is one, and options_read() brings it into the struct.
+ * Values pass through JSON, whose object has for each row a member under its key: words of the command line become such
+ * an object, config.json is one, and options_read() brings it into the struct.
  */
 #ifndef RECPIPE_OPTION_H
 #define RECPIPE_OPTION_H
@@ -49,13 +49,13 @@ struct option {
 	const char *argument; /* what --help calls the value; NULL: the choices */
 	const char *help;     /* without the default, which is added */
 	/*
-	 * The default, as the command line would have it. "=KEY": the value of that row, which stands before. NULL: there is
-	 * none, or it depends on data, and help says so. With .derive: what help says of it.
+	 * The default, as the command line would have it. "=KEY": the value of that row, which stands before. NULL: there
+	 * is none, or it depends on data, and help says so. With .derive: what help says of it.
 	 */
 	const char *fallback;
 	/*
-	 * Sets the default from values that were given, all of them, and defaults of the rows before; what is neither is 0, as the
-	 * struct was. values: the struct of the table the row stands in.
+	 * Sets the default from values that were given, all of them, and defaults of the rows before; what is neither is 0,
+	 * as the struct was. values: the struct of the table the row stands in.
 	 */
 	void (*derive)(void *values);
 	const char *only; /* "KEY=A|B": wrong usage where another row of the command line has another value than these */
@@ -76,7 +76,8 @@ struct option {
 
 /* The rest of a row, which checks the type of the field it fills. */
 /* clang-format off */
-#define OPTION_FIELD(type, field, ...) .offset = offsetof(type, field), .size = _Generic(((type *)NULL)->field, __VA_ARGS__)
+#define OPTION_FIELD(type, field, ...) \
+	.offset = offsetof(type, field), .size = _Generic(((type *)NULL)->field, __VA_ARGS__)
 #define FLAG_OPTION(type, field) .kind = OPTION_FLAG, OPTION_FIELD(type, field, bool: 1)
 #define YES_NO_OPTION(type, field) .kind = OPTION_YES_NO, OPTION_FIELD(type, field, bool: 1)
 #define WHOLE_OPTION(type, field, lowest, highest) .kind = OPTION_WHOLE, .low = (lowest), .high = (highest), \
@@ -119,30 +120,35 @@ json_t *option_parse(const struct option *row, const char *spelt, const char *te
 /* The other way round, as the command line would have it; to be freed. */
 char *option_text(const json_t *value);
 /*
- * Fills the struct of a table, all 0 before, from an object: what is not there becomes its default, in the object too, whose members are
- * afterwards in the order of the rows. Dies where a value does not fit or a key is unknown: naming `where`, or, where that
- * is NULL, as wrong usage. Texts are borrowed from the object.
+ * Fills the struct of a table, all 0 before, from an object: what is not there becomes its default, in the object too,
+ * whose members are afterwards in the order of the rows. Dies where a value does not fit or a key is unknown: naming
+ * `where`, or, where that is NULL, as wrong usage. Texts are borrowed from the object.
  */
 void options_read(const struct option *table, json_t *object, void *values, const char *where);
 /* A flag that is given, as JSON. */
 json_t *option_flag(const struct option *row);
 /*
- * Values of `base`, another object of the table, for what is not given: but not where that follows, by "=KEY", a value that is
- * given, or is for another one, by .only, than is given. What .derive made of the others of `base`, and makes otherwise of those
- * given, is kept where parameters have its shape, and derived anew for a new training.
+ * Values of `base`, another object of the table, for what is not given: but not where that follows, by "=KEY", a value
+ * that is given, or is for another one, by .only, than is given. What .derive made of the others of `base`, and makes
+ * otherwise of those given, is kept where parameters have its shape, and derived anew for a new training.
  */
 enum derived_values { DERIVED_ANEW, DERIVED_KEPT };
 void options_inherit(const struct option *table, json_t *given, const json_t *base, enum derived_values derived);
 /* What of a complete object decides the result; of files a fingerprint of their contents. */
 json_t *options_identity(const struct option *table, const json_t *object);
-/* What of a complete object could have been given, and matters: without what has no effect, or the program alone sets. */
+/*
+ * What of a complete object could have been given, and matters: without what has no effect, or the program alone sets.
+ */
 json_t *options_to_repeat(const struct option *table, const json_t *object);
-/* Wrong usage where an option was given that its .only rules out. base: values of what is not given; NULL: the defaults. */
+/*
+ * Wrong usage where an option was given that its .only rules out.
+ * base: values of what is not given; NULL: the defaults.
+ */
 void options_check_only(const struct option *rows, const json_t *given, const json_t *base);
 
 /*
- * For people, in 80 columns: the named rows under their titles; and, of rows that have a key alone, a list of the keys with
- * their defaults, added to.
+ * For people, in 80 columns: the named rows under their titles; and, of rows that have a key alone, a list of the keys
+ * with their defaults, added to.
  */
 void options_print(const struct option *rows);
 void options_list_keys(const struct option *rows, struct buffer *list);

@@ -1,6 +1,6 @@
 /*
- * What is said to people while something runs: a line of progress, and notices. On stderr, and by whoever knows; the tool's
- * -q silences all of it.
+ * What is said to people while something runs: a line of progress, and notices. On stderr, and by whoever knows; the
+ * tool's -q silences all of it.
  */
 #ifndef RECPIPE_PROGRESS_H
 #define RECPIPE_PROGRESS_H

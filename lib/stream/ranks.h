@@ -20,7 +20,10 @@
 void ranks_begin(void);
 /* By mpirun, whose processes cannot tell whether their output is a terminal. */
 bool ranks_launched(void);
-/* Whether signals may be told: not by ranks other than the first, which mpirun ends when it goes. Before ranks_begin() too. */
+/*
+ * Whether signals may be told: not by ranks other than the first,
+ * which mpirun ends when it goes. Before ranks_begin() too.
+ */
 bool ranks_speaks(void);
 int ranks_index(void);
 int ranks_count(void);

@@ -7,9 +7,9 @@
  *     input    v_i   w_1  ...  w_T          v_i = projector(i)
  *     target   w_1   w_2  ...  end
  *
- * mlp: AdamW on the mean over positions; every tenth item, of those sampled, is held out to validate on.
- * table: every item is a problem of its own (Kuratov et al., ACL 2025), all of one geometry (nn/descent.h). An item whose
- * text is said exactly, by the LLM itself where products take it packed, is left alone from then on: where every token is the
+ * mlp: AdamW on the mean over positions; every tenth item, of those sampled, is held out to validate on. table: every
+ * item is a problem of its own (Kuratov et al., ACL 2025), all of one geometry (nn/descent.h). An item whose text is
+ * said exactly, by the LLM itself where products take it packed, is left alone from then on: where every token is the
  * most probable one after those before it, greedy text is the text.
  */
 #ifndef RECPIPE_ALIGN_H
@@ -54,8 +54,8 @@ void align_measure(struct task *task, struct trainer *trainer, struct align_resu
 /* Measures, tells people, and adds the same to the history; `learned_name` says which items were learned from. */
 void align_tell(struct task *task, struct trainer *trainer, const char *learned_name, json_t *measured);
 /*
- * Prints `count` items from all over the catalog on stderr, with their texts and what the LLM says from the vector alone, at most
- * `longest` tokens. lead: its start token stands before the vector.
+ * Prints `count` items from all over the catalog on stderr, with their texts and what the LLM says from the vector
+ * alone, at most `longest` tokens. lead: its start token stands before the vector.
  */
 void align_show(const struct projector *projector, const struct model *llm, const struct tokenizer *tokenizer,
 	const struct item_tokens *texts, struct text_ends ends, bool lead, int64_t count, int64_t longest);

@@ -1,4 +1,7 @@
-/* Trainings without gradients: models that count what follows or goes with what, and those that know items by their texts. */
+/*
+ * Trainings without gradients: models that count what follows or
+ * goes with what, and those that know items by their texts.
+ */
 #include <math.h>
 #include <stdlib.h>
 
@@ -111,8 +114,8 @@ static void choose_weight(const struct training_job *job, struct model *model, j
 			model->architecture->name, weight, (long long)rows, blend_measure(blend, (double[]){1, weight}),
 			blend_measure(blend, (double[]){1, 0}));
 	else
-		warn(
-			"nobody has a validation item to choose text_weight on: it is 0; --set text_weight=, or --like a model that has one");
+		warn("nobody has a validation item to choose text_weight on: it is 0; "
+			 "--set text_weight=, or --like a model that has one");
 	blend_free(blend);
 	ragged_free(&packed);
 	free(target);

@@ -1,7 +1,7 @@
 /*
  * Recformer's two-stage fine-tuning, algorithm 1 of the paper: the softmax over the whole catalog of the cosine between
- * a history and the items, whose vectors are never trained. In the first stage they are encoded anew before every epoch;
- * the second goes on from the best model of the first with the items fixed as that model's epoch found them.
+ * a history and the items, whose vectors are never trained. In the first stage they are encoded anew before every
+ * epoch; the second goes on from the best model of the first with the items fixed as that model's epoch found them.
  *
  * An example is a user, whose target is drawn anew in each epoch: any training event, given those before it.
  */
@@ -18,8 +18,8 @@ struct stages {
 };
 struct finetune_options {
 	/*
-	 * Where the public code differs from the paper: it measures every third epoch, and goes into the second stage with the
-	 * first's moments and schedule.
+	 * Where the public code differs from the paper: it measures every third epoch, and goes into the second stage with
+	 * the first's moments and schedule.
 	 */
 	bool as_code;
 	int64_t second_stop_after; /* epochs of the second stage, at most */
@@ -28,8 +28,8 @@ struct finetune_options {
 extern const struct option finetune_options[];
 
 /*
- * The model reads the catalog already (encoder_read). Everything is borrowed. Dies where there is no training event. What the
- * model is worth before training is measured and told.
+ * The model reads the catalog already (encoder_read). Everything is borrowed. Dies where there is no training event.
+ * What the model is worth before training is measured and told.
  */
 struct task *finetune_task(struct model *model, struct trainer *trainer, const struct sequences *sequences,
 	const struct stages *stages, const struct finetune_options *options);

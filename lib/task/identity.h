@@ -1,7 +1,7 @@
 /*
  * What decides the result of a training, each part under a name for people: two trainings of one identity give the same
- * bytes, and where two differ it can be said in what. A JSON object; names of options are as people spell them, and have
- * values; other parts, as "the catalog", have fingerprints.
+ * bytes, and where two differ it can be said in what. A JSON object; names of options are as people spell them, and
+ * have values; other parts, as "the catalog", have fingerprints.
  */
 #ifndef RECPIPE_IDENTITY_H
 #define RECPIPE_IDENTITY_H

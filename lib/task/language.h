@@ -10,8 +10,8 @@
 #include "task/run.h"
 
 /*
- * What a text begins and ends with: the tokenizer's own tokens for it, either for both where it has but one. Dies, naming
- * `where`, where it has neither.
+ * What a text begins and ends with: the tokenizer's own tokens for it, either for both where it has but one. Dies,
+ * naming `where`, where it has neither.
  */
 struct text_ends {
 	int32_t start, end;

@@ -26,7 +26,8 @@ void like_read(struct like *like, const char *path)
 	const struct architecture *architecture = like->model.model->architecture;
 	const json_t *record = like->model.training;
 	if (!record)
-		die("--like %s: the model does not say how it was trained, as those of older versions; train it again, or give the options",
+		die("--like %s: the model does not say how it was trained, as those of older versions; "
+			"train it again, or give the options",
 			path);
 	const char *task = json_string_value(json_object_get(record, "task"));
 	for (int i = 0; trainings[i] && !like->training; i++)

@@ -1,6 +1,6 @@
 /*
- * A tuned model as the pattern of another training (seq-train --like): its options, for as many epochs as validated best.
- * What a pattern needs stands in a model's training.json:
+ * A tuned model as the pattern of another training (seq-train --like): its options, for as many epochs as validated
+ * best. What a pattern needs stands in a model's training.json:
  *
  *     {"task": "next", "options": {"learning-rate": 0.001, ...}, "best": {"stop_after": 12}}
  *

@@ -14,8 +14,8 @@ struct masker;
 struct masker *masker_new(const struct tokenizer *tokenizer, double rate);
 int32_t masker_token(const struct masker *masker);
 /*
- * masked[i]: what stands in place of token[i]; label[i]: token[i] where it is to be guessed, else -1. token[0] (<s>) never
- * is. Returns how many are.
+ * masked[i]: what stands in place of token[i]; label[i]: token[i] where it is to be guessed, else -1. token[0] (<s>)
+ * never is. Returns how many are.
  */
 int64_t mask_words(struct masker *masker, struct rng *rng, const int32_t *token, int64_t n, int32_t *masked,
 	int32_t *label);

@@ -46,7 +46,9 @@ struct pretrain {
 	int64_t *users; /* examples, as users of the sequences */
 	struct validation valid;
 	int64_t *target_indptr; /* its targets as histories of one item */
-	/* of the part of a step that is compared: pair r is sequences 2r, the history, and 2r + 1, the item that followed */
+	/*
+	 * of the part of a step that is compared: pair r is sequences 2r, the history, and 2r + 1, the item that followed
+	 */
 	struct sentences plain, masked;
 	int32_t *label; /* by token of masked; -1: not to be guessed */
 	int64_t label_capacity;

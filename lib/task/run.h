@@ -18,7 +18,8 @@
 struct task {
 	int64_t examples; /* at most, in an epoch */
 	/*
-	 * what validate() measures, for people: "NDCG@10", ..., NULL; the first decides. None at all: there is nothing to validate on
+	 * what validate() measures, for people: "NDCG@10", ..., NULL; the
+	 * first decides. None at all: there is nothing to validate on
 	 */
 	const char *measures[RUN_MEASURES + 1];
 	const char *keys[RUN_MEASURES + 1]; /* the same for the history: "ndcg@10" */
@@ -26,12 +27,15 @@ struct task {
 	/* that epochs are divided into, for the schedule of the learning rate; 0 and 1: one */
 	int64_t stages;
 	const float *best; /* set by run(): parameters of the best epoch so far */
-	/* What changes in training beside the parameters and the trainer's optimiser, for the checkpoint; each may be NULL. */
+	/*
+	 * What changes in training beside the parameters and the trainer's optimiser, for the checkpoint; each may be NULL.
+	 */
 	const struct state *states;  /* end with one without a name */
 	struct optimiser *optimiser; /* the task's own */
 	/*
-	 * Which examples epoch `epoch` (from 0) has, in a fixed order that depends on the state alone; returns their number, 0: the
-	 * training is over. Called again where it resumes within the epoch. NULL: all of them, in every epoch.
+	 * Which examples epoch `epoch` (from 0) has, in a fixed order that depends on the state alone; returns their
+	 * number, 0: the training is over. Called again where it resumes within the epoch. NULL: all of them, in every
+	 * epoch.
 	 */
 	int64_t (*begin_epoch)(struct task *task, int64_t epoch, int64_t example[]);
 	/* One update; result->loss is a sum over result->positions. Seed: of all that is random in this step. */
@@ -57,8 +61,8 @@ void run_check(const struct run_options *options);
 /* How many epochs there are to be at most. */
 int64_t run_length(const struct run_options *options);
 /*
- * Takes out of an identity what only says how long a training goes on: it may go on longer later. epochs_count: where a single
- * epoch does something else when --epochs is another, as by the schedule of the learning rate.
+ * Takes out of an identity what only says how long a training goes on: it may go on longer later. epochs_count: where a
+ * single epoch does something else when --epochs is another, as by the schedule of the learning rate.
  */
 void run_forget_length(json_t *identity, bool epochs_count);
 
@@ -67,7 +71,8 @@ void run_forget_length(json_t *identity, bool epochs_count);
  * initialisation. identity: all that decides the result, each under a name for people; a checkpoint where any of it is
  * different is refused, by these names. Returns the curve and best epoch, for the history.
  *
- * The first SIGINT or SIGTERM ends it behind its step, with what was best so far; then "stopped" is in what is returned.
+ * The first SIGINT or SIGTERM ends it behind its step, with what
+ * was best so far; then "stopped" is in what is returned.
  */
 json_t *run(struct task *task, struct trainer *trainer, const struct run_options *options, const json_t *identity,
 	const struct rng *rng);

@@ -1,7 +1,7 @@
 /*
- * What seq-train can train, as one table: a training is what it is called, which architectures it is for, the options it
- * takes, the groups it needs and how it is done. The rows of its options fill its own struct; the rest of a model's options
- * are the architecture's.
+ * What seq-train can train, as one table: a training is what it is called, which architectures it is for, the options
+ * it takes, the groups it needs and how it is done. The rows of its options fill its own struct; the rest of a model's
+ * options are the architecture's.
  */
 #ifndef RECPIPE_TRAINING_H
 #define RECPIPE_TRAINING_H
@@ -52,16 +52,16 @@ extern const struct training *const trainings[]; /* ends with NULL */
 extern const char *const task_names[];           /* "next", "pretrain", "finetune", NULL */
 
 /*
- * The architecture's training of this task, NULL: the only one it has or, where `any` will do, the first. Wrong usage where
- * there is none.
+ * The architecture's training of this task, NULL: the only one it has or,
+ * where `any` will do, the first. Wrong usage where there is none.
  */
 const struct training *training_of(const struct architecture *architecture, const char *task, bool any);
 /* The first architecture of a task. */
 const struct architecture *architecture_of_task(const char *task);
 
 /*
- * All that decides the result, each under a name for people: options as they are spelt, groups by fingerprints. epochs: those
- * of an --epochs that changes what a single epoch does, by the schedule or else, count.
+ * All that decides the result, each under a name for people: options as they are spelt, groups by fingerprints. epochs:
+ * those of an --epochs that changes what a single epoch does, by the schedule or else, count.
  */
 json_t *training_identity(const struct training_job *job, const struct model *model, bool epochs_count);
 /* The identity and the number of epochs, which tells two results from each other even where it is no part of that. */
@@ -70,8 +70,8 @@ uint64_t training_fingerprint(const struct training_job *job, const json_t *iden
 void training_write_model(const struct training_job *job, const struct model *model, const json_t *identity,
 	json_t *best);
 /*
- * Trains by gradients, as run() does, and writes the best model; returns what was measured, for the history. Where it was
- * stopped is added to the identity.
+ * Trains by gradients, as run() does, and writes the best model; returns what was measured, for the history. Where it
+ * was stopped is added to the identity.
  */
 json_t *training_run(const struct training_job *job, struct model *model, struct task *task, struct trainer *trainer,
 	const struct run_options *options, json_t *identity, const struct rng *rng);

@@ -72,7 +72,8 @@ static int32_t *rows_before(struct training_job *job, const char *of_new)
 
 static _Noreturn void die_other_embedding(const struct training_inputs *inputs)
 {
-	die("the embedding of %s is not the one that the model of %s was trained with: it makes other vectors of the items that both know",
+	die("the embedding of %s is not the one that the model of %s was trained with: "
+		"it makes other vectors of the items that both know",
 		group_source(&inputs->embedding.group), group_source(&inputs->start.group));
 }
 

@@ -1,6 +1,7 @@
 /*
- * A warm start: the model of earlier data (seq-train --model) goes on with newer, whose catalog may have grown. Items that it
- * knows, by their ids, go on from where they were; new ones start from their features, or else near the mean of all.
+ * A warm start: the model of earlier data (seq-train --model) goes on with newer, whose catalog may have grown. Items
+ * that it knows, by their ids, go on from where they were; new ones start from their features, or else near the mean of
+ * all.
  */
 #ifndef RECPIPE_WARM_H
 #define RECPIPE_WARM_H

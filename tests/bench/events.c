@@ -1,6 +1,6 @@
 /*
- * Makes events for benches: `events EVENTS USERS ITEMS` writes a CSV in order of time, as a shop's log is; with `sorted`
- * behind it by user, then time. Items are met the more often, the smaller their number.
+ * Makes events for benches: `events EVENTS USERS ITEMS` writes a CSV in order of time, as a shop's log is; with
+ * `sorted` behind it by user, then time. Items are met the more often, the smaller their number.
  */
 #include <inttypes.h>
 #include <stdio.h>

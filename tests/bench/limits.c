@@ -1,7 +1,8 @@
 /*
- * What one core of this machine can do at most, by the instructions the tools use: multiplications and additions of floats, of
- * bytes (VNNI), of bfloat16 and bytes in tiles (AMX), without any memory; and how fast it reads from its caches and from memory.
- * The best of several short runs. What other benchmarks print as GF/s and GB/s is to be seen beside these.
+ * What one core of this machine can do at most, by the instructions the tools use: multiplications and additions of
+ * floats, of bytes (VNNI), of bfloat16 and bytes in tiles (AMX), without any memory; and how fast it reads from its
+ * caches and from memory. The best of several short runs. What other benchmarks print as GF/s and GB/s is to be seen
+ * beside these.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,8 +1,8 @@
 /*
- * Load for seq-rank --listen: listen PORT CLIENTS REQUESTS ITEMS. So many clients on connections that stay, each asking one
- * question after another: POST /recommend with 50 random items of "0" ... "ITEMS - 1". Prints the median, 99 % and 99.9 % of
- * the milliseconds from sending a question to having its answer, and requests a second. Anything but ten items in an answer
- * ends it.
+ * Load for seq-rank --listen: listen PORT CLIENTS REQUESTS ITEMS. So many clients on connections that stay, each asking
+ * one question after another: POST /recommend with 50 random items of "0" ... "ITEMS - 1". Prints the median, 99 % and
+ * 99.9 % of the milliseconds from sending a question to having its answer, and requests a second. Anything but ten
+ * items in an answer ends it.
  */
 #include <arpa/inet.h>
 #include <pthread.h>

@@ -5,9 +5,9 @@
  *
  * MODEL: weights, or a config.json for random ones. Lines of standard input:
  *
- *     step ITEMS TOKENS    one step of SAID's first stage for so many items: a vector each, then the text; loss of every
- *                          token, and its gradient back to the vectors. Answers seconds, processor seconds, mean loss,
- *                          peak memory in MiB
+ *     step ITEMS TOKENS    one step of SAID's first stage for so many items: a vector each, then the text; loss of
+ *                          every token, and its gradient back to the vectors. Answers seconds, processor seconds, mean
+ *                          loss, peak memory in MiB
  *     integers, f32, split, bf16
  *                          how the layers' products are from here on
  *     sgemm                the rate of large products, GFLOP/s

@@ -3,10 +3,10 @@
  *
  *     rank ITEMS QUERIES WIDTH K      raw little-endian f32 files
  *
- * Reads "many", "counts" or "one" a line from stdin, ranks all queries at once, with the places of the items in QUERIES.targets
- * (i4, one a query), or one after another, and answers with the seconds taken; the best items, queries x K (i4), are then in
- * the file QUERIES.top, the numbers of items above the targets in QUERIES.greater. "read" is the limit for one after another:
- * a byte for each number of the items is read as often as there are queries.
+ * Reads "many", "counts" or "one" a line from stdin, ranks all queries at once, with the places of the items in
+ * QUERIES.targets (i4, one a query), or one after another, and answers with the seconds taken; the best items, queries
+ * x K (i4), are then in the file QUERIES.top, the numbers of items above the targets in QUERIES.greater. "read" is the
+ * limit for one after another: a byte for each number of the items is read as often as there are queries.
  */
 #include <omp.h>
 #include <stdio.h>

@@ -5,8 +5,8 @@
  *
  * Lines of standard input:
  *
- *     step USERS      a step of pre-training: a history of 1,024 tokens for each and the item that followed, both once more
- *                     with masked words. Answers seconds, processor seconds, mean loss, peak memory in MiB
+ *     step USERS      a step of pre-training: a history of 1,024 tokens for each and the item that followed, both once
+ *                     more with masked words. Answers seconds, processor seconds, mean loss, peak memory in MiB
  *     encode ITEMS    their vectors, each alone. Answers the same; for the loss, a mean length
  *     sgemm           the rate of large products, GFLOP/s
  */

@@ -4,8 +4,8 @@
  *     train STREAM CONFIG.json BATCH_SIZE THREADS
  *
  * Reads numbers of steps, a line each, takes so many more batches of users in the stream's order, and answers: seconds,
- * processor seconds, positions, mean loss, peak memory in MiB. "sgemm" answers the rate of large products, GFLOP/s; "f32",
- * "split", "bf16": how products are from here on.
+ * processor seconds, positions, mean loss, peak memory in MiB. "sgemm" answers the rate of large products, GFLOP/s;
+ * "f32", "split", "bf16": how products are from here on.
  */
 #include <stdio.h>
 #include <stdlib.h>

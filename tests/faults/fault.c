@@ -1,7 +1,8 @@
 /*
  * To be preloaded into a tool: makes one call of the C library fail.
  *
- * FAULT         what fails: alloc, eio-read, enospc-write, short-read, short-write, eintr-read, eintr-write, eagain-read, eagain-write.
+ * FAULT         what fails: alloc, eio-read, enospc-write, short-read, short-write, eintr-read, eintr-write,
+ *               eagain-read, eagain-write.
  *               alloc is malloc() and its like, and mmap(); writes to stderr are left alone
  * FAULT_AT      which one, from 1; 0: none, they are only counted
  * FAULT_STICKY  1: and all that follow

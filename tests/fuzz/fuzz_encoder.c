@@ -1,6 +1,6 @@
 /*
- * A folder as sentence-transformers has it, its documents each up to a NUL byte, in the order of names[]; after them the
- * weights. Where it is one, it makes vectors.
+ * A folder as sentence-transformers has it, its documents each up to a NUL byte, in the order of names[]; after them
+ * the weights. Where it is one, it makes vectors.
  */
 #include "folder.h"
 

@@ -1,6 +1,6 @@
 /*
- * Unigram: a byte of flags, then tokens up to an empty one, each behind a byte that is its score and ended by a NUL byte;
- * after them, text to encode. Whole tokenizer.json files are fuzz_tokenizer_json's.
+ * Unigram: a byte of flags, then tokens up to an empty one, each behind a byte that is its score and ended by a NUL
+ * byte; after them, text to encode. Whole tokenizer.json files are fuzz_tokenizer_json's.
  */
 #include "tokenizers.h"
 

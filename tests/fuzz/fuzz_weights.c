@@ -1,6 +1,6 @@
 /*
- * Weights: a GGUF; an S, the length of a first part (u2) and a GGUF in two parts; or a folder: config.json up to a NUL byte,
- * then model.safetensors. Every tensor is read.
+ * Weights: a GGUF; an S, the length of a first part (u2) and a GGUF in two parts; or a folder: config.json up to a NUL
+ * byte, then model.safetensors. Every tensor is read.
  */
 #include "folder.h"
 

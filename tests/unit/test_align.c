@@ -129,7 +129,10 @@ static void test_network_gradient(void **state)
 		}
 }
 
-/* Where the ridge outweighs the moment, the first step is along the gradient, as far as the radius; it is taken where it leads down. */
+/*
+ * Where the ridge outweighs the moment, the first step is along the
+ * gradient, as far as the radius; it is taken where it leads down.
+ */
 static void test_rows_go_down(void **state)
 {
 	(void)state;

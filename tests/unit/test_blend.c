@@ -1,4 +1,7 @@
-/* Weights of several scores: what is measured is NDCG@10 of all items, and what is found is no worse than what was there. */
+/*
+ * Weights of several scores: what is measured is NDCG@10 of all
+ * items, and what is found is no worse than what was there.
+ */
 #include "rank/blend.h"
 
 #include <math.h>

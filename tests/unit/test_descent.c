@@ -103,7 +103,10 @@ static double step_length(const struct descent *descent)
 	return sqrt(squares);
 }
 
-/* The first step is as long as the radius says; one that led up, or to no number, is halved; too many, and all starts anew. */
+/*
+ * The first step is as long as the radius says; one that led up,
+ * or to no number, is halved; too many, and all starts anew.
+ */
 static void test_takes_back(void **state)
 {
 	(void)state;

@@ -73,7 +73,10 @@ static void means_of_hidden_states(void **state)
 	model_free(model);
 }
 
-/* As all-MiniLM-L6-v2 has: values near the smallest floats, and rounding. Neither may become as large as what says something. */
+/*
+ * As all-MiniLM-L6-v2 has: values near the smallest floats, and
+ * rounding. Neither may become as large as what says something.
+ */
 static void unused_dimensions(void **state)
 {
 	(void)state;

@@ -414,7 +414,10 @@ static const struct array *states_of(struct tape *tape, const struct model *mode
 	return model->architecture->hidden(tape, model, &histories);
 }
 
-/* Lines of the golden file: IDS and all of a prompt's, then for each position LOGITS or FINAL_NORMED_HIDDEN and numbers. */
+/*
+ * Lines of the golden file: IDS and all of a prompt's, then for
+ * each position LOGITS or FINAL_NORMED_HIDDEN and numbers.
+ */
 static void test_stories_forward(void **state)
 {
 	(void)state;

@@ -105,7 +105,10 @@ static void same_for_any_thread_count(void **state)
 	assert_memory_equal(&one, &five, sizeof one);
 }
 
-/* The spread of resampled means is known: the deviation of the values over sqrt(n). Equal values, different ones, and both. */
+/*
+ * The spread of resampled means is known: the deviation of the
+ * values over sqrt(n). Equal values, different ones, and both.
+ */
 static void spread_is_right(void **state)
 {
 	(void)state;

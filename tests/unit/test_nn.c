@@ -372,7 +372,9 @@ static struct array *build_gated_gelu(struct tape *tape, struct array *const p[]
 	return gated(tape, tape_columns(tape, two, 0, 2), tape_columns(tape, two, 2, 2), ACT_GELU_NEW);
 }
 
-/* Of what a window shows, before a token or on both sides; scores capped, heads brought to one length, turned in part. */
+/*
+ * Of what a window shows, before a token or on both sides; scores capped, heads brought to one length, turned in part.
+ */
 static struct array *build_banded(struct tape *tape, struct array *const p[])
 {
 	static const float frequency[] = {.7f};
@@ -671,7 +673,8 @@ static struct model *train(const char *config, enum loss loss, int threads, int 
 }
 
 static const char *const configs[] = {
-	"{\"architecture\": \"sasrec\", \"hidden_size\": 12, \"num_attention_heads\": 2, \"dropout\": 0.3, \"max_length\": 70}",
+	"{\"architecture\": \"sasrec\", \"hidden_size\": 12, \"num_attention_heads\": 2, \"dropout\": 0.3, "
+	"\"max_length\": 70}",
 	"{\"architecture\": \"gru\", \"hidden_size\": 12, \"dropout\": 0.3}",
 };
 

@@ -1,4 +1,7 @@
-/* Losses and gradients in bfloat16 beside those in floats: of a linear layer, and of the softmax over items, narrow and wide. */
+/*
+ * Losses and gradients in bfloat16 beside those in floats: of a
+ * linear layer, and of the softmax over items, narrow and wide.
+ */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -65,7 +68,10 @@ static double error_of(const float *a, const float *b, const struct param *param
 	return sqrt(errors / squares);
 }
 
-/* Errs by at most so much of each gradient, and of items' by at least so much where the processor can, or the test sees nothing. */
+/*
+ * Errs by at most so much of each gradient, and of items' by at least
+ * so much where the processor can, or the test sees nothing.
+ */
 static void expect_near(struct network *n, enum precision precision, enum cpu needed, double least, double most)
 {
 	double loss, exact;

@@ -355,9 +355,8 @@ static void test_counts(void **state)
 {
 	(void)state;
 	/* the paper's size but for the layers, of which there is one of 8,859,648 parameters */
-	const char *text =
-		"{\"architecture\": \"recformer\", \"hidden_size\": 768, \"num_attention_heads\": 12, \"num_hidden_layers\": 1, "
-		"\"max_position_embeddings\": 4098, \"word_head\": false}";
+	const char *text = "{\"architecture\": \"recformer\", \"hidden_size\": 768, \"num_attention_heads\": 12, "
+					   "\"num_hidden_layers\": 1, \"max_position_embeddings\": 4098, \"word_head\": false}";
 	struct model *model = model_new(json_parse(text, strlen(text), "test"), 50265, "0123456789abcdef", "test");
 	assert_int_equal(model->params.size, 148110336 - 11 * 8859648);
 	model_free(model);
@@ -376,8 +375,9 @@ static struct tokenizer *tokenizer_of_size(int64_t size)
 {
 	struct buffer text = {0};
 	const char *head =
-		"{\"version\": \"1.0\", \"added_tokens\": [], \"normalizer\": null, \"pre_tokenizer\": {\"type\": \"ByteLevel\", "
-		"\"add_prefix_space\": false, \"trim_offsets\": true, \"use_regex\": true}, \"decoder\": {\"type\": \"ByteLevel\"}, "
+		"{\"version\": \"1.0\", \"added_tokens\": [], \"normalizer\": null, "
+		"\"pre_tokenizer\": {\"type\": \"ByteLevel\", \"add_prefix_space\": false, \"trim_offsets\": true, "
+		"\"use_regex\": true}, \"decoder\": {\"type\": \"ByteLevel\"}, "
 		"\"model\": {\"type\": \"BPE\", \"vocab\": {\"<s>\": 0, \"<pad>\": 1, \"</s>\": 2, \"<unk>\": 3, \"<mask>\": 4";
 	buffer_append(&text, head, strlen(head));
 	for (int64_t i = 5; i < size; i++) {
@@ -606,7 +606,10 @@ static int items_with(const struct catalog *catalog, int32_t token)
 
 #define WIDE 256
 
-/* A history's vector is the mean of its words by idf and by 0.7 to the power of items since; more so than without weights. */
+/*
+ * A history's vector is the mean of its words by idf and by 0.7
+ * to the power of items since; more so than without weights.
+ */
 static void test_start_from_words(void **state)
 {
 	(void)state;

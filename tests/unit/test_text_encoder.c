@@ -1,6 +1,6 @@
 /*
- * Encoders of texts: states and gradients equal to Hugging Face's, vectors to sentence-transformers' (golden/encoder.py),
- * however texts are cut into batches; and what folders that are not as expected are answered.
+ * Encoders of texts: states and gradients equal to Hugging Face's, vectors to sentence-transformers'
+ * (golden/encoder.py), however texts are cut into batches; and what folders that are not as expected are answered.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -248,7 +248,8 @@ static void test_refusals(void **state)
 		{"mpnet/modules.json", "[{\"path\":\"..\",\"type\":\"m.Transformer\"},{\"path\":\"x\",\"type\":\"m.Pooling\"}]",
 			"the path of module 0 leaves the folder"},
 		{"mpnet/1_Pooling/config.json", "{\"pooling_mode\":\"attention\"}",
-			"pooling by \"attention\" is not supported: mean, cls, lasttoken, max, mean_sqrt_len_tokens and weightedmean are"},
+			"pooling by \"attention\" is not supported: mean, cls, lasttoken, max, mean_sqrt_len_tokens and "
+			"weightedmean are"},
 		{"mpnet/1_Pooling/config.json", "{\"pooling_mode\":[\"max\",\"cls\"]}", "pooling by \"several at once\""},
 		{"mpnet/1_Pooling/config.json", "{\"pooling_mode_cls_token\":true,\"pooling_mode_mean_tokens\":true}",
 			"pooling by \"several at once\""},

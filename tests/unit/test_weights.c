@@ -428,8 +428,8 @@ static void damaged_gguf(void **state)
 		TEXT("llama3.gguf", NULL, "blk.1.attn_norm.weight", "blk.0000.ffn_up.weight",
 			"model.layers.0.mlp.up_proj.weight: there are two tensors for this one"),
 		BYTES("llama3.gguf", "blk.0.ffn_up.weight", 20, "\x10",
-			"blk.0.ffn_up.weight: of type IQ2_XXS: F32, F16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, "
-			"IQ4_NL, IQ4_XS, BF16, MXFP4 can be read"),
+			"blk.0.ffn_up.weight: of type IQ2_XXS: F32, F16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K, Q3_K, "
+			"Q4_K, Q5_K, Q6_K, IQ4_NL, IQ4_XS, BF16, MXFP4 can be read"),
 		BYTES("llama3.gguf", "blk.0.ffn_up.weight", 20, "\x63", "blk.0.ffn_up.weight: tensor type 99 is not known"),
 		BYTES("llama3.gguf", "blk.0.ffn_up.weight", 24, "\0\0", "its data overlap another tensor's"),
 		BYTES("llama3.gguf", "blk.0.ffn_up.weight", 24, "\0\0\1", "blk.0.ffn_up.weight: 528 bytes at offset 65536"),
