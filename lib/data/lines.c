@@ -111,17 +111,6 @@ bool lines_whole(struct lines *lines, struct buffer *scratch, const char **line,
 	return true;
 }
 
-bool lines_id(struct lines *lines, struct buffer *scratch, const char **id, size_t *size)
-{
-	if (!lines_whole(lines, scratch, id, size))
-		return false;
-	const bool has_nul = memchr(*id, '\0', *size);
-	if (has_nul || !utf8_is_valid(*id, *size))
-		die("%s: line %lld: %s, an id a line was expected", lines_name(lines), (long long)lines->number,
-			has_nul ? "a NUL byte inside" : "not UTF-8");
-	return true;
-}
-
 bool lines_skip_rest(struct lines *lines, const char *piece, size_t size)
 {
 	size_t skipped = size;
@@ -159,4 +148,32 @@ void lines_progress(const struct lines *lines, int64_t *done, int64_t *total)
 	container_progress(lines->container, &bytes, &all);
 	*done = bytes;
 	*total = all;
+}
+
+static void check_id(const struct lines *lines, const char *id, size_t size)
+{
+	const bool has_nul = memchr(id, '\0', size);
+	if (has_nul || !utf8_is_valid(id, size))
+		die("%s: line %lld: %s, an id a line was expected", lines_name(lines), (long long)lines->number,
+			has_nul ? "a NUL byte inside" : "not UTF-8");
+}
+
+struct strings lines_ids(const char *path)
+{
+	struct strings ids = {0};
+	struct lines *lines = lines_open(path);
+	struct buffer scratch = {0};
+	const char *id;
+	size_t size;
+	bool any = false;
+	while (lines_whole(lines, &scratch, &id, &size)) {
+		check_id(lines, id, size);
+		strings_add(&ids, id, size);
+		any |= size > 0;
+	}
+	if (!any)
+		die("%s: no ids; one a line was expected", lines_name(lines));
+	lines_close(lines);
+	buffer_free(&scratch);
+	return ids;
 }

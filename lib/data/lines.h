@@ -4,7 +4,7 @@
 #ifndef RECPIPE_LINES_H
 #define RECPIPE_LINES_H
 
-#include "stream/util.h"
+#include "data/strings.h"
 
 #define LINE_MAX_BYTES (64 << 20)
 
@@ -21,8 +21,6 @@ bool lines_piece(struct lines *lines, const char **piece, size_t *size) MUST_USE
  * The next line whole, without its end; borrowed, from the file's buffer or from scratch. Dies beyond LINE_MAX_BYTES.
  */
 bool lines_whole(struct lines *lines, struct buffer *scratch, const char **line, size_t *size) MUST_USE;
-/* The same for a file of ids: dies at a line that none can be, with a NUL inside or not UTF-8. */
-bool lines_id(struct lines *lines, struct buffer *scratch, const char **id, size_t *size) MUST_USE;
 /* The rest of a line of which this piece was read; false where it is longer than LINE_MAX_BYTES, and may never end. */
 bool lines_skip_rest(struct lines *lines, const char *piece, size_t size) MUST_USE;
 /* Whether a piece holds its line's end. */
@@ -38,5 +36,11 @@ const char *lines_name(const struct lines *lines);
 const char *lines_unpacker(const struct lines *lines);
 /* Bytes of the file read and in all (0: unknown). */
 void lines_progress(const struct lines *lines, int64_t *done, int64_t *total);
+
+/*
+ * The lines of a file of ids, empty ones too. Dies where none has an id, and at one that no id can be, with a NUL
+ * inside or not UTF-8.
+ */
+struct strings lines_ids(const char *path);
 
 #endif

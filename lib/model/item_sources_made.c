@@ -55,21 +55,6 @@ void from_model(struct item_vectors_job *job)
 
 /* --- a file's --- */
 
-/* The ids of a file's rows, a line each: an empty one too is a row. */
-static struct strings read_ids(const char *path)
-{
-	struct strings ids = {0};
-	struct lines *lines = lines_open(path);
-	struct buffer scratch = {0};
-	const char *line;
-	size_t size;
-	while (lines_id(lines, &scratch, &line, &size))
-		strings_add(&ids, line, size);
-	lines_close(lines);
-	buffer_free(&scratch);
-	return ids;
-}
-
 /* How the rows of a file fit the catalog. */
 struct fit {
 	int64_t unknown, repeated, missing;
@@ -129,7 +114,7 @@ void from_file(struct item_vectors_job *job)
 	npy_parse(bytes, size, &tensor, path);
 	if (tensor.n_dims != 2 || tensor.shape[1] < 1 || tensor.shape[1] > INT32_MAX)
 		die("%s: %s, a row for each item was expected: (items, width)", path, tensor_describe(&tensor, shape));
-	struct strings ids = read_ids(job->options.ids);
+	struct strings ids = lines_ids(job->options.ids);
 	if (ids.count != tensor.shape[0])
 		die("%s: %" PRId64 " lines, and %s has %" PRId64 " rows: an id for each was expected", job->options.ids,
 			ids.count, path, tensor.shape[0]);

@@ -6,6 +6,7 @@
  * of which each item keeps its largest. A candidate's score is the sum over the history's items of their weights for
  * it, each item counting as much as `decay` of the one after it.
  */
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -156,32 +157,7 @@ static void score(const struct model *model, const struct histories *histories, 
 	}
 }
 
-/* --- members --- */
-
-static void write(struct bag_out *out, const struct model *model)
-{
-	const struct itemknn *itemknn = model->state;
-	sparse_write(out, "neighbour", &itemknn->neighbour);
-}
-
-static bool take(struct model *model, const struct member *member)
-{
-	struct itemknn *itemknn = model->state;
-	return sparse_take(&itemknn->neighbour, "neighbour", member);
-}
-
-static bool is_complete(const struct model *model)
-{
-	const struct itemknn *itemknn = model->state;
-	return itemknn->neighbour.value;
-}
-
-static void release(struct model *model)
-{
-	struct itemknn *itemknn = model->state;
-	sparse_free(&itemknn->neighbour);
-	free(itemknn);
-}
+static const struct sparse_members matrix = {"neighbour", offsetof(struct itemknn, neighbour), -FLT_MAX, FLT_MAX};
 
 const struct architecture itemknn_architecture = {
 	.name = "itemknn",
@@ -192,8 +168,5 @@ const struct architecture itemknn_architecture = {
 	.declare = declare,
 	.count = count,
 	.score = score,
-	.write = write,
-	.take = take,
-	.is_complete = is_complete,
-	.release = release,
+	.matrix = &matrix,
 };

@@ -135,37 +135,7 @@ static void score(const struct model *model, const struct histories *histories, 
 	free(sum);
 }
 
-static void write(struct bag_out *out, const struct model *model)
-{
-	const struct markov *markov = model->state;
-	sparse_write(out, "transition", &markov->transitions);
-}
-
-static bool take(struct model *model, const struct member *member)
-{
-	struct markov *markov = model->state;
-	const struct sparse *transitions = &markov->transitions;
-	if (!sparse_take(&markov->transitions, "transition", member))
-		return false;
-	for (int64_t i = 0; transitions->value && i < transitions->indptr[transitions->rows]; i++)
-		if (!(transitions->value[i] >= 0 && transitions->value[i] <= MOST_WEIGHT))
-			die("%s: row %lld: %g, a weight from 0 to %g was expected", member->where, (long long)i,
-				(double)transitions->value[i], (double)MOST_WEIGHT);
-	return true;
-}
-
-static bool is_complete(const struct model *model)
-{
-	const struct markov *markov = model->state;
-	return markov->transitions.value;
-}
-
-static void release(struct model *model)
-{
-	struct markov *markov = model->state;
-	sparse_free(&markov->transitions);
-	free(markov);
-}
+static const struct sparse_members matrix = {"transition", offsetof(struct markov, transitions), 0, MOST_WEIGHT};
 
 const struct architecture markov_architecture = {
 	.name = "markov",
@@ -175,8 +145,5 @@ const struct architecture markov_architecture = {
 	.declare = declare,
 	.count = count,
 	.score = score,
-	.write = write,
-	.take = take,
-	.is_complete = is_complete,
-	.release = release,
+	.matrix = &matrix,
 };

@@ -5,6 +5,7 @@
 
 #include "model/content.h"
 #include "model/items.h"
+#include "model/sparse.h"
 
 /* --- what there is --- */
 
@@ -85,10 +86,18 @@ struct model *model_new(json_t *config, int64_t n_items, const char *belongs_to,
 	return model;
 }
 
+struct sparse *model_matrix(const struct model *model)
+{
+	const struct sparse_members *members = model->architecture->matrix;
+	return members ? (void *)((char *)model->state + members->offset) : NULL;
+}
+
 void model_free(struct model *model)
 {
 	if (!model)
 		return;
+	if (model_matrix(model))
+		sparse_free(model_matrix(model));
 	if (model->architecture->release)
 		model->architecture->release(model);
 	else

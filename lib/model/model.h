@@ -71,7 +71,9 @@ struct architecture {
 	/* Models that give whole rows of scores, without content: rows x n_items, of the model's own. NULL otherwise. */
 	void (*score)(const struct model *model, const struct histories *histories, float *scores);
 	bool same_for_all; /* which do not depend on the history */
-	/* Models that keep tables of their own in `state`; each may be NULL. */
+	/* Models whose state keeps one sparse matrix, of items by items, beside the parameters. NULL otherwise. */
+	const struct sparse_members *matrix;
+	/* Models that keep other tables of their own in `state`; each may be NULL. */
 	void (*write)(struct bag_out *out, const struct model *model);  /* members after the parameters */
 	bool (*take)(struct model *model, const struct member *member); /* whether the member was its own */
 	bool (*is_complete)(const struct model *model);                 /* whether all of them came */
@@ -124,6 +126,9 @@ int64_t model_ranked(const struct model *model);
  * Whole rows of scores, whatever the model: rows x model_ranked(), content and all. Items it knows nothing of have 0.
  */
 void model_scores(const struct model *model, const struct histories *histories, float *scores);
+
+/* Of a model whose architecture has one: borrowed; NULL otherwise. */
+struct sparse *model_matrix(const struct model *model);
 
 void model_free(struct model *model);
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "model/param_members.h"
+#include "model/sparse.h"
 
 /* What a model's meta.json calls the fingerprint of what it belongs to, and the number of what it tells apart. */
 static const char *belongs_key(const struct architecture *architecture)
@@ -64,6 +65,8 @@ static void member(void *group, const struct member *member)
 		return;
 	}
 	const struct architecture *architecture = read->model->architecture;
+	if (architecture->matrix && sparse_take(model_matrix(read->model), architecture->matrix, member))
+		return;
 	if (architecture->take && architecture->take(read->model, member))
 		return;
 	int i = params_read(&read->model->params, member);
@@ -81,7 +84,9 @@ static void end(void *group, const char *where)
 	for (int i = 0; i < model->params.count; i++)
 		if (!read->loaded[i] && !model->params.list[i]->optional)
 			die("%s: %s.npy is missing", where, model->params.list[i]->name);
-	if (model->architecture->is_complete && !model->architecture->is_complete(model))
+	const struct sparse *matrix = model_matrix(model);
+	const struct architecture *architecture = model->architecture;
+	if ((matrix && !matrix->value) || (architecture->is_complete && !architecture->is_complete(model)))
 		die("%s: parts of the model are missing", where);
 }
 
@@ -167,6 +172,8 @@ void model_write(struct bag_out *out, const struct model *model, const struct ca
 	if (!architecture->reads_tokens)
 		item_ids_write(out, &catalog->item_id);
 	params_write(out, &model->params);
+	if (architecture->matrix)
+		sparse_write(out, architecture->matrix->name, model_matrix(model));
 	if (architecture->write)
 		architecture->write(out, model);
 	bag_end(out);

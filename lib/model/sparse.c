@@ -80,10 +80,20 @@ static void take_columns(struct sparse *sparse, const struct member *member)
 				(long long)sparse->columns);
 }
 
-bool sparse_take(struct sparse *sparse, const char *name, const struct member *member)
+static void take_values(struct sparse *sparse, const struct sparse_members *members, const struct member *member)
 {
-	const size_t length = strlen(name);
-	if (strncmp(member->name, name, length) != 0)
+	const int64_t count = sparse->indptr[sparse->rows];
+	sparse->value = take_vector(member, F4, count);
+	for (int64_t i = 0; i < count; i++)
+		if (!(sparse->value[i] >= members->least && sparse->value[i] <= members->most))
+			die("%s: row %lld: %g, a weight from %g to %g was expected", member->where, (long long)i,
+				(double)sparse->value[i], (double)members->least, (double)members->most);
+}
+
+bool sparse_take(struct sparse *sparse, const struct sparse_members *members, const struct member *member)
+{
+	const size_t length = strlen(members->name);
+	if (strncmp(member->name, members->name, length) != 0)
 		return false;
 	const char *part = member->name + length;
 	if (!strcmp(part, ".indptr.npy") && !sparse->indptr)
@@ -91,7 +101,7 @@ bool sparse_take(struct sparse *sparse, const char *name, const struct member *m
 	else if (!strcmp(part, ".item.npy") && sparse->indptr && !sparse->column)
 		take_columns(sparse, member);
 	else if (!strcmp(part, ".weight.npy") && sparse->column && !sparse->value)
-		sparse->value = take_vector(member, F4, sparse->indptr[sparse->rows]);
+		take_values(sparse, members, member);
 	else
 		return false;
 	return true;

@@ -17,12 +17,17 @@ struct sparse {
 struct sparse sparse_transpose(const struct sparse *of);
 void sparse_free(struct sparse *sparse);
 
-/* As members of a group, of items by items: NAME.indptr.npy, NAME.item.npy and NAME.weight.npy. */
+/* A matrix of items by items as members of a group: NAME.indptr.npy, NAME.item.npy and NAME.weight.npy. */
+struct sparse_members {
+	const char *name;
+	size_t offset;     /* of the struct sparse, in the state of the model that keeps it */
+	float least, most; /* of a weight that is read */
+};
 void sparse_write(struct bag_out *out, const char *name, const struct sparse *sparse);
 /*
  * Takes one of these of a matrix whose rows and columns are set, in the order they were written in; false: it is none
  * of them. Dies where it does not fit the matrix.
  */
-bool sparse_take(struct sparse *sparse, const char *name, const struct member *member) MUST_USE;
+bool sparse_take(struct sparse *sparse, const struct sparse_members *members, const struct member *member) MUST_USE;
 
 #endif

@@ -103,18 +103,13 @@ int64_t assortment_of_model(struct assortment *assortment, struct model_group *g
 
 struct strings ids_read(const char *path)
 {
-	struct strings ids = {0};
-	struct lines *lines = lines_open(path);
-	struct buffer scratch = {0};
-	const char *line;
-	size_t size;
-	while (lines_id(lines, &scratch, &line, &size))
-		if (size)
-			strings_intern(&ids, line, size);
-	if (!ids.count)
-		die("%s: no ids; one a line was expected", lines_name(lines));
-	lines_close(lines);
-	buffer_free(&scratch);
+	struct strings ids = {0}, lines = lines_ids(path);
+	for (int64_t i = 0; i < lines.count; i++) {
+		const char *id = strings_at(&lines, i);
+		if (*id)
+			strings_intern(&ids, id, strlen(id));
+	}
+	strings_free(&lines);
 	return ids;
 }
 
