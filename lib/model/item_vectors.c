@@ -248,20 +248,3 @@ void map_vectors(float *vectors, int64_t items, int64_t width, const float *mean
 	if (matrix)
 		multiply_rows(vectors, items, width, matrix, scale, threads);
 }
-
-void whitening_map(float *vectors, int64_t items, int64_t width, int threads, float *matrix, float *offset)
-{
-	struct known known = standardised(vectors, items, width, threads);
-	float *root = inverse_root_of_known(&known); /* symmetric */
-	for (int64_t row = 0; row < width; row++) {
-		double sum = 0;
-		for (int64_t i = 0; i < width; i++) {
-			double factor = (double)root[row * width + i] * known.factor[i];
-			matrix[row * width + i] = (float)factor;
-			sum += factor * known.mean[i];
-		}
-		offset[row] = (float)-sum;
-	}
-	free(root);
-	known_free(&known);
-}

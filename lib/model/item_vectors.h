@@ -50,10 +50,5 @@ void whiten_vectors(float *vectors, int64_t items, int64_t width, int threads, f
 /* The map, in place, then times `scale`; mean and matrix NULL: scale alone. Vectors of zeros stay as they are. */
 void map_vectors(float *vectors, int64_t items, int64_t width, const float *mean, const float *matrix, float scale,
 	int threads);
-/*
- * What that does, whitening, as a linear map: to vector x it gives matrix x + offset; matrix: width x width, row by
- * row. Vectors are standardised by it, not whitened.
- */
-void whitening_map(float *vectors, int64_t items, int64_t width, int threads, float *matrix, float *offset);
 
 #endif

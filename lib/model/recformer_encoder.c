@@ -160,6 +160,19 @@ void recformer_take_encoder(struct model *model, const struct text_encoder *enco
 		memcpy(head->value, words->value, (size_t)param_count(words) * sizeof *words->value);
 }
 
+/* (x - mean) map, as the affine layer that gives weight x + bias. */
+static void take_map(const float *mean, const float *map, int64_t width, float *weight, float *bias)
+{
+	for (int64_t to = 0; to < width; to++) {
+		double sum = 0;
+		for (int64_t from = 0; from < width; from++) {
+			weight[to * width + from] = map[from * width + to];
+			sum += (double)map[from * width + to] * (double)mean[from];
+		}
+		bias[to] = (float)-sum;
+	}
+}
+
 void recformer_whiten(struct model *model, int threads)
 {
 	struct param *matrix = params_find(&model->params, "pooler.dense.weight");
@@ -170,7 +183,11 @@ void recformer_whiten(struct model *model, int threads)
 	double started = seconds_now();
 	float *vectors = xaligned((size_t)(items * width), sizeof *vectors);
 	encoder_items(model, vectors);
-	whitening_map(vectors, items, width, threads, matrix->value, offset->value);
+	float *map = xcalloc((size_t)(width * width), sizeof *map), *mean = xcalloc((size_t)width, sizeof *mean);
+	whiten_vectors(vectors, items, width, threads, mean, map);
+	take_map(mean, map, width, matrix->value, offset->value);
 	free(vectors);
+	free(map);
+	free(mean);
 	notice("%lld items encoded and whitened in %.1f s", (long long)items, seconds_now() - started);
 }

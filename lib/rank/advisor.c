@@ -161,8 +161,7 @@ static const char *attribute_named(const struct catalog *catalog, const char *na
 	return NULL;
 }
 
-static bool read_fields(struct question *question, const struct advisor *advisor, const json_t *json,
-	char reason[REASON])
+bool question_fields(const struct advisor *advisor, const json_t *json, struct buffer *fields, char reason[REASON])
 {
 	const json_t *names = json_object_get(json, "fields");
 	if (!names)
@@ -176,9 +175,9 @@ static bool read_fields(struct question *question, const struct advisor *advisor
 			snprintf(reason, REASON, "\"fields\": the catalog has no attribute \"%.100s\"", name ? name : "");
 			return false;
 		}
-		buffer_append(&question->fields, &known, sizeof known);
+		buffer_append(fields, &known, sizeof known);
 	}
-	buffer_append(&question->fields, &(const char *){NULL}, sizeof(const char *));
+	buffer_append(fields, &(const char *){NULL}, sizeof(const char *));
 	return true;
 }
 
@@ -191,7 +190,7 @@ bool question_of_json(struct question *question, const struct advisor *advisor, 
 	}
 	if (!check_keys(json, reason) || !read_user(question, json, reason) ||
 		!question_count(advisor, json, "k", &question->k, reason) || !read_why(question, json, reason) ||
-		!read_fields(question, advisor, json, reason) ||
+		!question_fields(advisor, json, &question->fields, reason) ||
 		!add_list(question, advisor, &question->history, json, "history", reason) ||
 		!add_list(question, advisor, &question->exclude, json, "exclude", reason))
 		return false;

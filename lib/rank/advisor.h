@@ -30,9 +30,8 @@ struct question {
 	struct buffer exclude; /* the same, besides what was met */
 	int32_t k;
 	bool wants_why;
-	struct buffer
-		fields;        /* of JSON: const char *, names of the catalog's attributes and a NULL; empty: it does not say */
-	int64_t n_unknown; /* ids that the catalog does not have, in history and exclude */
+	struct buffer fields;  /* of JSON: const char *, as question_fields() has them; empty: it does not say */
+	int64_t n_unknown;     /* ids that the catalog does not have, in history and exclude */
 	struct buffer unknown; /* the first of them, NUL-terminated */
 };
 void question_free(struct question *question);
@@ -46,6 +45,9 @@ bool question_of_json(struct question *question, const struct advisor *advisor, 
 	char reason[REASON]) MUST_USE;
 /* The key of a question: a whole number from 1 to the advisor's longest; without it the advisor's k. */
 bool question_count(const struct advisor *advisor, const json_t *json, const char *key, int32_t *count,
+	char reason[REASON]) MUST_USE;
+/* "fields": appends the catalog's own names of its attributes, and a NULL; without it nothing. */
+bool question_fields(const struct advisor *advisor, const json_t *json, struct buffer *fields,
 	char reason[REASON]) MUST_USE;
 /*
  * "user", whose history is known; or "user <tab> item <tab> item ...", where a single field of items that is no id

@@ -49,7 +49,7 @@ struct asking {
 	const json_t *json;
 	struct http_reply *reply;
 	struct listing listing;
-	const char **fields; /* NULL-terminated; those of the catalog's attributes that are asked for */
+	struct buffer fields; /* that the listing borrows */
 };
 
 static void name_model(struct http_reply *reply, const struct holding *holding)
@@ -75,40 +75,8 @@ static struct asking asking_begin(struct endpoints *endpoints, const struct hold
 
 static void asking_end(struct asking *asking)
 {
-	free(asking->fields);
+	buffer_free(&asking->fields);
 	http_send(asking->http);
-}
-
-static const char *attribute_named(const struct holding *holding, const char *name)
-{
-	for (char **known = holding->attributes; *known; known++)
-		if (name && !strcmp(*known, name))
-			return *known;
-	return NULL;
-}
-
-/* False: it is answered with an error. */
-static bool read_fields(struct asking *asking)
-{
-	const json_t *names = json_object_get(asking->json, "fields");
-	if (!names)
-		return true;
-	if (!json_is_array(names) || json_array_size(names) > METRICS_PATHS) {
-		http_reply_error(asking->reply, 400, "\"fields\": a list of at most %d attributes was expected", METRICS_PATHS);
-		return false;
-	}
-	asking->fields = xcalloc(json_array_size(names) + 1, sizeof *asking->fields);
-	for (size_t i = 0; i < json_array_size(names); i++) {
-		const char *name = json_string_value(json_array_get(names, i));
-		asking->fields[i] = attribute_named(asking->holding, name);
-		if (!asking->fields[i]) {
-			http_reply_error(asking->reply, 400, "\"fields\": the catalog has no attribute \"%.100s\"",
-				name ? name : "");
-			return false;
-		}
-	}
-	asking->listing.fields = (char *const *)(uintptr_t)asking->fields;
-	return true;
 }
 
 /* The one text that the question has to have, besides k and fields; NULL: it is answered with an error. */
@@ -125,10 +93,14 @@ static const char *read_text(struct asking *asking, const char *expected, int32_
 	const char *text = json_string_value(json_object_get(asking->json, expected));
 	if (!text)
 		http_reply_error(asking->reply, 400, "\"%s\": text was expected", expected);
-	else if (!question_count(asking->advisor, asking->json, "k", k, reason))
+	else if (!question_count(asking->advisor, asking->json, "k", k, reason) ||
+		!question_fields(asking->advisor, asking->json, &asking->fields, reason))
 		http_reply_error(asking->reply, 400, "%s", reason);
-	else if (read_fields(asking))
+	else {
+		if (asking->fields.size)
+			asking->listing.fields = (char *const *)asking->fields.data;
 		return text;
+	}
 	return NULL;
 }
 
@@ -151,8 +123,7 @@ static bool is_within(struct asking *asking, const char *key, size_t longest)
 static bool read_question(struct asking *asking, struct question *question)
 {
 	char reason[REASON];
-	if (!is_within(asking, "history", SERVER_HISTORY) || !is_within(asking, "exclude", SERVER_EXCLUDE) ||
-		!read_fields(asking))
+	if (!is_within(asking, "history", SERVER_HISTORY) || !is_within(asking, "exclude", SERVER_EXCLUDE))
 		return false;
 	const bool is_right = question_of_json(question, asking->advisor, asking->json, reason);
 	const size_t n = question->history.size / sizeof(int32_t);

@@ -83,7 +83,7 @@ static void unused_dimensions(void **state)
 	enum { ITEMS = 40, WIDTH = 4 };
 	struct rng rng;
 	rng_seed(&rng, 9);
-	float vectors[ITEMS * WIDTH], copy[ITEMS * WIDTH], matrix[WIDTH * WIDTH], offset[WIDTH];
+	float vectors[ITEMS * WIDTH], copy[ITEMS * WIDTH], matrix[WIDTH * WIDTH], mean[WIDTH];
 	for (int i = 0; i < ITEMS; i++) {
 		for (int c = 0; c < WIDTH; c++)
 			vectors[i * WIDTH + c] = (float)rng_normal(&rng) * (c < 2 ? 0.03f : 1);
@@ -94,7 +94,7 @@ static void unused_dimensions(void **state)
 	standardise_vectors(copy, ITEMS, WIDTH, true, 1);
 	for (int i = 0; i < ITEMS; i++)
 		assert_true(copy[i * WIDTH + 2] == 0 && copy[i * WIDTH + 3] == 0);
-	whitening_map(vectors, ITEMS, WIDTH, 1, matrix, offset);
+	whiten_vectors(vectors, ITEMS, WIDTH, 1, mean, matrix);
 	for (int i = 0; i < WIDTH * WIDTH; i++)
 		assert_true(i % WIDTH < 2 ? fabsf(matrix[i]) < 100 : matrix[i] == 0);
 }
