@@ -462,6 +462,16 @@ seeds() {
 	misused rec-eval -u --format tsv a/ranking.tar
 }
 
+@test "rec-eval a b c: a model that nobody ranked with is told" {
+	seq-tokenize -q --items "$EXAMPLE/items.csv" "$EXAMPLE/events.csv" -o shop.tar.zst
+	seq-train -q --arch popular shop.tar.zst -o popular.tar.zst
+	seq-train -q --arch markov shop.tar.zst | seq-rank -q -o markov.tar.zst
+	rec-eval popular.tar.zst markov.tar.zst 2>said >/dev/null
+	grep -Fq "popular.tar.zst: a model and no ranking" said
+	rec-eval shop.tar.zst markov.tar.zst 2>said >/dev/null
+	[ ! -s said ]
+}
+
 @test "rec-eval: few targets and a catalog of one item are warned of" {
 	make_ranking few --first 201
 	rec-eval few/ranking.tar 2>&1 >/dev/null | has "only 99 targets"

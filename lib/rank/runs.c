@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/model_group.h"
 #include "rank/evaluate.h"
 #include "stream/bag.h"
 #include "stream/history.h"
@@ -207,17 +208,38 @@ static void check_users(const struct runs *runs)
 	free(ranking);
 }
 
+/* A model that nobody ranked with: beside rankings it would not be missed. */
+static void tell_unranked(const json_t *with_model, const json_t *with_ranking)
+{
+	const json_t *file, *other;
+	size_t i, j;
+	json_array_foreach (with_model, i, file) {
+		bool is_ranked = false;
+		json_array_foreach (with_ranking, j, other)
+			is_ranked |= json_equal(file, other);
+		if (!is_ranked)
+			warn("%s: a model and no ranking, so it is not among these; %s", json_string_value(file),
+				ranking_group.writer);
+	}
+}
+
 void runs_read(struct runs *runs, char *const *paths)
 {
 	struct bag *bag = bag_open(paths);
+	json_t *with_model = json_array(), *with_ranking = json_array();
 	runs->history = json_array();
 	bag_take_each(bag, &ranking_group, another_run, runs);
+	bag_take_sources(bag, ranking_group.name, with_ranking);
+	bag_take_sources(bag, model_group.name, with_model);
 	bag_take(bag, &catalog_group, &runs->catalog);
 	bag_take(bag, &sequences_group, &runs->sequences);
 	bag_take_history(bag, runs->history);
 	bag_read(bag);
 	if (!runs->count)
 		die("%s: no ranking in the stream; %s", paths[0] ? paths[0] : "stdin", ranking_group.writer);
+	tell_unranked(with_model, with_ranking);
+	json_decref(with_model);
+	json_decref(with_ranking);
 	drop_repeated(runs);
 	for (int i = 0; i < runs->count; i++) {
 		ranking_check(&runs->run[i].ranking, &runs->catalog, run_source(&runs->run[i]));

@@ -17,6 +17,7 @@ struct seen {
 	struct group *group;           /* into what */
 	void *(*another)(void *owner); /* gives that for each group of the kind; NULL: the last one counts */
 	void *owner;
+	json_t *sources;  /* the files that it came from are appended; or NULL */
 	const char *from; /* a stream of its own (bag_take_from); or NULL */
 	bool dropped;
 	bool open;              /* between its meta.json and its end.json */
@@ -88,6 +89,11 @@ void bag_take_each(struct bag *bag, const struct group_kind *kind, void *(*anoth
 	bag_take(bag, kind, NULL);
 	find_group(bag, kind->name, strlen(kind->name))->another = another;
 	find_group(bag, kind->name, strlen(kind->name))->owner = owner;
+}
+
+void bag_take_sources(struct bag *bag, const char *name, json_t *sources)
+{
+	add_group(bag, name, strlen(name))->sources = sources;
 }
 
 void bag_take_history(struct bag *bag, json_t *records)
@@ -303,6 +309,8 @@ static void take_meta(struct bag *bag, struct seen *seen)
 	json_t *meta = parse_json(bag, bytes);
 	bool continues = begin_shard(bag, seen, meta);
 	pass_bytes(bag, seen, bytes);
+	if (seen->sources)
+		json_append(seen->sources, json_any_text(frame_source(bag->in)));
 	if (is_read(seen)) {
 		check_format(seen, meta, frame_where(bag->in));
 		if (!continues)

@@ -33,9 +33,8 @@ void bag_take(struct bag *bag, const struct group_kind *kind, void *group);
  * zeroed. The earlier ones must be complete by then.
  */
 void bag_take_each(struct bag *bag, const struct group_kind *kind, void *(*another)(void *owner), void *owner);
-/*
- * A group of another stream, and of that nothing but its history; it stands for those of this one, which are dropped.
- */
+/* The files that groups of this name, and shards of them, come from, read or not, are appended to an array. */
+void bag_take_sources(struct bag *bag, const char *name, json_t *sources);
 void bag_take_from(struct bag *bag, const struct group_kind *kind, void *group, const char *path);
 /*
  * Records of the history, each once, are appended with "stream",
