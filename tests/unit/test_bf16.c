@@ -13,6 +13,8 @@
 #include "nn/cpu.h"
 #include "nn/matrix.h"
 
+#include "skip.h"
+
 /* op(a) (m x k) times op(b) (k x n), with strides that are no multiple of anything. */
 struct product {
 	int64_t m, n, k, stride_a, stride_b, stride_c;
@@ -136,7 +138,7 @@ static void test_tiles_are_the_model(void **state)
 {
 	(void)state;
 	if (!cpu_use(CPU_AMX))
-		skip();
+		skip_for_lack_of("AMX");
 	for (size_t s = 0; s < COUNT_OF(shapes); s++)
 		for (int flags = 0; flags < 8; flags++)
 			for (int parts = 1; parts <= 2; parts++) {
