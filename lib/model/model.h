@@ -83,6 +83,7 @@ struct architecture {
 /* All there are, a line each: "gru" is gru_architecture, in gru.c. */
 #define ARCHITECTURES(EACH) \
 	EACH(sasrec) \
+	EACH(esasrec) \
 	EACH(gru) \
 	EACH(popular) \
 	EACH(markov) \

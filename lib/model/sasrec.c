@@ -9,6 +9,9 @@
  *   norm "original"  the authors' code, and Klenitskiy & Vasilev 2023: queries from the normalised input, keys and
  *                    values from the input as it is; the residual starts from the *normalised* input; final norm
  *   norm "pre"       the paper's formula: x + Attention(norm(x)), x + FFN(norm(x)); final norm
+ *   gates            with "pre": each update of x is multiplied by sigmoid(linear(x)) first: LiGR (LinkedIn, arXiv
+ *                    2502.03417); with swiglu, an FFN four times as wide and positions from the end it is eSASRec
+ *                    (Tikhonovich et al., RecSys 2025), which --arch esasrec stands for
  *   norm "post"      norm(x + Attention(x)), norm(x + FFN(x)); RecBole (with gelu, FFN of 256, a norm of the input,
  *                    no sqrt(d), dropout of the attention's output)
  *
@@ -21,8 +24,11 @@
 
 #include "model/items.h"
 #include "nn/ops.h"
+#include "nn/rows.h"
 
 static const char *const norm_names[] = {"original", "pre", "post", NULL};
+static const char *const ffn_names[] = {"relu", "gelu", "gelu_new", "swiglu", NULL};
+enum { SWIGLU = 3 };
 static const char *const position_names[] = {"start", "end", "none", NULL};
 static const char *const initialisers[] = {"normal", "xavier", NULL};
 
@@ -35,18 +41,20 @@ struct layer {
 	struct param *query, *key, *value; /* each followed in memory by the next */
 	struct param *query_bias, *key_bias, *value_bias;
 	struct param *out, *out_bias;
-	struct param *up, *up_bias, *down, *down_bias;
+	struct param *up, *up_bias, *down, *down_bias; /* no biases with swiglu */
+	struct param *ffn_gate;                        /* of swiglu */
+	struct param *gate[2], *gate_bias[2];          /* of the updates by attention and FFN; NULL: there are none */
 };
 
 struct sasrec {
 	enum { ORIGINAL, PRE, POST } norm;
 	enum { FROM_START, FROM_END, NO_POSITIONS } positions;
 	enum { NORMAL, XAVIER } initialiser;
-	int activation; /* in the names from relu on */
+	int activation; /* in ffn_names */
 	int64_t d, inner, max_length;
 	int n_layers, heads;
 	float epsilon;
-	bool input_norm, final_norm, scale_embedding;
+	bool gates, input_norm, final_norm, scale_embedding;
 	struct item_options item_options;
 	float dropout, embedding_dropout, attention_dropout, attention_output_dropout, activation_dropout, hidden_dropout;
 	struct param *items, *position;
@@ -61,10 +69,26 @@ static void declare_norm(struct model *model, struct norm *norm, const char *nam
 	norm->bias = params_add(&model->params, 0, d, false, "%s.bias", name);
 }
 
+static void declare_ffn(struct model *model, struct layer *layer, int i)
+{
+	struct params *params = &model->params;
+	const struct sasrec *s = model->state;
+	bool gated = s->activation == SWIGLU;
+	if (gated)
+		layer->ffn_gate = params_add(params, s->inner, s->d, false, "layers.%d.ffn.gate.weight", i);
+	layer->up = params_add(params, s->inner, s->d, false, "layers.%d.ffn.intermediate.weight", i);
+	if (!gated)
+		layer->up_bias = params_add(params, 0, s->inner, false, "layers.%d.ffn.intermediate.bias", i);
+	layer->down = params_add(params, s->d, s->inner, false, "layers.%d.ffn.output.weight", i);
+	if (!gated)
+		layer->down_bias = params_add(params, 0, s->d, false, "layers.%d.ffn.output.bias", i);
+}
+
 static void declare_layer(struct model *model, struct layer *layer, int i)
 {
 	struct params *params = &model->params;
-	int64_t d = ((struct sasrec *)model->state)->d, inner = ((struct sasrec *)model->state)->inner;
+	const struct sasrec *s = model->state;
+	int64_t d = s->d;
 	char name[64];
 	snprintf(name, sizeof name, "layers.%d.attention_norm", i);
 	declare_norm(model, &layer->attention_norm, name);
@@ -78,10 +102,12 @@ static void declare_layer(struct model *model, struct layer *layer, int i)
 	layer->out_bias = params_add(params, 0, d, false, "layers.%d.attention.output.bias", i);
 	snprintf(name, sizeof name, "layers.%d.ffn_norm", i);
 	declare_norm(model, &layer->ffn_norm, name);
-	layer->up = params_add(params, inner, d, false, "layers.%d.ffn.intermediate.weight", i);
-	layer->up_bias = params_add(params, 0, inner, false, "layers.%d.ffn.intermediate.bias", i);
-	layer->down = params_add(params, d, inner, false, "layers.%d.ffn.output.weight", i);
-	layer->down_bias = params_add(params, 0, d, false, "layers.%d.ffn.output.bias", i);
+	declare_ffn(model, layer, i);
+	static const char *const updates[] = {"attention", "ffn"};
+	for (int j = 0; s->gates && j < 2; j++) {
+		layer->gate[j] = params_add(params, d, d, false, "layers.%d.%s_gate.weight", i, updates[j]);
+		layer->gate_bias[j] = params_add(params, 0, d, false, "layers.%d.%s_gate.bias", i, updates[j]);
+	}
 }
 
 static void norm_behind_all(void *values)
@@ -108,9 +134,9 @@ static const struct option options[] = {
 		.fallback = "=hidden_size",
 		.help = "Width inside the feed-forward part"},
 	{.key = "hidden_act",
-		CHOICE_OPTION(struct sasrec, activation, activation_names + ACT_RELU),
+		CHOICE_OPTION(struct sasrec, activation, ffn_names),
 		.fallback = "relu",
-		.help = "Activation of the feed-forward part; gelu is the erf form"},
+		.help = "Activation of the feed-forward part; gelu is the erf form, swiglu without biases"},
 	{.key = "norm",
 		CHOICE_OPTION(struct sasrec, norm, norm_names),
 		.fallback = "pre",
@@ -170,8 +196,6 @@ static void check(const void *state, const char *where)
 	if (s->d % s->heads)
 		die("%s: \"hidden_size\" %lld is not a multiple of \"num_attention_heads\" %d", where, (long long)s->d,
 			s->heads);
-	if (s->norm != POST && !s->final_norm)
-		die("%s: \"final_norm\" is false, with \"norm\" \"%s\" it cannot be", where, norm_names[s->norm]);
 }
 
 static void declare(struct model *model, const char *where)
@@ -254,10 +278,24 @@ static struct array *attention(struct tape *tape, const struct sasrec *s, const 
 
 static struct array *ffn(struct tape *tape, const struct sasrec *s, const struct layer *layer, struct array *x)
 {
+	const bool is_gated = s->activation == SWIGLU;
 	struct array *inner = linear(tape, x, tape_param(tape, layer->up), tape_param(tape, layer->up_bias),
-		(enum activation)(s->activation + ACT_RELU), s->activation_dropout);
+		is_gated ? ACT_NONE : (enum activation)(s->activation + ACT_RELU), s->activation_dropout);
+	if (is_gated)
+		inner = gated(tape, linear(tape, x, tape_param(tape, layer->ffn_gate), NULL, ACT_NONE, 0), inner, ACT_SILU);
 	return linear(tape, inner, tape_param(tape, layer->down), tape_param(tape, layer->down_bias), ACT_NONE,
 		s->hidden_dropout);
+}
+
+/* The update as it is added to x: 0 by attention, 1 by the FFN. */
+static struct array *through_gate(struct tape *tape, const struct layer *layer, int which, struct array *x,
+	struct array *update)
+{
+	if (!layer->gate[which])
+		return update;
+	struct array *gate = linear(tape, x, tape_param(tape, layer->gate[which]),
+		tape_param(tape, layer->gate_bias[which]), ACT_NONE, 0);
+	return gated(tape, gate, update, ACT_SIGMOID);
 }
 
 static struct array *hidden(struct tape *tape, const struct model *model, const struct histories *histories)
@@ -278,9 +316,9 @@ static struct array *hidden(struct tape *tape, const struct model *model, const 
 		}
 		case PRE: {
 			struct array *normal = norm(tape, s, &layer->attention_norm, x, update, &x);
-			update = attention(tape, s, layer, normal, normal, histories);
+			update = through_gate(tape, layer, 0, x, attention(tape, s, layer, normal, normal, histories));
 			normal = norm(tape, s, &layer->ffn_norm, x, update, &x);
-			update = ffn(tape, s, layer, normal);
+			update = through_gate(tape, layer, 1, x, ffn(tape, s, layer, normal));
 			break;
 		}
 		case POST:
@@ -289,13 +327,51 @@ static struct array *hidden(struct tape *tape, const struct model *model, const 
 			break;
 		}
 	}
-	return s->final_norm ? norm(tape, s, &s->last, x, update, NULL) : x;
+	if (s->final_norm)
+		return norm(tape, s, &s->last, x, update, NULL);
+	return update ? add(tape, x, update) : x;
 }
 
 const struct architecture sasrec_architecture = {
 	.name = "sasrec",
 	.summary = "self-attention over the history (Kang & McAuley 2018)",
 	.options = options,
+	.size = sizeof(struct sasrec),
+	.check = check,
+	.declare = declare,
+	.initialise = initialise,
+	.hidden = hidden,
+	.tokens_at_once = 1024,
+};
+
+static void inner_of_esasrec(void *values)
+{
+	struct sasrec *s = values;
+	s->inner = 4 * s->d;
+}
+
+static const struct option esasrec_options[] = {
+	{.key = "gates",
+		YES_NO_OPTION(struct sasrec, gates),
+		.fallback = "yes",
+		.only = "norm=pre",
+		.help = "Multiply what a part adds by a learned sigmoid of what it is added to (LiGR)"},
+	{.key = "hidden_act", OTHER_DEFAULT("swiglu")},
+	{.key = "intermediate_size", .derive = inner_of_esasrec, OTHER_DEFAULT("4 x hidden_size")},
+	{.key = "positions", OTHER_DEFAULT("end")},
+	{.key = "scale_embedding", OTHER_DEFAULT("no")},
+	{.key = "final_norm", OTHER_DEFAULT("no")},
+	{.key = "layer_norm_eps", OTHER_DEFAULT("1e-5")},
+	{.key = "attention_output_dropout", OTHER_DEFAULT("=dropout")},
+	{.key = "initialiser", OTHER_DEFAULT("xavier")},
+	{.kind = OPTION_INCLUDE, .included = options},
+	{0},
+};
+
+const struct architecture esasrec_architecture = {
+	.name = "esasrec",
+	.summary = "sasrec of gated blocks, LiGR, as eSASRec has it (Tikhonovich et al. 2025)",
+	.options = esasrec_options,
 	.size = sizeof(struct sasrec),
 	.check = check,
 	.declare = declare,

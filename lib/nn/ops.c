@@ -267,7 +267,7 @@ static void gelu_rows(const struct gated *o, const float *gate, float *y)
 		vec_gelu_new(gate, y, o->out->columns);
 }
 
-/* Of one row, for gelus: silu has it all in one. */
+/* Of one row, for gelus: the others have it all in one. */
 static void gelu_row_backward(const struct gated *o, const float *gate, const float *up, const float *dout,
 	float *dgate, float *dup)
 {
@@ -294,6 +294,8 @@ static void gated_backward(struct tape *tape, struct operation *operation)
 		const float *gate = o->gate->value + r * o->gate->stride, *up = o->up->value + r * o->up->stride;
 		if (o->activation == ACT_SILU)
 			vec_swiglu_backward(gate, up, dout + r * d, dgate, dup, d);
+		else if (o->activation == ACT_SIGMOID)
+			vec_glu_backward(gate, up, dout + r * d, dgate, dup, d);
 		else
 			gelu_row_backward(o, gate, up, dout + r * d, dgate, dup);
 		add_gradient(tape, o->gate, r * o->gate->stride, dgate, d, gate_beta);
@@ -313,11 +315,13 @@ struct array *gated(struct tape *tape, struct array *gate, struct array *up, enu
 		float *y = o.out->value + r * d;
 		if (activation == ACT_SILU) {
 			vec_swiglu(from, times, y, d);
-			continue;
+		} else if (activation == ACT_SIGMOID) {
+			vec_glu(from, times, y, d);
+		} else {
+			gelu_rows(&o, from, y);
+			for (int64_t i = 0; i < d; i++)
+				y[i] *= times[i];
 		}
-		gelu_rows(&o, from, y);
-		for (int64_t i = 0; i < d; i++)
-			y[i] *= times[i];
 	}
 	if (!o.out->wanted)
 		return o.out;

@@ -13,7 +13,8 @@ enum activation {
 	ACT_GELU /* with erf */,
 	ACT_GELU_NEW /* with tanh: GPT-2 */,
 	N_ACTIVATIONS,
-	ACT_SILU = N_ACTIVATIONS /* of gates alone */
+	ACT_SILU = N_ACTIVATIONS, /* of gates alone */
+	ACT_SIGMOID               /* the same */
 };
 extern const char *const activation_names[]; /* "none", "relu", "gelu", "gelu_new", NULL */
 
@@ -48,7 +49,9 @@ struct array *residual_norm(struct tape *tape, struct array *x, struct array *up
 struct array *residual_rms_norm(struct tape *tape, struct array *x, struct array *update, struct array *weight,
 	float epsilon, struct array **sum);
 
-/* activation(gate) * up, element by element (Shazeer 2020): silu, gelu or gelu_new. Both (n, d), may be views. */
+/*
+ * activation(gate) * up, element by element (Shazeer 2020): silu, sigmoid, gelu or gelu_new. Both (n, d), may be views.
+ */
 struct array *gated(struct tape *tape, struct array *gate, struct array *up, enum activation activation);
 
 /*

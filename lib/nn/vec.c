@@ -227,6 +227,22 @@ void VEC(vec_swiglu_backward)(const float *restrict gate, const float *restrict 
 	}
 }
 
+void VEC(vec_glu)(const float *restrict gate, const float *restrict up, float *restrict y, int64_t n)
+{
+	for (int64_t i = 0; i < n; i++)
+		y[i] = up[i] / (1 + exp_fast(-gate[i]));
+}
+
+void VEC(vec_glu_backward)(const float *restrict gate, const float *restrict up, const float *restrict dy,
+	float *restrict dgate, float *restrict dup, int64_t n)
+{
+	for (int64_t i = 0; i < n; i++) {
+		float sigmoid = 1 / (1 + exp_fast(-gate[i]));
+		dgate[i] = dy[i] * up[i] * sigmoid * (1 - sigmoid);
+		dup[i] = dy[i] * sigmoid;
+	}
+}
+
 void VEC(vec_rotate)(float *x, int64_t n, int64_t step, int64_t apart, const float *restrict cosine,
 	const float *restrict sine, float direction)
 {

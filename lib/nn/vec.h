@@ -47,6 +47,10 @@ extern void (*vec_gelu_new_backward)(const float *x, float *dy, int64_t n);
 extern void (*vec_swiglu)(const float *gate, const float *up, float *y, int64_t n);
 extern void (
 	*vec_swiglu_backward)(const float *gate, const float *up, const float *dy, float *dgate, float *dup, int64_t n);
+/* y = sigmoid(gate) x up */
+extern void (*vec_glu)(const float *gate, const float *up, float *y, int64_t n);
+extern void (
+	*vec_glu_backward)(const float *gate, const float *up, const float *dy, float *dgate, float *dup, int64_t n);
 /* x[i * step] and x[i * step + apart] turned by an angle each, for i < n; direction 1 or, back, -1 */
 extern void (*vec_rotate)(float *x, int64_t n, int64_t step, int64_t apart, const float *cosine, const float *sine,
 	float direction);
@@ -113,7 +117,8 @@ extern float (*vec_adam)(const struct adam_factors *factors, const float *gradie
 	F(vec_exp_lanes) F(vec_exp_lanes_sum) F(vec_exp_lanes_of) F(vec_exp_rows) F(vec_scale_rows) F(vec_reweigh) \
 	F(vec_relu) F(vec_relu_backward) \
 	F(vec_gelu) F(vec_gelu_backward) F(vec_gelu_new) F(vec_gelu_new_backward) F(vec_swiglu) \
-	F(vec_swiglu_backward) F(vec_rotate) F(vec_dropout) F(vec_band_softmax) F(vec_softmax_backward) \
+	F(vec_swiglu_backward) F(vec_glu) F(vec_glu_backward) \
+	F(vec_rotate) F(vec_dropout) F(vec_band_softmax) F(vec_softmax_backward) \
 	F(vec_softcap) F(vec_softcap_backward) \
 	F(vec_window_softmax) F(vec_norm) F(vec_norm_backward) F(vec_rms_norm) F(vec_rms_norm_backward) F(vec_gru) \
 	F(vec_gru_backward) F(vec_adam)

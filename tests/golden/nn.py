@@ -26,6 +26,8 @@ CASES = {
                  scale_embedding=False),
     "recbole": dict(SASREC, num_hidden_layers=2, norm="post", num_attention_heads=2, intermediate_size=12,
                     hidden_act="gelu", input_norm=True, scale_embedding=False, layer_norm_eps=1e-12),
+    "ligr": dict(SASREC, architecture="esasrec", num_hidden_layers=2, norm="pre", num_attention_heads=2, gates=True, hidden_act="swiglu",
+                 intermediate_size=12, positions="end", scale_embedding=False, final_norm=False, layer_norm_eps=1e-5),
     "gru": dict(architecture="gru", hidden_size=D, dropout=0),
     "gru4rec": dict(architecture="gru", hidden_size=12, dense_size=D, bias=False, num_hidden_layers=2, dropout=0),
 }
@@ -44,10 +46,18 @@ def sasrec_parameters(c):
         for part in "query", "key", "value", "output":
             p[f"layers.{i}.attention.{part}.weight"] = (D, D)
             p[f"layers.{i}.attention.{part}.bias"] = (D,)
+        swiglu = c.get("hidden_act") == "swiglu"
+        if swiglu:
+            p[f"layers.{i}.ffn.gate.weight"] = (inner, D)
         p[f"layers.{i}.ffn.intermediate.weight"] = (inner, D)
-        p[f"layers.{i}.ffn.intermediate.bias"] = (inner,)
+        if not swiglu:
+            p[f"layers.{i}.ffn.intermediate.bias"] = (inner,)
         p[f"layers.{i}.ffn.output.weight"] = (D, inner)
-        p[f"layers.{i}.ffn.output.bias"] = (D,)
+        if not swiglu:
+            p[f"layers.{i}.ffn.output.bias"] = (D,)
+        for part in ("attention", "ffn") if c.get("gates") else ():
+            p[f"layers.{i}.{part}_gate.weight"] = (D, D)
+            p[f"layers.{i}.{part}_gate.bias"] = (D,)
     if c.get("final_norm", c.get("norm") != "post"):
         p |= norm("final_norm")
     if not c.get("tied", True):
@@ -81,7 +91,9 @@ def sasrec_hidden(c, p, items):
         return part("output", out.transpose(0, 1).reshape(n, D))
 
     def ffn(i, x):
-        part = lambda name, y: F.linear(y, p[f"layers.{i}.ffn.{name}.weight"], p[f"layers.{i}.ffn.{name}.bias"])
+        part = lambda name, y: F.linear(y, p[f"layers.{i}.ffn.{name}.weight"], p.get(f"layers.{i}.ffn.{name}.bias"))
+        if c.get("hidden_act") == "swiglu":
+            return part("output", F.silu(part("gate", x)) * part("intermediate", x))
         return part("output", activation(part("intermediate", x)))
 
     x = p["item_embedding.weight"][items] * (D ** 0.5 if c.get("scale_embedding", True) else 1)
@@ -95,6 +107,10 @@ def sasrec_hidden(c, p, items):
         if c.get("norm") == "post":
             x = norm(one, x + attention(i, x, x))
             x = norm(two, x + ffn(i, x))
+        elif c.get("gates"):  # as LiGRLayer in RecTools
+            gate = lambda name: torch.sigmoid(F.linear(x, p[f"layers.{i}.{name}_gate.weight"], p[f"layers.{i}.{name}_gate.bias"]))
+            x = x + gate("attention") * attention(i, norm(one, x), norm(one, x))
+            x = x + gate("ffn") * ffn(i, norm(two, x))
         elif c.get("norm") == "pre":
             x = x + attention(i, norm(one, x), norm(one, x))
             x = x + ffn(i, norm(two, x))
@@ -135,7 +151,7 @@ def losses(hidden, p, target, negative):
 
 
 def model_case(name, c):
-    shapes = (sasrec_parameters if c["architecture"] == "sasrec" else gru_parameters)(c)
+    shapes = (sasrec_parameters if c["architecture"] != "gru" else gru_parameters)(c)
     # what float can hold, so that both start from the same numbers
     p = {key: (torch.randn(shape) * 0.4 + ("norm.weight" in key)).float().double().requires_grad_()
          for key, shape in shapes.items()}
@@ -144,7 +160,7 @@ def model_case(name, c):
     target = torch.randint(N_ITEMS, (indptr[-1],))
     target[[0, 3, 30]] = -1
     negative = torch.stack([torch.randperm(N_ITEMS)[:7] for _ in item])
-    hidden = torch.cat([(sasrec_hidden if c["architecture"] == "sasrec" else gru_hidden)(c, p, item[a:b])
+    hidden = torch.cat([(sasrec_hidden if c["architecture"] != "gru" else gru_hidden)(c, p, item[a:b])
                         for a, b in zip(indptr, indptr[1:]) if b > a])
     manifest = {"config": c, "items": N_ITEMS, "params": {key: value.numel() for key, value in p.items()}}
     out[f"{name}/case.json"] = json.dumps(manifest).encode()
@@ -173,7 +189,7 @@ FEATURE_CASES = {
 
 
 def feature_parameters(c):
-    p = (sasrec_parameters if c["architecture"] == "sasrec" else gru_parameters)(c)
+    p = (sasrec_parameters if c["architecture"] != "gru" else gru_parameters)(c)
     if c["architecture"] == "gru" and not c.get("tied", True):
         p["output.weight"] = (N_ITEMS, D)
     if "features" in c:
@@ -214,7 +230,7 @@ def feature_case(name, c):
     target[[0, 3, 30]] = -1
     table = item_table(c, p, feature)
     inside = dict(p, **{"item_embedding.weight": table})
-    hidden = torch.cat([(sasrec_hidden if c["architecture"] == "sasrec" else gru_hidden)(c, inside, item[a:b])
+    hidden = torch.cat([(sasrec_hidden if c["architecture"] != "gru" else gru_hidden)(c, inside, item[a:b])
                         for a, b in zip(indptr, indptr[1:]) if b > a])
     scored = p.get("output.weight", table)
     if c.get("score") == "cosine":
