@@ -79,10 +79,12 @@ $(BUILD)/commit: ask-git
 $(BUILD)/lib/stream/version.o: CPPFLAGS += -DVERSION='"$(VERSION)"' -DCOMMIT="\"$$(cat $(BUILD)/commit)\""
 $(BUILD)/lib/stream/version.o: $(BUILD)/commit Makefile
 
-# exp, tanh and erf over arrays; nothing else may reorder or assume finite arithmetic
+# exp, tanh and erf over arrays; nothing else may reorder or assume finite arithmetic. Quotients and roots are exact: what
+# processors approximate differs between their makers
 $(VEC_OBJECTS): $(BUILD)/lib/nn/vec_%.o: lib/nn/vec.c | $(BUILD)/packages
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS) -DVEC_LEVEL=$* $(CFLAGS) -ffast-math -ffp-contract=fast $(MARCH_$*) -c -o $@ $<
+	$(Q)$(CC) $(CPPFLAGS) -DVEC_LEVEL=$* $(CFLAGS) -ffast-math -ffp-contract=fast $(EXACT) $(MARCH_$*) -c -o $@ $<
+EXACT := -fno-reciprocal-math $(if $(filter x86_64%,$(shell $(CC) -dumpmachine)),-mrecip=$(if $(findstring clang,$(CC)),none,'!all'))
 MARCH_avx2 := -march=x86-64-v3
 MARCH_avx512 := -march=x86-64-v4
 

@@ -36,7 +36,7 @@ equals_numpy() {
 	equals_numpy latest decay=0.0
 	seq-train -q --arch nearest --set decay=1 shop -o mean
 	equals_numpy mean decay=1.0
-	! cmp -s latest.tsv mean.tsv
+	(! cmp -s latest.tsv mean.tsv)
 }
 
 @test "nearest goes by the embedding, whitened or as it is, and by words beside one where it is told to" {

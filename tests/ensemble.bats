@@ -83,7 +83,7 @@ ndcg() {
 		assert [m["weight"] for m in models] == [float(w) for w in sys.argv[1].split(",")]
 	END
 	rec-eval -q test | grep -q '^model	all	ease+nearest'
-	! tar --zstd -tf test | grep -q '^model/'
+	(! tar --zstd -tf test | grep -q '^model/')
 }
 
 @test "a question alone is answered as all are, with reasons" {

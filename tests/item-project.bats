@@ -213,7 +213,7 @@ for i, item in enumerate(items):
 assert v.shape == (5, 24) and meta["source"] == "encoder" and meta["pooling"] == "lasttoken" and meta["prompt"] == "", meta
 ids = open("seen/catalog/000000.item_id.txt").read().split()
 of = dict(zip(ids, v))
-assert (of["a"] == of["d"]).all() and abs(of["a"] - of["b"]).max() > .01 and not of["e"].any(), v' # the same title; none
+assert abs(of["a"] - of["d"]).max() < 1e-5 and abs(of["a"] - of["b"]).max() > .01 and not of["e"].any(), v' # the same title; none
 	# of unit length, as modules.json says
 	item-project -q --from encoder --encoder bert --max-tokens 4 small.tar.zst -o out.tar.zst
 	vectors out.tar.zst '

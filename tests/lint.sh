@@ -25,6 +25,14 @@ while IFS= read -r source; do
 	lint "at most 120 columns $source" wide_lines "$source"
 done < <(find lib tools tests -name '*.[ch]')
 
+# bash -e passes over a negated command that fails: as it is, only the last one of a test decides anything
+negated_checks() {
+	! awk '/^\t+! / && !/\|\|/ { line = FNR ": " $0; next } line && !/^}/ { print line; found = 1 } { line = "" } END { exit !found }' "$1"
+}
+for file in tests/*.bats; do
+	lint "negated checks can fail $file" negated_checks "$file"
+done
+
 # What cppcheck cannot see by itself: jansson's loops, and, without their definitions, functions that do not return. It
 # believes in the latter where it is told their arguments too.
 library=$(mktemp --suffix .cfg)

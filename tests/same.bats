@@ -29,6 +29,13 @@ as_recorded() {
 	[ "$(wc -l <"$BATS_TEST_TMPDIR/now")" -gt 1 ]
 }
 
+@test "same: nothing is approximated as one maker's processors do" {
+	case $(uname -m) in x86_64) ;; *) skip "not this processor's instructions" ;; esac
+	objdump -d --no-show-raw-insn "$RECPIPE_BIN/seq-train" >"$BATS_TEST_TMPDIR/code"
+	grep -q vfmadd "$BATS_TEST_TMPDIR/code"
+	(! grep -E '\bv?r(cp|sqrt)(14|28)?[ps]s\b' "$BATS_TEST_TMPDIR/code")
+}
+
 @test "same: tables in" {
 	as_recorded tokenize
 }

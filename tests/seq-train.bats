@@ -444,7 +444,7 @@ interrupted() {
 		best=$(sed -n 's/.*stopped in .*: epoch \([0-9]*\), .*/\1/p' told)
 		seq-train -q "${train[@]}" --epochs "$best" -o whole.tar.zst data.tar.zst
 		cmp <(parameters stopped.tar.zst) <(parameters whole.tar.zst)
-		! cmp -s <(tar --zstd -xOf stopped.tar.zst model/meta.json) <(tar --zstd -xOf whole.tar.zst model/meta.json)
+		(! cmp -s <(tar --zstd -xOf stopped.tar.zst model/meta.json) <(tar --zstd -xOf whole.tar.zst model/meta.json))
 		tar --zstd -xOf stopped.tar.zst --wildcards 'log/*-seq-train.json' | grep -q '"stopped":{"epoch":'
 	done
 	seq-train -q "${train[@]}" --epochs $((best + 2)) -o whole.tar.zst data.tar.zst
@@ -613,4 +613,10 @@ assert tables == {"ids.tar.zst": 1, "features.tar.zst": 2, "gru.tar.zst": 4}[old
 	misused seq-train --model ids.tar.zst --arch llama full.tar.zst -o x.tar.zst
 	misused seq-train --model - -o x.tar.zst
 	[ ! -e x.tar.zst ]
+}
+
+@test "seq-train: a line of an epoch has at most 80 columns" {
+	said_by seq-train --epochs 2 --hidden-size 8 data.tar.zst -o lines.tar.zst
+	[ "$(grep -c 'epoch *[0-9]* loss [0-9.]* valid NDCG@10 [0-9.]* .*s$' told)" = 2 ]
+	(! grep 'epoch *[0-9]* loss' told | grep -E '.{81}')
 }

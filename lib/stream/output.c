@@ -93,23 +93,46 @@ static bool can_be_named(int fd)
 	return can;
 }
 
-/* A name in the folder for a file that had none: its own at once where that is free. */
+/*
+ * The name a file passes through that takes another's place: one for each path, so that the next to be written there
+ * does away with what a killed program left.
+ */
+static char *passing_name(const struct output *output)
+{
+	return xasprintf("%s.recpipe-%.200s", output->folder, output->path + strlen(output->folder));
+}
+
+static void forget_passing(const struct output *output)
+{
+	char *passing = passing_name(output);
+	unlink(passing);
+	free(passing);
+}
+
+/* Two that do this at once take each other's name: what is there in the end is whole, and one of theirs. */
+static void take_place(struct output *output, const char *link)
+{
+	char *passing = passing_name(output);
+	bool done = false;
+	keep_temporary(output, passing);
+	for (int n = 0; !done && n < MOST_TRIES; n++) {
+		bool linked = !linkat(AT_FDCWD, link, AT_FDCWD, passing, AT_SYMLINK_FOLLOW);
+		if (!linked && (errno != EEXIST || (unlink(passing) && errno != ENOENT)))
+			break;
+		done = linked && !rename(passing, output->path);
+		if (linked && !done && errno != ENOENT)
+			break;
+	}
+	if (!done)
+		die_errno("%s", output->name);
+}
+
+/* Its own name for a file that had none, at once where that is free. */
 static void give_name(struct output *output)
 {
 	char *link = link_of(output->fd);
-	bool done = !output->replaces && !linkat(AT_FDCWD, link, AT_FDCWD, output->path, AT_SYMLINK_FOLLOW);
-	for (int n = 0; !done && !output->temporary && n < MOST_TRIES; n++) {
-		char *temporary = nth_temporary(output, n);
-		if (!linkat(AT_FDCWD, link, AT_FDCWD, temporary, AT_SYMLINK_FOLLOW)) {
-			keep_temporary(output, temporary);
-			break;
-		}
-		free(temporary);
-		if (errno != EEXIST)
-			break;
-	}
-	if (!done && !output->temporary)
-		die_errno("%s", output->name);
+	if (output->replaces || linkat(AT_FDCWD, link, AT_FDCWD, output->path, AT_SYMLINK_FOLLOW))
+		take_place(output, link);
 	free(link);
 }
 
@@ -153,8 +176,10 @@ static void open_file(struct output *output)
 	output->replaces = !lstat(output->path, &status);
 	if (!output->replaces && (errno != ENOENT || !output->path[strlen(output->folder)])) /* and not first at the end */
 		die_errno("%s", output->name);
-	if (output->replaces)
+	if (output->replaces) {
 		keep_mode(output, status.st_mode);
+		forget_passing(output);
+	}
 	if (stat(*output->folder ? output->folder : ".", &output->where))
 		die_errno("%s", output->name);
 	be_the_only_one(output);
@@ -239,7 +264,7 @@ void output_commit(struct output *output)
 			die_errno("%s", output->name);
 		if (!output->temporary)
 			give_name(output);
-		if (output->temporary && rename(output->temporary, output->path))
+		else if (rename(output->temporary, output->path))
 			die_errno("%s", output->name);
 	}
 	if (!descriptor_close(output->fd))

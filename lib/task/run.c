@@ -222,15 +222,23 @@ static bool is_better(const struct run *run, double value)
 	return run->task->lower_is_better ? value < best : value > best;
 }
 
+#define LINE_WIDTH 80 /* of a terminal */
+
+/* In a line of a terminal: the first measure always, the others while they fit. */
 static void tell_epoch(const struct run *run, const double point[], bool better, double seconds)
 {
-	char text[256];
-	int length = 0;
-	for (int i = 0; run->task->measures[i]; i++)
-		length += snprintf(text + length, sizeof text - (size_t)length, "  %s %.4f", run->task->measures[i],
-			point[1 + i]);
-	notice("epoch %3lld  loss %.4f%s  %s  %.1f s", (long long)run->epoch, point[0], length ? text : "",
-		better && length ? "best" : "    ", seconds);
+	char text[256], end[64];
+	int length = snprintf(text, sizeof text, "epoch %3lld loss %.4f", (long long)run->epoch, point[0]);
+	snprintf(end, sizeof end, "%s %.1fs", better && run->task->measures[0] ? " best" : "", seconds);
+	int room = LINE_WIDTH - (int)(strlen(program_name) + strlen(": ") + strlen(end));
+	for (int i = 0; run->task->measures[i]; i++) {
+		char measure[64];
+		int width = snprintf(measure, sizeof measure, " %s %.4f", run->task->measures[i], point[1 + i]);
+		if (i && length + width > room)
+			break;
+		length += snprintf(text + length, sizeof text - (size_t)length, "%s", measure);
+	}
+	notice("%s%s", text, end);
 }
 
 static void end_epoch(struct run *run, double started)
