@@ -12,7 +12,7 @@
 
 #define MAX_WIDTH 16384
 #define ALONE_BYTES (16 << 20) /* of products one thread makes sooner than others could be woken */
-#define SLICE_ROWS 512         /* queries that pass over the catalog together */
+#define SLICE_ROWS 1024        /* queries that pass over the catalog together */
 #define FINE_ROWS 64           /* from so many on, residues of the items pay that they are made */
 #define TINY 1e-18f            /* least scale: keeps bounds above what underflow could hide */
 
@@ -304,28 +304,30 @@ static bool probe_ready(struct probe *probe, const struct ranker *ranker)
 	double rounding = 2 * (double)(ranker->width + 32) * FLT_EPSILON * norms.vector *
 		(ranker->max_code + ranker->max_error);
 	probe->slack = (float)((lost + rounding) * (1 + 1e-5)) + TINY;
-	if (ranker->scan->fine) {
+	if (ranker->scan->residues) {
 		lost = refine_probe(probe, ranker, &norms);
 		probe->fine_slack = (float)((lost + rounding) * (1 + 1e-5)) + TINY;
 	}
 	return true;
 }
 
+/* A tile of the catalog. */
+struct tile {
+	int64_t first, items;            /* of the catalog */
+	const uint8_t *codes, *residues; /* NULL: no residues were made */
+	const float *scale;
+};
+
+/* The exact scores of those items of a tile that may matter. */
 static void visit_hits(const struct ranker *ranker, const struct probe *probe, struct selection *selection,
-	const int32_t *products, const int32_t *fine, int64_t tile)
+	const struct tile *tile, const uint8_t hits[], int n)
 {
-	uint8_t hits[SCAN_TILE];
 	float scores[SCAN_TILE];
-	const int n = ranker->scan->filter(probe, selection->bar, selection->target_score, products, fine,
-		ranker->scale + tile * SCAN_TILE, hits, &selection->greater);
-	if (!n)
-		return;
-	ranker->scan->scores(probe->query, ranker->vectors + tile * SCAN_TILE * ranker->width, ranker->width, hits, n,
-		scores);
+	ranker->scan->scores(probe->query, ranker->vectors + tile->first * ranker->width, ranker->width, hits, n, scores);
 	count(selection, scores, n);
 	for (int i = 0; i < n; i++)
 		if (scores[i] >= selection->bar)
-			offer(selection, (struct best){scores[i], (int32_t)(tile * SCAN_TILE + hits[i])});
+			offer(selection, (struct best){scores[i], (int32_t)(tile->first + hits[i])});
 }
 
 static int64_t least(int64_t a, int64_t b)
@@ -354,36 +356,70 @@ struct task {
 	int64_t rows, tile, end;
 };
 
-/* One tile, all queries, in groups: it stays in the nearest cache while they pass over it. residues: NULL: none. */
-static void scan_tile(const struct ranker *ranker, const struct task *task, int64_t tile, uint8_t *residues)
+/* n queries of a group and their selections, `step` apart. */
+static void judge_group(const struct ranker *ranker, const struct probe *probe, struct selection *selection, int step,
+	int n, const struct tile *tile)
 {
 	const struct scan *scan = ranker->scan;
-	const uint8_t *codes = ranker->codes + tile * tile_bytes(ranker);
-	const int64_t items = least(SCAN_TILE, ranker->n_items - tile * SCAN_TILE);
-	const int64_t groups = (task->rows + scan->queries - 1) / scan->queries;
+	struct verdict verdict[SCAN_QUERIES];
+	for (int q = 0; q < scan->queries; q++) {
+		verdict[q].bar = q < n ? selection[q * step].bar : INFINITY;
+		verdict[q].target = q < n ? selection[q * step].target_score : INFINITY;
+	}
+	scan->judge(tile->codes, ranker->words, probe, ranker->stride, n == 1 ? 1 : scan->queries, tile->scale, verdict);
+	for (int q = 0; q < n; q++) {
+		uint8_t hits[SCAN_TILE];
+		const int found = scan_places(verdict[q].hits, hits);
+		selection[q * step].greater += verdict[q].above;
+		if (found)
+			visit_hits(ranker, &probe[q], &selection[q * step], tile, hits, found);
+	}
+}
+
+static void filter_group(const struct ranker *ranker, const struct probe *probe, struct selection *selection, int step,
+	int n, const struct tile *tile)
+{
+	const struct scan *scan = ranker->scan;
 	int32_t products[SCAN_QUERIES * SCAN_TILE], fine[SCAN_QUERIES * SCAN_TILE];
+	if (tile->residues)
+		scan->fine(tile->codes, tile->residues, ranker->words, probe, ranker->stride, products, fine);
+	else
+		scan->products(tile->codes, ranker->words, probe->codes, ranker->stride, n == 1 ? 1 : scan->queries, products);
+	for (int q = 0; q < n; q++) {
+		struct selection *one = &selection[q * step];
+		uint8_t hits[SCAN_TILE];
+		const int found = scan->filter(&probe[q], one->bar, one->target_score, products + q * SCAN_TILE,
+			tile->residues ? fine + q * SCAN_TILE : NULL, tile->scale, hits, &one->greater);
+		if (found)
+			visit_hits(ranker, &probe[q], one, tile, hits, found);
+	}
+}
+
+/* One tile, all queries, in groups: it stays in the nearest cache while they pass over it. residues: NULL: none. */
+static void scan_tile(const struct ranker *ranker, const struct task *task, int64_t number, uint8_t *residues)
+{
+	const struct scan *scan = ranker->scan;
+	const int64_t first = number * SCAN_TILE, groups = (task->rows + scan->queries - 1) / scan->queries;
+	const struct tile tile = {.first = first,
+		.items = least(SCAN_TILE, ranker->n_items - first),
+		.codes = ranker->codes + number * tile_bytes(ranker),
+		.residues = residues,
+		.scale = ranker->scale + first};
 	if (residues)
-		scan->residues(ranker->vectors + tile * SCAN_TILE * ranker->width, ranker->width,
-			ranker->scale + tile * SCAN_TILE, (int)items, residues);
+		scan->residues(ranker->vectors + first * ranker->width, ranker->width, tile.scale, (int)tile.items, residues);
 	for (int64_t group = 0; group < groups; group++) {
-		const struct probe *probe = task->probes + group * scan->queries;
-		const int64_t n = least(task->rows - group * scan->queries, scan->queries);
-		if (residues)
-			scan->fine(codes, residues, ranker->words, probe, ranker->stride, products, fine);
-		else
-			scan->products(codes, ranker->words, probe->codes, ranker->stride, n == 1 ? 1 : scan->queries, products);
-		if (groups > 1 && tile + 1 < task->end) /* one is in the order of memory */
-			prefetch(ranker, tile + 1, group, groups, residues);
-		for (int64_t q = 0; q < n; q++)
-			visit_hits(ranker, &probe[q], &task->selections[(group * scan->queries + q) * task->parts],
-				products + q * SCAN_TILE, residues ? fine + q * SCAN_TILE : NULL, tile);
+		const int64_t row = group * scan->queries;
+		if (groups > 1 && number + 1 < task->end) /* one is in the order of memory */
+			prefetch(ranker, number + 1, group, groups, residues);
+		(scan->judge ? judge_group : filter_group)(ranker, task->probes + row, task->selections + row * task->parts,
+			task->parts, (int)least(task->rows - row, scan->queries), &tile);
 	}
 }
 
 static void scan_tiles(const struct ranker *ranker, const struct task *task)
 {
 	uint8_t *residues = NULL;
-	if (ranker->scan->fine && task->selections[0].counts && task->rows >= FINE_ROWS)
+	if (ranker->scan->residues && task->selections[0].counts && task->rows >= FINE_ROWS)
 		residues = xcalloc((size_t)(tile_bytes(ranker) + SCAN_BEYOND), 1);
 	for (int64_t tile = task->tile; tile < task->end; tile++)
 		scan_tile(ranker, task, tile, residues);
@@ -439,8 +475,8 @@ int64_t rank_queries(const struct ranker *ranker, const float *queries, const st
 		return -1;
 	const struct cut cut = cut_work(ranker, ranks->rows);
 	struct selections all = selections_new(ranks, cut.parts);
-	struct probe *probes = xcalloc((size_t)ranks->rows, sizeof *probes);
-	/* codes, and behind them residues; of whole groups */
+	/* of whole groups; codes, and behind them residues */
+	struct probe *probes = xcalloc((size_t)ranks->rows + SCAN_QUERIES, sizeof *probes);
 	const int64_t room = (ranks->rows + SCAN_QUERIES) * ranker->stride;
 	int8_t *codes = xcalloc((size_t)room, 2);
 	int64_t bad = ranks->rows;

@@ -170,37 +170,6 @@ static const struct scan avx2 = {.level = CPU_AVX2,
 	.scores = scores_avx2};
 
 #define VNNI __attribute__((target("avx512f,avx512bw,avx512vl,avx512vnni")))
-VNNI INLINE void products_vnni_body(const uint8_t *items, int64_t words, const int8_t *queries, int64_t stride,
-	const int n_queries, const int n_blocks, int32_t *products)
-{
-	const int64_t block = 4 * SCAN_LANES * words;
-	for (int first = 0; first < SCAN_TILE; first += SCAN_LANES * n_blocks, items += block * n_blocks) {
-		__m512i sum[16];
-		for (int i = 0; i < n_queries * n_blocks; i++)
-			sum[i] = _mm512_setzero_si512();
-		for (int64_t word = 0; word < words; word++)
-			for (int b = 0; b < n_blocks; b++) {
-				const __m512i codes = _mm512_loadu_si512(items + b * block + word * 4 * SCAN_LANES);
-				for (int q = 0; q < n_queries; q++) {
-					const __m512i query = _mm512_set1_epi32(word_at(queries + q * stride, word));
-					sum[q * n_blocks + b] = _mm512_dpbusd_epi32(sum[q * n_blocks + b], codes, query);
-				}
-			}
-		for (int q = 0; q < n_queries; q++)
-			for (int b = 0; b < n_blocks; b++)
-				_mm512_storeu_si512(products + q * SCAN_TILE + first + b * SCAN_LANES, sum[q * n_blocks + b]);
-	}
-}
-
-VNNI static void products_vnni(const uint8_t *items, int64_t words, const int8_t *queries, int64_t stride,
-	int n_queries, int32_t *products)
-{
-	if (n_queries == 1)
-		products_vnni_body(items, words, queries, stride, 1, 1, products); /* in the order of memory */
-	else
-		products_vnni_body(items, words, queries, stride, TOGETHER, 2, products);
-}
-
 VNNI INLINE int places_of(uint64_t hit, int from, uint8_t *hits)
 {
 	int n = 0;
@@ -255,18 +224,142 @@ VNNI static int filter_vnni(const struct probe *probe, float bar, float target, 
 	return filter_vnni_body(probe, bar, target, products, fine, scale, hits, greater, true);
 }
 
+/* Halves onto halves of two, side by side. */
+VNNI INLINE __m512 fold_vnni(__m512 a, __m512 b)
+{
+	return _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x44), _mm512_shuffle_f32x4(a, b, 0xee));
+}
+
+/* As score_body(), of four items side by side. */
+VNNI INLINE __m128 four_scores_vnni(const float *query, const float *items, int64_t width, const uint8_t hits[4])
+{
+	const float *item[4];
+	__m512 sum[4];
+	for (int h = 0; h < 4; h++) {
+		item[h] = items + hits[h] * width;
+		sum[h] = _mm512_setzero_ps();
+	}
+	int64_t i = 0;
+	for (; i + 16 <= width; i += 16)
+		for (int h = 0; h < 4; h++)
+			sum[h] = _mm512_add_ps(sum[h], _mm512_mul_ps(_mm512_loadu_ps(query + i), _mm512_loadu_ps(item[h] + i)));
+	const __mmask16 rest = (__mmask16)((1u << (width - i)) - 1);
+	for (int h = 0; rest && h < 4; h++)
+		sum[h] = _mm512_mask_add_ps(sum[h], rest, sum[h],
+			_mm512_mul_ps(_mm512_maskz_loadu_ps(rest, query + i), _mm512_maskz_loadu_ps(rest, item[h] + i)));
+	/* eight sums of each, then four, of which each lane of 128 bits adds up its own */
+	const __m512 ab = fold_vnni(sum[0], sum[1]), cd = fold_vnni(sum[2], sum[3]);
+	const __m512 four = _mm512_add_ps(_mm512_shuffle_f32x4(ab, cd, 0x88), _mm512_shuffle_f32x4(ab, cd, 0xdd));
+	const __m512 two = _mm512_add_ps(four, _mm512_permute_ps(four, 0x4e));
+	const __m512 one = _mm512_add_ps(two, _mm512_permute_ps(two, 0xb1));
+	const __m512i lanes = _mm512_setr_epi32(0, 4, 8, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+	return _mm512_castps512_ps128(_mm512_permutexvar_ps(lanes, one));
+}
+
 VNNI static void scores_vnni(const float *query, const float *items, int64_t width, const uint8_t hits[], int n,
 	float *scores)
 {
-	scores_body(query, items, width, hits, n, scores);
+	int i = 0;
+	for (; i + 4 <= n; i += 4)
+		_mm_storeu_ps(scores + i, four_scores_vnni(query, items, width, hits + i));
+	uint8_t last[4];
+	for (int h = 0; i < n && h < 4; h++)
+		last[h] = hits[i + h < n ? i + h : i];
+	if (i < n)
+		_mm_mask_storeu_ps(scores + i, (__mmask8)((1u << (n - i)) - 1), four_scores_vnni(query, items, width, last));
+}
+
+/* What filter_vnni_body() tells of 16 items, while their products are in a register. */
+VNNI INLINE void judge_sums(const struct probe *probe, const struct verdict *verdict, __m512i sum, __m512 scale,
+	const bool counts, uint16_t *hits, uint16_t *above)
+{
+	const __m512 product = _mm512_cvtepi32_ps(_mm512_add_epi32(sum, _mm512_set1_epi32(probe->offset)));
+	const __m512 factor = _mm512_set1_ps(probe->factor), slack = _mm512_set1_ps(probe->slack);
+	const __m512 upper = _mm512_mul_ps(scale, _mm512_fmadd_ps(factor, product, slack));
+	__mmask16 hit = _mm512_cmp_ps_mask(upper, _mm512_set1_ps(verdict->bar), _CMP_GE_OQ);
+	if (counts) {
+		const __m512 lower = _mm512_mul_ps(scale, _mm512_fmsub_ps(factor, product, slack));
+		const __m512 target = _mm512_set1_ps(verdict->target);
+		const __mmask16 surely = _mm512_cmp_ps_mask(lower, target, _CMP_GT_OQ);
+		hit |= _mm512_mask_cmp_ps_mask((__mmask16)~surely, upper, target, _CMP_GE_OQ);
+		*above = surely;
+	}
+	*hits = hit;
+}
+
+/* The products in assembly: the compiler would move its sums to and fro between registers. */
+VNNI INLINE void judge_vnni_body(const uint8_t *items, int64_t words, const struct probe *probe, int64_t stride,
+	const int n_queries, const int n_blocks, const float *scale, struct verdict *verdict, const bool counts)
+{
+	const int64_t block = 4 * SCAN_LANES * words;
+	uint16_t hits[TOGETHER][SCAN_TILE / SCAN_LANES], above[TOGETHER][SCAN_TILE / SCAN_LANES];
+	for (int first = 0; first < SCAN_TILE / SCAN_LANES; first += n_blocks, items += block * n_blocks) {
+		__m512i sum[16];
+#pragma GCC unroll 16
+		for (int i = 0; i < n_queries * n_blocks; i++)
+			sum[i] = _mm512_setzero_si512();
+		int64_t word = 0;
+		do {
+#pragma GCC unroll 2
+			for (int b = 0; b < n_blocks; b++) {
+				const __m512i codes = _mm512_loadu_si512(items + b * block + word * 4 * SCAN_LANES);
+#pragma GCC unroll 8
+				for (int q = 0; q < n_queries; q++) {
+					const __m512i query = _mm512_set1_epi32(word_at(probe->codes + q * stride, word));
+					__asm__("vpdpbusd %2, %1, %0" : "+v"(sum[q * n_blocks + b]) : "v"(codes), "v"(query));
+				}
+			}
+		} while (++word < words);
+		__asm__("" : "+r"(probe), "+r"(verdict)); /* else what is read of them below is kept, in memory */
+#pragma GCC unroll 2
+		for (int b = 0; b < n_blocks; b++) {
+			const __m512 scales = _mm512_loadu_ps(scale + (first + b) * SCAN_LANES);
+#pragma GCC unroll 8
+			for (int q = 0; q < n_queries; q++)
+				judge_sums(&probe[q], &verdict[q], sum[q * n_blocks + b], scales, counts, &hits[q][first + b],
+					&above[q][first + b]);
+		}
+	}
+	for (int q = 0; q < n_queries; q++) {
+		uint64_t surely[SCAN_TILE / 64] = {0};
+		memcpy(verdict[q].hits, hits[q], sizeof verdict[q].hits);
+		if (counts)
+			memcpy(surely, above[q], sizeof surely);
+		verdict[q].above = 0;
+		for (int i = 0; i < SCAN_TILE / 64; i++)
+			verdict[q].above += __builtin_popcountll(surely[i] & ~verdict[q].hits[i]);
+	}
+}
+
+VNNI static void judge_vnni(const uint8_t *items, int64_t words, const struct probe *probe, int64_t stride,
+	int n_queries, const float *scale, struct verdict *verdict)
+{
+	const bool counts = verdict->target < INFINITY;
+	if (n_queries == 1) /* in the order of memory */
+		judge_vnni_body(items, words, probe, stride, 1, 1, scale, verdict, true);
+	else if (counts)
+		judge_vnni_body(items, words, probe, stride, TOGETHER, 2, scale, verdict, true);
+	else
+		judge_vnni_body(items, words, probe, stride, TOGETHER, 2, scale, verdict, false);
 }
 
 static const struct scan vnni = {.level = CPU_VNNI,
 	.query_levels = 127,
 	.queries = TOGETHER,
-	.products = products_vnni,
+	.judge = judge_vnni,
 	.filter = filter_vnni,
 	.scores = scores_vnni};
+
+/* One query, the items in the order of memory. */
+VNNI static void products_of_one(const uint8_t *items, int64_t words, const int8_t *query, int32_t *products)
+{
+	for (int first = 0; first < SCAN_TILE; first += SCAN_LANES) {
+		__m512i sum = _mm512_setzero_si512();
+		for (int64_t word = 0; word < words; word++, items += 4 * SCAN_LANES)
+			sum = _mm512_dpbusd_epi32(sum, _mm512_loadu_si512(items), _mm512_set1_epi32(word_at(query, word)));
+		_mm512_storeu_si512(products + first, sum);
+	}
+}
 
 /*
  * The layout of items is that of the tiles' right side. Tiles 0 to
@@ -277,7 +370,7 @@ VNNI static void products_amx(const uint8_t *items, int64_t words, const int8_t 
 {
 	const int64_t block = 4 * SCAN_LANES * words, row = SCAN_TILE * (int64_t)sizeof *products;
 	if (n_queries == 1) {
-		products_vnni_body(items, words, queries, stride, 1, 1, products);
+		products_of_one(items, words, queries, products);
 		return;
 	}
 	tiles_configure();

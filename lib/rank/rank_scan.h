@@ -29,6 +29,13 @@ struct probe {
 	float factor, slack, fine_slack;
 };
 
+/* Of a query on a tile. Given are bar and target, found the hits, a bit each, and how many others are above. */
+struct verdict {
+	float bar, target;
+	uint64_t hits[SCAN_TILE / 64];
+	int32_t above;
+};
+
 struct scan {
 	enum cpu level;   /* that it needs */
 	int query_levels; /* 8-bit queries lie in [-query_levels, query_levels] */
@@ -56,11 +63,27 @@ struct scan {
 	int (*filter)(const struct probe *probe, float bar, float target, const int32_t *products, const int32_t *fine,
 		const float *scale, uint8_t hits[SCAN_TILE], int32_t *greater);
 	/*
+	 * NULL, or in place of the four above both in one go, products and what they tell, which are never stored: of one
+	 * query or `queries`, from probe on, whose codes are `stride` bytes apart.
+	 */
+	void (*judge)(const uint8_t *items, int64_t words, const struct probe *probe, int64_t stride, int n_queries,
+		const float *scale, struct verdict *verdict);
+	/*
 	 * scores[i] = query * item hits[i] of the tile. Sums in 16 lanes, lane by lane over the dimensions, then halves
 	 * onto halves: the same bits from every processor.
 	 */
 	void (*scores)(const float *query, const float *items, int64_t width, const uint8_t hits[], int n, float *scores);
 };
+
+/* The places in a verdict's hits, ascending; returns how many. */
+static inline int scan_places(const uint64_t of[SCAN_TILE / 64], uint8_t places[SCAN_TILE])
+{
+	int n = 0;
+	for (int i = 0; i < SCAN_TILE / 64; i++)
+		for (uint64_t hits = of[i]; hits; hits &= hits - 1)
+			places[n++] = (uint8_t)(64 * i + __builtin_ctzll(hits));
+	return n;
+}
 
 static inline float scan_score(const struct scan *scan, const float *query, const float *item, int64_t width)
 {

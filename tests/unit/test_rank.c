@@ -272,6 +272,15 @@ static void scores_are_the_same_bits_from_every_kernel(void **state)
 			float b = scan_score(scan, problem.queries, vector, problem.width);
 			assert_memory_equal(&a, &b, sizeof a);
 		}
+		for (int n = 1; n <= SCAN_TILE; n += 1 + n / 8) {
+			uint8_t hits[SCAN_TILE];
+			float some[SCAN_TILE], same[SCAN_TILE];
+			for (int i = 0; i < n; i++)
+				hits[i] = (uint8_t)rng_below(&rng, SCAN_TILE);
+			plain->scores(problem.queries, problem.items, problem.width, hits, n, some);
+			scan->scores(problem.queries, problem.items, problem.width, hits, n, same);
+			assert_memory_equal(some, same, (size_t)n * sizeof *some);
+		}
 	}
 	cpu_use(cpu_best());
 	problem_free(&problem);
