@@ -3,12 +3,48 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define GROUP 32 /* strings looked up side by side */
+#define GROUP 512 /* strings whose hashes are made together */
+#define AHEAD 12  /* strings that each step of a look-up is ahead of the next */
 
+static uint64_t mixed(uint64_t a, uint64_t b)
+{
+	__extension__ typedef unsigned __int128 wide;
+	const wide product = (wide)a * b;
+	return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+/* Eight bytes at a time, the last of them once more where they are no whole eight. */
 static uint64_t hash_of(const char *text, size_t length)
 {
-	uint64_t hash = fingerprint(FINGERPRINT_START, text, length);
-	return hash ^ (hash >> 29);
+	uint64_t hash = length * UINT64_C(0x9e3779b97f4a7c15), eight = 0;
+	size_t i = 0;
+	for (; i + 8 <= length; i += 8) {
+		memcpy(&eight, text + i, 8);
+		hash = mixed(hash ^ eight, UINT64_C(0xa0761d6478bd642f));
+	}
+	if (length >= 8) {
+		memcpy(&eight, text + length - 8, 8);
+	} else {
+		for (; i < length; i++)
+			eight = eight << 8 | (unsigned char)text[i];
+	}
+	return mixed(hash ^ eight, UINT64_C(0xe7037ed1a0b428db));
+}
+
+static bool is_same(const char *a, const char *b, size_t length)
+{
+	uint64_t left, right;
+	size_t i = 0;
+	for (; i + 8 <= length; i += 8) {
+		memcpy(&left, a + i, 8);
+		memcpy(&right, b + i, 8);
+		if (left != right)
+			return false;
+	}
+	for (; i < length; i++)
+		if (a[i] != b[i])
+			return false;
+	return true;
 }
 
 void strings_add(struct strings *strings, const char *text, size_t length)
@@ -63,7 +99,7 @@ static struct strings_slot *slot_of(const struct strings *strings, const char *t
 		if (slot->row < 0)
 			return slot;
 		if (slot->tag == tag_of(hash) && length_at(strings, slot->row) == length &&
-			!memcmp(strings_at(strings, slot->row), text, length))
+			is_same(strings_at(strings, slot->row), text, length))
 			return slot;
 	}
 }
@@ -116,39 +152,58 @@ int64_t strings_intern(struct strings *strings, const char *text, size_t length)
 
 /*
  * A look-up waits for memory three times, one after the other: for the slot, for where the string starts, and for the
- * string. So each of these is asked for, for a group of strings, before the next is looked at.
+ * string. So each of these is asked for while those of strings before it are on their way.
  */
-static void prefetch(const struct strings *strings, const uint64_t hash[], int count)
+static void prefetch_slot(const struct strings *strings, uint64_t hash)
 {
-	int32_t row[GROUP];
+	__builtin_prefetch(&strings->slot[home_of(strings, hash)]);
+}
+
+/* The row that the string may have, so far; -1: it is new. */
+static int32_t prefetch_start(const struct strings *strings, uint64_t hash)
+{
+	int64_t at = home_of(strings, hash);
+	while (strings->slot[at].row >= 0 && strings->slot[at].tag != tag_of(hash))
+		at = (at + 1) & (strings->n_slots - 1);
+	const int32_t row = strings->slot[at].row;
+	if (row >= 0)
+		__builtin_prefetch(&strings->start[row]);
+	return row;
+}
+
+static void prefetch_text(const struct strings *strings, int32_t row)
+{
+	if (row >= 0)
+		__builtin_prefetch(strings_at(strings, row));
+}
+
+static void intern_group(struct strings *strings, const char *const text[], const size_t length[], int count,
+	int32_t row[])
+{
+	uint64_t hash[GROUP];
+	int32_t likely[GROUP];
+	index_rows(strings, strings->count + count);
 	for (int i = 0; i < count; i++)
-		__builtin_prefetch(&strings->slot[home_of(strings, hash[i])]);
-	for (int i = 0; i < count; i++) {
-		int64_t at = home_of(strings, hash[i]);
-		while (strings->slot[at].row >= 0 && strings->slot[at].tag != tag_of(hash[i]))
-			at = (at + 1) & (strings->n_slots - 1);
-		row[i] = strings->slot[at].row;
-		if (row[i] >= 0)
-			__builtin_prefetch(&strings->start[row[i]]);
+		hash[i] = hash_of(text[i], length[i]);
+	for (int i = -3 * AHEAD; i < count; i++) {
+		const int slot = i + 3 * AHEAD, start = i + 2 * AHEAD, string = i + AHEAD;
+		if (slot < count)
+			prefetch_slot(strings, hash[slot]);
+		if (start >= 0 && start < count)
+			likely[start] = prefetch_start(strings, hash[start]);
+		if (string >= 0 && string < count)
+			prefetch_text(strings, likely[string]);
+		if (i >= 0)
+			row[i] = intern(strings, text[i], length[i], hash[i]);
 	}
-	for (int i = 0; i < count; i++)
-		if (row[i] >= 0)
-			__builtin_prefetch(strings_at(strings, row[i]));
 }
 
 void strings_intern_all(struct strings *strings, const char *const text[], const size_t length[], int64_t count,
 	int32_t row[])
 {
-	uint64_t hash[GROUP];
-	for (int64_t first = 0; first < count; first += GROUP) {
-		const int group = count - first < GROUP ? (int)(count - first) : GROUP;
-		index_rows(strings, strings->count + group);
-		for (int i = 0; i < group; i++)
-			hash[i] = hash_of(text[first + i], length[first + i]);
-		prefetch(strings, hash, group);
-		for (int i = 0; i < group; i++)
-			row[first + i] = intern(strings, text[first + i], length[first + i], hash[i]);
-	}
+	for (int64_t first = 0; first < count; first += GROUP)
+		intern_group(strings, text + first, length + first, count - first < GROUP ? (int)(count - first) : GROUP,
+			row + first);
 }
 
 void strings_free(struct strings *strings)
