@@ -304,6 +304,50 @@ assert (get("hidden_size", "n_embd"), get("num_hidden_layers", "n_layer"), get("
 	[ ! -e x.tar.zst ]
 }
 
+# nlls STREAM: the validation NLL of each epoch
+nlls() {
+	tar --zstd -xOf "$1" --wildcards 'log/*-seq-train.json' | python3 -c 'import json, sys
+print(*[p["nll"] for p in json.load(sys.stdin)["curve"]])'
+}
+
+@test "seq-train: a language model learns the texts of histories, and is the LLM of the stages behind it" {
+	local histories=(--task histories --template '{title}' --max-tokens 6 --last 3 --learning-rate 0.003 --batch-size 32
+		--set warmup=5) few=(--hidden-size 32 --layers 2 --heads 2)
+	seq-tokenize -q --items "$EXAMPLE/items.csv" "$EXAMPLE/events.csv" -o shop.tar.zst
+	for arch in llama gpt2; do
+		seq-train -q --arch $arch "${histories[@]}" "${few[@]}" --epochs 3 shop.tar.zst -o $arch.tar.zst
+		nlls $arch.tar.zst | awk '{ exit !(NF == 3 && $1 > $2 && $2 > $3 && $3 < $1 - 0.1) }'
+	done
+	# from one of the items' texts, which knows their words already
+	seq-train -q --arch llama "${few[@]}" --template '{title}' --max-tokens 6 --epochs 5 --learning-rate 0.005 shop.tar.zst -o words.tar.zst
+	seq-train -q "${histories[@]}" words.tar.zst -o tuned.tar.zst
+	seq-train -q "${histories[@]}" --model words.tar.zst shop.tar.zst -o same.tar.zst
+	cmp <(tar --zstd -xOf tuned.tar.zst model) <(tar --zstd -xOf same.tar.zst model)
+	awk 'NR == 1 { from = $1 } NR == 2 { exit !($1 < from - 0.1) }' <(nlls llama.tar.zst) <(nlls tuned.tar.zst)
+	item-project -q --from llm tuned.tar.zst -o vectors.tar.zst
+	item-project -q --from llm words.tar.zst -o before.tar.zst
+	for from in vectors before; do
+		tar --zstd -xOf $from.tar.zst embedding | cksum
+	done | sort -u | awk 'END { exit NR != 2 }'
+	emb-align-train -q --epochs 1 tuned.tar.zst -o said.tar.zst
+	fails seq-train -q --task histories --layers 3 words.tar.zst -o x.tar.zst
+	says 'words.tar.zst: its "num_hidden_layers" is 2, and stays so'
+	fails seq-train -q --task histories gpt2.tar.zst -o x.tar.zst
+	says "gpt2.tar.zst: the model is gpt2, --arch gpt2 was expected"
+	fails seq-train -q --task histories --last 100 shop.tar.zst -o x.tar.zst
+	says "less than --last or --max-tokens"
+	fails seq-train -q --task histories --weights "$EXAMPLE/items.csv" shop.tar.zst -o x.tar.zst
+	[ ! -e x.tar.zst ]
+}
+
+@test "seq-train: tuning on histories goes on within an epoch, to the same bytes" {
+	local histories=(--task histories --template '{title}' --max-tokens 6 --last 3 --hidden-size 32 --layers 1 --heads 2 --epochs 2 -j1)
+	seq-tokenize -q --items "$EXAMPLE/items.csv" "$EXAMPLE/events.csv" -o shop.tar.zst
+	seq-train -q "${histories[@]}" --no-history shop.tar.zst -o whole.tar.zst
+	killed_and_resumed a.ckpt part.tar.zst seq-train -q "${histories[@]}" --no-history shop.tar.zst
+	cmp whole.tar.zst part.tar.zst
+}
+
 @test "seq-train: items by their features: frozen where there are any, trainable, or none" {
 	seq-tokenize -q --items "$EXAMPLE/items.csv" "$EXAMPLE/events.csv" | item-project -q --from tfidf --width 24 -o items.tar.zst
 	seq-train -q --epochs 2 --hidden-size 16 items.tar.zst -o default.tar.zst

@@ -115,6 +115,10 @@ static void from_llm(struct item_vectors_job *job)
 	struct item_tokens tokens = tokens_of(job, texts, job->tokenizer.tokenizer, true, job->options.max_tokens,
 		model_max_length(llm));
 	take_vectors(job, llm->width);
+	if (job->options.layer) {
+		llm_read_layer(llm, job->options.layer);
+		json_set(job->facts, "layer", json_integer(job->options.layer));
+	}
 	llm_pack_to_read(llm, packing(job));
 	const enum precision before = products_in((enum precision)job->options.precision);
 	double started = seconds_now();
@@ -264,6 +268,8 @@ static const struct option tokens_options[] = {
 
 static const struct option llm_options[] = {
 	{.kind = OPTION_INCLUDE, .included = tokens_options},
+	{"layer", .argument = "N", WHOLE_OPTION(struct source_options, layer, 1, 1024),
+		.help = "Take the states behind layer N, without the last norm (default the last)"},
 	PRODUCTS_OPTIONS,
 	{0},
 };
@@ -300,7 +306,7 @@ const struct item_source item_sources[N_SOURCES] = {
 		.make = from_model},
 	[SOURCE_FILE] = {"Vectors made elsewhere, matched by the items' ids", file_options, .make = from_file},
 	[SOURCE_ENCODER] = {"A sentence encoder reads an item's text", encoder_options, .make = from_encoder},
-	[SOURCE_LLM] = {"The mean of an LLM's last hidden states over an item's text", llm_options, .takes_model = true,
+	[SOURCE_LLM] = {"The mean of an LLM's hidden states over an item's text", llm_options, .takes_model = true,
 		.make = from_llm},
 	[SOURCE_TOKENS] = {"The mean of an LLM's token vectors over an item's text", tokens_options, .takes_model = true,
 		.make = from_tokens},

@@ -18,6 +18,7 @@ struct source_options {
 	const char *template;      /* of an item's text; NULL: the source's own */
 	int64_t max_tokens;        /* of an item's text; 0: as many as the source was made for */
 	int64_t width;
+	int64_t layer; /* whose states are meant; 0: the last one's */
 	bool integers; /* matrices in integers */
 	int precision; /* of products, in precision_names */
 };

@@ -30,7 +30,9 @@ struct model *llm_open(const char *path, enum llm_use use)
 	int64_t vocabulary = json_get_int(config, "vocab_size", 1, INT32_MAX, path);
 	struct model *model = model_declared(config, vocabulary, "", path);
 	weights_fingerprint(weights, model->belongs_to);
-	transformer_load(model->state, &model->params, weights, path);
+	if (use == LLM_LEARNS && llm_softcap(model) > 0)
+		die("%s: \"%s\" caps its scores, and is read, not trained", path, type);
+	transformer_load(model->state, &model->params, weights, use != LLM_LEARNS, path);
 	return model;
 }
 
@@ -38,6 +40,15 @@ void llm_freeze(struct model *model)
 {
 	for (int i = 0; i < model->params.count; i++)
 		model->params.list[i]->frozen = true;
+}
+
+void llm_read_layer(struct model *model, int64_t layer)
+{
+	const int layers = transformer_layers(model->state);
+	if (layer > layers)
+		die("--layer %lld: the LLM has %d layers", (long long)layer, layers);
+	if (layer < layers)
+		transformer_cut(model->state, (int)layer);
 }
 
 void llm_pack(struct model *model, enum packing packing)

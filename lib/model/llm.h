@@ -13,15 +13,21 @@
 
 /*
  * From a GGUF file or a Hugging Face folder (data/weights.h); every parameter frozen, mapped where the file holds
- * floats. It belongs to the file's own tokenizer, where there is one. Dies naming file and tensor where one is missing
- * or of another shape. Where only hidden states are asked for, it has no head, and the file needs none: nothing can be
- * said then.
+ * floats, unless it is to learn. It belongs to the file's own tokenizer, where there is one. Dies naming file and
+ * tensor where one is missing or of another shape, and where one is to learn that cannot. Where only hidden states are
+ * asked for, it has no head, and the file needs none: nothing can be said then.
  */
-enum llm_use { LLM_SAYS, LLM_READS };
+enum llm_use { LLM_SAYS, LLM_READS, LLM_LEARNS };
 struct model *llm_open(const char *path, enum llm_use use);
 /* Whether it is one; and makes one that was trained here like one from llm_open: no parameter has a gradient. */
 bool is_llm(const struct model *model);
 void llm_freeze(struct model *model);
+
+/*
+ * From now on hidden states are what its layer `layer` leaves, from 1, as Hugging Face's hidden_states[layer]; nothing
+ * more can be said. Dies where it has fewer layers.
+ */
+void llm_read_layer(struct model *model, int64_t layer);
 
 /*
  * The matrices of a frozen one are taken packed by products from

@@ -240,7 +240,7 @@ static void open_transformer(struct text_encoder *encoder, const char *path)
 	if (tokenizer_vocab_size(encoder->tokenizer) > vocabulary)
 		die("%s: %lld token vectors, its tokenizer has %lld tokens", path, (long long)vocabulary,
 			(long long)tokenizer_vocab_size(encoder->tokenizer));
-	transformer_load(&encoder->t, &encoder->params, weights, path);
+	transformer_load(&encoder->t, &encoder->params, weights, true, path);
 	encoder->longest = encoder->t.max_length;
 	encoder->width = encoder->t.d;
 }

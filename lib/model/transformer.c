@@ -367,12 +367,14 @@ static void check_shape(const struct weights *weights, const struct param *param
 	}
 }
 
-void transformer_load(struct transformer *t, struct params *params, struct weights *weights, const char *path)
+void transformer_load(struct transformer *t, struct params *params, struct weights *weights, bool frozen,
+	const char *path)
 {
 	t->weights = weights;
 	for (int i = 0; i < params->count; i++) {
 		check_shape(weights, params->list[i], path);
-		param_freeze(params->list[i], weights_map(weights, params->list[i]->name));
+		if (frozen)
+			param_freeze(params->list[i], weights_map(weights, params->list[i]->name));
 	}
 	params_allocate(params);
 	for (int i = 0; i < params->count; i++)
@@ -410,6 +412,17 @@ int64_t transformer_longest(const struct transformer *t)
 float transformer_softcap(const struct transformer *t)
 {
 	return t->last_softcap;
+}
+
+int transformer_layers(const struct transformer *t)
+{
+	return t->n_layers;
+}
+
+void transformer_cut(struct transformer *t, int layers)
+{
+	t->n_layers = layers;
+	t->last_norm = (struct affine){NULL, NULL};
 }
 
 static bool adjacent(struct param *const params[], int count)

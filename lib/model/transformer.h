@@ -24,10 +24,11 @@ void transformer_declare(struct transformer *t, struct params *params, int64_t v
 /* Matrices at random, those that add to the residual stream the smaller the more there are, as GPT-2's; norms 1. */
 void transformer_initialise(struct transformer *t, struct params *params, struct rng *rng);
 /*
- * The parameters of published weights, each frozen, mapped where the file holds floats: takes the weights, and
- * allocates. Dies naming file and tensor where one is missing or of another shape.
+ * The parameters of published weights: takes the weights, and allocates. frozen: each is, and is mapped where the file
+ * holds floats. Dies naming file and tensor where one is missing or of another shape.
  */
-void transformer_load(struct transformer *t, struct params *params, struct weights *weights, const char *path);
+void transformer_load(struct transformer *t, struct params *params, struct weights *weights, bool frozen,
+	const char *path);
 /* Frees what belongs to it, not the struct. */
 void transformer_release(struct transformer *t);
 
@@ -42,6 +43,10 @@ float transformer_softcap(const struct transformer *t);
  * their floats are given back, and there is no way back to them.
  */
 void transformer_pack(const struct transformer *t, enum packing packing, bool only_packed);
+
+/* Layers of it, and from now on only the first `layers` are: states are what these leave, without the last norm. */
+int transformer_layers(const struct transformer *t);
+void transformer_cut(struct transformer *t, int layers);
 
 /*
  * Hidden states, (n, width), of packed sequences of input vectors

@@ -257,7 +257,7 @@ struct array *transformer_states(struct tape *tape, const struct transformer *t,
 	for (int i = 0; i < t->n_layers; i++)
 		update = pass(tape, t, &t->layers[i], &x, update, &batch);
 	if (!t->last_norm.weight)
-		return x;
+		return read_stream(tape, t, &t->last_norm, &x, update);
 	struct array *last = norm(tape, t, &t->last_norm, &x, update);
 	tape_done(tape, x);
 	return t->logit_divisor == 1 ? last : scaled(tape, last, 1 / t->logit_divisor);

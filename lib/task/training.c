@@ -9,8 +9,8 @@
 #include "task/like.h"
 
 const struct training *const trainings[] = {&next_item_training, &counted_training, &item_training, &language_training,
-	&pretraining, &finetuning, NULL};
-const char *const task_names[] = {"next", "pretrain", "finetune", NULL};
+	&histories_training, &pretraining, &finetuning, NULL};
+const char *const task_names[] = {"next", "histories", "pretrain", "finetune", NULL};
 
 /* The first of a task, or of all, that suits the architecture. */
 static const struct training *find_training(const struct architecture *architecture, const char *task)
@@ -29,7 +29,7 @@ const struct training *training_of(const struct architecture *architecture, cons
 		if (trainings[i]->suits(architecture))
 			tasks[n++] = trainings[i]->task;
 	tasks[n] = NULL;
-	const struct training *training = n == 1 || task || any ? find_training(architecture, task) : NULL;
+	const struct training *training = find_training(architecture, n == 1 || task || any ? task : task_names[0]);
 	if (!training)
 		die_usage("--arch %s needs --task %s", architecture->name, list_words(tasks, " or "));
 	return training;

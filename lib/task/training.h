@@ -46,14 +46,14 @@ struct training {
 	/* Trains and writes the model; returns what was measured, for the history. */
 	json_t *(*train)(struct training_job *job);
 };
-extern const struct training counted_training, item_training, next_item_training, language_training, pretraining,
-	finetuning;
+extern const struct training counted_training, item_training, next_item_training, language_training, histories_training,
+	pretraining, finetuning;
 extern const struct training *const trainings[]; /* ends with NULL */
-extern const char *const task_names[];           /* "next", "pretrain", "finetune", NULL */
+extern const char *const task_names[];           /* "next", "histories", "pretrain", "finetune", NULL */
 
 /*
- * The architecture's training of this task, NULL: the only one it has or,
- * where `any` will do, the first. Wrong usage where there is none.
+ * The architecture's training of this task, NULL: of the next item or token, or the only one it has or, where `any`
+ * will do, the first. Wrong usage where there is none.
  */
 const struct training *training_of(const struct architecture *architecture, const char *task, bool any);
 /* The first architecture of a task. */

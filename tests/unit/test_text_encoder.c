@@ -77,7 +77,7 @@ static void compare_states(const char *name, const char *path)
 	options_read(transformer_options, config, &t, path);
 	transformer_check(&t, path);
 	transformer_declare(&t, &params, t.vocabulary, path);
-	transformer_load(&t, &params, weights, path);
+	transformer_load(&t, &params, weights, true, path);
 
 	int64_t *indptr = golden_array(name, "indptr.npy", I8), sequences = 4, n = indptr[4], d = 24;
 	float *given = golden_array(name, "inputs.npy", F4), *hidden = golden_array(name, "hidden.npy", F4);
