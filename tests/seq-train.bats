@@ -95,6 +95,33 @@ parameters() {
 	done
 }
 
+@test "seq-train: a history read backwards, and items left out of it" {
+	local day
+	# three users, and the same from their end
+	for day in 1 2 3 4 5 6; do
+		printf 'a,i%d,%d\nb,i%d,%d\nc,i%d,%d\n' $day $day $((7 - day)) $day $((day * 3 % 7)) $day
+	done >rows
+	(echo user,item,time && cat rows) >events.csv
+	awk -F, 'BEGIN { OFS = "," } { $3 = 7 - $3; print }' rows | (echo user,item,time && cat) >backwards.csv
+	printf 'item,title\n' >items.csv
+	printf 'i%d,thing\n' 1 2 3 4 5 6 >>items.csv
+	for name in events backwards; do
+		seq-tokenize -q --holdout none --items items.csv $name.csv -o $name.tar.zst
+	done
+	short=(-q --no-history -j1 --epochs 3 --hidden-size 16)
+	parameters() {
+		seq-train "${short[@]}" "$@" | tar --zstd -xO --wildcards 'model/*.npy' | sha256sum
+	}
+	[ "$(parameters events.tar.zst)" != "$(parameters backwards.tar.zst)" ]
+	[ "$(parameters --set reversal=1 events.tar.zst)" = "$(parameters backwards.tar.zst)" ]
+	[ "$(parameters --set reversal=0.5 events.tar.zst)" != "$(parameters backwards.tar.zst)" ]
+	[ "$(parameters --set item_dropout=0.5 events.tar.zst)" != "$(parameters events.tar.zst)" ]
+	# of two events none is left out
+	(echo user,item,time && printf 'a,i1,1\na,i2,2\nb,i2,1\nb,i3,2\n') >pairs.csv
+	seq-tokenize -q --holdout none pairs.csv -o pairs.tar.zst
+	[ "$(parameters --set item_dropout=0.9 pairs.tar.zst)" = "$(parameters pairs.tar.zst)" ]
+}
+
 @test "seq-train: weight decay makes parameters smaller" {
 	for decay in 0 3; do
 		train -j1 --learning-rate 0.01 --weight-decay $decay -o decay.tar.zst

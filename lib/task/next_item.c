@@ -4,6 +4,18 @@
 
 #include "model/items.h"
 
+const struct option augmentation_options[] = {
+	{.key = "item_dropout",
+		REAL_OPTION(struct augmentation, item_dropout, 0, .99),
+		.fallback = "0",
+		.help = "Leave each item of a history out of a step with this probability"},
+	{.key = "reversal",
+		REAL_OPTION(struct augmentation, reversal, 0, 1),
+		.fallback = "0",
+		.help = "Read a history backwards in a step with this probability"},
+	{0},
+};
+
 /* What a user's training part gives: inputs [first, first + length) and, one further on, their targets. */
 struct example {
 	int64_t first, length;
@@ -18,6 +30,7 @@ struct next_item {
 	struct example *examples;
 	int64_t positions;
 	struct ragged batch, targets; /* of a step: histories, and what follows each of their items */
+	int64_t *place;               /* of one example as it was augmented: which of its events, in order */
 	struct validation valid;
 };
 
@@ -25,6 +38,7 @@ static void list_examples(struct next_item *task, int64_t max_length)
 {
 	const struct sequences *sequences = task->sequences;
 	task->examples = xreallocarray(NULL, (size_t)sequences->n_users, sizeof *task->examples);
+	int64_t longest = 0;
 	for (int64_t user = 0; user < sequences->n_users; user++) {
 		int64_t length = train_length(sequences, user) - 1, first = sequences->indptr[user];
 		if (length < 1)
@@ -35,19 +49,63 @@ static void list_examples(struct next_item *task, int64_t max_length)
 		}
 		task->examples[task->task.examples++] = (struct example){first, length};
 		task->positions += length;
+		longest = length > longest ? length : longest;
 	}
 	if (!task->task.examples)
 		die("sequences: no user has two training events, there is nothing to learn");
+	task->place = xreallocarray(NULL, (size_t)longest + 1, sizeof *task->place);
 }
 
 /* --- a step --- */
 
-static void fill_batch(struct next_item *task, const int64_t example[], int64_t n)
+/* Returns how many of `events` are left, at least two; task->place has which. */
+static int64_t augment(const struct next_item *task, int64_t events, struct rng *rng)
 {
+	const struct augmentation *augmentation = &task->options.augmentation;
+	int64_t n = 0;
+	for (int64_t i = 0; i < events; i++)
+		if (rng_uniform(rng) >= augmentation->item_dropout)
+			task->place[n++] = i;
+	const bool reversed = rng_uniform(rng) < augmentation->reversal, all = n < 2;
+	n = all ? events : n;
+	for (int64_t i = 0; all && i < n; i++)
+		task->place[i] = i;
+	for (int64_t i = 0; reversed && i < n / 2; i++) {
+		const int64_t other = task->place[n - 1 - i];
+		task->place[n - 1 - i] = task->place[i];
+		task->place[i] = other;
+	}
+	return n;
+}
+
+static void append_augmented(struct next_item *task, struct example from, struct rng *rng)
+{
+	const struct sequences *sequences = task->sequences;
+	const int64_t n = augment(task, from.length + 1, rng) - 1;
+	const int64_t start = ragged_add(&task->batch, n), target = ragged_add(&task->targets, n);
+	for (int64_t i = 0; i < n; i++) {
+		const int64_t event = from.first + task->place[i];
+		((int32_t *)task->batch.field[0])[start + i] = sequences->item[event];
+		if (sequences->timestamp)
+			((int64_t *)task->batch.field[1])[start + i] = sequences->timestamp[event];
+		((int32_t *)task->targets.field[0])[target + i] = sequences->item[from.first + task->place[i + 1]];
+	}
+}
+
+static void fill_batch(struct next_item *task, const int64_t example[], int64_t n, uint64_t seed)
+{
+	const struct augmentation *augmentation = &task->options.augmentation;
+	const bool augmented = augmentation->item_dropout > 0 || augmentation->reversal > 0;
+	struct rng rng;
+	rng_seed(&rng, seed);
 	ragged_clear(&task->batch);
 	ragged_clear(&task->targets);
 	for (int64_t row = 0; row < n; row++) {
 		struct example from = task->examples[example[row]];
+		if (augmented) {
+			append_augmented(task, from, &rng);
+			continue;
+		}
 		histories_append(&task->batch, task->sequences, from.first, from.length);
 		ragged_append(&task->targets, from.length, (const void *[]){task->sequences->item + from.first + 1});
 	}
@@ -57,7 +115,7 @@ static void step(struct task *base, struct trainer *trainer, const int64_t examp
 	struct step_result *result)
 {
 	struct next_item *task = (struct next_item *)base;
-	fill_batch(task, example, n);
+	fill_batch(task, example, n, seed);
 	struct histories histories = histories_of(&task->batch);
 	next_step(task->next, trainer, &histories, task->targets.field[0], seed, result);
 }
@@ -82,6 +140,7 @@ static void free_task(struct task *base)
 	ragged_free(&task->targets);
 	validation_free(&task->valid);
 	free(task->examples);
+	free(task->place);
 	free(task);
 }
 

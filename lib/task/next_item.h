@@ -7,12 +7,21 @@
 #define RECPIPE_NEXT_ITEM_H
 
 #include "data/sequences.h"
+#include "stream/option.h"
 #include "task/next.h"
 #include "task/run.h"
 #include "task/validation.h"
 
+/* What becomes of a history anew in every step; all 0: nothing. */
+struct augmentation {
+	double item_dropout; /* probability of each event to be left out; where less than two would stay, none is */
+	double reversal;     /* of the history to be read from its end (as Jiang et al., BiCAT, arXiv 2112.06460) */
+};
+extern const struct option augmentation_options[];
+
 struct next_item_options {
 	struct loss_options loss;
+	struct augmentation augmentation;
 	struct validation_options valid;
 };
 

@@ -20,6 +20,7 @@ static const struct option next_item_options[] = {
 	{.key = "batch-size", OTHER_DEFAULT("128")},
 	{.key = "patience", OTHER_DEFAULT("10")},
 	{INCLUDED_OPTIONS(struct next_item_training, next.loss, loss_options)},
+	{INCLUDED_OPTIONS(struct next_item_training, next.augmentation, augmentation_options)},
 	{INCLUDED_OPTIONS(struct next_item_training, optimisation, optimisation_options)},
 	{INCLUDED_OPTIONS(struct next_item_training, run, run_options)},
 	{INCLUDED_OPTIONS(struct next_item_training, next.valid, validation_options)},
