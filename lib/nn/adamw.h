@@ -7,6 +7,7 @@
 
 #include "nn/optimiser.h"
 #include "nn/params.h"
+#include "nn/vec.h"
 
 struct adamw_options {
 	double rate, beta1, beta2, epsilon;
@@ -28,15 +29,23 @@ struct adamw {
 	struct params *params;
 	int64_t step;          /* updates made */
 	float *first, *second; /* moments, [params->trainable] each */
+	/* of the steps that some rows of lazy tables (nn/lazy.h) have yet to make */
+	struct adam_factors *passed;
+	int64_t n_passed, passed_capacity;
 };
 
 /* The moments start at zero. params is borrowed. */
 struct adamw *adamw_new(const struct adamw_options *options, struct params *params);
 /*
- * The part [from, to) of an update, number `step` from 1, along gradient x gradient_scale; parts may be made in
- * parallel. False where a parameter is not finite afterwards.
+ * The part [from, to) of an update, number `step` from 1, along gradient (of that part) x gradient_scale; parts may be
+ * made in parallel. False where a parameter is not finite afterwards.
  */
 bool adamw_update(struct adamw *adamw, double rate, const float *gradient, float gradient_scale, int64_t from,
 	int64_t to);
+/* What the update does, for vec_adam() and, with gradient_scale 1, for vec_adam_idle(). */
+struct adam_factors adamw_factors(const struct adamw *adamw, double rate, float gradient_scale);
+/* The step is made, by all but rows of lazy tables; and those have made all that there were. */
+void adamw_passed(struct adamw *adamw, double rate);
+void adamw_forget_passed(struct adamw *adamw);
 
 #endif

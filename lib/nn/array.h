@@ -12,14 +12,15 @@
 struct array {
 	int64_t rows, columns, stride;
 	float *value;
-	bool kept;                   /* a backward pass needs the value */
-	bool wanted;                 /* d loss / d value is: neither frozen nor without training */
-	bool touched;                /* the gradient holds something */
-	float *gradient;             /* laid out like value; not to be used but through tape_gradient() */
-	const struct packed *packed; /* of a frozen matrix: what products take (nn/matrix.h); or NULL */
-	struct array *owner;         /* of a view; else NULL */
-	int64_t offset;              /* of a view: floats from its owner's first */
-	struct array *before;        /* made by the same operation */
+	bool kept;                    /* a backward pass needs the value */
+	bool wanted;                  /* d loss / d value is: neither frozen nor without training */
+	bool touched;                 /* the gradient holds something */
+	float *gradient;              /* laid out like value; not to be used but through tape_gradient() */
+	struct row_gradient *by_rows; /* instead of that gradient, for some tables of items */
+	const struct packed *packed;  /* of a frozen matrix: what products take (nn/matrix.h); or NULL */
+	struct array *owner;          /* of a view; else NULL */
+	int64_t offset;               /* of a view: floats from its owner's first */
+	struct array *before;         /* made by the same operation */
 };
 
 struct arena {

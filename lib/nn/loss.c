@@ -10,11 +10,21 @@
 #include "nn/vec.h"
 
 /* The rows of array named by `row`, end to end. */
+static void copy_rows(const struct array *array, const int32_t *row, int64_t n, float *rows)
+{
+	enum { AHEAD = 16, LINE = 64 / sizeof(float) };
+	for (int64_t i = 0; i < n; i++) {
+		const float *later = array->value + row[i + AHEAD < n ? i + AHEAD : i] * array->stride;
+		for (int64_t at = 0; at < array->columns; at += LINE)
+			__builtin_prefetch(later + at);
+		memcpy(rows + i * array->columns, array->value + row[i] * array->stride, (size_t)array->columns * sizeof *rows);
+	}
+}
+
 static float *gather(struct tape *tape, const struct array *array, const int32_t *row, int64_t n)
 {
 	float *rows = arena_take(&tape->arena, n, array->columns, sizeof *rows);
-	for (int64_t i = 0; i < n; i++)
-		memcpy(rows + i * array->columns, array->value + row[i] * array->stride, (size_t)array->columns * sizeof *rows);
+	copy_rows(array, row, n, rows);
 	return rows;
 }
 
@@ -350,49 +360,132 @@ double full_cross_entropy_each(struct tape *tape, struct array *hidden, struct a
 	return cross_entropy(tape, hidden, items, NULL, target, scale, softcap, nll, said);
 }
 
+static void add_to_items(struct array *items, float *ditems, const int32_t *row, int64_t n, const float *de)
+{
+	for (int64_t j = 0; j < n; j++)
+		vec_axpy(1, de + j * items->columns, ditems + row[j] * items->stride, items->columns);
+}
+
+/* The gradient of n rows that a product is about to make: in the list's own memory where there is one, else `spare`. */
+static float *room_for_rows(struct array *items, const int32_t *row, int64_t n, float *spare)
+{
+	if (!items->by_rows)
+		return spare;
+	int64_t first = row_gradient_vectors(items->by_rows, n);
+	struct row_term *term = row_gradient_terms(items->by_rows, n);
+	for (int64_t j = 0; j < n; j++)
+		term[j] = (struct row_term){row[j], (int32_t)(first + j), 1};
+	return items->by_rows->vector + first * items->columns;
+}
+
+/* c = a x b: element (i, k) of a is a[i * step_i + k * step_k], one of the steps being 1; b and c have n columns. */
+static void product(int64_t m, int64_t n, int64_t k, const float *a, int64_t step_i, int64_t step_k, const float *b,
+	float *c)
+{
+	if (kernel_available() && n % KERNEL_LANE == 0 && !product_parts(m, n, k))
+		kernel_product(m, n, k, a, step_i, step_k, b, n, c, n, false);
+	else
+		gemm(step_i == 1, false, m, n, k, 1, a, step_i == 1 ? step_k : step_i, b, n, 0, c, n);
+}
+
+/* A sequence's positions, `lanes` of them with those that only fill up, and the negatives that they share. */
+struct shared {
+	struct array *hidden, *items;
+	struct positions positions;
+	int64_t lanes, n_negatives;
+	float *h;         /* lanes x columns */
+	float *e;         /* negatives x columns */
+	float *score;     /* negatives x lanes */
+	float *max, *sum; /* lanes: of exp(score - max) */
+	float *factor;    /* lanes: of exp(score - max) in the gradient of the score */
+};
+
+static void shared_scores(struct tape *tape, struct shared *s)
+{
+	const int64_t d = s->items->columns, lanes = s->lanes;
+	float *transposed = tape_take(tape, d, lanes), *rescale = tape_take(tape, lanes, 1);
+	for (int64_t r = 0; r < lanes; r++) {
+		for (int64_t i = 0; i < d; i++)
+			transposed[i * lanes + r] = s->h[r * d + i];
+		s->max[r] = -FLT_MAX;
+		s->sum[r] = 0;
+	}
+	product(s->n_negatives, lanes, d, s->e, d, 1, transposed, s->score);
+	vec_exp_lanes(s->score, s->n_negatives, lanes, s->max, s->sum, rescale);
+	tape_give(tape, transposed, d, lanes);
+	tape_give(tape, rescale, lanes, 1);
+}
+
+/* The target joins the sum; where its score is the largest, shift by that instead. Returns the loss of position r. */
+static double shared_target(struct tape *tape, struct shared *s, int64_t r, float *dhidden, double scale)
+{
+	const int64_t d = s->items->columns;
+	const int32_t *target = s->positions.target + r;
+	const float *h = s->h + r * d, *next = s->items->value + *target * s->items->stride;
+	const double of_target = (double)vec_dot(h, next, d), max = (double)s->max[r];
+	const double top = of_target > max ? of_target : max;
+	const double all = (double)s->sum[r] * exp(max - top) + exp(of_target - top);
+	const float of_positive = (float)(scale * (exp(of_target - top) / all - 1));
+	s->factor[r] = (float)(scale * exp(max - top) / all);
+	if (dhidden)
+		vec_axpy(of_positive, next, dhidden + s->positions.row[r] * s->hidden->stride, d);
+	if (s->items->wanted)
+		tape_add_rows(tape, s->items, target, h, 1, d, of_positive);
+	return log(all) + top - of_target;
+}
+
+static void shared_backward(struct tape *tape, const struct shared *s, const int32_t *negative, float *dhidden)
+{
+	const int64_t d = s->items->columns, lanes = s->lanes;
+	if (dhidden) {
+		float *dh = tape_take(tape, d, lanes);
+		product(d, lanes, s->n_negatives, s->e, 1, d, s->score, dh);
+		for (int64_t r = 0; r < s->positions.n; r++)
+			for (int64_t i = 0; i < d; i++)
+				dhidden[s->positions.row[r] * s->hidden->stride + i] += s->factor[r] * dh[i * lanes + r];
+		tape_give(tape, dh, d, lanes);
+	}
+	if (s->items->wanted) {
+		float *de = room_for_rows(s->items, negative, s->n_negatives, s->e);
+		scale_rows(s->h, s->factor, s->positions.n, d);
+		product(s->n_negatives, d, lanes, s->score, lanes, 1, s->h, de);
+		if (!s->items->by_rows)
+			add_to_items(s->items, started_gradient(tape, s->items), negative, s->n_negatives, de);
+	}
+}
+
 double sampled_cross_entropy(struct tape *tape, struct array *hidden, int64_t first, int64_t n, struct array *items,
 	const int32_t *target, const int32_t *negative, int64_t n_negatives, float scale)
 {
-	int64_t d = items->columns;
-	struct positions positions = positions_of(tape, target, n);
-	float *dhidden = started_gradient(tape, hidden), *ditems = started_gradient(tape, items);
-	if (!n_negatives) /* the sequence holds every item: the softmax over the target alone */
+	const int64_t d = items->columns;
+	struct shared s = {.hidden = hidden, .items = items, .n_negatives = n_negatives};
+	s.positions = positions_of(tape, target, n);
+	float *dhidden = started_gradient(tape, hidden);
+	if (!n_negatives || !s.positions.n) /* the sequence holds every item: the softmax over the target alone */
 		return 0;
-	for (int64_t i = 0; i < positions.n; i++)
-		positions.row[i] += (int32_t)first;
-	float *h = gather(tape, hidden, positions.row, positions.n);
-	float *e = gather(tape, items, negative, n_negatives);
-	float *logits = arena_take(&tape->arena, positions.n, n_negatives, sizeof *logits);
-	float *dh = arena_take(&tape->arena, positions.n, d, sizeof *dh);
-	float *factor = arena_take(&tape->arena, positions.n, 1, sizeof *factor);
-	gemm(false, true, positions.n, n_negatives, d, 1, h, d, e, d, 0, logits, n_negatives);
+	const int64_t lanes = s.lanes = (s.positions.n + KERNEL_LANE - 1) / KERNEL_LANE * KERNEL_LANE;
+	s.h = tape_take(tape, lanes, d);
+	memset(s.h, 0, (size_t)(lanes * d) * sizeof *s.h);
+	for (int64_t r = 0; r < s.positions.n; r++) {
+		s.positions.row[r] += (int32_t)first;
+		memcpy(s.h + r * d, hidden->value + s.positions.row[r] * hidden->stride, (size_t)d * sizeof *s.h);
+	}
+	s.e = tape_take(tape, n_negatives, d);
+	copy_rows(items, negative, n_negatives, s.e);
+	s.score = tape_take(tape, n_negatives, lanes);
+	float **const each[] = {&s.max, &s.sum, &s.factor};
+	for (size_t i = 0; i < COUNT_OF(each); i++)
+		*each[i] = tape_take(tape, lanes, 1);
+	shared_scores(tape, &s);
 	double loss = 0;
-	for (int64_t r = 0; r < positions.n; r++) {
-		const float *next = items->value + positions.target[r] * items->stride;
-		float max, of_target = vec_dot(h + r * d, next, d);
-		float sum = vec_exp_sum(logits + r * n_negatives, n_negatives, &max);
-		/* the target joins the sum; where it is the largest, shift by it instead */
-		double top = of_target > max ? of_target : max;
-		double all = (double)sum * exp((double)max - top) + exp((double)of_target - top);
-		loss += log(all) + top - (double)of_target;
-		factor[r] = (float)(scale * exp((double)max - top) / all);
-		float of_positive = (float)(scale * (exp((double)of_target - top) / all - 1));
-		if (dhidden)
-			vec_axpy(of_positive, next, dhidden + positions.row[r] * hidden->stride, d);
-		if (ditems)
-			vec_axpy(of_positive, h + r * d, ditems + positions.target[r] * items->stride, d);
-	}
-	if (dhidden) {
-		gemm(false, false, positions.n, d, n_negatives, 1, logits, n_negatives, e, d, 0, dh, d);
-		for (int64_t r = 0; r < positions.n; r++)
-			vec_axpy(factor[r], dh + r * d, dhidden + positions.row[r] * hidden->stride, d);
-	}
-	if (ditems) {
-		scale_rows(h, factor, positions.n, d);
-		gemm(true, false, n_negatives, d, positions.n, 1, logits, n_negatives, h, d, 0, e, d);
-		for (int64_t j = 0; j < n_negatives; j++)
-			vec_axpy(1, e + j * d, ditems + negative[j] * items->stride, d);
-	}
+	for (int64_t r = 0; r < s.positions.n; r++)
+		loss += shared_target(tape, &s, r, dhidden, (double)scale);
+	shared_backward(tape, &s, negative, dhidden);
+	for (size_t i = 0; i < COUNT_OF(each); i++)
+		tape_give(tape, *each[i], lanes, 1);
+	tape_give(tape, s.score, n_negatives, lanes);
+	tape_give(tape, s.e, n_negatives, d);
+	tape_give(tape, s.h, lanes, d);
 	return loss;
 }
 
@@ -407,37 +500,73 @@ static double sigmoid(double x)
 	return 1 / (1 + exp(-x));
 }
 
-/* Adds factor x the gradient of the score h . e to both. */
-static void score_backward(struct tape *tape, struct array *hidden, int64_t row, struct array *items, int64_t item,
-	double factor)
+/* Items that a position is paired with at a time: their vectors stay in the nearest cache from scores to gradients. */
+#define PAIRS 64
+
+struct pairs {
+	struct array *items;
+	const float *h; /* of the position */
+	float *dh, *ditems;
+	int64_t of_list; /* h in the list of the items' gradient */
+};
+
+/* Adds factor[i] x the gradient of the score of item id[i] to both. */
+static void pairs_backward(const struct pairs *p, const int32_t *id, const float *factor, int64_t n)
 {
-	if (hidden->wanted)
-		vec_axpy((float)factor, items->value + item * items->stride, tape_gradient(tape, hidden) + row * hidden->stride,
-			items->columns);
-	if (items->wanted)
-		vec_axpy((float)factor, hidden->value + row * hidden->stride, tape_gradient(tape, items) + item * items->stride,
-			items->columns);
+	struct array *items = p->items;
+	if (p->dh)
+		vec_sum_weighted(factor, items->value, items->stride, id, n, items->columns, p->dh);
+	if (items->by_rows) {
+		struct row_term *term = row_gradient_terms(items->by_rows, n);
+		for (int64_t i = 0; i < n; i++)
+			term[i] = (struct row_term){id[i], (int32_t)p->of_list, factor[i]};
+	} else if (p->ditems) {
+		for (int64_t i = 0; i < n; i++)
+			vec_axpy(factor[i], p->h, p->ditems + id[i] * items->stride, items->columns);
+	}
+}
+
+/* Of the position's negatives, of which `known` are there to be fetched ahead; returns the sum of their losses. */
+static double negatives_loss(const struct pairs *p, const int32_t *negative, int64_t n, int64_t known, float factor)
+{
+	float score[PAIRS];
+	double loss = 0;
+	for (int64_t from = 0; from < n; from += PAIRS) {
+		const int64_t some = n - from < PAIRS ? n - from : PAIRS;
+		vec_dot_rows(p->h, p->items->value, p->items->stride, negative + from, some, known - from, p->items->columns,
+			score);
+		loss += (double)vec_softplus_sum(score, some);
+		for (int64_t i = 0; i < some; i++)
+			score[i] *= factor;
+		pairs_backward(p, negative + from, score, some);
+	}
+	return loss;
 }
 
 double binary_cross_entropy(struct tape *tape, struct array *hidden, struct array *items, const int32_t *target,
 	const int32_t *negative, int64_t n_negatives, double beta, double weight, float scale)
 {
+	const int64_t d = items->columns;
+	float *dhidden = started_gradient(tape, hidden);
+	struct pairs pairs = {.items = items};
+	pairs.ditems = items->by_rows ? NULL : started_gradient(tape, items);
 	double loss = 0;
-	started_gradient(tape, hidden);
-	started_gradient(tape, items);
 	for (int64_t t = 0; t < hidden->rows; t++) {
 		if (target[t] < 0)
 			continue;
-		const float *h = hidden->value + t * hidden->stride;
-		double score = vec_dot(h, items->value + target[t] * items->stride, items->columns);
-		loss += weight * beta * softplus(-score);
-		score_backward(tape, hidden, t, items, target[t], -scale * weight * beta * sigmoid(-score));
-		for (int64_t j = 0; j < n_negatives; j++) {
-			int64_t item = negative[t * n_negatives + j];
-			score = vec_dot(h, items->value + item * items->stride, items->columns);
-			loss += weight * softplus(score);
-			score_backward(tape, hidden, t, items, item, scale * weight * sigmoid(score));
+		pairs.h = hidden->value + t * hidden->stride;
+		pairs.dh = dhidden ? dhidden + t * hidden->stride : NULL;
+		if (items->by_rows) {
+			pairs.of_list = row_gradient_vectors(items->by_rows, 1);
+			memcpy(items->by_rows->vector + pairs.of_list * d, pairs.h, (size_t)d * sizeof *pairs.h);
 		}
+		const double score = vec_dot(pairs.h, items->value + target[t] * items->stride, d);
+		const float factor = (float)(-scale * weight * beta * sigmoid(-score));
+		loss += weight * beta * softplus(-score);
+		pairs_backward(&pairs, target + t, &factor, 1);
+		loss += weight *
+			negatives_loss(&pairs, negative + t * n_negatives, n_negatives, (hidden->rows - t) * n_negatives,
+				(float)(scale * weight));
 	}
 	return loss;
 }

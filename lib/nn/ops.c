@@ -38,12 +38,10 @@ static void embedding_backward(struct tape *tape, struct operation *operation)
 	int64_t d = e->out->columns;
 	float *gradient = tape_gradient(tape, e->out);
 	drop(tape, gradient, e->out, NULL, e->dropout, e->mask);
-	for (int64_t t = 0; t < e->out->rows; t++, gradient += d) {
-		if (e->table->wanted)
-			vec_axpy(e->scale, gradient, tape_gradient(tape, e->table) + e->id[t] * e->table->stride, d);
-		if (e->positions && e->positions->wanted)
-			vec_axpy(1, gradient, tape_gradient(tape, e->positions) + e->position[t] * e->positions->stride, d);
-	}
+	if (e->table->wanted)
+		tape_add_rows(tape, e->table, e->id, gradient, e->out->rows, d, e->scale);
+	if (e->positions && e->positions->wanted)
+		tape_add_rows(tape, e->positions, e->position, gradient, e->out->rows, d, 1);
 }
 
 struct array *embedding(struct tape *tape, struct array *table, const int32_t *id, int64_t n, float scale,

@@ -86,6 +86,19 @@ void params_unpack(struct params *params)
 	}
 }
 
+void params_by_rows(struct params *params)
+{
+	for (int i = 0; i < params->count; i++) {
+		struct param *param = params->list[i];
+		if (param->frozen || param->derived || param->borrowed)
+			continue;
+		if (!param->of_items)
+			return;
+		param->by_rows = true;
+		params->by_rows += param_count(param);
+	}
+}
+
 struct param *params_find(const struct params *params, const char *name)
 {
 	for (int i = 0; i < params->count; i++)

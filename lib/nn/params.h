@@ -23,6 +23,7 @@ struct param {
 	bool borrowed;         /* value is someone else's memory: it has no place in the block */
 	bool derived;          /* set between params_add and params_allocate; the next two too */
 	bool of_items;         /* row i belongs to the model's item i */
+	bool by_rows;          /* its gradient is a list of rows (nn/row_gradient.h): set by params_by_rows() */
 	bool optional;         /* streams of older versions do not have it: zeros */
 	int64_t offset;        /* in floats, in every block */
 	float *value;          /* rows x columns */
@@ -35,6 +36,7 @@ struct params {
 	int64_t size;      /* floats of all */
 	int64_t trainable; /* floats of those the optimiser changes: [0, trainable) of every block */
 	int64_t gradients; /* floats of those with a gradient: with the derived */
+	int64_t by_rows;   /* floats of those by rows, [0, by_rows): a block of gradients begins behind them */
 	float *value;      /* [size], 64-byte aligned */
 };
 
@@ -59,6 +61,11 @@ void params_drop(const struct param *first, const struct param *last);
 void params_unpack(struct params *params);
 /* After the last params_add: lays out the block, zeroed. */
 void params_allocate(struct params *params);
+/*
+ * Trained tables of items at the beginning of the block get their gradients row by row, of which a step touches few:
+ * they are only read where rows are looked up. Before trainer_new().
+ */
+void params_by_rows(struct params *params);
 /* NULL where there is none. */
 struct param *params_find(const struct params *params, const char *name);
 int64_t param_count(const struct param *param);

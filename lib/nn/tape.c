@@ -1,8 +1,10 @@
 #include "nn/tape.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "nn/matrix.h"
+#include "nn/vec.h"
 
 /* Written into the memory itself. */
 struct spare {
@@ -120,6 +122,15 @@ void tape_done(struct tape *tape, struct array *array)
 	owner->value = NULL;
 }
 
+/* The list of the table's gradient: there is one for each table, in the order of the block. */
+static struct row_gradient *rows_of(const struct tape *tape, const struct param *param)
+{
+	struct row_gradient *list = tape->by_rows;
+	while (list->offset != param->offset)
+		list++;
+	return list;
+}
+
 struct array *tape_params(struct tape *tape, const struct param *first, const struct param *last)
 {
 	int64_t count = last->value + param_count(last) - first->value;
@@ -129,8 +140,10 @@ struct array *tape_params(struct tape *tape, const struct param *first, const st
 	bool is_whole = first->packed && packed_rows(first->packed) == array->rows;
 	array->packed = is_whole && !tape->in_floats ? first->packed : NULL;
 	array->wanted = tape->training && !first->frozen;
-	if (array->wanted)
-		array->gradient = tape->gradients + first->offset;
+	if (array->wanted && first->by_rows)
+		array->by_rows = rows_of(tape, first);
+	else if (array->wanted)
+		array->gradient = tape->gradients + (first->offset - tape->by_rows_size);
 	array->kept = array->touched = true;
 	return array;
 }
@@ -180,6 +193,7 @@ void tape_record(struct tape *tape, const void *operation, size_t size)
 float *tape_gradient(struct tape *tape, struct array *array)
 {
 	struct array *owner = owner_of(array);
+	assert(!owner->by_rows);
 	if (!owner->gradient)
 		owner->gradient = tape_take(tape, owner->rows, owner->stride);
 	return owner->gradient + array->offset;
@@ -206,6 +220,18 @@ float *started_gradient(struct tape *tape, struct array *array)
 		for (int64_t r = 0; r < array->rows; r++)
 			memset(gradient + r * array->stride, 0, (size_t)array->columns * sizeof *gradient);
 	return gradient;
+}
+
+void tape_add_rows(struct tape *tape, struct array *table, const int32_t *id, const float *vectors, int64_t n,
+	int64_t stride, float factor)
+{
+	if (table->by_rows) {
+		row_gradient_add(table->by_rows, id, vectors, n, stride, factor);
+		return;
+	}
+	float *gradient = started_gradient(tape, table);
+	for (int64_t t = 0; t < n; t++)
+		vec_axpy(factor, vectors + t * stride, gradient + id[t] * table->stride, table->columns);
 }
 
 int64_t sequences_at_once(const int64_t *indptr, int64_t first, int64_t end, int64_t tokens)

@@ -12,6 +12,7 @@
 
 #include "nn/array.h"
 #include "nn/params.h"
+#include "nn/row_gradient.h"
 
 struct tape {
 	struct arena arena;
@@ -27,7 +28,10 @@ struct tape {
 	int64_t first_row;
 	/* of this tape, that rows are from here on, where not all are; NULL; borrowed until backward */
 	const int64_t *tokens;
-	float *gradients; /* of the parameters, [params->trainable], added to by backward; borrowed */
+	float *gradients; /* of the parameters, [params->gradients], added to by backward; borrowed */
+	/* of those by rows, which the block of gradients lacks, and how many floats they are; kept by tape_begin() */
+	struct row_gradient *by_rows;
+	int64_t by_rows_size;
 };
 
 /* Forgets what was recorded. gradients NULL: nothing is recorded and nothing dropped out. */
@@ -81,6 +85,9 @@ void tape_keep(struct array *array);
  * exists at a time is little more than one layer's.
  */
 float *tape_gradient(struct tape *tape, struct array *array);
+/* Of a table by rows: adds factor x vector t to row id[t], for t < n. Of any other: into its gradient. */
+void tape_add_rows(struct tape *tape, struct array *table, const int32_t *id, const float *vectors, int64_t n,
+	int64_t stride, float factor);
 /* The same to add to: zeroed where nothing has been yet, and touched. NULL where none is wanted. */
 float *started_gradient(struct tape *tape, struct array *array);
 /* Whether to add to the gradient (1) or to set it (0, the first time); marks it touched. */

@@ -47,11 +47,38 @@ const struct option optimisation_options[] = {
 
 #define FLOATS_OF_A_WORKER ((int64_t)1 << 25) /* gradients of more have one worker */
 
+/* Floats that have their gradient in a block. */
+static int64_t block_size(const struct params *params)
+{
+	return params->gradients - params->by_rows;
+}
+
+/* The tables by rows, which are the first parameters: of each what updates it, and each worker's gradient. */
+static void prepare_by_rows(struct trainer *trainer)
+{
+	const struct params *params = trainer->params;
+	for (int i = 0; i < params->count; i++) {
+		const struct param *param = params->list[i];
+		if (!param->by_rows)
+			continue;
+		const int n = trainer->n_lazy++;
+		trainer->lazy = xreallocarray(trainer->lazy, (size_t)trainer->n_lazy, sizeof(struct lazy *));
+		trainer->lazy[n] = lazy_new(trainer->adamw, param, trainer->n_parts);
+		for (int w = 0; w < trainer->n_workers; w++) {
+			struct worker *worker = &trainer->workers[w];
+			worker->by_rows = xreallocarray(worker->by_rows, (size_t)trainer->n_lazy, sizeof *worker->by_rows);
+			worker->by_rows[n] = (struct row_gradient){.offset = param->offset, .columns = param->columns};
+			worker->tape.by_rows = worker->by_rows;
+			worker->tape.by_rows_size = params->by_rows;
+		}
+	}
+}
+
 struct trainer *trainer_new(struct params *params, const struct optimisation *options, int threads)
 {
 	struct trainer *trainer = xcalloc(1, sizeof *trainer);
 	threads = threads < 1 ? 1 : threads;
-	bool is_large = params->gradients > FLOATS_OF_A_WORKER;
+	bool is_large = block_size(params) > FLOATS_OF_A_WORKER;
 	*trainer = (struct trainer){.params = params,
 		.options = *options,
 		.n_workers = is_large ? 1 : threads,
@@ -67,8 +94,9 @@ struct trainer *trainer_new(struct params *params, const struct optimisation *op
 			.index = ranks_index() * trainer->n_workers + i,
 			.count = ranks_count() * trainer->n_workers,
 			.slot = i};
-		worker->gradient = xaligned((size_t)params->gradients, sizeof *worker->gradient);
+		worker->gradient = xaligned((size_t)block_size(params), sizeof *worker->gradient);
 	}
+	prepare_by_rows(trainer);
 	return trainer;
 }
 
@@ -79,7 +107,13 @@ void trainer_free(struct trainer *trainer)
 	for (int i = 0; i < trainer->n_workers; i++) {
 		tape_free(&trainer->workers[i].tape);
 		free(trainer->workers[i].gradient);
+		for (int table = 0; table < trainer->n_lazy; table++)
+			row_gradient_free(&trainer->workers[i].by_rows[table]);
+		free(trainer->workers[i].by_rows);
 	}
+	for (int table = 0; table < trainer->n_lazy; table++)
+		lazy_free(trainer->lazy[table]);
+	free(trainer->lazy);
 	products_in(PRECISION_F32);
 	trainer->adamw->optimiser.free(&trainer->adamw->optimiser);
 	free(trainer->workers);
@@ -155,6 +189,12 @@ static void part_of(const struct trainer *trainer, int64_t n, int part, int64_t 
 	share_of(n, part, trainer->n_parts, from, to);
 }
 
+/* Floats of the block that the optimiser changes, which are the first of it. */
+static int64_t trained_in_block(const struct trainer *trainer)
+{
+	return trainer->params->trainable - trainer->params->by_rows;
+}
+
 void trainer_begin(struct trainer *trainer)
 {
 	for (int i = 0; i < trainer->n_workers; i++)
@@ -162,10 +202,35 @@ void trainer_begin(struct trainer *trainer)
 #pragma omp parallel for schedule(static, 1) num_threads(trainer->n_parts)
 	for (int part = 0; part < trainer->n_parts; part++) {
 		int64_t from, to;
-		part_of(trainer, trainer->params->gradients, part, &from, &to);
+		part_of(trainer, block_size(trainer->params), part, &from, &to);
 		for (int i = 0; i < trainer->n_workers; i++)
 			memset(trainer->workers[i].gradient + from, 0, (size_t)(to - from) * sizeof(float));
 	}
+	for (int table = 0; table < trainer->n_lazy; table++) {
+		lazy_begin(trainer->lazy[table]);
+		for (int i = 0; i < trainer->n_workers; i++)
+			row_gradient_clear(&trainer->workers[i].by_rows[table]);
+	}
+}
+
+void worker_touch(struct worker *worker, const struct param *param, const int32_t *row, int64_t n)
+{
+	for (int table = 0; table < worker->trainer->n_lazy; table++)
+		if (!param || worker->by_rows[table].offset == param->offset)
+			lazy_touch(worker->trainer->lazy[table], worker->slot, row, n);
+}
+
+void trainer_catch_up_touched(struct trainer *trainer)
+{
+	for (int table = 0; table < trainer->n_lazy; table++)
+		lazy_catch_up_touched(trainer->lazy[table]);
+}
+
+void trainer_catch_up(struct trainer *trainer)
+{
+	for (int table = 0; table < trainer->n_lazy; table++)
+		lazy_catch_up(trainer->lazy[table]);
+	adamw_forget_passed(trainer->adamw);
 }
 
 void trainer_compute(struct trainer *trainer, phase_function *const phases[], void *task)
@@ -205,7 +270,7 @@ static double measure_gradients(struct trainer *trainer, bool add)
 #pragma omp parallel for schedule(static, 1) num_threads(trainer->n_parts)
 	for (int part = 0; part < trainer->n_parts; part++) {
 		int64_t from, to;
-		part_of(trainer, trainer->params->trainable, part, &from, &to);
+		part_of(trainer, trained_in_block(trainer), part, &from, &to);
 		if (add)
 			add_gradients(trainer, from, to);
 		trainer->squares[part] = vec_sum_of_squares(trainer_gradient(trainer) + from, to - from);
@@ -218,25 +283,59 @@ static double measure_gradients(struct trainer *trainer, bool add)
 /* Returns whether all parameters are finite. */
 static bool update_parameters(struct trainer *trainer, double rate, float clip)
 {
+	const int64_t skipped = trainer->params->by_rows;
 	bool finite = true;
 #pragma omp parallel for schedule(static, 1) num_threads(trainer->n_parts) reduction(&& : finite)
 	for (int part = 0; part < trainer->n_parts; part++) {
 		int64_t from, to;
-		part_of(trainer, trainer->params->trainable, part, &from, &to);
-		finite = adamw_update(trainer->adamw, rate, trainer_gradient(trainer), clip, from, to) && finite;
+		part_of(trainer, trained_in_block(trainer), part, &from, &to);
+		finite = adamw_update(trainer->adamw, rate, trainer_gradient(trainer) + from, clip, skipped + from,
+					 skipped + to) &&
+			finite;
 	}
+	return finite;
+}
+
+/* --- parameters by rows --- */
+
+/* Returns the sum of the squares of their gradients; 0 where clipping has no use for it before the update. */
+static double gather_by_rows(struct trainer *trainer)
+{
+	double squares = 0;
+	for (int table = 0; table < trainer->n_lazy; table++) {
+		const struct row_gradient **gradients = xreallocarray(NULL, (size_t)trainer->n_workers, sizeof *gradients);
+		for (int i = 0; i < trainer->n_workers; i++)
+			gradients[i] = &trainer->workers[i].by_rows[table];
+		lazy_gather(trainer->lazy[table], gradients, trainer->n_workers);
+		free(gradients);
+		if (trainer->options.clip > 0)
+			squares += lazy_squares(trainer->lazy[table]);
+	}
+	return squares;
+}
+
+/* Returns whether all are finite. */
+static bool update_by_rows(struct trainer *trainer, double rate, float clip, double *squares)
+{
+	bool finite = true;
+	*squares = 0;
+	for (int table = 0; table < trainer->n_lazy; table++)
+		finite = lazy_update(trainer->lazy[table], rate, clip, squares) && finite;
+	if (trainer->n_lazy)
+		adamw_passed(trainer->adamw, rate);
 	return finite;
 }
 
 /* Dies for the last parameter with a NaN or infinity in `block`: backward passes spread it to those before. */
 static void require_finite(const struct params *params, const float *block, const char *what, int64_t step)
 {
+	const int64_t skipped = block == params->value ? 0 : params->by_rows;
 	for (int i = params->count - 1; i >= 0; i--) {
 		const struct param *param = params->list[i];
-		if (param->frozen)
+		if (param->frozen || (param->by_rows && block != params->value))
 			continue;
 		for (int64_t j = 0; j < param_count(param); j++)
-			if (!isfinite(block[param->offset + j]))
+			if (!isfinite(block[param->offset - skipped + j]))
 				die("%s %s is not finite at step %lld", what, param->name, (long long)step);
 	}
 }
@@ -266,12 +365,15 @@ void trainer_update(struct trainer *trainer, struct step_result *result)
 		ranks_sum_floats(trainer->workers[0].gradient, trainer->params->trainable);
 		squares = measure_gradients(trainer, false);
 	}
+	double of_rows = gather_by_rows(trainer);
 	result->loss = trainer_loss(trainer);
-	result->gradient_norm = sqrt(squares);
+	result->gradient_norm = sqrt(squares + of_rows);
 	if (!isfinite(result->loss) || !isfinite(result->gradient_norm))
 		die_not_finite(trainer, trainer->adamw->step + 1);
 	int64_t step = ++trainer->adamw->step;
 	result->rate = options->adamw.rate * schedule_factor(options->schedule, step, options->warmup, options->total);
-	if (!update_parameters(trainer, result->rate, clip_scale(result->gradient_norm, options->clip)))
+	const float clip = clip_scale(result->gradient_norm, options->clip);
+	if (!update_parameters(trainer, result->rate, clip) || !update_by_rows(trainer, result->rate, clip, &of_rows))
 		die_not_finite(trainer, step);
+	result->gradient_norm = sqrt(squares + of_rows);
 }

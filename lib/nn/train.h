@@ -18,6 +18,9 @@
  *     trainer_compute(trainer, phases, task);     // more than once: gradients add up
  *     trainer_update(trainer, &result);
  *
+ * Parameters by rows have no block of gradients, and no work is done for rows that a step does not touch; with several
+ * ranks there are none.
+ *
  * The whole state of a training: the values of params, the optimiser's states, and the caller's own (order of the data,
  * rng): what an exact checkpoint must hold.
  */
@@ -25,6 +28,7 @@
 #define RECPIPE_TRAIN_H
 
 #include "nn/adamw.h"
+#include "nn/lazy.h"
 #include "nn/schedule.h"
 #include "nn/tape.h"
 #include "stream/option.h"
@@ -46,8 +50,9 @@ struct worker {
 	int index, count; /* this one, of so many on all ranks */
 	int slot;         /* its place among those of this rank */
 	struct tape tape;
-	float *gradient; /* of the parameters, [gradients], added to */
-	double loss;     /* added to */
+	float *gradient;              /* of the parameters but those by rows, [by_rows, gradients), added to */
+	struct row_gradient *by_rows; /* of those, one each */
+	double loss;                  /* added to */
 };
 typedef void phase_function(void *task, struct worker *worker);
 
@@ -57,8 +62,10 @@ struct trainer {
 	struct adamw *adamw;
 	int n_workers; /* of this rank */
 	struct worker *workers;
-	int n_parts;     /* of the parameters, one a thread */
-	double *squares; /* by part, of the summed gradient */
+	int n_parts;        /* of the parameters, one a thread */
+	double *squares;    /* by part, of the summed gradient */
+	struct lazy **lazy; /* of parameters by rows */
+	int n_lazy;
 };
 
 /* threads: of each rank, at least 1. params is borrowed. */
@@ -67,6 +74,15 @@ void trainer_free(struct trainer *trainer);
 
 /* Gradients and losses become 0. */
 void trainer_begin(struct trainer *trainer);
+/*
+ * Of parameters by rows (params_by_rows()), in a phase before the one that reads them: rows that the worker's step
+ * reads of that one, or, NULL, of all; below 0 there is none. Then, between the two phases, they are caught up with
+ * (nn/lazy.h).
+ */
+void worker_touch(struct worker *worker, const struct param *param, const int32_t *row, int64_t n);
+void trainer_catch_up_touched(struct trainer *trainer);
+/* All rows: before anybody but a step reads the parameters. */
+void trainer_catch_up(struct trainer *trainer);
 /* The phases, up to a NULL, in order. */
 void trainer_compute(struct trainer *trainer, phase_function *const phases[], void *task);
 /* A phase: afterwards the first worker's gradients of derived parameters are the sum of this rank's workers'. */
@@ -84,7 +100,7 @@ struct step_result {
 void trainer_update(struct trainer *trainer, struct step_result *result);
 /* Losses so far of all ranks, where there is no update. */
 double trainer_loss(const struct trainer *trainer);
-/* Gradients of all, summed, [trainable], as the last update left them; for tests. */
+/* Gradients of all, summed, [by_rows, trainable), as the last update left them; for tests. */
 const float *trainer_gradient(const struct trainer *trainer);
 
 /*

@@ -2,7 +2,9 @@
 
 #include <float.h>
 #include <math.h>
+#include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
 
 /* This file's functions have the level it is compiled for at the end of their names. */
 #define AT_LEVEL(name, level) name##_##level
@@ -56,6 +58,77 @@ void VEC(vec_axpy)(float alpha, const float *restrict x, float *restrict y, int6
 {
 	for (int64_t i = 0; i < n; i++)
 		y[i] += alpha * x[i];
+}
+
+/* Asks for the row's lines, so many bytes each. */
+static inline void fetch_row(const float *row, int64_t d)
+{
+	enum { LINE = 64 / sizeof(float) };
+	for (int64_t i = 0; i < d; i += LINE)
+		__builtin_prefetch(row + i);
+}
+
+void VEC(vec_dot_rows)(const float *restrict x, const float *restrict table, int64_t stride, const int32_t *restrict id,
+	int64_t n, int64_t known, int64_t d, float *restrict score)
+{
+	enum { AHEAD = 16 }; /* rows: as many as the processor waits for at a time, and more */
+	int64_t i = 0;
+	for (; i + 4 <= n; i += 4) {
+		const float *a = table + id[i] * stride, *b = table + id[i + 1] * stride, *c = table + id[i + 2] * stride,
+					*e = table + id[i + 3] * stride;
+		float of_a = 0, of_b = 0, of_c = 0, of_e = 0;
+		for (int64_t j = i + AHEAD; j < i + AHEAD + 4 && j < known; j++)
+			fetch_row(table + id[j] * stride, d);
+		for (int64_t k = 0; k < d; k++) {
+			of_a += x[k] * a[k];
+			of_b += x[k] * b[k];
+			of_c += x[k] * c[k];
+			of_e += x[k] * e[k];
+		}
+		score[i] = of_a;
+		score[i + 1] = of_b;
+		score[i + 2] = of_c;
+		score[i + 3] = of_e;
+	}
+	for (; i < n; i++) {
+		float sum = 0;
+		for (int64_t k = 0; k < d; k++)
+			sum += x[k] * table[id[i] * stride + k];
+		score[i] = sum;
+	}
+}
+
+void VEC(vec_sum_weighted)(const float *restrict factor, const float *restrict table, int64_t stride,
+	const int32_t *restrict id, int64_t n, int64_t d, float *restrict y)
+{
+	int64_t i = 0;
+	for (; i + 4 <= n; i += 4) {
+		const float *a = table + id[i] * stride, *b = table + id[i + 1] * stride, *c = table + id[i + 2] * stride,
+					*e = table + id[i + 3] * stride;
+		for (int64_t k = 0; k < d; k++)
+			y[k] += factor[i] * a[k] + factor[i + 1] * b[k] + factor[i + 2] * c[k] + factor[i + 3] * e[k];
+	}
+	for (; i < n; i++)
+		for (int64_t k = 0; k < d; k++)
+			y[k] += factor[i] * table[id[i] * stride + k];
+}
+
+/* log(1 + e) of e = exp(-|x|) is 2 artanh(e / (2 + e)), whose series ends soon where the argument is at most 1 / 3. */
+float VEC(vec_softplus_sum)(float *x, int64_t n)
+{
+	float sum = 0;
+	for (int64_t i = 0; i < n; i++) {
+		float e = exp_fast(-fabsf(x[i])), s = e / (2 + e), q = s * s;
+		float series = 1 / 13.f;
+		series = series * q + 1 / 11.f;
+		series = series * q + 1 / 9.f;
+		series = series * q + 1 / 7.f;
+		series = series * q + 1 / 5.f;
+		series = series * q + 1 / 3.f;
+		sum += (x[i] > 0 ? x[i] : 0) + 2 * s * (series * q + 1);
+		x[i] = (x[i] > 0 ? 1 : e) / (1 + e);
+	}
+	return sum;
 }
 
 void VEC(vec_add_rows)(float *restrict y, int64_t rows, int64_t n, int64_t stride, const float *restrict x)
@@ -448,21 +521,4 @@ void VEC(vec_gru_backward)(const float *restrict gates, const float *restrict re
 	}
 }
 
-/*
- * The root is made of the processor's reciprocal root, which makes
- * NaN of numbers too small to be normal: hence FLT_MIN.
- */
-float VEC(vec_adam)(const struct adam_factors *factors, const float *restrict gradient, float *restrict first,
-	float *restrict second, float *restrict value, int64_t n)
-{
-	struct adam_factors f = *factors;
-	float sum = 0;
-	for (int64_t i = 0; i < n; i++) {
-		float g = gradient[i] * f.gradient_scale;
-		first[i] = f.beta1 * first[i] + f.one_minus_beta1 * g;
-		second[i] = f.beta2 * second[i] + f.one_minus_beta2 * g * g;
-		value[i] -= f.decay * value[i] + f.rate * first[i] / (sqrtf(second[i] + FLT_MIN) * f.root + f.epsilon);
-		sum += fabsf(value[i]);
-	}
-	return sum;
-}
+#include "nn/vec_adam.h"

@@ -13,6 +13,16 @@
 extern float (*vec_dot)(const float *a, const float *b, int64_t n);
 extern double (*vec_sum_of_squares)(const float *x, int64_t n);
 extern void (*vec_axpy)(float alpha, const float *x, float *y, int64_t n); /* y += alpha x */
+/*
+ * With rows id[0..n) of a table, `stride` floats apart, d of them: score[i] = x . row i, and y += the sum of
+ * factor[i] x row i. `known` ids, at least n, are there to be fetched ahead.
+ */
+extern void (*vec_dot_rows)(const float *x, const float *table, int64_t stride, const int32_t *id, int64_t n,
+	int64_t known, int64_t d, float *score);
+extern void (*vec_sum_weighted)(const float *factor, const float *table, int64_t stride, const int32_t *id, int64_t n,
+	int64_t d, float *y);
+/* x becomes 1 / (1 + exp(-x)); returns the sum of log(1 + exp(x)) */
+extern float (*vec_softplus_sum)(float *x, int64_t n);
 /* y (rows x n, stride) += the same x for every row; and x += the sum of the rows of y */
 extern void (*vec_add_rows)(float *y, int64_t rows, int64_t n, int64_t stride, const float *x);
 extern void (*vec_sum_rows)(const float *y, int64_t rows, int64_t n, int64_t stride, float *x);
@@ -106,14 +116,19 @@ extern void (*vec_gru_backward)(const float *gates, const float *recurrent, cons
 /* Adam on n parameters: see adamw.c for the factors. Returns the sum of the new values' magnitudes. */
 struct adam_factors {
 	float gradient_scale, beta1, one_minus_beta1, beta2, one_minus_beta2, rate, root, epsilon, decay;
+	float ahead; /* of what later steps without a gradient move; 0: they all do */
 };
 extern float (*vec_adam)(const struct adam_factors *factors, const float *gradient, float *first, float *second,
+	float *value, int64_t n);
+/* The same without a gradient, `steps` times. */
+extern void (*vec_adam_idle)(const struct adam_factors *factors, int64_t steps, float *first, float *second,
 	float *value, int64_t n);
 
 /* All of the above; for vec.c and vec_levels.c. */
 /* clang-format off */
 #define VEC_FUNCTIONS(F) \
-	F(vec_dot) F(vec_sum_of_squares) F(vec_axpy) F(vec_add_rows) F(vec_sum_rows) F(vec_exp_sum) \
+	F(vec_dot) F(vec_sum_of_squares) F(vec_axpy) F(vec_dot_rows) F(vec_sum_weighted) F(vec_softplus_sum) \
+	F(vec_add_rows) F(vec_sum_rows) F(vec_exp_sum) \
 	F(vec_exp_lanes) F(vec_exp_lanes_sum) F(vec_exp_lanes_of) F(vec_exp_rows) F(vec_scale_rows) F(vec_reweigh) \
 	F(vec_relu) F(vec_relu_backward) \
 	F(vec_gelu) F(vec_gelu_backward) F(vec_gelu_new) F(vec_gelu_new_backward) F(vec_swiglu) \
@@ -121,7 +136,7 @@ extern float (*vec_adam)(const struct adam_factors *factors, const float *gradie
 	F(vec_rotate) F(vec_dropout) F(vec_band_softmax) F(vec_softmax_backward) \
 	F(vec_softcap) F(vec_softcap_backward) \
 	F(vec_window_softmax) F(vec_norm) F(vec_norm_backward) F(vec_rms_norm) F(vec_rms_norm_backward) F(vec_gru) \
-	F(vec_gru_backward) F(vec_adam)
+	F(vec_gru_backward) F(vec_adam) F(vec_adam_idle)
 /* clang-format on */
 
 /* For cpu.c: the pointers to the functions of that level. */

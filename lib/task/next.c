@@ -4,6 +4,7 @@
 
 #include "model/items.h"
 #include "nn/loss.h"
+#include "stream/ranks.h"
 
 const char *const loss_names[] = {"ce", "sampled", "bce", "gbce", NULL};
 
@@ -32,8 +33,9 @@ const struct option loss_options[] = {
 struct sampler {
 	uint32_t *mark; /* by item: the last draw that met it */
 	uint32_t draw;
-	int32_t *negative;
-	int64_t negative_capacity;
+	int32_t *negative; /* of the rows of a batch from `first` on, [drawn] */
+	int64_t *begin;    /* where those of a row begin, and of the next */
+	int64_t first, drawn, negative_capacity, begin_capacity;
 };
 
 struct batch {
@@ -51,6 +53,17 @@ struct next {
 	int n_samplers;
 	struct batch batch;
 };
+
+/* Tables of which a step reads eight times as many rows as they have are better updated as a whole. */
+#define MOST_READ 8
+
+void next_by_rows(struct model *model, const struct loss_options *options, int64_t examples, int64_t positions)
+{
+	const double k = (double)options->negatives;
+	const double read = 2 * (double)positions + k * (double)(options->loss == LOSS_SAMPLED ? examples : positions);
+	if (options->loss != LOSS_CE && !model->items && ranks_count() == 1 && read < MOST_READ * (double)model->n_items)
+		params_by_rows(&model->params);
+}
 
 struct next *next_new(struct model *model, const struct loss_options *options, int workers)
 {
@@ -74,6 +87,7 @@ void next_free(struct next *next)
 	for (int i = 0; i < next->n_samplers; i++) {
 		free(next->samplers[i].mark);
 		free(next->samplers[i].negative);
+		free(next->samplers[i].begin);
 	}
 	free(next->samplers);
 	free(next);
@@ -81,13 +95,23 @@ void next_free(struct next *next)
 
 /* --- negatives --- */
 
+/* The memory, with room for n at least. */
+static void *grow(void *memory, int64_t *capacity, int64_t n, size_t size)
+{
+	if (n > *capacity) {
+		*capacity = n > *capacity + *capacity / 2 ? n : *capacity + *capacity / 2;
+		memory = xreallocarray(memory, (size_t)*capacity, size);
+	}
+	return memory;
+}
+
+/* For n more, which count as drawn. */
 static int32_t *negatives_room(struct sampler *sampler, int64_t n)
 {
-	if (n > sampler->negative_capacity) {
-		sampler->negative = xreallocarray(sampler->negative, (size_t)n, sizeof *sampler->negative);
-		sampler->negative_capacity = n;
-	}
-	return sampler->negative;
+	const int64_t first = sampler->drawn;
+	sampler->drawn += n;
+	sampler->negative = grow(sampler->negative, &sampler->negative_capacity, sampler->drawn, sizeof *sampler->negative);
+	return sampler->negative + first;
 }
 
 /* Marks what the sequence holds, inputs and targets; returns how many different items that is. */
@@ -114,8 +138,8 @@ static int32_t draw_unmarked(const struct sampler *sampler, struct rng *rng, int
 	return item;
 }
 
-/* Distinct items outside the sequence; fewer than asked for where there are not so many. Returns their number. */
-static int64_t draw_shared(struct sampler *sampler, struct rng *rng, int64_t n_items, int64_t outside, int64_t n)
+/* Distinct items outside the sequence; fewer than asked for where there are not so many. */
+static void draw_shared(struct sampler *sampler, struct rng *rng, int64_t n_items, int64_t outside, int64_t n)
 {
 	n = n < outside ? n : outside;
 	int32_t *negative = negatives_room(sampler, n);
@@ -123,7 +147,14 @@ static int64_t draw_shared(struct sampler *sampler, struct rng *rng, int64_t n_i
 		negative[i] = draw_unmarked(sampler, rng, n_items);
 		sampler->mark[negative[i]] = sampler->draw;
 	}
-	return n;
+}
+
+/* Any items, or those outside the sequence. */
+static void draw_each(struct sampler *sampler, struct rng *rng, int64_t n_items, bool any, int64_t n)
+{
+	int32_t *negative = negatives_room(sampler, n);
+	for (int64_t i = 0; i < n; i++)
+		negative[i] = any ? (int32_t)rng_below(rng, (uint64_t)n_items) : draw_unmarked(sampler, rng, n_items);
 }
 
 /* A sequence's own generator: the draws do not depend on the other sequences, or on who makes them. */
@@ -134,43 +165,62 @@ static struct rng rng_of(uint64_t seed, int64_t row)
 	return rng;
 }
 
+/* Those of rows [first, end) of the batch, end to end in the sampler's memory: `count` of each row. */
+static void draw_negatives(const struct next *next, struct sampler *sampler, int64_t first, int64_t end)
+{
+	const struct batch *batch = &next->batch;
+	const int64_t *indptr = batch->histories->indptr, n_items = next->model->n_items, k = next->options.negatives;
+	const bool any = next->options.loss == LOSS_GBCE, shared = next->options.loss == LOSS_SAMPLED;
+	sampler->first = first;
+	sampler->drawn = 0;
+	sampler->begin = grow(sampler->begin, &sampler->begin_capacity, end - first + 1, sizeof *sampler->begin);
+	for (int64_t row = first; row < end; row++) {
+		const int64_t from = indptr[row], n = indptr[row + 1] - from;
+		struct rng rng = rng_of(batch->seed, row);
+		int64_t inside = any ? 0 : mark_sequence(sampler, batch->histories->item + from, batch->targets + from, n);
+		sampler->begin[row - first] = sampler->drawn;
+		if (shared)
+			draw_shared(sampler, &rng, n_items, n_items - inside, k);
+		else
+			draw_each(sampler, &rng, n_items, any || inside == n_items, n * k);
+	}
+	sampler->begin[end - first] = sampler->drawn;
+}
+
 /* --- loss --- */
 
 static double sampled_loss(const struct next *next, struct worker *worker, const struct histories *part,
-	const int32_t *targets, int64_t first_row, struct array *hidden, struct array *items)
+	int64_t first_row, struct array *hidden, struct array *items)
 {
-	struct sampler *sampler = &next->samplers[worker->slot];
+	const struct sampler *sampler = &next->samplers[worker->slot];
 	double loss = 0;
 	for (int64_t row = 0; row < part->rows; row++) {
-		int64_t from = part->indptr[row], n = part->indptr[row + 1] - from, n_items = items->rows;
-		struct rng rng = rng_of(next->batch.seed, first_row + row);
-		int64_t outside = n_items - mark_sequence(sampler, part->item + from, targets + from, n);
-		int64_t drawn = draw_shared(sampler, &rng, n_items, outside, next->options.negatives);
-		loss += sampled_cross_entropy(&worker->tape, hidden, from - part->indptr[0], n, items, targets + from,
-			sampler->negative, drawn, next->batch.scale);
+		const int64_t from = part->indptr[row], n = part->indptr[row + 1] - from;
+		const int64_t *begin = sampler->begin + (first_row + row - sampler->first);
+		loss += sampled_cross_entropy(&worker->tape, hidden, from - part->indptr[0], n, items,
+			next->batch.targets + from, sampler->negative + begin[0], begin[1] - begin[0], next->batch.scale);
 	}
 	return loss;
 }
 
 static double binary_loss(const struct next *next, struct worker *worker, const struct histories *part,
-	const int32_t *targets, int64_t first_row, struct array *hidden, struct array *items)
+	int64_t first_row, struct array *hidden, struct array *items)
 {
 	const struct loss_options *options = &next->options;
-	struct sampler *sampler = &next->samplers[worker->slot];
-	int64_t base = part->indptr[0], k = options->negatives, n_items = items->rows;
-	int32_t *negative = negatives_room(sampler, hidden->rows * k);
-	bool any = options->loss == LOSS_GBCE;
-	for (int64_t row = 0; row < part->rows; row++) {
-		int64_t from = part->indptr[row], to = part->indptr[row + 1];
-		struct rng rng = rng_of(next->batch.seed, first_row + row);
-		int64_t inside = any ? 0 : mark_sequence(sampler, part->item + from, targets + from, to - from);
-		for (int64_t i = (from - base) * k; i < (to - base) * k; i++)
-			negative[i] = any || inside == n_items ? (int32_t)rng_below(&rng, (uint64_t)n_items) :
-													 draw_unmarked(sampler, &rng, n_items);
-	}
-	double beta = any ? gbce_beta(k, n_items, options->gbce_t) : 1;
-	return binary_cross_entropy(&worker->tape, hidden, items, targets + base, negative, k, beta,
-		any ? 1 / (double)(k + 1) : 1, next->batch.scale);
+	const struct sampler *sampler = &next->samplers[worker->slot];
+	const int64_t k = options->negatives;
+	const bool any = options->loss == LOSS_GBCE;
+	return binary_cross_entropy(&worker->tape, hidden, items, next->batch.targets + part->indptr[0],
+		sampler->negative + sampler->begin[first_row - sampler->first], k,
+		any ? gbce_beta(k, items->rows, options->gbce_t) : 1, any ? 1 / (double)(k + 1) : 1, next->batch.scale);
+}
+
+/* --- a step --- */
+
+/* Whether all that a step reads is drawn before it, for rows that must be caught up with. */
+static bool reads_ahead(const struct next *next)
+{
+	return next->batch.learn && next->model->params.by_rows;
 }
 
 /* Forward, loss and, where it is to learn, backward of the batch's rows [first, end). */
@@ -184,12 +234,14 @@ static void compute_part(const struct next *next, struct worker *worker, int64_t
 	tape_begin(tape, batch->learn ? worker->gradient : NULL, batch->seed, part.indptr[0] - all->indptr[0]);
 	struct array *hidden = model_hidden(tape, model, &part);
 	struct array *items = tape_param(tape, model->item_vectors);
+	if (next->options.loss != LOSS_CE && !reads_ahead(next))
+		draw_negatives(next, &next->samplers[worker->slot], first, end);
 	if (next->options.loss == LOSS_CE)
 		worker->loss += full_cross_entropy(tape, hidden, items, batch->targets + part.indptr[0], batch->scale);
 	else if (next->options.loss == LOSS_SAMPLED)
-		worker->loss += sampled_loss(next, worker, &part, batch->targets, first, hidden, items);
+		worker->loss += sampled_loss(next, worker, &part, first, hidden, items);
 	else
-		worker->loss += binary_loss(next, worker, &part, batch->targets, first, hidden, items);
+		worker->loss += binary_loss(next, worker, &part, first, hidden, items);
 	if (batch->learn)
 		tape_backward(tape);
 }
@@ -205,6 +257,22 @@ static void compute_share(void *task, struct worker *worker)
 		end = sequences_at_once(all->indptr, first, last, at_once);
 		compute_part(next, worker, first, end);
 	}
+}
+
+/* What the worker's rows read of tables by rows. */
+static void touch_share(void *task, struct worker *worker)
+{
+	const struct next *next = task;
+	const struct batch *batch = &next->batch;
+	const int64_t *indptr = batch->histories->indptr;
+	struct sampler *sampler = &next->samplers[worker->slot];
+	int64_t first, end;
+	worker_rows(worker, indptr, batch->histories->rows, &first, &end);
+	draw_negatives(next, sampler, first, end);
+	const int64_t from = indptr[first], n = indptr[end] - from;
+	worker_touch(worker, NULL, batch->histories->item + from, n);
+	worker_touch(worker, next->model->item_vectors, batch->targets + from, n);
+	worker_touch(worker, next->model->item_vectors, sampler->negative, sampler->drawn);
 }
 
 static void derive_items(void *task, struct worker *worker)
@@ -243,6 +311,7 @@ void next_step(struct next *next, struct trainer *trainer, const struct historie
 	static phase_function *const plain[] = {compute_share, NULL};
 	static phase_function *const with_features[] = {compute_share, trainer_sum_derived, NULL};
 	static phase_function *const derive_backward[] = {derive_items_backward, NULL};
+	static phase_function *const touch[] = {touch_share, NULL};
 	const bool derives = next->model->items;
 	*result = (struct step_result){.positions = has_target(histories, targets)};
 	if (!result->positions)
@@ -250,6 +319,10 @@ void next_step(struct next *next, struct trainer *trainer, const struct historie
 	next->batch = (struct batch){histories, targets, seed, 1 / (float)result->positions, true};
 	trainer_begin(trainer);
 	derive_all_items(next, trainer);
+	if (reads_ahead(next)) {
+		trainer_compute(trainer, touch, next);
+		trainer_catch_up_touched(trainer);
+	}
 	trainer_compute(trainer, derives ? with_features : plain, next);
 	if (derives) {
 		trainer_sum_ranks_derived(trainer);
@@ -264,6 +337,7 @@ void next_loss(struct next *next, struct trainer *trainer, const struct historie
 	static phase_function *const phases[] = {compute_share, NULL};
 	*result = (struct step_result){.positions = has_target(histories, targets)};
 	next->batch = (struct batch){histories, targets, seed, 1, false};
+	trainer_catch_up(trainer);
 	trainer_begin(trainer);
 	derive_all_items(next, trainer);
 	trainer_compute(trainer, phases, next);

@@ -23,6 +23,13 @@ struct loss_options {
 
 extern const struct option loss_options[];
 
+/*
+ * Before trainer_new(), for steps of about so many examples and positions: where the loss reads few rows of the tables
+ * of items, their gradients are by rows (nn/train.h) and the others cost nothing. Not for items with features or
+ * cosines, which are made of all parameters in each step, nor with several ranks.
+ */
+void next_by_rows(struct model *model, const struct loss_options *options, int64_t examples, int64_t positions);
+
 struct next;
 /* Dies where the model is not trained by gradients or negatives are too few. The model is borrowed. */
 struct next *next_new(struct model *model, const struct loss_options *options, int workers);

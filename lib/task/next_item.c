@@ -168,3 +168,10 @@ void next_item_counts(const struct task *base, int64_t *users, int64_t *position
 	*positions = task->positions;
 	*validated = task->valid.rows;
 }
+
+void next_item_by_rows(struct task *base, int64_t batch_size)
+{
+	const struct next_item *task = (const struct next_item *)base;
+	const int64_t examples = batch_size < base->examples ? batch_size : base->examples;
+	next_by_rows(task->model, &task->options.loss, examples, task->positions * examples / base->examples);
+}

@@ -28,6 +28,8 @@ struct next_item_options {
 /* Dies where nobody has two training events. Everything is borrowed. */
 struct task *next_item_task(struct model *model, const struct sequences *sequences,
 	const struct next_item_options *options, int workers);
+/* Before trainer_new(): see next_by_rows(). */
+void next_item_by_rows(struct task *task, int64_t batch_size);
 /* Users and positions there are to learn from, and users validated on. */
 void next_item_counts(const struct task *task, int64_t *users, int64_t *positions, int64_t *validated);
 

@@ -65,16 +65,35 @@ struct run {
 	int64_t positions; /* of this epoch so far */
 	int64_t best_epoch;
 	double *curve; /* epochs done x CURVE_WIDTH */
-	float *best;   /* parameter values of the best epoch */
+	float *best;   /* parameter values of the best epoch; NULL while they have never been others than those of now */
+	bool is_best;  /* those of now are */
 	bool stopped;  /* by a signal */
 	double saved;  /* when the last checkpoint was written */
 	uint64_t file; /* the identity of what is at the checkpoint's place, by which we know it as ours */
 };
 
+static float *memory_of_best(struct run *run)
+{
+	if (!run->best)
+		run->best = xaligned((size_t)run->trainer->params->size, sizeof *run->best);
+	run->task->best = run->best;
+	return run->best;
+}
+
+/* Before they change: the last epoch's have no need of a copy. */
+static void keep_best(struct run *run)
+{
+	const struct params *params = run->trainer->params;
+	if (run->is_best && params->size)
+		memcpy(memory_of_best(run), params->value, (size_t)params->size * sizeof *run->best);
+	run->is_best = false;
+}
+
 /* The epoch's examples, in the order that run->rng draws. */
 static void begin_epoch(struct run *run)
 {
 	struct task *task = run->task;
+	keep_best(run);
 	run->epoch_rng = run->rng;
 	if (task->begin_epoch) {
 		run->n_examples = task->begin_epoch(task, run->epoch, run->order);
@@ -116,10 +135,10 @@ static void list_states(struct run *run, struct states *states)
 {
 	const struct params *params = run->trainer->params;
 	const struct task *task = run->task;
-	*states = (struct states){
-		.own = {{"now.npy", I8, NOW_WIDTH, states->now}, {"loss.npy", F8, 1, &run->loss},
-			{"curve.npy", F8, run->options->epochs * CURVE_WIDTH, run->curve, .grows = true},
-			{"value.npy", F4, params->size, params->value}, {"best.npy", F4, params->size, run->best}}};
+	*states = (struct states){.own = {{"now.npy", I8, NOW_WIDTH, states->now}, {"loss.npy", F8, 1, &run->loss},
+								  {"curve.npy", F8, run->options->epochs * CURVE_WIDTH, run->curve, .grows = true},
+								  {"value.npy", F4, params->size, params->value},
+								  {"best.npy", F4, params->size, run->is_best ? params->value : memory_of_best(run)}}};
 	int count = 0;
 	states->lists[count++] = states->own;
 	states->lists[count++] = run->trainer->adamw->optimiser.states;
@@ -137,6 +156,7 @@ static void save(struct run *run)
 	if (file_identity(run->options->checkpoint) != run->file)
 		die("%s: another program has written there since; the checkpoint needs a place of its own",
 			run->options->checkpoint);
+	trainer_catch_up(run->trainer);
 	list_states(run, &states);
 	const int64_t numbers[] = {run->epoch, run->batch, run->positions, run->best_epoch};
 	memcpy(states.now, numbers, sizeof numbers);
@@ -244,19 +264,17 @@ static void tell_epoch(const struct run *run, const double point[], bool better,
 static void end_epoch(struct run *run, double started)
 {
 	double *point = run->curve + run->epoch * CURVE_WIDTH;
-	const struct params *params = run->trainer->params;
 	point[0] = run->positions ? run->loss / (double)run->positions : 0;
+	trainer_catch_up(run->trainer);
 	bool validated = run->task->validate && run->task->validate(run->task, run->trainer, run->epoch, point + 1);
 	bool better = !run->best_epoch || !validated || is_better(run, point[1]);
 	run->epoch++;
 	run->batch = 0;
 	run->loss = 0;
 	run->positions = 0;
-	if (better) {
+	if (better)
 		run->best_epoch = run->epoch;
-		if (params->size)
-			memcpy(run->best, params->value, (size_t)params->size * sizeof *run->best);
-	}
+	run->is_best = better;
 	const double seconds = seconds_now() - started;
 	point[CURVE_SECONDS] = seconds + (run->epoch > 1 ? (point - CURVE_WIDTH)[CURVE_SECONDS] : 0);
 	tell_epoch(run, point, better, seconds);
@@ -294,10 +312,11 @@ static void train(struct run *run)
 		if (!run->stopped)
 			end_epoch(run, started);
 	}
+	trainer_catch_up(run->trainer);
 	process_stoppable(false);
 	if (run->stopped)
 		end_stopped(run);
-	if (run->best_epoch && run->trainer->params->size)
+	if (run->best_epoch && !run->is_best && run->trainer->params->size)
 		memcpy(run->trainer->params->value, run->best, (size_t)run->trainer->params->size * sizeof *run->best);
 }
 
@@ -351,9 +370,7 @@ json_t *run(struct task *task, struct trainer *trainer, const struct run_options
 	trainer->options.total = options->epochs / (task->stages > 1 ? task->stages : 1) * batches;
 	run.order = xreallocarray(NULL, (size_t)task->examples, sizeof *run.order);
 	run.curve = xcalloc((size_t)options->epochs * CURVE_WIDTH, sizeof *run.curve);
-	run.best = xaligned((size_t)trainer->params->size, sizeof *run.best);
 	run.saved = seconds_now();
-	task->best = run.best;
 	if (options->checkpoint)
 		begin_checkpoint(&run);
 	if (task->validate && !task->measures[0])

@@ -134,8 +134,9 @@ static json_t *train(struct training_job *job)
 	struct rng rng;
 	rng_seed(&rng, job->seed);
 	start(job, model, &rng);
-	struct trainer *trainer = trainer_new(&model->params, &training->optimisation, job->threads);
 	struct task *task = next_item_task(model, &job->inputs.sequences, &training->next, job->threads);
+	next_item_by_rows(task, training->run.batch_size);
+	struct trainer *trainer = trainer_new(&model->params, &training->optimisation, job->threads);
 	tell(task, model);
 	json_t *measured = training_run(job, model, task, trainer, &training->run, identity, &rng);
 	task->free(task);

@@ -245,7 +245,7 @@ static void optimiser_case(const char *name, const struct adamw_options *options
 			adamw->step++;
 			/* in two parts, as workers do */
 			adamw_update(adamw, options->rate, gradient, clip_scale(norm, clip), 0, 16);
-			adamw_update(adamw, options->rate, gradient, clip_scale(norm, clip), 16, n);
+			adamw_update(adamw, options->rate, gradient + 16, clip_scale(norm, clip), 16, n);
 		}
 		for (int64_t i = 0; i < n; i++) {
 			double moved = fabs((double)after[i] - (double)value[i]);

@@ -1,0 +1,60 @@
+#include "nn/row_gradient.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "stream/util.h"
+
+void row_gradient_clear(struct row_gradient *gradient)
+{
+	gradient->n_vectors = gradient->n_terms = 0;
+}
+
+void row_gradient_free(struct row_gradient *gradient)
+{
+	free(gradient->vector);
+	free(gradient->term);
+}
+
+/* An eighth more than there was, or what is needed: steps are of about the same size. */
+static int64_t grown(int64_t capacity, int64_t needed)
+{
+	return capacity + capacity / 8 > needed ? capacity + capacity / 8 : needed;
+}
+
+int64_t row_gradient_vectors(struct row_gradient *gradient, int64_t n)
+{
+	const int64_t first = gradient->n_vectors;
+	if (first + n > INT32_MAX)
+		die("a step of more than %d vectors: make --batch-size smaller", INT32_MAX);
+	gradient->n_vectors += n;
+	if (gradient->n_vectors > gradient->vector_capacity) {
+		gradient->vector_capacity = grown(gradient->vector_capacity, gradient->n_vectors);
+		gradient->vector = xreallocarray(gradient->vector, (size_t)gradient->vector_capacity,
+			(size_t)gradient->columns * sizeof *gradient->vector);
+	}
+	return first;
+}
+
+struct row_term *row_gradient_terms(struct row_gradient *gradient, int64_t n)
+{
+	const int64_t first = gradient->n_terms;
+	gradient->n_terms += n;
+	if (gradient->n_terms > gradient->term_capacity) {
+		gradient->term_capacity = grown(gradient->term_capacity, gradient->n_terms);
+		gradient->term = xreallocarray(gradient->term, (size_t)gradient->term_capacity, sizeof *gradient->term);
+	}
+	return gradient->term + first;
+}
+
+void row_gradient_add(struct row_gradient *gradient, const int32_t *row, const float *vectors, int64_t n,
+	int64_t stride, float factor)
+{
+	const int64_t columns = gradient->columns, first = row_gradient_vectors(gradient, n);
+	struct row_term *term = row_gradient_terms(gradient, n);
+	for (int64_t i = 0; i < n; i++) {
+		memcpy(gradient->vector + (first + i) * columns, vectors + i * stride,
+			(size_t)columns * sizeof *gradient->vector);
+		term[i] = (struct row_term){row[i], (int32_t)(first + i), factor};
+	}
+}
