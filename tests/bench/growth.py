@@ -78,6 +78,7 @@ ROWS = {
     "sorted": ("events, sorted", 10**7, lambda n: [f"{BIN}/seq-tokenize", "-q", "--sorted", log(n, "sorted"), "-o", "out"]),
     "ce": ("items, epoch of sasrec", 10**5, train("ce")),
     "sampled": ("items, epoch of sasrec", 10**6, train("sampled")),
+    "bce": ("items, epoch of sasrec", 10**6, train("bce")),
     "gbce": ("items, epoch of sasrec", 10**6, train("gbce")),
     "rank": ("items, 5,000 users", 10**6, lambda n: [f"{BIN}/seq-rank", "-q", model(n), "-o", "out"]),
     "eval": ("users", 10**6, lambda n: [f"{BIN}/rec-eval", "-q", ranking(n)]),
