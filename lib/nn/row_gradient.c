@@ -22,17 +22,27 @@ static int64_t grown(int64_t capacity, int64_t needed)
 	return capacity + capacity / 8 > needed ? capacity + capacity / 8 : needed;
 }
 
+/* Aligned, which takes large pages where it is large: vectors are read in the order of their rows. */
+void row_gradient_expect(struct row_gradient *gradient, int64_t n)
+{
+	if (n <= gradient->vector_capacity)
+		return;
+	const int64_t capacity = grown(gradient->vector_capacity, n), columns = gradient->columns;
+	float *vector = xaligned((size_t)capacity, (size_t)columns * sizeof *vector);
+	if (gradient->n_vectors)
+		memcpy(vector, gradient->vector, (size_t)(gradient->n_vectors * columns) * sizeof *vector);
+	free(gradient->vector);
+	gradient->vector = vector;
+	gradient->vector_capacity = capacity;
+}
+
 int64_t row_gradient_vectors(struct row_gradient *gradient, int64_t n)
 {
 	const int64_t first = gradient->n_vectors;
 	if (first + n > INT32_MAX)
 		die("a step of more than %d vectors: make --batch-size smaller", INT32_MAX);
+	row_gradient_expect(gradient, first + n);
 	gradient->n_vectors += n;
-	if (gradient->n_vectors > gradient->vector_capacity) {
-		gradient->vector_capacity = grown(gradient->vector_capacity, gradient->n_vectors);
-		gradient->vector = xreallocarray(gradient->vector, (size_t)gradient->vector_capacity,
-			(size_t)gradient->columns * sizeof *gradient->vector);
-	}
 	return first;
 }
 

@@ -24,6 +24,8 @@ struct row_gradient {
 
 void row_gradient_clear(struct row_gradient *gradient);
 void row_gradient_free(struct row_gradient *gradient);
+/* Memory for n vectors at least: once, where more and more would be taken. Pointers to earlier ones die. */
+void row_gradient_expect(struct row_gradient *gradient, int64_t n);
 /* Room for n more vectors, uninitialised: returns the place of the first. Pointers to earlier ones die. */
 int64_t row_gradient_vectors(struct row_gradient *gradient, int64_t n);
 /* n more terms, to be filled in. Pointers to earlier ones die. */

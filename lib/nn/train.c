@@ -220,6 +220,13 @@ void worker_touch(struct worker *worker, const struct param *param, const int32_
 			lazy_touch(worker->trainer->lazy[table], worker->slot, row, n);
 }
 
+void worker_expect(struct worker *worker, const struct param *param, int64_t n)
+{
+	for (int table = 0; table < worker->trainer->n_lazy; table++)
+		if (worker->by_rows[table].offset == param->offset)
+			row_gradient_expect(&worker->by_rows[table], n);
+}
+
 void trainer_catch_up_touched(struct trainer *trainer)
 {
 	for (int table = 0; table < trainer->n_lazy; table++)

@@ -80,6 +80,8 @@ void trainer_begin(struct trainer *trainer);
  * (nn/lazy.h).
  */
 void worker_touch(struct worker *worker, const struct param *param, const int32_t *row, int64_t n);
+/* And that its gradient will be about so many vectors. */
+void worker_expect(struct worker *worker, const struct param *param, int64_t n);
 void trainer_catch_up_touched(struct trainer *trainer);
 /* All rows: before anybody but a step reads the parameters. */
 void trainer_catch_up(struct trainer *trainer);

@@ -273,6 +273,7 @@ static void touch_share(void *task, struct worker *worker)
 	worker_touch(worker, NULL, batch->histories->item + from, n);
 	worker_touch(worker, next->model->item_vectors, batch->targets + from, n);
 	worker_touch(worker, next->model->item_vectors, sampler->negative, sampler->drawn);
+	worker_expect(worker, next->model->item_vectors, 2 * n + (next->options.loss == LOSS_SAMPLED ? sampler->drawn : 0));
 }
 
 static void derive_items(void *task, struct worker *worker)
