@@ -27,7 +27,11 @@ void row_gradient_expect(struct row_gradient *gradient, int64_t n)
 {
 	if (n <= gradient->vector_capacity)
 		return;
-	const int64_t capacity = grown(gradient->vector_capacity, n), columns = gradient->columns;
+	const int64_t capacity = grown(n, n), columns = gradient->columns;
+	if (!gradient->n_vectors) {
+		free(gradient->vector); /* rather than have both */
+		gradient->vector = NULL;
+	}
 	float *vector = xaligned((size_t)capacity, (size_t)columns * sizeof *vector);
 	if (gradient->n_vectors)
 		memcpy(vector, gradient->vector, (size_t)(gradient->n_vectors * columns) * sizeof *vector);

@@ -56,12 +56,23 @@ struct next {
 
 /* Tables of which a step reads eight times as many rows as they have are better updated as a whole. */
 #define MOST_READ 8
+/* So many floats of vectors are nothing to speak of. */
+#define FEW_FLOATS (1 << 22)
+
+/* For each row that it reads sampled keeps a vector: where they are more than the table has, a block is smaller. */
+static bool reads_few(const struct model *model, const struct loss_options *options, double read)
+{
+	const double items = (double)model->n_items;
+	const bool is_block_smaller = options->loss == LOSS_SAMPLED && read > items &&
+		read * (double)model->item_vectors->columns > FEW_FLOATS;
+	return read < MOST_READ * items && !is_block_smaller;
+}
 
 void next_by_rows(struct model *model, const struct loss_options *options, int64_t examples, int64_t positions)
 {
 	const double k = (double)options->negatives;
 	const double read = 2 * (double)positions + k * (double)(options->loss == LOSS_SAMPLED ? examples : positions);
-	if (options->loss != LOSS_CE && !model->items && ranks_count() == 1 && read < MOST_READ * (double)model->n_items)
+	if (options->loss != LOSS_CE && !model->items && ranks_count() == 1 && reads_few(model, options, read))
 		params_by_rows(&model->params);
 }
 
