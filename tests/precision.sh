@@ -4,8 +4,10 @@
 #
 #     tests/precision.sh [SET...]        scientific and ml-1m
 #
-# $SEEDS (1 2 3) and $EPOCHS (15) say how long. The data are looked for in $RECPIPE_DATA (default ../shared/data); what is in
-# $PRECISIONS (default build/precision) is not computed again, what was interrupted goes on from its checkpoint.
+# $SEEDS (1 2 3) and $EPOCHS (15) say how long, $JOBS (all) on how many threads. Precisions are as asked for on any
+# processor, though slow where it has no instructions for them. The data are looked for in $RECPIPE_DATA (default
+# ../shared/data); what is in $PRECISIONS (default build/precision) is not computed again, what was interrupted goes on from
+# its checkpoint.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -14,9 +16,10 @@ cd "$(dirname "$0")/.."
 work=${PRECISIONS:-build/precision}
 read -ra seeds <<<"${SEEDS:-1 2 3}"
 mkdir -p "$work"
+export RECPIPE_PRECISION=strict
 
 measure() { # SET PRECISION SEED: NDCG@10, kept in a file
-	local name=$work/$1.$2.$3 options=(--epochs "${EPOCHS:-15}" --precision "$2" --seed "$3")
+	local name=$work/$1.$2.$3 options=(--epochs "${EPOCHS:-15}" --precision "$2" --seed "$3" ${JOBS:+-j "$JOBS"})
 	if [ ! -e "$name.tsv" ]; then
 		case $1 in
 		ml-1m) options+=(--hidden-size 64 --max-length 200) ;;

@@ -226,31 +226,74 @@ DOT static void pack_dot(const struct source *s, int parts, bool transpose, uint
 		pack_tile(s, 2, transpose, tile);
 }
 
+/*
+ * `rows` of a tile's rows from o->left on, by `columns` tiles: sums enough to hide how long a product takes, and what
+ * is loaded serves more than one.
+ */
+DOT_INLINE void dots(const struct operands *o, int parts, int rows, int columns)
+{
+	const uint16_t *left = o->left, *right = o->right;
+	const int64_t step = o->right_step;
+	__m512 sum[SIDE][3];
+#pragma GCC unroll 16
+	for (int i = 0; i < rows; i++)
+#pragma GCC unroll 3
+		for (int j = 0; j < columns; j++)
+			sum[i][j] = o->add ? _mm512_loadu_ps(o->c + i * o->stride_c + j * SIDE) : _mm512_setzero_ps();
+	for (int64_t tile = 0; tile < o->tiles; tile++, left += parts * TILE, right += parts * TILE)
+		for (int product = 0; product < n_summed(parts); product++) {
+			const uint16_t *l = left + summed[product][0] * TILE, *r = right + summed[product][1] * TILE;
+			for (int k = 0; k < DEPTH; k += 2, l += 2, r += 2 * SIDE) {
+				__m512bh pairs[3];
+#pragma GCC unroll 3
+				for (int j = 0; j < columns; j++)
+					pairs[j] = (__m512bh)_mm512_loadu_si512(r + j * step);
+#pragma GCC unroll 16
+				for (int i = 0; i < rows; i++) {
+					int32_t pair;
+					memcpy(&pair, l + i * DEPTH, sizeof pair);
+					const __m512bh both = (__m512bh)_mm512_set1_epi32(pair);
+#pragma GCC unroll 3
+					for (int j = 0; j < columns; j++)
+						sum[i][j] = _mm512_dpbf16_ps(sum[i][j], pairs[j], both);
+				}
+			}
+		}
+#pragma GCC unroll 16
+	for (int i = 0; i < rows; i++)
+#pragma GCC unroll 3
+		for (int j = 0; j < columns; j++)
+			_mm512_storeu_ps(o->c + i * o->stride_c + j * SIDE, sum[i][j]);
+}
+
+#define HALF (SIDE / 2)
+
+DOT_INLINE void dot_columns(const struct operands *o, int parts, int rows, int columns)
+{
+	for (int half = 0; half < 2 * rows; half++) {
+		struct operands at = *o;
+		at.left += half / 2 * o->left_step + half % 2 * HALF * DEPTH;
+		at.c += half * HALF * o->stride_c;
+		dots(&at, parts, HALF, columns);
+	}
+}
+
+DOT_INLINE void dot_rows(struct operands o, int parts, int rows, int columns)
+{
+	for (; columns >= 3; columns -= 3, o.right += 3 * o.right_step, o.c += 3 * SIDE)
+		dot_columns(&o, parts, rows, 3);
+	if (columns == 2)
+		dot_columns(&o, parts, rows, 2);
+	for (int i = 0; columns == 1 && i < rows; i++, o.left += o.left_step, o.c += SIDE * o.stride_c)
+		dots(&o, parts, SIDE, 1);
+}
+
 DOT static void block_dot(const struct operands *o, int parts, int rows, int columns)
 {
-	for (int i = 0; i < rows; i++)
-		for (int j = 0; j < columns; j++) {
-			const uint16_t *left = o->left + i * o->left_step, *right = o->right + j * o->right_step;
-			float *c = o->c + i * SIDE * o->stride_c + j * SIDE;
-			__m512 sum[SIDE];
-			for (int row = 0; row < SIDE; row++)
-				sum[row] = o->add ? _mm512_loadu_ps(c + row * o->stride_c) : _mm512_setzero_ps();
-			for (int64_t tile = 0; tile < o->tiles; tile++, left += parts * TILE, right += parts * TILE)
-				for (int product = 0; product < n_summed(parts); product++) {
-					const uint16_t *l = left + summed[product][0] * TILE, *r = right + summed[product][1] * TILE;
-					for (int k = 0; k < DEPTH; k += 2, l += 2, r += 2 * SIDE) {
-						const __m512bh pairs = (__m512bh)_mm512_loadu_si512(r);
-#pragma GCC unroll 16
-						for (int row = 0; row < SIDE; row++) {
-							int32_t pair;
-							memcpy(&pair, l + row * DEPTH, sizeof pair);
-							sum[row] = _mm512_dpbf16_ps(sum[row], pairs, (__m512bh)_mm512_set1_epi32(pair));
-						}
-					}
-				}
-			for (int row = 0; row < SIDE; row++)
-				_mm512_storeu_ps(c + row * o->stride_c, sum[row]);
-		}
+	if (parts == 1)
+		dot_rows(*o, 1, rows, columns);
+	else
+		dot_rows(*o, 2, rows, columns);
 }
 
 /* Tiles 0 to 3 are sums, 4 and 5 rows of the left side, 6 and 7 columns of the right. */

@@ -1,6 +1,8 @@
 #include "nn/matrix.h"
 
+#include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "nn/bf16.h"
 #include "nn/blas.h"
@@ -10,6 +12,7 @@
 
 const char *const precision_names[] = {"f32", "split", "bf16", NULL};
 static enum precision precision, lowest; /* now, and so far */
+static enum products_where where;
 
 enum precision products_in(enum precision now)
 {
@@ -24,12 +27,33 @@ enum precision products_default(void)
 	return cpu_level() >= CPU_AMX ? PRECISION_SPLIT : PRECISION_F32;
 }
 
-/* The level that makes a precision faster than floats. */
-static const enum cpu needed[] = {CPU_NONE, CPU_AMX, CPU_BF16};
+void products_where(enum products_where now)
+{
+	where = now;
+}
+
+__attribute__((constructor)) static void begin(void)
+{
+	const char *value = getenv("RECPIPE_PRECISION");
+	if (!value || !*value)
+		return;
+	if (strcmp(value, "strict")) {
+		program_name = program_invocation_short_name;
+		die("RECPIPE_PRECISION is \"%.20s\": strict, or nothing, was expected", value);
+	}
+	where = WHERE_LARGE;
+}
+
+/* Made as asked for, rather than in floats. */
+static bool is_made(enum precision asked)
+{
+	static const enum cpu faster_from[] = {CPU_NONE, CPU_AMX, CPU_BF16};
+	return where != WHERE_FASTER || cpu_level() >= faster_from[asked];
+}
 
 enum packing packing_of(enum precision wanted)
 {
-	if (wanted == PRECISION_F32 || cpu_level() < needed[wanted])
+	if (wanted == PRECISION_F32 || !is_made(wanted))
 		return PACKED_NOT;
 	return wanted == PRECISION_SPLIT ? PACKED_SPLIT : PACKED_BF16;
 }
@@ -40,8 +64,9 @@ enum packing packing_of(enum precision wanted)
 
 int product_parts(int64_t m, int64_t n, int64_t k)
 {
-	if (precision == PRECISION_F32 || cpu_level() < needed[precision] || m < LEAST_SIDE || n < LEAST_SIDE ||
-		k < LEAST_SIDE || (double)m * (double)n * (double)k < LEAST_PRODUCTS)
+	const bool is_small = m < LEAST_SIDE || n < LEAST_SIDE || k < LEAST_SIDE ||
+		(double)m * (double)n * (double)k < LEAST_PRODUCTS;
+	if (precision == PRECISION_F32 || !is_made(precision) || (is_small && where != EVERYWHERE))
 		return 0;
 	return precision == PRECISION_SPLIT ? 2 : 1;
 }
@@ -117,7 +142,7 @@ void products_describe(json_t *history)
 {
 	json_set(history, "blas", json_string(blas_name()));
 	json_set(history, "instructions", json_string(cpu_names[cpu_level()]));
-	json_set(history, "precision", json_string(precision_names[cpu_level() < needed[lowest] ? PRECISION_F32 : lowest]));
+	json_set(history, "precision", json_string(precision_names[is_made(lowest) ? lowest : PRECISION_F32]));
 }
 
 void gemm(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, float alpha, const float *a,

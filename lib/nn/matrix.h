@@ -16,6 +16,13 @@ enum precision { PRECISION_F32, PRECISION_SPLIT, PRECISION_BF16 };
 extern const char *const precision_names[]; /* "f32", "split", "bf16", NULL */
 /* Returns what it was: f32 at first. Between products. */
 enum precision products_in(enum precision precision);
+/*
+ * Where products_in() is followed: as above; on any processor; or there, and by products of any size. The environment
+ * variable RECPIPE_PRECISION with the value "strict" chooses the second, to see what a precision does to results where
+ * the instructions for it are missing; the third is for tests.
+ */
+enum products_where { WHERE_FASTER, WHERE_LARGE, EVERYWHERE };
+void products_where(enum products_where where);
 /* The most exact that is as fast as the processor can: split with AMX, else f32. */
 enum precision products_default(void);
 

@@ -17,7 +17,7 @@ import tempfile
 import time
 
 THREADS = len(os.sched_getaffinity(0))
-BATCH, ROUNDS = 128, 5
+BATCH, ROUNDS = 128, int(os.environ.get("ROUNDS", 3))
 DATA = pathlib.Path(os.environ.get("RECPIPE_DATA", "../../../shared/data"))
 SASREC = dict(architecture="sasrec", norm="original", num_attention_heads=1, dropout=0.2)
 GRU = dict(architecture="gru", dropout=0.2)

@@ -32,8 +32,11 @@ static inline struct model *golden_model(const char *name, const json_t *documen
 	return model;
 }
 
-/* Compares with NAME/LOSS/gradient.npy; a tolerance is relative to the largest of a parameter's. */
-static inline void compare_gradients(const char *name, const json_t *document, const struct model *model,
+/*
+ * Compares with NAME/LOSS/gradient.npy; a tolerance is relative to the largest of a parameter's. Returns the error of
+ * all of them together: the length of the difference by that of the gradient.
+ */
+static inline double compare_gradients(const char *name, const json_t *document, const struct model *model,
 	const char *loss, const float *gradient, double tolerance)
 {
 	char group[64];
@@ -42,6 +45,7 @@ static inline void compare_gradients(const char *name, const json_t *document, c
 	const char *key;
 	json_t *count;
 	int64_t from = 0;
+	double errors = 0, squares = 0;
 	json_object_foreach (json_object_get(document, "params"), key, count) {
 		const struct param *param = params_find(&model->params, key);
 		char what[160];
@@ -52,9 +56,13 @@ static inline void compare_gradients(const char *name, const json_t *document, c
 			assert_true(fabs((double)gradient[param->offset + i]) < tolerance / 2);
 		if (!is_rounding)
 			assert_near(gradient + param->offset, expected + from, param_count(param), tolerance, what);
-		from += param_count(param);
+		for (int64_t i = 0; i < param_count(param); i++, from++) {
+			errors += pow((double)gradient[param->offset + i] - (double)expected[from], 2);
+			squares += pow((double)expected[from], 2);
+		}
 	}
 	free(expected);
+	return sqrt(errors / squares);
 }
 
 #endif

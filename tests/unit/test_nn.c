@@ -121,23 +121,44 @@ static void test_equals_pytorch(void **state)
 	}
 }
 
-/* The golden gradients again through trainers of several workers, which cut the batch. */
+/* A step's gradients of cross-entropy, beside the golden ones: through a trainer, whose workers cut the batch. */
+static double compare_step(const char *name, enum precision precision, int threads, double tolerance)
+{
+	struct golden_case c = open_case(name);
+	struct optimisation options = {.adamw = ADAMW_DEFAULTS, .precision = precision};
+	struct trainer *trainer = trainer_new(&c.model->params, &options, threads);
+	struct next *next = next_new(c.model, &(struct loss_options){.loss = LOSS_CE}, threads);
+	struct step_result result;
+	next_step(next, trainer, &c.histories, c.target, 1, &result);
+	const double error = compare_gradients(c.name, c.document, c.model, "ce", trainer_gradient(trainer), tolerance);
+	next_free(next);
+	trainer_free(trainer);
+	close_case(&c);
+	return error;
+}
+
 static void test_workers_add_up(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < COUNT_OF(cases); i++)
-		for (int threads = 1; threads <= 4; threads++) {
-			struct golden_case c = open_case(cases[i]);
-			struct optimisation options = {.adamw = ADAMW_DEFAULTS};
-			struct trainer *trainer = trainer_new(&c.model->params, &options, threads);
-			struct next *next = next_new(c.model, &(struct loss_options){.loss = LOSS_CE}, threads);
-			struct step_result result;
-			next_step(next, trainer, &c.histories, c.target, 1, &result);
-			compare_gradients(c.name, c.document, c.model, "ce", trainer_gradient(trainer), 1e-5);
-			next_free(next);
-			trainer_free(trainer);
-			close_case(&c);
-		}
+		for (int threads = 1; threads <= 4; threads++)
+			compare_step(cases[i], PRECISION_F32, threads, 1e-5);
+}
+
+/*
+ * And where every product is of numbers in two parts, by whatever instructions there are and in plain C: the gradient
+ * is within 1e-4, and each parameter's, which may be a small difference of large sums, not far from it.
+ */
+static void test_split_equals_pytorch(void **state)
+{
+	(void)state;
+	products_where(EVERYWHERE);
+	for (enum cpu level = CPU_NONE; level < N_CPU && cpu_use(level); level++)
+		for (size_t i = 0; i < COUNT_OF(cases); i++)
+			for (int threads = 1; threads <= 2; threads++)
+				assert_true(compare_step(cases[i], PRECISION_SPLIT, threads, 2e-4) < 1e-4);
+	products_where(WHERE_FASTER);
+	cpu_use(cpu_best());
 }
 
 /* Items from features through an adaptor, cosine scores: through derived tables, by several workers. */
@@ -854,6 +875,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_equals_pytorch),
 		cmocka_unit_test(test_workers_add_up),
+		cmocka_unit_test(test_split_equals_pytorch),
 		cmocka_unit_test(test_features_equal_pytorch),
 		cmocka_unit_test(test_feature_scale),
 		cmocka_unit_test(test_one_by_one),

@@ -14,6 +14,7 @@
 
 #include "nn/cpu.h"
 #include "nn/loss.h"
+#include "nn/matrix.h"
 #include "nn/ops.h"
 
 #define ROWS 300
@@ -96,6 +97,10 @@ static void test_gradients(void **state)
 		for (enum cpu level = CPU_NONE; level < N_CPU && cpu_use(level); level++) {
 			expect_near(&n, PRECISION_SPLIT, CPU_AMX, 1e-7, 1e-4);
 			expect_near(&n, PRECISION_BF16, CPU_BF16, 1e-4, 3e-2);
+			products_where(WHERE_LARGE);
+			expect_near(&n, PRECISION_SPLIT, CPU_NONE, 1e-7, 1e-4);
+			expect_near(&n, PRECISION_BF16, CPU_NONE, 1e-4, 3e-2);
+			products_where(WHERE_FASTER);
 		}
 		params_free(&n.params);
 	}
