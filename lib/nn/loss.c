@@ -282,7 +282,7 @@ static struct softmax *softmax_of(struct tape *tape, const struct block *b, int6
 	if (b->bias || b->softcap > 0 || b->items->packed || d > SOFTMAX_WIDTH || n * d > MOST_PACKED)
 		return NULL;
 	int parts = product_parts(size, n, d);
-	return parts ? softmax_new(tape, b->items, parts, size) : NULL;
+	return parts ? softmax_new(tape, b->items, parts, size, b->dhidden || b->ditems) : NULL;
 }
 
 /* How many positions of n to take at a time: `most`, or less by halves. */
@@ -309,7 +309,7 @@ static double cross_entropy(struct tape *tape, struct array *hidden, struct arra
 		.ditems = started_gradient(tape, items),
 		.dbias = bias ? started_gradient(tape, bias) : NULL};
 	block.keep = block.ditems || block.dbias;
-	int64_t size = positions_at_once(&block, positions.n, SOFTMAX_POSITIONS, false);
+	int64_t size = positions_at_once(&block, positions.n, softmax_positions(), false);
 	struct softmax *softmax = positions.n ? softmax_of(tape, &block, size) : NULL;
 	bool by_lanes = !bias && softcap <= 0 && !items->packed && d <= NARROW && d % KERNEL_LANE == 0 &&
 		kernel_available();
