@@ -1,26 +1,23 @@
 #!/usr/bin/env python3
 """A step of SAID's first stage beside PyTorch and Hugging Face's transformers: 32 items of 32 tokens through a frozen
 language model of SmolLM2-135M's shape; the loss of every token, and its gradient back to the input vectors alone. Ours runs
-with each --precision and with --integers; PyTorch in floats and with weights in bf16, in huge pages that are kept
-(compiled, it gained 1 %).
-In turns in one run, medians. Prints: what, ours, the fastest peer, ratio (above 1: ours is faster or smaller), in seconds and
-in processor seconds, which other programs on the machine disturb less; peak memory; the share of the machine's sgemm rate.
+with each --precision that this processor is faster at, and with --integers; PyTorch in floats, with weights in bf16, and, with
+COMPILED=1, these compiled (which gained 1 %, and takes minutes), in huge pages that are kept. In turns in one run, medians of
+three ($ROUNDS). Prints: what, ours, the fastest peer, ratio (above 1: ours is faster or smaller), in seconds and in processor
+seconds, which other programs on the machine disturb less; peak memory; the rate, and what it is of the machine's limit.
 """
 import json
 import os
 import resource
-import statistics
-import subprocess
 import sys
 import tempfile
 import time
 
-THREADS = len(os.sched_getaffinity(0))
-ITEMS, TOKENS, ROUNDS, AT_ONCE = 32, 32, 5, 256
+from turns import ROUNDS, THREADS, TUNED, Program, limits, median
+
+ITEMS, TOKENS, AT_ONCE = 32, 32, 256
 CONFIG = dict(vocab_size=49152, hidden_size=576, intermediate_size=1536, num_hidden_layers=30, num_attention_heads=9,
               num_key_value_heads=3, max_position_embeddings=2048, tie_word_embeddings=True)
-WAYS = "f32", "split", "bf16", "integers"
-TUNED = dict(os.environ, GLIBC_TUNABLES="glibc.malloc.hugetlb=1", MALLOC_MMAP_MAX_="0", MALLOC_TRIM_THRESHOLD_="100000000000")
 
 
 def peer(threads, precision):
@@ -29,9 +26,11 @@ def peer(threads, precision):
     from transformers import LlamaConfig, LlamaForCausalLM
     torch.set_num_threads(int(threads))
     model = LlamaForCausalLM(LlamaConfig(**CONFIG, use_cache=False)).eval().requires_grad_(False)
-    if precision == "bf16":
+    if precision != "f32":
         model = model.bfloat16()
     table = model.get_input_embeddings().weight
+    if precision == "compiled":
+        model = torch.compile(model)
     for line in sys.stdin:
         ids = torch.randint(CONFIG["vocab_size"], (ITEMS, TOKENS))
         inputs, target = table[ids].clone().requires_grad_(), torch.randint(CONFIG["vocab_size"], (ITEMS, TOKENS))
@@ -40,16 +39,6 @@ def peer(threads, precision):
         loss.backward()
         print(time.perf_counter() - started, time.process_time() - clock, loss.item(),
               resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, flush=True)
-
-
-class Program:
-    def __init__(self, *command, env=None):
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)
-
-    def ask(self, line):
-        self.process.stdin.write(f"{line}\n")
-        self.process.stdin.flush()
-        return [float(word) for word in self.process.stdout.readline().split()]
 
 
 def operations():
@@ -70,27 +59,32 @@ def main():
         path = f"{folder}/config.json"
         with open(path, "w") as file:
             json.dump(dict(CONFIG, architecture="llama"), file)
-        llm = os.environ["RECPIPE_BENCH"] + "/llm", path, str(THREADS), str(AT_ONCE)
-        ours, sgemm = {way: Program(*llm) for way in WAYS}, Program(*llm)
-        peers = {(n, how): Program(sys.executable, __file__, "--peer", str(n), how, env=TUNED)
-                 for n in sorted({max(1, THREADS // 2), THREADS}) for how in ("f32", "bf16")}
+        limit = limits()
+        command = os.environ["RECPIPE_BENCH"] + "/llm", path, THREADS, AT_ONCE
+        ours = {way: Program(*command) for way in [*limit, "integers"]}
+        peers = {(n, how): Program(sys.executable, __file__, "--peer", n, how, env=TUNED)
+                 for n in sorted({max(1, THREADS // 2), THREADS})
+                 for how in ["f32", "bf16"] + ["compiled"] * ("COMPILED" in os.environ)}
         for way, program in ours.items():
             program.ask(way)
-        rates, runs = [], {name: [] for name in [*ours, *peers]}
+        runs = {name: [] for name in [*ours, *peers]}
         for _ in range(ROUNDS + 1):  # the first is not counted
             for name, program in [*ours.items(), *peers.items()]:
-                runs[name].append(program.ask(f"step {ITEMS} {TOKENS}"))
-            rates += sgemm.ask("sgemm")
-    median = lambda name, field: statistics.median(row[field] for row in runs[name][1:])
-    best, peak = min(peers, key=lambda name: median(name, 0)), statistics.median(rates)
+                runs[name].append(program.ask("step", ITEMS, TOKENS))
+        for program in [*ours.values(), *peers.values()]:
+            program.end()
+    of = lambda name, field: median(runs[name][1:], field)
+    best = min(peers, key=lambda name: of(name, 1))
     print("the fastest peer: {1}, {0} threads; ".format(*best) +
-          ", ".join(f"{how} {n}: {median((n, how), 0):.2f} s" for n, how in peers))
-    for way in WAYS:
+          ", ".join(f"{how} {n}: {of((n, how), 1):.2f} s" for n, how in peers))
+    for way in ours:
         for what, field, unit in ("seconds", 0, "s"), ("processor seconds", 1, "s"), ("peak memory", 3, "MB"):
-            a, b = median(way, field), median(best, field)
+            a, b = of(way, field), of(best, field)
             print(f"{way + ': ' + what:42} {a:9.2f} {unit:2} {b:9.2f} {unit:2} {b / a:6.2f}")
-        rate = operations() / median(way, 0) / 1e9
-        print(f"{way + ': rate, and share of sgemm':42} {rate:6.0f} GF/s {peak:6.0f} GF/s {rate / peak:6.2f}", flush=True)
+        if way in limit:
+            rate = operations() / of(way, 1) / 1e9
+            print(f"{way + ': rate, and share of the limit':42} {rate:6.0f} GF/s {limit[way]:6.0f} GF/s {rate / limit[way]:6.2f}",
+                  flush=True)
 
 
 if sys.argv[1:2] == ["--peer"]:

@@ -1,24 +1,26 @@
 #!/usr/bin/env python3
-"""Recformer beside PyTorch and Hugging Face's Longformer: a step of pre-training, and vectors of items; random weights.
+"""Recformer beside PyTorch: a step of pre-training, and vectors of items; random weights. Ours with each --precision that this
+processor is faster at; the peers are Hugging Face's Longformer, whose attention is ours, and a BERT of the same size, which
+attends to everything by scaled_dot_product_attention (without dropout there, with which PyTorch has no fast one on
+processors), each in floats and under autocast in bf16, in huge pages that are kept.
 
 A step: histories of 1,024 tokens and the items that followed, all once more with masked words; contrast and masked
 words as in the public Recformer; dropout 0.1, clipping, AdamW. The peer computes words' logits at masked places alone,
 as its public code does not, and makes its batches before the clock starts. Items are encoded by the peer in batches of
-like lengths. In turns in one run, medians; the peer's number of threads is what was best for it in a trial before.
-Prints: what, ours, peer, ratio (above 1: ours is faster or smaller), in seconds and in processor seconds, which other
-programs on the machine disturb less; peak memory; the share of the machine's sgemm rate.
+like lengths. Ours and one peer take turns, medians of three ($ROUNDS), as all together need more memory than most machines
+have; the peer's number of threads is what was best for it in a trial before. Prints: what, ours, peer, ratio (above 1: ours
+is faster or smaller), in seconds and in processor seconds, which other programs on the machine disturb less; peak memory;
+the rate, and what it is of the machine's limit.
 
-    bench_recformer.py [--rounds N] [WHAT]     WHAT: a part of a case's name
+    bench_recformer.py [WHAT [PEER]]     parts of a case's, and of a peer's name
 """
-import argparse
 import os
 import resource
-import statistics
-import subprocess
 import sys
 import time
 
-THREADS = len(os.sched_getaffinity(0))
+from turns import ROUNDS, THREADS, TUNED, Program, limits, median
+
 TOKENS, WINDOW, MASKED, TEMPERATURE, PAD, MASK = 1024, 64, 0.15, 0.05, 1, 4
 ITEMS_AT_ONCE = 64
 # layers, width, heads, vocabulary
@@ -30,6 +32,7 @@ CASES = [  # what, size, request, and a shorter one to warm up and to find the p
     ("small, vectors of 4,385 items", SMALL, "encode 4385", "encode 512"),
     ("base, vectors of 64 items", BASE, "encode 64", "encode 16"),
 ]
+PEERS = [f"{model} {how}" for model in ("longformer", "bert") for how in ("f32", "bf16")]
 
 
 def item(i):
@@ -37,7 +40,7 @@ def item(i):
     return [8 + i * 7 % 25, 3 + i % 3, 6 + i * 5 % 15]
 
 
-def peer(layers, width, heads, vocabulary):
+def peer(name, how, layers, width, heads, vocabulary):
     """Answers as tests/bench/recformer.c does; the number of threads is the last word of a line."""
     import torch
     import torch.nn.functional as F
@@ -49,6 +52,21 @@ def peer(layers, width, heads, vocabulary):
         intermediate_size=4 * width, attention_window=[WINDOW] * layers, hidden_dropout_prob=0.1,
         attention_probs_dropout_prob=0.1, max_position_embeddings=TOKENS + 2, layer_norm_eps=1e-5)
 
+    class Layer(nn.Module):
+        """Of BERT."""
+
+        def __init__(self):
+            super().__init__()
+            self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+            self.up, self.down, self.dropout = nn.Linear(width, 4 * width), nn.Linear(4 * width, width), nn.Dropout(0.1)
+            self.norms = nn.ModuleList(nn.LayerNorm(width, eps=1e-5) for _ in range(2))
+
+        def forward(self, x, visible):
+            q, k, v = self.qkv(x).view(*x.shape[:2], 3, heads, -1).permute(2, 0, 3, 1, 4)
+            seen = F.scaled_dot_product_attention(q, k, v, visible)
+            x = self.norms[0](x + self.dropout(self.out(seen.transpose(1, 2).flatten(2))))
+            return self.norms[1](x + self.dropout(self.down(F.gelu(self.up(x)))))
+
     class Encoder(nn.Module):
         def __init__(self):
             super().__init__()
@@ -56,13 +74,19 @@ def peer(layers, width, heads, vocabulary):
             self.positions = nn.Embedding(TOKENS + 2, width, padding_idx=PAD)
             self.kinds, self.items = nn.Embedding(4, width), nn.Embedding(51, width)
             self.norm, self.dropout = nn.LayerNorm(width, eps=1e-5), nn.Dropout(0.1)
-            self.layers = LongformerEncoder(config)
+            self.layers = LongformerEncoder(config) if name == "longformer" else nn.ModuleList(Layer() for _ in range(layers))
 
         def forward(self, token, kind, place, mask):
             real = (token != PAD).long()
             x = self.words(token) + self.positions(real.cumsum(1) * real + PAD) + self.kinds(kind) + self.items(place)
-            attention = (mask == 0) * torch.finfo(x.dtype).min + (mask == 2) * 10000.0
-            return self.layers(self.dropout(self.norm(x)), attention_mask=attention, padding_len=0).last_hidden_state
+            x = self.dropout(self.norm(x))
+            if name == "longformer":
+                attention = (mask == 0) * torch.finfo(x.dtype).min + (mask == 2) * 10000.0
+                return self.layers(x, attention_mask=attention, padding_len=0).last_hidden_state
+            visible = None if mask.all() else (mask > 0)[:, None, None]
+            for layer in self.layers:
+                x = layer(x, visible)
+            return x
 
     class Recformer(nn.Module):
         def __init__(self):
@@ -102,12 +126,20 @@ def peer(layers, width, heads, vocabulary):
     optimiser = torch.optim.AdamW(model.parameters(), lr=5e-5, weight_decay=0.0, fused=True)
     similarity = nn.CosineSimilarity(dim=-1)
 
-    def step(histories, targets):
-        encode, states = model.longformer, []
+    def cast():
+        return torch.autocast("cpu", torch.bfloat16, enabled=how == "bf16")
+
+    def loss_of(histories, targets):
+        encode = model.longformer
         pooled = [encode(*side)[:, 0] for side in (histories, targets)]
         loss = F.cross_entropy(similarity(pooled[0][:, None], pooled[1][None]) / TEMPERATURE, torch.arange(len(pooled[0])))
         for inputs, at, label in map(lambda side: masked(*side), (histories, targets)):
             loss = loss + 0.1 * F.cross_entropy(model.lm_head(encode(*inputs)[at]), label)
+        return loss
+
+    def step(histories, targets):
+        with cast():
+            loss = loss_of(histories, targets)
         optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -116,7 +148,8 @@ def peer(layers, width, heads, vocabulary):
 
     @torch.inference_mode()
     def vectors(batches):
-        return torch.cat([model.longformer(*b)[:, 0] for b in batches]).norm(dim=1).mean().item()
+        with cast():
+            return torch.cat([model.longformer(*b)[:, 0] for b in batches]).float().norm(dim=1).mean().item()
 
     for line in sys.stdin:
         what, n, threads = line.split()
@@ -135,19 +168,6 @@ def peer(layers, width, heads, vocabulary):
               resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, flush=True)
 
 
-class Program:
-    def __init__(self, *command):
-        self.process = subprocess.Popen(list(map(str, command)), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-    def ask(self, *words):
-        print(*words, file=self.process.stdin, flush=True)
-        return [float(word) for word in self.process.stdout.readline().split()]
-
-    def end(self):
-        self.process.stdin.close()
-        self.process.wait()
-
-
 def operations(size, request):
     """Of matrices whose results are used: the last layer's where only first tokens are asked for, and the keys and values
     of the global token, are not counted."""
@@ -161,43 +181,44 @@ def operations(size, request):
     return 6 * (2 * tokens * 12 * d * d * (layers - 1) + tokens * 3 * d * d + words)
 
 
-def compare(what, size, request, trial, rounds):
-    command = os.environ["RECPIPE_BENCH"] + "/recformer"
-    ours, sgemm = Program(command, *size, THREADS), Program(command, 1, 64, 1, 512, THREADS)
-    theirs = Program(sys.executable, __file__, "--peer", *size)
-    ours.ask(trial)
+def compare(what, size, request, trial, name, limit):
+    ours = {how: Program(os.environ["RECPIPE_BENCH"] + "/recformer", *size, THREADS) for how in limit}
+    theirs = Program(sys.executable, __file__, "--peer", *name.split(), *size, env=TUNED)
+    for how, program in ours.items():
+        program.ask(how)
+        program.ask(trial)
     theirs.ask(trial, THREADS)
     best = min({max(1, THREADS // 2), THREADS}, key=lambda n: theirs.ask(trial, n)[0])
-    mine, peers, rates = [], [], []
-    for _ in range(rounds):
-        mine.append(ours.ask(request))
-        rates += sgemm.ask("sgemm")
-        peers.append(theirs.ask(request, best))
-    for program in ours, sgemm, theirs:
+    runs = {how: [] for how in [*ours, "peer"]}
+    for _ in range(ROUNDS):
+        for how, program in ours.items():
+            runs[how].append(program.ask(request))
+        runs["peer"].append(theirs.ask(request, best))
+    for program in [*ours.values(), theirs]:
         program.end()
-    median = lambda run, field: statistics.median(row[field] for row in run)
-    print(f"{what}   (peer: {best} threads)")
-    for name, field, unit in ("seconds", 0, "s"), ("processor seconds", 1, "s"), ("peak memory", 3, "MB"):
-        a, b = median(mine, field), median(peers, field)
-        print(f"  {name:28} {a:9.2f} {unit:2} {b:9.2f} {unit:2} {b / a:6.2f}")
-    rate, peak = operations(size, request) / median(mine, 0) / 1e9, statistics.median(rates)
-    print(f"  {'rate, and share of sgemm':28} {rate:6.0f} GF/s {peak:6.0f} GF/s {rate / peak:6.2f}", flush=True)
+    print(f"{what}; peer: {name}, {best} threads")
+    for how in ours:
+        for field, unit, measure in (0, "s", "seconds"), (1, "s", "processor seconds"), (3, "MB", "peak memory"):
+            a, b = median(runs[how], field), median(runs["peer"], field)
+            print(f"  {how + ': ' + measure:34} {a:9.2f} {unit:2} {b:9.2f} {unit:2} {b / a:6.2f}")
+        rate = operations(size, request) / median(runs[how], 1) / 1e9
+        print(f"  {how + ': rate, and share of the limit':34} {rate:6.0f} GF/s {limit[how]:6.0f} GF/s {rate / limit[how]:6.2f}",
+              flush=True)
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("what", nargs="?", default="")
-    options = parser.parse_args()
     try:
         import torch
         import transformers
     except ImportError:
         sys.exit(print("bench_recformer: skipped, no torch or transformers"))
     print(f"Recformer beside PyTorch {torch.__version__}, transformers {transformers.__version__}, {THREADS} threads")
+    case, which = (sys.argv[1:] + ["", ""])[:2]
+    limit = limits()
     for what, size, request, trial in CASES:
-        if options.what in what:
-            compare(what, size, request, trial, options.rounds)
+        for name in PEERS:
+            if case in what and which in name:
+                compare(what, size, request, trial, name, limit)
 
 
 if sys.argv[1:2] == ["--peer"]:

@@ -1,23 +1,26 @@
 #!/usr/bin/env python3
-"""Epochs of training beside PyTorch: same model, batches, loss and threads, in turns in one run, medians of five.
+"""Epochs of training beside PyTorch: same model, batches, loss and threads, in turns in one run, medians of three ($ROUNDS).
 
 The peer is as fast as we could make it: SASRec computes real positions alone, end to end, which are padded for attention
 only; GRU's logits are of real positions alone; memory is in huge pages and kept. It runs in floats and under autocast in bf16
-(compiled, it was no faster). Ours runs with each --precision. Prints: what, ours, the faster peer, ratio (above 1: ours is
-faster); peak memory of both; the rate of all products, and what it is of the machine's sgemm.
+(compiled, it was no faster). Ours runs with each --precision that this processor is faster at. Prints: what, ours, the faster
+peer, ratio (above 1: ours is faster), in processor seconds, which other programs on the machine disturb less; the rate of all
+products, and what it is of the machine's limit; peak memory of both.
+
+    bench_train.py [WHAT]     WHAT: a part of a case's name
 """
 import json
 import os
 import pathlib
 import resource
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 
-THREADS = len(os.sched_getaffinity(0))
-BATCH, ROUNDS = 128, int(os.environ.get("ROUNDS", 3))
+from turns import ROUNDS, THREADS, TUNED, Program, limits, median
+
+BATCH = 128
 DATA = pathlib.Path(os.environ.get("RECPIPE_DATA", "../../../shared/data"))
 SASREC = dict(architecture="sasrec", norm="original", num_attention_heads=1, dropout=0.2)
 GRU = dict(architecture="gru", dropout=0.2)
@@ -27,8 +30,6 @@ CASES = [  # what, data, steps a round, config
     ("GRU, ml-1m, d 64, length 200", "ml-1m", 3, dict(GRU, max_length=200)),
     ("GRU, beauty, d 64, length 50", "beauty", 5, dict(GRU, max_length=50)),
 ]
-PRECISIONS = "f32", "split", "bf16"
-TUNED = dict(os.environ, GLIBC_TUNABLES="glibc.malloc.hugetlb=1", MALLOC_MMAP_MAX_="0", MALLOC_TRIM_THRESHOLD_="100000000000")
 
 
 def sequences(stream):
@@ -133,19 +134,6 @@ def peer(stream, config_path, precision):
               resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, flush=True)
 
 
-class Program:
-    def __init__(self, *command, env=None):
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)
-
-    def read(self):
-        return [float(word) for word in self.process.stdout.readline().split()]
-
-    def ask(self, line):
-        self.process.stdin.write(f"{line}\n")
-        self.process.stdin.flush()
-        return self.read()
-
-
 def operations(config, users, positions, n_items, pairs, d=64):
     """Of an epoch, forward and backward: matrices, attention over the real pairs, and the catalog's product."""
     if config["architecture"] == "gru":
@@ -153,32 +141,32 @@ def operations(config, users, positions, n_items, pairs, d=64):
     return 6 * positions * (2 * 6 * d * d + n_items * d) + 2 * 12 * pairs * d
 
 
-def compare(what, stream, steps, config, folder):
+def compare(what, stream, steps, config, folder, limit):
     path = f"{folder}/config.json"
     pathlib.Path(path).write_text(json.dumps(config))
-    ours, sgemm = (Program(os.environ["RECPIPE_BENCH"] + "/train", stream, path, str(BATCH), str(THREADS)) for _ in range(2))
+    ours = {how: Program(os.environ["RECPIPE_BENCH"] + "/train", stream, path, BATCH, THREADS) for how in limit}
     peers = {how: Program(sys.executable, __file__, "--peer", stream, path, how, env=TUNED) for how in ("f32", "bf16")}
     users, positions, n_items, pairs = [program.read() for program in peers.values()][0]
-    runs = {name: [] for name in [*PRECISIONS, *map("peer {}".format, peers)]}
-    rates = []
-    for turn in range(ROUNDS + 1):  # the first is not counted
-        for precision in PRECISIONS:
-            ours.ask(precision)
-            runs[precision].append(ours.ask(steps))
+    runs = {name: [] for name in [*ours, *map("peer {}".format, peers)]}
+    for how, program in ours.items():
+        program.ask(how)
+    for _ in range(ROUNDS + 1):  # the first is not counted
+        for how, program in ours.items():
+            runs[how].append(program.ask(steps))
         for how, program in peers.items():
             runs[f"peer {how}"].append(program.ask(steps))
-        rates += sgemm.ask("sgemm")
-    epoch = {name: statistics.median(seconds / n for seconds, _, n, _, _ in run[1:]) * positions for name, run in runs.items()}
-    memory = {name: run[-1][4] for name, run in runs.items()}
+    for program in [*ours.values(), *peers.values()]:
+        program.end()
+    epoch = {name: median([[clock / n] for _, clock, n, _, _ in run[1:]], 0) * positions for name, run in runs.items()}
     best = min(peers, key=lambda how: epoch[f"peer {how}"])
     theirs = epoch[f"peer {best}"]
     print(f"{what}, an epoch; PyTorch: " + ", ".join(f"{how} {epoch['peer ' + how]:.2f} s" for how in peers))
-    for precision in PRECISIONS:
-        rate = operations(config, users, positions, n_items, pairs) / epoch[precision] / 1e9
-        print(f"  {'--precision ' + precision:42} {epoch[precision]:8.2f} s  {theirs:8.2f} s  {theirs / epoch[precision]:6.2f}"
-              f"   {rate:5.0f} GF/s: {rate / statistics.median(rates):.2f} of sgemm")
-    ours, theirs = memory["f32"], memory[f"peer {best}"]
-    print(f"  {'peak memory':42} {ours:8.0f} MB {theirs:8.0f} MB {theirs / ours:6.2f}", flush=True)
+    for how in ours:
+        rate = operations(config, users, positions, n_items, pairs) / epoch[how] / 1e9
+        print(f"  {'--precision ' + how:42} {epoch[how]:8.2f} s  {theirs:8.2f} s  {theirs / epoch[how]:6.2f}"
+              f"   {rate:5.0f} GF/s: {rate / limit[how]:.2f} of the limit")
+        mine, other = runs[how][-1][4], runs[f"peer {best}"][-1][4]
+        print(f"  {'peak memory':42} {mine:8.0f} MB {other:8.0f} MB {other / mine:6.2f}", flush=True)
 
 
 def main():
@@ -186,7 +174,8 @@ def main():
         import torch
     except ImportError:
         sys.exit(print("bench_train: skipped, no torch"))
-    print(f"training beside PyTorch {torch.__version__}, {THREADS} threads")
+    print(f"training beside PyTorch {torch.__version__}, {THREADS} threads, processor seconds")
+    limit = limits()
     with tempfile.TemporaryDirectory() as folder:
         for what, data, steps, config in CASES:
             if len(sys.argv) > 1 and sys.argv[1] not in what:
@@ -199,7 +188,7 @@ def main():
                 events, = (DATA / data).glob("events.*.zst")
                 events = f"zstd -dcq {events} | {os.environ['RECPIPE_BIN']}/seq-tokenize -q -o {stream}"
                 subprocess.run(["bash", "-o", "pipefail", "-c", events], check=True)
-            compare(what, stream, steps, config, folder)
+            compare(what, stream, steps, config, folder, limit)
 
 
 if sys.argv[1:2] == ["--peer"]:

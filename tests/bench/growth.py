@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """How time and memory grow with the data: each tool on 10, 100 and 1,000 thousand (and 10 million events), by one thread
-and by two. Prints: what, size, then for each number of threads seconds, MB, and the exponents from the size before (1: ten
-times the data take ten times as long, 0: the same).
+and by two. Prints: what, size, then for each number of threads seconds, processor seconds, MB, and the exponents of the
+latter two from the size before (1: ten times the data take ten times as long, 0: the same).
 
     growth.py [-n LARGEST] [WHAT...]      WHAT: names of rows, below; default all
 
-Numbers of threads take turns, medians of three where a run is short.
+Numbers of threads take turns, medians of three where a run is short. Processor seconds, as other programs on the machine
+disturb them less.
 """
 import argparse
 import math
@@ -27,13 +28,13 @@ def shell(command):
 
 
 def run(command):
-    """Seconds and peak memory in MB of one process."""
+    """Seconds, processor seconds and peak memory in MB of one process."""
     started = time.monotonic()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     if status:
         sys.exit(f"growth: {' '.join(command)}: exit {os.waitstatus_to_exitcode(status)}")
-    return time.monotonic() - started, usage.ru_maxrss * 1024 / 1e6
+    return time.monotonic() - started, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024 / 1e6
 
 
 def log(n, order=""):
@@ -86,7 +87,7 @@ ROWS = {
 
 
 def measure(command):
-    """By threads: seconds and memory."""
+    """By threads: what run() returns."""
     runs = {1: [], 2: []}
     while len(runs[1]) < 3 and (not runs[1] or runs[1][0][0] < SHORT):
         for threads in runs:
@@ -99,7 +100,7 @@ def main():
     parser.add_argument("-n", type=int, default=10**7, help="largest size")
     parser.add_argument("what", nargs="*", choices=[*ROWS, []], default=[])
     options = parser.parse_args()
-    print("what\tof\tsize" + "".join(f"\t-j{j} s\tMB\ttime ^\tmemory ^" for j in (1, 2)))
+    print("what\tof\tsize" + "".join(f"\t-j{j} s\tcpu s\tMB\ttime ^\tmemory ^" for j in (1, 2)))
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         for name in options.what or ROWS:
@@ -109,8 +110,8 @@ def main():
                 now = measure(command(size))
                 cells = []
                 for threads, figures in now.items():
-                    cells += [f"{figures[0]:.2f}", f"{figures[1]:.0f}"]
-                    cells += [f"{math.log10(a / b):.2f}" for a, b in zip(figures, before[threads])] if before else ["", ""]
+                    cells += [f"{figures[0]:.2f}", f"{figures[1]:.2f}", f"{figures[2]:.0f}"]
+                    cells += [f"{math.log10(a / b):.2f}" for a, b in zip(figures[1:], before[threads][1:])] if before else ["", ""]
                 print(name, of, size, *cells, sep="\t", flush=True)
                 before, size = now, size * 10
 

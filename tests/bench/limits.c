@@ -1,8 +1,8 @@
 /*
  * What one core of this machine can do at most, by the instructions the tools use: multiplications and additions of
- * floats, of bytes (VNNI), of bfloat16 and bytes in tiles (AMX), without any memory; and how fast it reads from its
- * caches and from memory. The best of several short runs. What other benchmarks print as GF/s and GB/s is to be seen
- * beside these.
+ * floats, of bytes (VNNI), of bfloat16 (AVX-512 BF16), of both in tiles (AMX), without any memory; and, but for
+ * `limits units`, how fast it reads from its caches and from memory. The best of several short runs. What other
+ * benchmarks print as GF/s and GB/s is to be seen beside these.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -61,6 +61,23 @@ __attribute__((target("avx512f,avx512vnni"))) static void vnni(int64_t times)
 		sink += (float)_mm512_reduce_add_epi32(sum[i]);
 }
 
+/* These take longer, and there is room for as many sums. */
+#define DOTS 24
+
+__attribute__((target("avx512f,avx512bf16"))) static void dots_of_bf16(int64_t times)
+{
+	__m512 sum[DOTS];
+	const __m512bh x = (__m512bh)_mm512_set1_epi32((int)sink), y = x;
+	for (int i = 0; i < DOTS; i++)
+		sum[i] = _mm512_set1_ps(sink);
+	for (int64_t t = 0; t < times; t++)
+#pragma GCC unroll 24
+		for (int i = 0; i < DOTS; i++)
+			sum[i] = _mm512_dpbf16_ps(sum[i], x, y);
+	for (int i = 0; i < DOTS; i++)
+		sink += sum[i][0];
+}
+
 static void configure(void)
 {
 	static const struct {
@@ -98,6 +115,7 @@ static const struct {
 	{"f32, 256 bits", "GF/s", CPU_AVX2, fma_256, SUMS * 8 * 2},
 	{"f32, 512 bits", "GF/s", CPU_AVX512, fma_512, SUMS * 16 * 2},
 	{"bytes, 512 bits (VNNI)", "GOP/s", CPU_VNNI, vnni, SUMS * 64 * 2},
+	{"bfloat16, 512 bits", "GF/s", CPU_BF16, dots_of_bf16, DOTS * 32 * 2},
 	{"bfloat16, tiles (AMX)", "GF/s", CPU_AMX, tiles_of_bf16, 4.0 * 16 * 16 * 32 * 2},
 	{"bytes, tiles (AMX)", "GOP/s", CPU_AMX, tiles_of_bytes, 4.0 * 16 * 16 * 64 * 2},
 };
@@ -160,10 +178,12 @@ static double read_rate(const float *data, size_t bytes)
 	return best;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	program_name = "limits";
 	measure_units();
+	if (argc > 1 && !strcmp(argv[1], "units"))
+		return 0;
 	static const size_t kib[] = {16, 1024, 16 << 10, 1 << 20};
 	const size_t most = kib[COUNT_OF(kib) - 1] << 10;
 	float *data = xaligned(most / sizeof *data, sizeof *data);

@@ -10,7 +10,6 @@
  *                          loss, peak memory in MiB
  *     integers, f32, split, bf16
  *                          how the layers' products are from here on
- *     sgemm                the rate of large products, GFLOP/s
  *     score FILE ID...     appends the logits after the last token to FILE, as floats; answers the NLL of the second
  *                          token to the last, and the most probable token after each
  *     say N ID             what follows a token, greedily: N ids at most
@@ -23,7 +22,6 @@
 #include "model/llm.h"
 #include "nn/blas.h"
 #include "nn/loss.h"
-#include "sgemm.h"
 
 static struct model *open_model(const char *path)
 {
@@ -145,8 +143,6 @@ int main(int argc, char **argv)
 		long long a, b;
 		if (sscanf(line, "step %lld %lld", &a, &b) == 2)
 			step(model, tapes, threads, atoll(argv[3]), a, b);
-		else if (!strncmp(line, "sgemm", 5))
-			printf("%.1f\n", sgemm_rate(threads));
 		else if (!strncmp(line, "integers", 8) || !strncmp(line, "f32", 3)) {
 			llm_pack(model, *line == 'i' ? PACKED_INTEGERS : PACKED_NOT);
 			products_in(PRECISION_F32);

@@ -8,7 +8,8 @@
  *     step USERS      a step of pre-training: a history of 1,024 tokens for each and the item that followed, both once
  *                     more with masked words. Answers seconds, processor seconds, mean loss, peak memory in MiB
  *     encode ITEMS    their vectors, each alone. Answers the same; for the loss, a mean length
- *     sgemm           the rate of large products, GFLOP/s
+ *     f32, split, bf16
+ *                     how products are from here on
  */
 #include <math.h>
 #include <omp.h>
@@ -20,8 +21,8 @@
 #include "model/encoder.h"
 #include "model/recformer_start.h"
 #include "nn/blas.h"
+#include "nn/matrix.h"
 #include "nn/vec.h"
-#include "sgemm.h"
 #include "task/pretrain.h"
 
 #define ITEMS 4385
@@ -101,6 +102,7 @@ struct bench {
 	struct trainer *trainer; /* these two from the first step on */
 	struct task *task;
 	int threads;
+	enum precision precision;
 };
 
 static void set_up(struct bench *b, char **argument)
@@ -110,8 +112,9 @@ static void set_up(struct bench *b, char **argument)
 	*b = (struct bench){.tokenizer = make_tokenizer(atoll(argument[3])), .threads = atoi(argument[4])};
 	b->catalog = make_catalog(b->tokenizer, &rng);
 	b->sequences = make_sequences(&rng);
-	json_t *config = json_pack("{s:I, s:I, s:I}", "num_hidden_layers", (json_int_t)atoll(argument[0]), "hidden_size",
-		(json_int_t)atoll(argument[1]), "num_attention_heads", (json_int_t)atoll(argument[2]));
+	json_t *config = json_pack("{s:I, s:I, s:I, s:s}", "num_hidden_layers", (json_int_t)atoll(argument[0]),
+		"hidden_size", (json_int_t)atoll(argument[1]), "num_attention_heads", (json_int_t)atoll(argument[2]),
+		"initialiser", "normal");
 	const struct recformer_from from = {.size = -1};
 	b->model = recformer_started(
 		&(struct recformer_start){.config = config, .tokenizer = b->tokenizer, .rng = &rng, .from = &from}, true);
@@ -149,7 +152,7 @@ static void answer(const struct stopwatch *watch, double value)
 static void prepare_training(struct bench *b)
 {
 	const struct pretrain_options pretraining = {.words_weight = .1, .mask_rate = .15, .valid_users = 1};
-	struct optimisation optimisation = {.adamw = ADAMW_DEFAULTS, .clip = 1};
+	struct optimisation optimisation = {.adamw = ADAMW_DEFAULTS, .clip = 1, .precision = b->precision};
 	optimisation.adamw.rate = 5e-5;
 	b->trainer = trainer_new(&b->model->params, &optimisation, b->threads);
 	b->task = pretrain_task(b->model, &b->sequences, b->tokenizer, MOST_USERS, &pretraining, b->trainer->n_workers);
@@ -168,6 +171,18 @@ static void step(struct bench *b, int64_t users)
 	struct stopwatch watch = start();
 	b->task->step(b->task, b->trainer, example, users, (uint64_t)b->trainer->adamw->step, &result);
 	answer(&watch, result.loss / (double)users);
+}
+
+/* False where the line names no precision. */
+static bool change_precision(struct bench *b, const char *line)
+{
+	for (int i = 0; precision_names[i]; i++)
+		if (!strncmp(line, precision_names[i], strlen(line) - 1)) {
+			b->precision = (enum precision)i;
+			products_in(b->precision);
+			return true;
+		}
+	return false;
 }
 
 static void encode(struct bench *b, int64_t items)
@@ -199,8 +214,8 @@ int main(int argc, char **argv)
 			step(&b, n);
 		else if (sscanf(line, "encode %lld", &n) == 1)
 			encode(&b, n);
-		else if (!strncmp(line, "sgemm", 5))
-			printf("%.1f\n", sgemm_rate(b.threads));
+		else if (change_precision(&b, line))
+			printf("\n");
 		else
 			die("%s", line);
 		fflush(stdout);

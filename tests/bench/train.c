@@ -4,8 +4,7 @@
  *     train STREAM CONFIG.json BATCH_SIZE THREADS
  *
  * Reads numbers of steps, a line each, takes so many more batches of users in the stream's order, and answers: seconds,
- * processor seconds, positions, mean loss, peak memory in MiB. "sgemm" answers the rate of large products, GFLOP/s;
- * "f32", "split", "bf16": how products are from here on.
+ * processor seconds, positions, mean loss, peak memory in MiB. "f32", "split", "bf16": how products are from here on.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +14,6 @@
 #include "data/sequences.h"
 #include "nn/blas.h"
 #include "nn/matrix.h"
-#include "sgemm.h"
 #include "task/next.h"
 
 static struct sequences read_sequences(char *path, struct catalog *catalog)
@@ -72,11 +70,8 @@ int main(int argc, char **argv)
 		int precision = PRECISION_F32;
 		while (precision_names[precision] && strncmp(line, precision_names[precision], strlen(line) - 1))
 			precision++;
-		if (precision_names[precision])
+		if (precision_names[precision]) {
 			products_in((enum precision)precision);
-		if (!strncmp(line, "sgemm", 5))
-			printf("%.1f\n", sgemm_rate(atoi(argv[4])));
-		if (!strncmp(line, "sgemm", 5) || precision_names[precision]) {
 			printf("\n");
 			fflush(stdout);
 			continue;
