@@ -27,7 +27,7 @@ struct network {
 	int32_t target[ROWS];
 };
 
-static struct network network_new(int64_t in, int64_t width)
+static struct network network_new(int64_t in, int64_t width, int64_t items)
 {
 	struct network n = {0};
 	struct rng rng;
@@ -35,12 +35,12 @@ static struct network network_new(int64_t in, int64_t width)
 	n.x = params_add(&n.params, ROWS, in, false, "x");
 	n.weight = params_add(&n.params, width, in, false, "weight");
 	n.bias = params_add(&n.params, 0, width, false, "bias");
-	n.items = params_add(&n.params, ITEMS, width, false, "items");
+	n.items = params_add(&n.params, items, width, false, "items");
 	params_allocate(&n.params);
 	for (int i = 0; i < n.params.count; i++)
 		param_normal(n.params.list[i], &rng, i ? .2 : 1);
 	for (int t = 0; t < ROWS; t++)
-		n.target[t] = t % 9 ? (int32_t)rng_below(&rng, ITEMS) : -1;
+		n.target[t] = t % 9 ? (int32_t)rng_below(&rng, (uint64_t)items) : -1;
 	return n;
 }
 
@@ -93,7 +93,7 @@ static void test_gradients(void **state)
 	static const int64_t shapes[][2] = {{64, 64}, {128, 48}, {40, 80}, {96, 288}};
 	(void)state;
 	for (size_t s = 0; s < COUNT_OF(shapes); s++) {
-		struct network n = network_new(shapes[s][0], shapes[s][1]);
+		struct network n = network_new(shapes[s][0], shapes[s][1], ITEMS);
 		for (enum cpu level = CPU_NONE; level < N_CPU && cpu_use(level); level++) {
 			expect_near(&n, PRECISION_SPLIT, CPU_AMX, 1e-7, 1e-4);
 			expect_near(&n, PRECISION_BF16, CPU_BF16, 1e-4, 3e-2);
@@ -105,6 +105,20 @@ static void test_gradients(void **state)
 		params_free(&n.params);
 	}
 	cpu_use(cpu_best());
+}
+
+/* So many that their probabilities are not kept, but made twice. */
+static void test_many_items(void **state)
+{
+	(void)state;
+	struct network n = network_new(16, 16, 130000);
+	for (int64_t i = 0; i < param_count(n.items); i++)
+		n.items->value[i] *= 20; /* so that few have most of the probability */
+	products_where(WHERE_LARGE);
+	expect_near(&n, PRECISION_SPLIT, CPU_NONE, 1e-7, 1e-4);
+	expect_near(&n, PRECISION_BF16, CPU_NONE, 1e-4, 3e-2);
+	products_where(WHERE_FASTER);
+	params_free(&n.params);
 }
 
 /* Frozen and packed, as multiply() takes them: every part of a matrix, straight and transposed, set and added to. */
@@ -182,7 +196,7 @@ static void test_panels(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_gradients), cmocka_unit_test(test_packed),
-		cmocka_unit_test(test_panels)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_gradients), cmocka_unit_test(test_many_items),
+		cmocka_unit_test(test_packed), cmocka_unit_test(test_panels)};
 	return cmocka_run_group_tests_name("precision", tests, NULL, NULL);
 }
