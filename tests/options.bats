@@ -59,3 +59,12 @@ described_by_choice() {
 	says "-decimals is described, and is no option"
 	says "--resamples: its default 10000 is not given"
 }
+
+@test "--help keeps to 80 columns" {
+	local tool
+	for tool in "$RECPIPE_BIN"/*; do
+		"$tool" --help >said
+		grep -q '^Examples:' said
+		(! grep -E '.{81}' said) || return 1
+	done
+}

@@ -52,7 +52,8 @@ static const struct option options[] = {
 };
 
 static const char examples[] = "  seq-tokenize --tokenizer llm.gguf --items items.csv events.csv |\n"
-							   "    emb-align-train --llm llm.gguf | item-project | seq-train | seq-rank | rec-eval\n"
+							   "    emb-align-train --llm llm.gguf | item-project | seq-train | seq-rank |\n"
+							   "    rec-eval\n"
 							   "  emb-align-train --llm llm.gguf --projector table --checkpoint a.ckpt \\\n"
 							   "    --resume --show 5 shop.tar.zst -o said.tar.zst\n"
 							   "  seq-tokenize --items items.csv events.csv | seq-train --arch llama |\n"

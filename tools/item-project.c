@@ -47,16 +47,20 @@ static const struct option *table_at(int i)
 	return i < N_SOURCES ? item_sources[i].options : NULL;
 }
 
-static const char examples[] =
-	"  emb-align-train --llm llm.gguf shop.tar.zst | item-project | seq-train | seq-rank | rec-eval\n"
-	"  seq-tokenize --tokenizer recformer.tar.zst --items items.csv events.csv |\n"
-	"    item-project recformer.tar.zst - | seq-rank | rec-eval\n"
-	"  seq-tokenize --items items.csv events.csv | item-project --from tfidf | seq-train | seq-rank | rec-eval\n"
-	"  item-project --from llm --llm llm.gguf shop.tar.zst -o items.tar.zst\n"
-	"  item-project --from encoder --encoder all-MiniLM-L6-v2 shop.tar.zst -o items.tar.zst\n"
-	"  item-project --from model model.tar.zst -o vectors.tar.zst\n"
-	"  item-project --from file --vectors vectors.npy --ids ids.txt shop.tar.zst -o items.tar.zst\n"
-	"  item-project --from tfidf --width 64 --template '{title}' --standardise shop.tar.zst -o items.tar.zst\n";
+static const char examples[] = "  emb-align-train --llm llm.gguf shop.tar.zst | item-project | seq-train |\n"
+							   "    seq-rank | rec-eval\n"
+							   "  seq-tokenize --tokenizer recformer.tar.zst --items items.csv events.csv |\n"
+							   "    item-project recformer.tar.zst - | seq-rank | rec-eval\n"
+							   "  seq-tokenize --items items.csv events.csv | item-project --from tfidf |\n"
+							   "    seq-train | seq-rank | rec-eval\n"
+							   "  item-project --from llm --llm llm.gguf shop.tar.zst -o items.tar.zst\n"
+							   "  item-project --from encoder --encoder all-MiniLM-L6-v2 shop.tar.zst -o \\\n"
+							   "    items.tar.zst\n"
+							   "  item-project --from model model.tar.zst -o vectors.tar.zst\n"
+							   "  item-project --from file --vectors vectors.npy --ids ids.txt shop.tar.zst -o \\\n"
+							   "    items.tar.zst\n"
+							   "  item-project --from tfidf --width 64 --template '{title}' --standardise \\\n"
+							   "    shop.tar.zst -o items.tar.zst\n";
 
 static void print_sources(void)
 {

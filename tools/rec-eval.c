@@ -93,14 +93,15 @@ static const struct option options[] = {
 
 static const char examples[] = "  seq-rank catalog.tar.zst model.tar.zst | rec-eval\n"
 							   "  rec-eval -k 1,10,100 -m ndcg,hr,mrr@k sasrec.tar.zst\n"
-							   "  rec-eval -u -m mrr run.tar.zst | sort -gk3 | head      # the users served worst\n"
+							   "  rec-eval -u -m mrr run.tar.zst | sort -gk3 |\n"
+							   "    head      # the users served worst\n"
 							   "  rec-eval sasrec.tar.zst --versus popular.tar.zst\n"
 							   "  rec-eval gru-seed?.tar.zst sasrec-seed?.tar.zst markov.tar.zst\n"
 							   "  rec-eval --curve gru.tar.zst sasrec.tar.zst > curves.tsv\n";
 
 static void print_measures(void)
 {
-	printf("\nMeasures, of a user whose target has rank r (at cut-offs: ndcg@10, or those of -k):\n");
+	printf("\nMeasures, of a user whose target has rank r (at cut-offs: ndcg@10, or -k):\n");
 	for (const struct metric *metric = metrics; metric->name; metric++)
 		printf("  %-10s %s\n", metric->name, metric->formula);
 }

@@ -105,14 +105,15 @@ static const struct option options[] = {
 	{0},
 };
 
-static const char examples[] =
-	"  seq-rank --split next --format csv --fields title -k 10 model.tar.zst > next.csv\n"
-	"  seq-rank catalog.tar.zst model.tar.zst | rec-eval\n"
-	"  parallel 'seq-rank --shard {}/4 run.tar.zst > part{}' ::: 1 2 3 4; cat part? | rec-eval\n"
-	"  printf 'ann\\tB07 B12 B31\\n' | seq-rank --serve model.tar.zst\n"
-	"  seq-rank --model ease.tar.zst --model sasrec.tar.zst shop.tar.zst | rec-eval\n"
-	"  seq-rank --listen 8080 model.tar.zst\n"
-	"  seq-rank --similar --fields title model.tar.zst > alike.tsv\n";
+static const char examples[] = "  seq-rank --split next --format csv --fields title -k 10 \\\n"
+							   "    model.tar.zst > next.csv\n"
+							   "  seq-rank catalog.tar.zst model.tar.zst | rec-eval\n"
+							   "  parallel 'seq-rank --shard {}/4 run.tar.zst > part{}' ::: 1 2 3 4; cat part? |\n"
+							   "    rec-eval\n"
+							   "  printf 'ann\\tB07 B12 B31\\n' | seq-rank --serve model.tar.zst\n"
+							   "  seq-rank --model ease.tar.zst --model sasrec.tar.zst shop.tar.zst | rec-eval\n"
+							   "  seq-rank --listen 8080 model.tar.zst\n"
+							   "  seq-rank --similar --fields title model.tar.zst > alike.tsv\n";
 
 static bool is_listing(const struct settings *settings)
 {

@@ -144,12 +144,16 @@ static const struct cli_tool tool = {
 	.summary =
 		"Reads events (who met what, when) and the texts of items from CSV, TSV or JSON lines, plain or compressed "
 		"by gzip or zstd, and writes the groups tokenizer, catalog and sequences of a tensor stream.",
-	.examples =
-		"  seq-tokenize --items items.csv events.csv | seq-train --arch sasrec | seq-rank | rec-eval\n"
-		"  seq-tokenize --items items.csv --attributes title,brand --tokenizer llm.gguf events.tsv -o s.tar.zst\n"
-		"  seq-tokenize --domain shop=shop.csv,sales.csv --domain film=films.csv,views.csv -o both.tar.zst\n"
-		"  { head -n 1 e.csv; tail -n +2 e.csv | sort -t, -k1,1 -k3,3n; } | seq-tokenize --sorted -o s.tar.zst\n"
-		"  seq-tokenize --min-user 5 --min-item 5 --duplicates first ratings.csv | tar --zstd -t\n",
+	.examples = "  seq-tokenize --items items.csv events.csv | seq-train --arch sasrec |\n"
+				"    seq-rank | rec-eval\n"
+				"  seq-tokenize --items items.csv --attributes title,brand \\\n"
+				"    --tokenizer llm.gguf events.tsv -o s.tar.zst\n"
+				"  seq-tokenize --domain shop=shop.csv,sales.csv \\\n"
+				"    --domain film=films.csv,views.csv -o both.tar.zst\n"
+				"  { head -n 1 e.csv; tail -n +2 e.csv | sort -t, -k1,1 -k3,3n; } |\n"
+				"    seq-tokenize --sorted -o s.tar.zst\n"
+				"  seq-tokenize --min-user 5 --min-item 5 --duplicates first ratings.csv |\n"
+				"    tar --zstd -t\n",
 	.table = options,
 	.usage_without_input = true,
 	.binary_output = true,

@@ -101,15 +101,16 @@ static const struct option *table_at(int i)
 	return architecture_names[i] ? architecture_named(architecture_names[i])->options : NULL;
 }
 
-static const char
-	*const examples = "  seq-tokenize events.csv | seq-train | seq-rank | rec-eval\n"
-					  "  seq-train --arch gru -o gru.tar.zst sequences.tar.zst\n"
-					  "  seq-train --loss gbce --checkpoint run.ckpt --resume -o model.tar.zst sequences.tar.zst\n"
-					  "  seq-tokenize --holdout none events.csv | seq-train --like tuned.tar.zst | seq-rank\n"
-					  "  seq-train --arch markov sequences.tar.zst | seq-rank | rec-eval\n"
-					  "  seq-train --task pretrain domains.tar.zst -o recformer.tar.zst\n"
-					  "  seq-tokenize --tokenizer recformer.tar.zst --items items.csv events.csv |\n"
-					  "    seq-train --task finetune recformer.tar.zst - | seq-rank | rec-eval\n";
+static const char *const examples = "  seq-tokenize events.csv | seq-train | seq-rank | rec-eval\n"
+									"  seq-train --arch gru -o gru.tar.zst sequences.tar.zst\n"
+									"  seq-train --loss gbce --checkpoint run.ckpt --resume -o model.tar.zst \\\n"
+									"    sequences.tar.zst\n"
+									"  seq-tokenize --holdout none events.csv | seq-train --like tuned.tar.zst |\n"
+									"    seq-rank\n"
+									"  seq-train --arch markov sequences.tar.zst | seq-rank | rec-eval\n"
+									"  seq-train --task pretrain domains.tar.zst -o recformer.tar.zst\n"
+									"  seq-tokenize --tokenizer recformer.tar.zst --items items.csv events.csv |\n"
+									"    seq-train --task finetune recformer.tar.zst - | seq-rank | rec-eval\n";
 
 static void print_choices(void)
 {

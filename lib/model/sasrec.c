@@ -370,7 +370,7 @@ static const struct option esasrec_options[] = {
 
 const struct architecture esasrec_architecture = {
 	.name = "esasrec",
-	.summary = "sasrec of gated blocks, LiGR, as eSASRec has it (Tikhonovich et al. 2025)",
+	.summary = "sasrec of gated blocks, LiGR, as eSASRec (Tikhonovich et al. 2025)",
 	.options = esasrec_options,
 	.size = sizeof(struct sasrec),
 	.check = check,
