@@ -501,6 +501,23 @@ sorted_events() {
 	cmp whole parts
 }
 
+@test "--sorted: users may stand in any order, and none comes twice" {
+	made_log 400000 9000 500 | tail -n +2 >log.csv
+	local by
+	for by in "-k 1.2,1n" "-k 1,1r" "-k 1,1R --random-source=/dev/zero"; do
+		# shellcheck disable=SC2086
+		LC_ALL=C sort -s -t, $by -k 3,3n log.csv >sorted.csv
+		seq-tokenize -q --no-history --columns user,item,time sorted.csv -o whole
+		seq-tokenize -q --no-history --columns user,item,time --sorted sorted.csv -o parts
+		cmp whole parts
+		head -n 1 sorted.csv >>sorted.csv
+		fails seq-tokenize -q --columns user,item,time --sorted sorted.csv -o parts
+		says "sorted.csv: line 400001: user '$(tail -n 1 sorted.csv | cut -d, -f1)' again, with others since"
+		sed -i '$d' sorted.csv
+		grep -v u17, sorted.csv | seq-tokenize -q --no-history --columns user,item,time --sorted - <(grep u17, sorted.csv) -o parts
+	done
+}
+
 @test "--sorted with texts, and items that no event has" {
 	sorted_events events.csv >sorted.csv
 	for options in "" "--min-user 3"; do

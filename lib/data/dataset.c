@@ -9,14 +9,17 @@
 
 struct kept_part {
 	int64_t n_users, n_events;
+	int64_t id_bytes;
 	bool has_time;
 };
 
 static void keep_part(struct dataset *dataset)
 {
 	const struct dataset_part *part = &dataset->part;
-	const struct kept_part head = {part->n_users, part->n_events, part->time};
+	const struct buffer *ids = &dataset->user_id.text;
+	const struct kept_part head = {part->n_users, part->n_events, (int64_t)ids->size, part->time};
 	spool_write(&dataset->kept, &head, sizeof head);
+	spool_write(&dataset->kept, ids->data, ids->size);
 	spool_write(&dataset->kept, part->indptr, (size_t)(part->n_users + 1) * sizeof *part->indptr);
 	spool_write(&dataset->kept, part->item, (size_t)part->n_events * sizeof *part->item);
 	if (part->time)
@@ -37,6 +40,30 @@ static void renumber_items(struct dataset_part *part, const int32_t new_row[])
 		part->item[i] = new_row[part->item[i]];
 }
 
+/* In place of those that were there. */
+static void read_ids(struct dataset *dataset, const struct kept_part *head)
+{
+	char *text = read_kept(dataset, head->id_bytes, 1);
+	strings_clear(&dataset->user_id);
+	strings_add_all(&dataset->user_id, text, head->n_users);
+	free(text);
+}
+
+/* Users without events go. */
+static void skip_users(struct dataset *dataset)
+{
+	struct strings kept = {0};
+	const struct dataset_part *part = &dataset->part;
+	for (int64_t user = 0; user < part->n_users; user++) {
+		const char *id = strings_at(&dataset->user_id, user);
+		if (part->indptr[user] != part->indptr[user + 1])
+			strings_add(&kept, id, strlen(id));
+	}
+	strings_free(&dataset->user_id);
+	dataset->user_id = kept;
+	part_skip_users(&dataset->part);
+}
+
 static bool next_kept_part(struct dataset *dataset, bool *begun)
 {
 	struct dataset_part *part = &dataset->part;
@@ -49,11 +76,12 @@ static bool next_kept_part(struct dataset *dataset, bool *begun)
 	if (!*begun)
 		return false;
 	*part = (struct dataset_part){.first_user = first_user, .n_users = head.n_users, .n_events = head.n_events};
+	read_ids(dataset, &head);
 	part->indptr = read_kept(dataset, head.n_users + 1, sizeof *part->indptr);
 	part->item = read_kept(dataset, head.n_events, sizeof *part->item);
 	part->time = head.has_time ? read_kept(dataset, head.n_events, sizeof *part->time) : NULL;
 	if (dataset->skips_users)
-		part_skip_users(part);
+		skip_users(dataset);
 	renumber_items(part, dataset->new_row);
 	return true;
 }
@@ -95,25 +123,37 @@ void dataset_end_part(struct dataset *dataset)
 	filter_held(dataset, dataset->part.first_user);
 	keep_part(dataset);
 	part_free(&dataset->part);
+	strings_clear(&dataset->user_id);
 	dataset->part.first_user = dataset->n_users;
+}
+
+void dataset_look_back(struct dataset *dataset, void (*look)(void *context, const char *id), void *context)
+{
+	struct kept_part head;
+	spool_rewind(&dataset->kept);
+	while (spool_read(&dataset->kept, &head, sizeof head)) {
+		char *text = read_kept(dataset, head.id_bytes, 1), *id = text;
+		for (int64_t user = 0; user < head.n_users; user++, id += strlen(id) + 1)
+			look(context, id);
+		free(text);
+		const int64_t item_bytes = (int64_t)sizeof *dataset->part.item;
+		const int64_t time_bytes = head.has_time ? (int64_t)sizeof *dataset->part.time : 0;
+		free(read_kept(dataset, head.n_users + 1, sizeof *dataset->part.indptr));
+		free(read_kept(dataset, head.n_events, (size_t)(item_bytes + time_bytes)));
+	}
+	for (int64_t user = 0; user < dataset->user_id.count; user++)
+		look(context, strings_at(&dataset->user_id, user));
 }
 
 static void forget_users(struct dataset *dataset)
 {
-	struct strings kept = {0};
-	bool begun = false;
-	while (dataset_next_part(dataset, &begun))
-		for (int64_t user = 0; user < dataset->part.n_users; user++) {
-			const char *id = strings_at(&dataset->user_id, dataset->part.first_user + user);
-			if (dataset->part.indptr[user] != dataset->part.indptr[user + 1])
-				strings_add(&kept, id, strlen(id));
-		}
-	strings_free(&dataset->user_id);
-	dataset->user_id = kept;
-	dataset->n_users = kept.count;
 	dataset->skips_users = true;
 	if (!dataset->rules.is_sorted)
-		part_skip_users(&dataset->part);
+		skip_users(dataset);
+	dataset->n_users = 0;
+	bool begun = false;
+	while (dataset_next_part(dataset, &begun))
+		dataset->n_users += dataset->part.n_users;
 }
 
 static int64_t *count_items(struct dataset *dataset)
@@ -166,13 +206,13 @@ void dataset_filter(struct dataset *dataset, bool only_seen)
 	if (!dataset->n_events)
 		die("--min-user %lld --min-item %lld leave no events of %lld", (long long)dataset->rules.min_user,
 			(long long)dataset->rules.min_item, (long long)dataset->dropped.core_events);
-	const int64_t users = dataset->user_id.count;
+	const int64_t users = dataset->n_users;
 	/* what is sorted has neither users nor items without events but by these rules: no need to look through it */
 	if (!is_sorted || dataset->dropped.core_events)
 		forget_users(dataset);
 	if (only_seen && (!is_sorted || dataset->dropped.core_events || dataset->attributes.n_items))
 		forget_items(dataset);
-	dataset->dropped.users = users - dataset->user_id.count;
+	dataset->dropped.users = users - dataset->n_users;
 	dataset->dropped.items = items - dataset->item_id.count;
 }
 
@@ -181,6 +221,12 @@ const char *dataset_text(const struct dataset *dataset, int64_t item, int attrib
 	const struct attributes *attributes = &dataset->attributes;
 	return item < attributes->n_items ? attributes->text.data + attributes->start[item * attributes->n + attribute] :
 										"";
+}
+
+static void doubt_free(struct doubt *doubt)
+{
+	free(doubt->is_so);
+	free(doubt->example);
 }
 
 void dataset_free(struct dataset *dataset)
@@ -200,9 +246,10 @@ void dataset_free(struct dataset *dataset)
 	for (enum role role = 0; role < N_ROLES; role++)
 		free(dataset->others[role]);
 	free(dataset->finer_time);
-	free(dataset->no_user.is_so);
-	free(dataset->no_item.is_so);
-	free(dataset->lists.is_so);
+	doubt_free(&dataset->no_user);
+	doubt_free(&dataset->no_item);
+	doubt_free(&dataset->lists);
+	free(dataset->order.print);
 	free(dataset->event);
 	part_free(&dataset->part);
 	spool_free(&dataset->kept);

@@ -11,8 +11,8 @@
  * Ids are UTF-8 without control characters. Users stand in order of first appearance; items in that of the items
  * file, then of first appearance.
  *
- * Events that come sorted by user and time become sequences as they are read, and those wait in a temporary file: what
- * stays in memory are ids, and figures for each of them.
+ * Events that come sorted by user and time become sequences as they are read, and those wait in a temporary file with the
+ * ids of their users: what stays in memory are the ids of items, and figures for each of them.
  */
 #ifndef RECPIPE_DATASET_H
 #define RECPIPE_DATASET_H
@@ -89,12 +89,21 @@ struct dataset_part {
 /* Ids that look wrong without being so for sure. */
 struct doubt {
 	bool *is_so; /* by id, for the first n_ids of them */
-	int64_t n_ids, n_events, example;
+	int64_t n_ids, n_events;
+	char *example; /* NULL: there is none */
+};
+
+/* What tells of sorted input whether a user is new. */
+struct user_order {
+	/* Whether the ids so far ascend by their bytes, and whether they do by length and then by their bytes, as numbers */
+	bool is_lost[2];
+	uint64_t *print; /* where they do neither, the fingerprints of all: open addressing, 0 is empty */
+	int64_t n, n_slots;
 };
 
 struct dataset {
-	struct dataset_rules rules; /* to be set before events are read */
-	struct strings user_id, item_id;
+	struct dataset_rules rules;      /* to be set before events are read */
+	struct strings user_id, item_id; /* users: those of the part, where input is sorted */
 	struct attributes attributes;
 	struct time_column times; /* its format may be set before the first file */
 	bool has_time, has_fractions;
@@ -122,6 +131,7 @@ struct dataset {
 
 	int64_t n_users, n_events; /* in sequences; where input is sorted, users that were begun while it is read */
 	struct time last_time;     /* of sorted input's last event */
+	struct user_order order;
 	struct dataset_part part;
 	struct rng ties;
 	/* Where input is sorted, parts wait here, and lack what is left out of them later. */
@@ -163,6 +173,8 @@ void dataset_filter(struct dataset *dataset, bool only_seen);
 bool dataset_next_part(struct dataset *dataset, bool *begun) MUST_USE;
 /* Of sorted input, while it is read: the sequences of all users but those still to begin are whole. */
 void dataset_end_part(struct dataset *dataset);
+/* Of sorted input, while it is read: shows the ids of all users so far. */
+void dataset_look_back(struct dataset *dataset, void (*look)(void *context, const char *id), void *context);
 
 /*
  * Dies where, of the events read since first_item was set to -1, none has an item that is listed, as there were

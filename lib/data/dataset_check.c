@@ -37,27 +37,27 @@ static bool stands_for_none(const char *id)
 	return false;
 }
 
-static int32_t id_of(const struct event *event, enum role role)
+static int64_t id_of(const struct dataset *dataset, const struct event *event, enum role role)
 {
-	return role == ROLE_USER ? event->user : event->item;
+	return role == ROLE_USER ? event->user - dataset->part.first_user : event->item;
 }
 
-/* The ids that came since, and then the events held. */
+/* The ids that came since, users of the part at hand, and then the events held. */
 static void count_doubtful(const struct dataset *dataset, struct doubt *doubt, enum role role,
 	bool (*what)(const char *))
 {
 	const struct strings *ids = role == ROLE_USER ? &dataset->user_id : &dataset->item_id;
 	doubt->is_so = xreallocarray(doubt->is_so, (size_t)ids->count + 1, sizeof *doubt->is_so);
-	if (!doubt->n_ids)
-		doubt->example = -1;
+	if (role == ROLE_USER)
+		doubt->n_ids = 0;
 	for (; doubt->n_ids < ids->count; doubt->n_ids++) {
 		const char *id = strings_at(ids, doubt->n_ids), *colon = dataset->has_domains ? strchr(id, ':') : NULL;
 		doubt->is_so[doubt->n_ids] = what(colon ? colon + 1 : id);
-		if (doubt->is_so[doubt->n_ids] && doubt->example < 0)
-			doubt->example = doubt->n_ids;
+		if (doubt->is_so[doubt->n_ids] && !doubt->example)
+			doubt->example = xstrdup(id);
 	}
-	for (int64_t i = 0; doubt->example >= 0 && i < dataset->n_held; i++)
-		doubt->n_events += doubt->is_so[id_of(&dataset->event[i], role)];
+	for (int64_t i = 0; doubt->example && i < dataset->n_held; i++)
+		doubt->n_events += doubt->is_so[id_of(dataset, &dataset->event[i], role)];
 }
 
 void dataset_doubt(struct dataset *dataset)
@@ -73,9 +73,8 @@ static void check_missing(struct dataset *dataset, enum role role)
 	const char *others = dataset->others[role];
 	if (!doubt->n_events)
 		return;
-	const char *example = strings_at(role == ROLE_USER ? &dataset->user_id : &dataset->item_id, doubt->example);
 	dataset_note(dataset, "warning: the %s is '%s' in %lld of %lld events (%.1f %%), as if that were one%s%s%s%s%s",
-		role == ROLE_USER ? "user" : "item", example, (long long)doubt->n_events, (long long)dataset->n_read,
+		role == ROLE_USER ? "user" : "item", doubt->example, (long long)doubt->n_events, (long long)dataset->n_read,
 		100 * (double)doubt->n_events / (double)dataset->n_read, others ? "; is it " : "", others ? others : "",
 		others ? "? (" : "", others ? role_option(role) : "", others ? ")" : "");
 }
@@ -86,7 +85,7 @@ static void check_lists(struct dataset *dataset)
 	if (lists->n_events * 2 > dataset->n_read)
 		dataset_note(dataset,
 			"warning: the item is a list in %lld of %lld events, like '%.60s'; a row for each event was expected",
-			(long long)lists->n_events, (long long)dataset->n_read, strings_at(&dataset->item_id, lists->example));
+			(long long)lists->n_events, (long long)dataset->n_read, lists->example);
 }
 
 static void check_times(struct dataset *dataset)

@@ -6,11 +6,54 @@
 #include "stream/progress.h"
 
 #define SORTED_BUCKETS 65536
+#define FEW_TIMES 32 /* that are sorted one by one */
 
-static int ascending(const void *a, const void *b)
+/* So that they compare as the numbers without sign that they are sorted as. */
+static unsigned byte_of(int64_t time, int shift)
 {
-	int64_t left = *(const int64_t *)a, right = *(const int64_t *)b;
-	return left < right ? -1 : left > right;
+	return (((uint64_t)time ^ (uint64_t)1 << 63) >> shift) & 255;
+}
+
+static void insert_times(int64_t *time, int64_t n)
+{
+	for (int64_t i = 1; i < n; i++) {
+		const int64_t value = time[i];
+		int64_t at = i;
+		for (; at && time[at - 1] > value; at--)
+			time[at] = time[at - 1];
+		time[at] = value;
+	}
+}
+
+/*
+ * Ascending, in place, as sorting by merging takes as much room again: by the byte at `shift`, 56 at first, then each
+ * byte's by the next.
+ */
+static void sort_times(int64_t *time, int64_t n, int shift)
+{
+	int64_t end[256] = {0}, next[256], from = 0;
+	if (n <= FEW_TIMES) {
+		insert_times(time, n);
+		return;
+	}
+	for (int64_t i = 0; i < n; i++)
+		end[byte_of(time[i], shift)]++;
+	for (int byte = 0; byte < 256; byte++) {
+		next[byte] = from;
+		from = end[byte] += from;
+	}
+	for (int byte = 0; byte < 256; byte++)
+		while (next[byte] < end[byte]) {
+			const unsigned to = byte_of(time[next[byte]], shift);
+			const int64_t moved = time[next[to]];
+			time[next[to]++] = time[next[byte]];
+			if (to != (unsigned)byte)
+				time[next[byte]] = moved;
+		}
+	for (int byte = 0; shift && byte < 256; byte++) {
+		const int64_t begin = byte ? end[byte - 1] : 0;
+		sort_times(time + begin, end[byte] - begin, shift - 8);
+	}
 }
 
 /* Sorted values, for asking of very many others how many are less: where to look is read off a table first. */
@@ -63,7 +106,7 @@ static int64_t count_below(const struct sorted *sorted, int64_t value)
 /* What one look at all sequences finds. */
 struct survey {
 	bool *is_seen;                /* by item */
-	int64_t *length;              /* by user */
+	int64_t *users_of, longest;   /* by number of events: users that have so many; room for the longest */
 	int64_t *target, n_targets;   /* times of leave-one-out's test events */
 	int64_t pairs, tied;          /* users of two events and more; of those the last two have one time */
 	int64_t first_time;           /* of the first sequence */
@@ -75,7 +118,12 @@ static void survey_user(struct survey *survey, const struct dataset_part *part, 
 	const int64_t begin = part->indptr[user], end = part->indptr[user + 1];
 	for (int64_t i = begin; i < end; i++)
 		survey->is_seen[part->item[i]] = true;
-	survey->length[part->first_user + user] = end - begin;
+	if (end - begin > survey->longest) {
+		survey->users_of = xreallocarray(survey->users_of, (size_t)(end - begin) + 1, sizeof *survey->users_of);
+		while (survey->longest < end - begin)
+			survey->users_of[++survey->longest] = 0;
+	}
+	survey->users_of[end - begin]++;
 	if (!part->time)
 		return;
 	for (int64_t i = begin; i < end && survey->are_positions; i++)
@@ -90,10 +138,10 @@ static void survey_user(struct survey *survey, const struct dataset_part *part, 
 
 static void look(struct dataset *dataset, struct survey *survey)
 {
-	const size_t users = (size_t)dataset->user_id.count;
+	const size_t users = (size_t)dataset->n_users;
 	*survey = (struct survey){.are_positions = true};
+	survey->users_of = xcalloc(1, sizeof *survey->users_of);
 	survey->is_seen = xcalloc((size_t)dataset->item_id.count, sizeof *survey->is_seen);
-	survey->length = xreallocarray(NULL, users, sizeof *survey->length);
 	survey->target = xreallocarray(NULL, users, sizeof *survey->target);
 	bool begun = false;
 	while (dataset_next_part(dataset, &begun)) {
@@ -128,7 +176,7 @@ static double future_share(struct dataset *dataset, struct survey *survey)
 	if (!survey->has_time || survey->are_positions || !survey->n_targets)
 		return 0;
 	int64_t later = 0, training = 0;
-	qsort(survey->target, (size_t)survey->n_targets, sizeof *survey->target, ascending);
+	sort_times(survey->target, survey->n_targets, 56);
 	struct sorted *targets = xmalloc(sizeof *targets);
 	sorted_index(targets, survey->target, survey->n_targets);
 	bool begun = false;
@@ -140,10 +188,12 @@ static double future_share(struct dataset *dataset, struct survey *survey)
 
 static void describe_lengths(struct survey *survey, int64_t users, int64_t events, struct dataset_facts *facts)
 {
-	qsort(survey->length, (size_t)users, sizeof *survey->length, ascending);
+	int64_t shorter = 0, median = 0;
+	while (median < survey->longest && (shorter += survey->users_of[median]) <= users / 2)
+		median++;
 	facts->mean_length = users ? (double)events / (double)users : 0;
-	facts->median_length = users ? survey->length[users / 2] : 0;
-	facts->longest = users ? survey->length[users - 1] : 0;
+	facts->median_length = median;
+	facts->longest = survey->longest;
 	facts->tied_share = survey->pairs ? (double)survey->tied / (double)survey->pairs : 0;
 }
 
@@ -158,9 +208,12 @@ static bool has_text(const struct dataset *dataset, int64_t item)
 static uint64_t fingerprint_sequences(struct dataset *dataset)
 {
 	const struct dataset_part *part = &dataset->part;
-	uint64_t id = fingerprint(catalog_fingerprint(dataset), dataset->user_id.text.data, dataset->user_id.text.size);
+	const struct buffer *ids = &dataset->user_id.text;
+	uint64_t id = catalog_fingerprint(dataset);
 	int64_t events = 0;
 	bool begun = false;
+	while (dataset_next_part(dataset, &begun))
+		id = fingerprint(id, ids->data, ids->size);
 	id = fingerprint(id, &events, sizeof events);
 	while (dataset_next_part(dataset, &begun)) {
 		for (int64_t user = 0; user < part->n_users; user++) {
@@ -185,10 +238,10 @@ static void describe(struct dataset *dataset, struct dataset_facts *facts)
 		facts->unseen_items += !survey.is_seen[item];
 		facts->textless_items += dataset->attributes.n && !has_text(dataset, item);
 	}
-	describe_lengths(&survey, dataset->user_id.count, dataset->n_events, facts);
+	describe_lengths(&survey, dataset->n_users, dataset->n_events, facts);
 	facts->future_share = future_share(dataset, &survey);
 	free(survey.is_seen);
-	free(survey.length);
+	free(survey.users_of);
 	free(survey.target);
 }
 
@@ -231,7 +284,7 @@ void dataset_tell(const struct dataset *dataset, const struct dataset_facts *fac
 		notice("%s", strings_at(&dataset->notes, i));
 	if (dataset->n_skipped)
 		notice("%lld wrong rows left out, the first: %s", (long long)dataset->n_skipped, dataset->first_problem);
-	notice("%lld users, %lld items, %lld events; %.1f events a user (median %lld)", (long long)dataset->user_id.count,
+	notice("%lld users, %lld items, %lld events; %.1f events a user (median %lld)", (long long)dataset->n_users,
 		(long long)dataset->item_id.count, (long long)dataset->n_events, facts->mean_length,
 		(long long)facts->median_length);
 }
@@ -241,7 +294,7 @@ json_t *dataset_facts_json(const struct dataset *dataset, const struct dataset_f
 	const struct dataset_dropped *dropped = &dataset->dropped;
 	json_t *found = json_build("{s:I, s:I, s:I, s:I, s:I, s:f, s:I, s:I, s:I, s:f, s:f}", "events_read",
 		(json_int_t)dataset->n_read, "rows_skipped", (json_int_t)dataset->n_skipped, "users",
-		(json_int_t)dataset->user_id.count, "items", (json_int_t)dataset->item_id.count, "events",
+		(json_int_t)dataset->n_users, "items", (json_int_t)dataset->item_id.count, "events",
 		(json_int_t)dataset->n_events, "mean_length", facts->mean_length, "median_length",
 		(json_int_t)facts->median_length, "longest", (json_int_t)facts->longest, "unseen_items",
 		(json_int_t)facts->unseen_items, "tied_share", facts->tied_share, "future_share", facts->future_share);

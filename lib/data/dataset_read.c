@@ -296,20 +296,34 @@ static void intern_pending(struct strings *ids, const struct buffer *text, const
 	strings_intern_all(ids, id, length, count, row);
 }
 
+/* Of sorted input: event i's user, the last one or a new one. */
+static void settle_user(const struct events *events, const struct pending *pending, int i)
+{
+	const size_t *start = &pending->start[ID_USER][i], length = start[1] - start[0];
+	const char *id = pending->text[ID_USER].data + start[0];
+	if (!sorted_follow(events->dataset, id, length, &pending->time[i]))
+		die_unsorted(events->dataset, events->table, &events->columns, pending->line[i], id, length,
+			pending->has_numbers);
+}
+
 /* The pending events become the dataset's. */
 static void settle(void *context, void *batch)
 {
 	struct events *events = context;
 	struct dataset *dataset = events->dataset;
 	const struct pending *pending = batch;
+	const bool is_sorted = dataset->rules.is_sorted;
 	int32_t user[PENDING], item[PENDING];
-	intern_pending(&dataset->user_id, &pending->text[ID_USER], pending->start[ID_USER], pending->count, user);
+	if (!is_sorted)
+		intern_pending(&dataset->user_id, &pending->text[ID_USER], pending->start[ID_USER], pending->count, user);
 	intern_pending(&dataset->item_id, &pending->text[ID_ITEM], pending->start[ID_ITEM], pending->count, item);
 	for (int i = 0; i < pending->count; i++) {
 		const struct time *time = &pending->time[i];
-		if (dataset->rules.is_sorted && !sorted_follow(dataset, user[i], time))
-			die_unsorted(dataset, events->table, &events->columns, pending->line[i], user[i], pending->has_numbers);
-		add_event(dataset, (struct event){time->seconds, time->nanoseconds, user[i], item[i]});
+		if (is_sorted)
+			settle_user(events, pending, i);
+		add_event(dataset,
+			(struct event){time->seconds, time->nanoseconds, is_sorted ? (int32_t)dataset->n_users - 1 : user[i],
+				item[i]});
 	}
 }
 

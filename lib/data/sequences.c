@@ -210,7 +210,7 @@ void sequences_write(struct bag_out *out, struct dataset *dataset, const struct 
 {
 	char catalog[17];
 	fingerprint_text(catalog_fingerprint(dataset), catalog);
-	json_t *meta = json_build("{s:s, s:I, s:I}", "catalog", catalog, "n_users", (json_int_t)dataset->user_id.count,
+	json_t *meta = json_build("{s:s, s:I, s:I}", "catalog", catalog, "n_users", (json_int_t)dataset->n_users,
 		"n_events", (json_int_t)dataset->n_events);
 	json_object_update_new(meta, how);
 	json_set(meta, "holdout", json_string(holdout_names[holdout]));
@@ -220,7 +220,7 @@ void sequences_write(struct bag_out *out, struct dataset *dataset, const struct 
 	const struct dataset_part *part = &dataset->part;
 	bool begun = false;
 	while (dataset_next_part(dataset, &begun)) {
-		const char *ids = part->n_users ? strings_at(&dataset->user_id, part->first_user) : NULL;
+		const char *ids = part->n_users ? strings_at(&dataset->user_id, 0) : NULL;
 		bag_add_rows(out, part->n_users, columns, (const void *[]){ids, part->indptr, part->item, part->time},
 			N_COLUMNS);
 	}

@@ -206,6 +206,14 @@ void strings_intern_all(struct strings *strings, const char *const text[], const
 			row + first);
 }
 
+void strings_clear(struct strings *strings)
+{
+	strings->text.size = 0;
+	strings->count = strings->n_indexed = strings->n_slots = 0;
+	free(strings->slot);
+	strings->slot = NULL;
+}
+
 void strings_free(struct strings *strings)
 {
 	buffer_free(&strings->text);

@@ -33,6 +33,8 @@ int64_t strings_intern(struct strings *strings, const char *text, size_t length)
 /* The same of `count` strings, in this order; several times faster where the index is larger than the caches. */
 void strings_intern_all(struct strings *strings, const char *const text[], const size_t length[], int64_t count,
 	int32_t row[]);
+/* As strings_free(), but its room is kept. */
+void strings_clear(struct strings *strings);
 void strings_free(struct strings *strings);
 
 #endif

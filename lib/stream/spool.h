@@ -17,7 +17,7 @@ struct spool {
 	size_t read; /* from memory */
 };
 void spool_write(struct spool *spool, const void *data, size_t size);
-/* Reading starts at the first byte; nothing is written afterwards. */
+/* Reading starts at the first byte; nothing is written until it has reached the end. */
 void spool_rewind(struct spool *spool);
 /* The next `size` bytes; false at the end. */
 bool spool_read(struct spool *spool, void *data, size_t size) MUST_USE;
