@@ -117,7 +117,10 @@ waits_for() {
 		scores = [e["score"] for e in s["items"]]
 		assert scores == sorted(scores, reverse=True) and max(scores) <= 1.0001
 		assert items[0] not in [e["item"] for e in s["items"]]
+		open("similar", "w").writelines(f"{items[0]}\t{e['rank']}\t{e['item']}\n" for e in s["items"])
 	END
+	cut -f1 similar | head -n 1 >item
+	seq-rank -q --similar --items item -k 5 --format tsv sasrec | cut -f1-3 | cmp - similar
 	ends TERM
 }
 

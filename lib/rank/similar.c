@@ -1,44 +1,124 @@
 #include "rank/similar.h"
 
-#include <math.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "model/encoder.h"
-#include "nn/vec.h"
 #include "rank/rank.h"
 #include "stream/progress.h"
 
 #define LIST_ROWS 512 /* items that are asked for at a time */
 
+/* Items of the catalog. */
+struct asked {
+	int32_t *item;
+	int64_t count;
+};
+
+/* The vectors of all items that may be recommended, at unit length, ready to be ranked. */
+struct nearest {
+	struct asked offered;
+	int32_t *place; /* by item of the catalog: which of them it is, or -1 */
+	float *unit;
+	struct ranker *ranker;
+};
+
 struct similar {
 	const struct advisor *advisor;
-	const float *vectors; /* by row of the model; NULL: it has none */
-	float *scale;         /* one over their lengths */
+	pthread_mutex_t lock;   /* while they are made */
+	struct nearest nearest; /* of models with vectors, made for the first question: not every server has one */
 };
+
+static bool is_known(const struct advisor *advisor, int64_t item)
+{
+	const int32_t *rows = advisor->assortment->model_row;
+	return !rows || rows[item] >= 0;
+}
+
+/* Vectors at unit length of items of the catalog, n x width. */
+static float *unit_vectors(const struct advisor *advisor, const int32_t *item, int64_t n)
+{
+	const int64_t width = advisor->model->width;
+	const int32_t *rows = advisor->assortment->model_row;
+	const float *all = model_item_vectors(advisor->model);
+	float *unit = xaligned((size_t)(n * width), sizeof *unit);
+	for (int64_t i = 0; i < n; i++)
+		memcpy(unit + i * width, all + (rows ? rows[item[i]] : item[i]) * width, (size_t)width * sizeof *unit);
+	unit_length(unit, n, width);
+	return unit;
+}
+
+static struct asked items_offered(const struct advisor *advisor, int32_t *place)
+{
+	const struct assortment *assortment = advisor->assortment;
+	struct asked offered = {xreallocarray(NULL, (size_t)assortment->n_items, sizeof *offered.item), 0};
+	for (int64_t item = 0; item < assortment->n_items; item++) {
+		const bool is_offered = is_known(advisor, item) && (!assortment->offered || assortment->offered[item]);
+		place[item] = is_offered ? (int32_t)offered.count : -1;
+		if (is_offered)
+			offered.item[offered.count++] = (int32_t)item;
+	}
+	return offered;
+}
+
+static struct nearest nearest_new(const struct advisor *advisor)
+{
+	struct nearest nearest = {.place = xreallocarray(NULL, (size_t)advisor->catalog->n_items, sizeof *nearest.place)};
+	nearest.offered = items_offered(advisor, nearest.place);
+	nearest.unit = unit_vectors(advisor, nearest.offered.item, nearest.offered.count);
+	nearest.ranker = ranker_new(nearest.unit, nearest.offered.count, advisor->model->width, "model: item vectors");
+	return nearest;
+}
+
+static void nearest_free(struct nearest *nearest)
+{
+	ranker_free(nearest->ranker);
+	free(nearest->unit);
+	free(nearest->offered.item);
+	free(nearest->place);
+}
+
+/*
+ * The k nearest of each of n <= LIST_ROWS items that the model knows, without the item itself: n x k, -1 behind the
+ * last. Returns -1, or the first that has no finite score.
+ */
+static int64_t nearest_find(const struct nearest *nearest, const struct advisor *advisor, const int32_t *item, int n,
+	int32_t k, int32_t *top, float *score)
+{
+	int64_t own_indptr[LIST_ROWS + 1] = {0};
+	int32_t own[LIST_ROWS];
+	float *query = unit_vectors(advisor, item, n);
+	for (int i = 0; i < n; i++) {
+		own_indptr[i + 1] = own_indptr[i];
+		if (nearest->place[item[i]] >= 0)
+			own[own_indptr[i + 1]++] = nearest->place[item[i]];
+	}
+	const struct ranks ranks =
+		{.rows = n, .seen_indptr = own_indptr, .seen_item = own, .k = k, .top_item = top, .top_score = score};
+	const int64_t wrong = rank_queries(nearest->ranker, query, &ranks);
+	for (int64_t i = 0; i < (int64_t)n * k; i++)
+		top[i] = top[i] < 0 ? -1 : nearest->offered.item[top[i]];
+	free(query);
+	return wrong;
+}
+
+/* --- one at a time --- */
 
 struct similar *similar_new(const struct advisor *advisor)
 {
 	struct similar *similar = xcalloc(1, sizeof *similar);
-	const struct model *model = advisor->model;
 	similar->advisor = advisor;
-	if (model->architecture->score)
-		return similar;
-	const int64_t n = model_ranked(model);
-	similar->vectors = model_item_vectors(model);
-	similar->scale = xreallocarray(NULL, (size_t)n, sizeof *similar->scale);
-	for (int64_t row = 0; row < n; row++) {
-		const float *vector = similar->vectors + row * model->width;
-		float length = sqrtf(vec_dot(vector, vector, model->width));
-		similar->scale[row] = length > 0 ? 1 / length : 0;
-	}
+	pthread_mutex_init(&similar->lock, NULL);
 	return similar;
 }
 
 void similar_free(struct similar *similar)
 {
-	if (similar)
-		free(similar->scale);
+	if (!similar)
+		return;
+	nearest_free(&similar->nearest);
+	pthread_mutex_destroy(&similar->lock);
 	free(similar);
 }
 
@@ -51,60 +131,28 @@ static bool ask_model(const struct similar *similar, int32_t item, int32_t k, st
 	return is_finite;
 }
 
-/* Into places in falling order; of equal scores the earlier one stays before. */
-static void keep_best(struct answer *answer, int32_t k, int32_t item, float score)
+bool similar_find(struct similar *similar, int32_t item, int32_t k, struct answer *answer)
 {
-	if (answer->n == k && score <= answer->score[k - 1])
-		return;
-	int32_t at = answer->n < k ? answer->n++ : k - 1;
-	for (; at > 0 && answer->score[at - 1] < score; at--) {
-		answer->item[at] = answer->item[at - 1];
-		answer->score[at] = answer->score[at - 1];
-	}
-	answer->item[at] = item;
-	answer->score[at] = score;
-}
-
-bool similar_find(const struct similar *similar, int32_t item, int32_t k, struct answer *answer)
-{
-	const struct assortment *assortment = similar->advisor->assortment;
-	const int32_t *rows = assortment->model_row;
-	const int64_t width = similar->advisor->model->width;
+	const struct advisor *advisor = similar->advisor;
 	answer->n = 0;
-	if (rows && rows[item] < 0)
+	if (!is_known(advisor, item))
 		return true;
-	if (!similar->vectors)
+	if (advisor->model->architecture->score)
 		return ask_model(similar, item, k, answer);
-	const int64_t asked = rows ? rows[item] : item;
-	const float *vector = similar->vectors + asked * width;
+	pthread_mutex_lock(&similar->lock);
+	if (!similar->nearest.ranker)
+		similar->nearest = nearest_new(advisor);
+	pthread_mutex_unlock(&similar->lock);
 	answer->item = xreallocarray(answer->item, (size_t)k, sizeof *answer->item);
 	answer->score = xreallocarray(answer->score, (size_t)k, sizeof *answer->score);
-	for (int32_t other = 0; other < assortment->n_items; other++) {
-		const int64_t row = rows ? rows[other] : other;
-		if (row < 0 || other == item || (assortment->offered && !assortment->offered[other]))
-			continue;
-		float score = vec_dot(vector, similar->vectors + row * width, width) * similar->scale[asked] *
-			similar->scale[row];
-		if (!isfinite(score))
-			return false;
-		keep_best(answer, k, other, score);
-	}
+	if (nearest_find(&similar->nearest, advisor, &item, 1, k, answer->item, answer->score) >= 0)
+		return false;
+	while (answer->n < k && answer->item[answer->n] >= 0)
+		answer->n++;
 	return true;
 }
 
 /* --- many at a time --- */
-
-/* The items that are asked for, of those that the model knows. */
-struct asked {
-	int32_t *item;
-	int64_t count;
-};
-
-static bool is_known(const struct advisor *advisor, int64_t item)
-{
-	const int32_t *rows = advisor->assortment->model_row;
-	return !rows || rows[item] >= 0;
-}
 
 static void ask(struct asked *asked, const struct advisor *advisor, int64_t item, int64_t *n_new)
 {
@@ -168,77 +216,24 @@ static void list_by_model(const struct advisor *advisor, const struct asked *ask
 	free(answer);
 }
 
-/* Vectors at unit length of items of the catalog, n x width. */
-static float *unit_vectors(const struct advisor *advisor, const int32_t *item, int64_t n)
-{
-	const int64_t width = advisor->model->width;
-	const int32_t *rows = advisor->assortment->model_row;
-	const float *all = model_item_vectors(advisor->model);
-	float *unit = xaligned((size_t)(n * width), sizeof *unit);
-	for (int64_t i = 0; i < n; i++)
-		memcpy(unit + i * width, all + (rows ? rows[item[i]] : item[i]) * width, (size_t)width * sizeof *unit);
-	unit_length(unit, n, width);
-	return unit;
-}
-
-/* The items that may be recommended; place[item]: which of them an item of the catalog is, or -1. */
-static struct asked items_offered(const struct advisor *advisor, int32_t *place)
-{
-	const struct assortment *assortment = advisor->assortment;
-	struct asked offered = {xreallocarray(NULL, (size_t)assortment->n_items, sizeof *offered.item), 0};
-	for (int64_t item = 0; item < assortment->n_items; item++) {
-		const bool is_offered = is_known(advisor, item) && (!assortment->offered || assortment->offered[item]);
-		place[item] = is_offered ? (int32_t)offered.count : -1;
-		if (is_offered)
-			offered.item[offered.count++] = (int32_t)item;
-	}
-	return offered;
-}
-
-/* Of items [from, from + n) that are asked for. */
-static void list_nearest(const struct advisor *advisor, const struct ranker *ranker, const struct asked *offered,
-	const int32_t *place, const int32_t *item, int n, int32_t k, const struct listing *listing)
-{
-	int64_t own_indptr[LIST_ROWS + 1] = {0};
-	int32_t own[LIST_ROWS], *top = xreallocarray(NULL, (size_t)n * (size_t)k, sizeof *top);
-	float *score = xreallocarray(NULL, (size_t)n * (size_t)k, sizeof *score);
-	float *query = unit_vectors(advisor, item, n);
-	for (int i = 0; i < n; i++) {
-		own_indptr[i + 1] = own_indptr[i];
-		if (place[item[i]] >= 0)
-			own[own_indptr[i + 1]++] = place[item[i]];
-	}
-	const struct ranks ranks =
-		{.rows = n, .seen_indptr = own_indptr, .seen_item = own, .k = k, .top_item = top, .top_score = score};
-	const int64_t wrong = rank_queries(ranker, query, &ranks);
-	if (wrong >= 0)
-		die("model: the vector of item %s is not finite", strings_at(&advisor->catalog->item_id, item[wrong]));
-	for (int i = 0; i < n; i++) {
-		int32_t *list = top + (int64_t)i * k;
-		for (int32_t j = 0; j < k && list[j] >= 0; j++)
-			list[j] = offered->item[list[j]];
-		listing_add(listing, strings_at(&advisor->catalog->item_id, item[i]), list, score + (int64_t)i * k, k, NULL);
-	}
-	free(top);
-	free(score);
-	free(query);
-}
-
 static void list_by_vectors(const struct advisor *advisor, const struct asked *asked, int32_t k,
 	const struct listing *listing)
 {
-	int32_t *place = xreallocarray(NULL, (size_t)advisor->catalog->n_items, sizeof *place);
-	struct asked offered = items_offered(advisor, place);
-	float *unit = unit_vectors(advisor, offered.item, offered.count);
-	struct ranker *ranker = ranker_new(unit, offered.count, advisor->model->width, "model: item vectors");
+	struct nearest nearest = nearest_new(advisor);
+	int32_t *top = xreallocarray(NULL, (size_t)LIST_ROWS * (size_t)k, sizeof *top);
+	float *score = xreallocarray(NULL, (size_t)LIST_ROWS * (size_t)k, sizeof *score);
 	for (int64_t from = 0; from < asked->count; from += LIST_ROWS) {
 		const int n = asked->count - from < LIST_ROWS ? (int)(asked->count - from) : LIST_ROWS;
-		list_nearest(advisor, ranker, &offered, place, asked->item + from, n, k, listing);
+		const int32_t *item = asked->item + from;
+		const int64_t wrong = nearest_find(&nearest, advisor, item, n, k, top, score);
+		if (wrong >= 0)
+			die("model: the vector of item %s is not finite", strings_at(&advisor->catalog->item_id, item[wrong]));
+		for (int64_t i = 0; i < n; i++)
+			listing_add(listing, strings_at(&advisor->catalog->item_id, item[i]), top + i * k, score + i * k, k, NULL);
 	}
-	ranker_free(ranker);
-	free(unit);
-	free(offered.item);
-	free(place);
+	free(top);
+	free(score);
+	nearest_free(&nearest);
 }
 
 void similar_list(const struct advisor *advisor, struct strings *ids, int32_t k, const struct listing *listing)

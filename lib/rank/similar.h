@@ -15,7 +15,7 @@ struct similar *similar_new(const struct advisor *advisor);
  * of the catalog first; none where the model does not know the item. False: a score is not finite. Any number of
  * threads may ask.
  */
-bool similar_find(const struct similar *similar, int32_t item, int32_t k, struct answer *answer) MUST_USE;
+bool similar_find(struct similar *similar, int32_t item, int32_t k, struct answer *answer) MUST_USE;
 void similar_free(struct similar *similar);
 
 /*
