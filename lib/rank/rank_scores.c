@@ -1,0 +1,60 @@
+/* Ranking from given scores. */
+#include <float.h>
+#include <math.h>
+
+#include "rank/seen.h"
+#include "rank/selection.h"
+
+static bool all_finite(const float *scores, int64_t n)
+{
+	bool bad = false;
+	for (int64_t i = 0; i < n; i++)
+		bad |= !(fabsf(scores[i]) <= FLT_MAX);
+	return !bad;
+}
+
+static void count_scores(const float *scores, int64_t n_items, struct selection *selection)
+{
+	const float target = scores[selection->target];
+	int32_t greater = 0, equal = 0;
+	for (int64_t item = 0; item < n_items; item++) {
+		greater += scores[item] > target;
+		equal += scores[item] == target;
+	}
+	for (int64_t i = 0; i < selection->n_seen; i++) {
+		greater -= scores[selection->seen[i]] > target;
+		equal -= scores[selection->seen[i]] == target;
+	}
+	selection->greater = greater;
+	selection->equal = equal;
+}
+
+/* False where a score is not finite. */
+static bool select_scores(const float *scores, int64_t n_items, struct selection *selection)
+{
+	if (!all_finite(scores, n_items))
+		return false;
+	selection->n_seen = seen_tidy((int32_t *)(uintptr_t)selection->seen, selection->n_seen, selection->target);
+	if (selection->counts)
+		count_scores(scores, n_items, selection);
+	for (int64_t item = 0; item < n_items; item++)
+		if (scores[item] > selection->bar) /* of equal scores the first stay */
+			selection_offer(selection, (struct best){scores[item], (int32_t)item});
+	return true;
+}
+
+int64_t rank_scores(const float *scores, int64_t n_items, const struct ranks *ranks)
+{
+	struct selections all = selections_new(ranks, 1);
+	int64_t bad = ranks->rows;
+#pragma omp parallel for schedule(dynamic, 4) reduction(min : bad)
+	for (int64_t row = 0; row < ranks->rows; row++)
+		if (!select_scores(scores + row * n_items, n_items, &all.selection[row]) && row < bad)
+			bad = row;
+	if (bad == ranks->rows)
+#pragma omp parallel for
+		for (int64_t row = 0; row < ranks->rows; row++)
+			selections_answer(ranks, row, &all.selection[row], 1);
+	selections_free(&all);
+	return bad < ranks->rows ? bad : -1;
+}
