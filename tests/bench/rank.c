@@ -4,7 +4,8 @@
  *     rank ITEMS QUERIES WIDTH K      raw little-endian f32 files
  *
  * Reads "many", "counts" or "one" a line from stdin, ranks all queries at once, with the places of the items in
- * QUERIES.targets (i4, one a query), or one after another, and answers with the seconds taken; the best items, queries
+ * QUERIES.targets (i4, one a query), or one after another, and answers with the processor seconds taken, of all
+ * threads, as others may use the machine; the best items, queries
  * x K (i4), are then in the file QUERIES.top, the numbers of items above the targets in QUERIES.greater. "read" is the
  * limit for one after another: a byte for each number of the items is read as often as there are queries.
  */
@@ -12,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "rank/rank.h"
 #include "stream/util.h"
@@ -51,10 +53,17 @@ static int32_t *read_targets(const char *path, int64_t rows)
 	return targets;
 }
 
+static double processor_seconds(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+	return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
 /* Of zeros, by the C library's search for another byte, on all threads. */
 static double seconds_of_reading(const char *bytes, int64_t n, int64_t times)
 {
-	const double started = seconds_now();
+	const double started = processor_seconds();
 	for (int64_t i = 0; i < times; i++) {
 #pragma omp parallel
 		{
@@ -63,7 +72,7 @@ static double seconds_of_reading(const char *bytes, int64_t n, int64_t times)
 				die("bytes changed");
 		}
 	}
-	return seconds_now() - started;
+	return processor_seconds() - started;
 }
 
 int main(int argc, char **argv)
@@ -88,9 +97,9 @@ int main(int argc, char **argv)
 		}
 		int64_t step = strncmp(line, "one", 3) ? rows : 1;
 		bool counts = !strncmp(line, "counts", 6);
-		if (counts && !target)
-			target = read_targets(argv[2], rows);
-		double started = seconds_now();
+		free(target);
+		target = counts ? read_targets(argv[2], rows) : NULL;
+		double started = processor_seconds();
 		for (int64_t row = 0; row < rows; row += step) {
 			struct ranks ranks = {.rows = step,
 				.target = counts ? target : NULL,
@@ -102,7 +111,7 @@ int main(int argc, char **argv)
 			if (rank_queries(ranker, queries + row * width, &ranks) >= 0)
 				die("%s: not finite", argv[2]);
 		}
-		double seconds = seconds_now() - started;
+		double seconds = processor_seconds() - started;
 		write_numbers(argv[2], "top", top, (size_t)(rows * k));
 		write_numbers(argv[2], "greater", greater, (size_t)rows);
 		printf("%.6f\n", seconds);
