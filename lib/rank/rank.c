@@ -18,7 +18,7 @@
 struct tile {
 	int64_t first, items;            /* of the catalog */
 	const uint8_t *codes, *residues; /* NULL: no residues were made */
-	const float *scale;
+	const float *scale, *reach;
 };
 
 /* The exact scores of those items of a tile that may matter. */
@@ -69,7 +69,8 @@ static void judge_group(const struct ranker *ranker, const struct probe *probe, 
 		verdict[q].bar = q < n ? selection[q * step].bar : INFINITY;
 		verdict[q].target = q < n ? selection[q * step].target_score : INFINITY;
 	}
-	scan->judge(tile->codes, ranker->words, probe, ranker->stride, n == 1 ? 1 : scan->queries, tile->scale, verdict);
+	scan->judge(tile->codes, ranker->words, probe, ranker->stride, n == 1 ? 1 : scan->queries, tile->scale, tile->reach,
+		verdict);
 	for (int q = 0; q < n; q++) {
 		uint8_t hits[SCAN_TILE];
 		const int found = scan_places(verdict[q].hits, hits);
@@ -92,7 +93,8 @@ static void filter_group(const struct ranker *ranker, const struct probe *probe,
 		struct selection *one = &selection[q * step];
 		uint8_t hits[SCAN_TILE];
 		const int found = scan->filter(&probe[q], one->bar, one->target_score, products + q * SCAN_TILE,
-			tile->residues ? fine + q * SCAN_TILE : NULL, tile->scale, hits, &one->greater);
+			tile->residues ? fine + q * SCAN_TILE : NULL, tile->scale, tile->residues ? tile->scale : tile->reach, hits,
+			&one->greater);
 		if (found)
 			visit_hits(ranker, &probe[q], one, tile, hits, found);
 	}
@@ -107,7 +109,8 @@ static void scan_tile(const struct ranker *ranker, const struct task *task, int6
 		.items = least(SCAN_TILE, ranker->n_items - first),
 		.codes = ranker->codes + number * tile_bytes(ranker),
 		.residues = residues,
-		.scale = ranker->scale + first};
+		.scale = ranker->scale + first,
+		.reach = ranker->reach + first};
 	if (residues)
 		scan->residues(ranker->vectors + first * ranker->width, ranker->width, tile.scale, (int)tile.items, residues);
 	for (int64_t group = 0; group < groups; group++) {

@@ -8,6 +8,7 @@
 
 #define MAX_WIDTH 16384
 #define TINY 1e-18f /* least scale: keeps bounds above what underflow could hide */
+#define LEAST_SHARE 0x1p-10f
 
 /* codes = round(vector / scale), within +-levels; returns scale. */
 static float quantise(const float *vector, int64_t width, int levels, int8_t *codes)
@@ -50,6 +51,24 @@ static void encode_item(struct ranker *ranker, int64_t item, int8_t *codes, stru
 			block[word * 4 * SCAN_LANES + i] = (uint8_t)(codes[4 * word + i] + 128);
 }
 
+/*
+ * What rounding can change of an item's score is made of these two; so the share of the worst item's that they have is
+ * enough. The least share keeps above what underflow could hide.
+ */
+struct loss {
+	float error, code;
+};
+
+static void set_reach(struct ranker *ranker, const struct loss loss[])
+{
+	const float by_error = (float)(1 / fmax(ranker->max_error, 1e-9)), by_code = (float)(1 / fmax(ranker->max_code, 1));
+#pragma omp parallel for
+	for (int64_t item = 0; item < ranker->n_items; item++) {
+		const float share = fmaxf(loss[item].error * by_error, loss[item].code * by_code) * (1 + 1e-6f);
+		ranker->reach[item] = ranker->scale[item] * fmaxf(share, LEAST_SHARE);
+	}
+}
+
 struct ranker *ranker_new(const float *vectors, int64_t n_items, int64_t width, const char *where)
 {
 	if (n_items < 1 || n_items > INT32_MAX - SCAN_TILE || width < 1 || width > MAX_WIDTH)
@@ -64,6 +83,8 @@ struct ranker *ranker_new(const float *vectors, int64_t n_items, int64_t width, 
 		.n_tiles = (n_items + SCAN_TILE - 1) / SCAN_TILE};
 	ranker->codes = xaligned((size_t)(ranker->n_tiles * tile_bytes(ranker) + SCAN_BEYOND), 1);
 	ranker->scale = xaligned((size_t)(ranker->n_tiles * SCAN_TILE), sizeof *ranker->scale);
+	ranker->reach = xaligned((size_t)(ranker->n_tiles * SCAN_TILE), sizeof *ranker->reach);
+	struct loss *loss = xreallocarray(NULL, (size_t)n_items, sizeof *loss);
 	double max_error = 0, max_code = 0, max_norm = 0;
 	int64_t bad = n_items;
 #pragma omp parallel reduction(max : max_error, max_code, max_norm) reduction(min : bad)
@@ -73,6 +94,7 @@ struct ranker *ranker_new(const float *vectors, int64_t n_items, int64_t width, 
 		for (int64_t item = 0; item < n_items; item++) {
 			struct norms norms;
 			encode_item(ranker, item, codes, &norms);
+			loss[item] = (struct loss){(float)norms.error, (float)norms.code};
 			if (!isfinite(norms.vector) && item < bad)
 				bad = item;
 			max_error = fmax(max_error, norms.error);
@@ -88,6 +110,8 @@ struct ranker *ranker_new(const float *vectors, int64_t n_items, int64_t width, 
 	ranker->max_error = max_error;
 	ranker->max_code = max_code;
 	ranker->max_norm = max_norm;
+	set_reach(ranker, loss);
+	free(loss);
 	return ranker;
 }
 
@@ -97,6 +121,7 @@ void ranker_free(struct ranker *ranker)
 		return;
 	free(ranker->codes);
 	free(ranker->scale);
+	free(ranker->reach);
 	free(ranker);
 }
 

@@ -17,6 +17,7 @@ struct ranker {
 	int64_t n_tiles;
 	uint8_t *codes;             /* by tile, then as SCAN_LANES says; round(vector / scale) + 128 */
 	float *scale;               /* by item; NaN behind the last: it compares as false, whatever is asked */
+	float *reach;               /* by item: its scale, less than the worst item's by how much less it can be wrong */
 	double max_error, max_code; /* over the items: |vector / scale - code| and |code| */
 	double max_norm;
 };

@@ -45,14 +45,14 @@ INLINE void scores_body(const float *query, const float *items, int64_t width, c
 }
 
 INLINE int filter_body(const struct probe *probe, float bar, float target, const int32_t *products, const float *scale,
-	uint8_t hits[SCAN_TILE], int32_t *greater)
+	const float *reach, uint8_t hits[SCAN_TILE], int32_t *greater)
 {
 	const float factor = probe->factor, slack = probe->slack;
 	const int32_t offset = probe->offset;
 	int32_t hit[SCAN_TILE], any = 0, above = 0;
 	for (int i = 0; i < SCAN_TILE; i++) {
-		float middle = factor * (float)(products[i] + offset);
-		float upper = scale[i] * (middle + slack), lower = scale[i] * (middle - slack);
+		const float middle = scale[i] * (factor * (float)(products[i] + offset)), around = reach[i] * slack;
+		const float upper = middle + around, lower = middle - around;
 		hit[i] = (upper >= bar) | ((upper >= target) & (lower <= target));
 		any |= hit[i];
 		above += (lower > target) & !hit[i];
@@ -67,10 +67,10 @@ INLINE int filter_body(const struct probe *probe, float bar, float target, const
 }
 
 static int filter_plain(const struct probe *probe, float bar, float target, const int32_t *products,
-	const int32_t *fine, const float *scale, uint8_t hits[SCAN_TILE], int32_t *greater)
+	const int32_t *fine, const float *scale, const float *reach, uint8_t hits[SCAN_TILE], int32_t *greater)
 {
 	(void)fine;
-	return filter_body(probe, bar, target, products, scale, hits, greater);
+	return filter_body(probe, bar, target, products, scale, reach, hits, greater);
 }
 
 static void scores_plain(const float *query, const float *items, int64_t width, const uint8_t hits[], int n,
@@ -150,10 +150,10 @@ AVX2 static void products_avx2(const uint8_t *items, int64_t words, const int8_t
 }
 
 AVX2 static int filter_avx2(const struct probe *probe, float bar, float target, const int32_t *products,
-	const int32_t *fine, const float *scale, uint8_t hits[SCAN_TILE], int32_t *greater)
+	const int32_t *fine, const float *scale, const float *reach, uint8_t hits[SCAN_TILE], int32_t *greater)
 {
 	(void)fine;
-	return filter_body(probe, bar, target, products, scale, hits, greater);
+	return filter_body(probe, bar, target, products, scale, reach, hits, greater);
 }
 
 AVX2 static void scores_avx2(const float *query, const float *items, int64_t width, const uint8_t hits[], int n,
@@ -180,7 +180,8 @@ VNNI INLINE int places_of(uint64_t hit, int from, uint8_t *hits)
 
 /* As filter_body(), 16 at a time; what comes of 64 is in a word. */
 VNNI INLINE int filter_vnni_body(const struct probe *probe, float bar, float target, const int32_t *products,
-	const int32_t *fine, const float *scale, uint8_t hits[SCAN_TILE], int32_t *greater, const bool counts)
+	const int32_t *fine, const float *scale, const float *reach, uint8_t hits[SCAN_TILE], int32_t *greater,
+	const bool counts)
 {
 	const __m512 factor = _mm512_set1_ps(probe->factor), finer = _mm512_set1_ps(1.0f / SCAN_FINER);
 	const __m512 slack = _mm512_set1_ps(fine ? probe->fine_slack : probe->slack);
@@ -197,11 +198,12 @@ VNNI INLINE int filter_vnni_body(const struct probe *probe, float bar, float tar
 				sum = _mm512_add_ps(sum,
 					_mm512_mul_ps(finer,
 						_mm512_cvtepi32_ps(_mm512_add_epi32(_mm512_loadu_si512(fine + at), fine_offset))));
-			const __m512 middle = _mm512_mul_ps(factor, sum);
-			const __m512 upper = _mm512_mul_ps(scales, _mm512_add_ps(middle, slack));
+			const __m512 middle = _mm512_mul_ps(scales, _mm512_mul_ps(factor, sum));
+			const __m512 around = _mm512_mul_ps(_mm512_loadu_ps(reach + at), slack);
+			const __m512 upper = _mm512_add_ps(middle, around);
 			__mmask16 one = _mm512_cmp_ps_mask(upper, bars, _CMP_GE_OQ);
 			if (counts) {
-				const __m512 lower = _mm512_mul_ps(scales, _mm512_sub_ps(middle, slack));
+				const __m512 lower = _mm512_sub_ps(middle, around);
 				const __mmask16 surely = _mm512_cmp_ps_mask(lower, targets, _CMP_GT_OQ);
 				one |= _mm512_mask_cmp_ps_mask((__mmask16)~surely, upper, targets, _CMP_GE_OQ);
 				above |= (uint64_t)surely << i;
@@ -215,13 +217,13 @@ VNNI INLINE int filter_vnni_body(const struct probe *probe, float bar, float tar
 }
 
 VNNI static int filter_vnni(const struct probe *probe, float bar, float target, const int32_t *products,
-	const int32_t *fine, const float *scale, uint8_t hits[SCAN_TILE], int32_t *greater)
+	const int32_t *fine, const float *scale, const float *reach, uint8_t hits[SCAN_TILE], int32_t *greater)
 {
 	if (target == INFINITY) /* nothing is counted */
-		return filter_vnni_body(probe, bar, target, products, NULL, scale, hits, greater, false);
+		return filter_vnni_body(probe, bar, target, products, NULL, scale, reach, hits, greater, false);
 	if (!fine)
-		return filter_vnni_body(probe, bar, target, products, NULL, scale, hits, greater, true);
-	return filter_vnni_body(probe, bar, target, products, fine, scale, hits, greater, true);
+		return filter_vnni_body(probe, bar, target, products, NULL, scale, reach, hits, greater, true);
+	return filter_vnni_body(probe, bar, target, products, fine, scale, reach, hits, greater, true);
 }
 
 /* Halves onto halves of two, side by side. */
@@ -271,14 +273,15 @@ VNNI static void scores_vnni(const float *query, const float *items, int64_t wid
 
 /* What filter_vnni_body() tells of 16 items, while their products are in a register. */
 VNNI INLINE void judge_sums(const struct probe *probe, const struct verdict *verdict, __m512i sum, __m512 scale,
-	const bool counts, uint16_t *hits, uint16_t *above)
+	__m512 reach, const bool counts, uint16_t *hits, uint16_t *above)
 {
 	const __m512 product = _mm512_cvtepi32_ps(_mm512_add_epi32(sum, _mm512_set1_epi32(probe->offset)));
 	const __m512 factor = _mm512_set1_ps(probe->factor), slack = _mm512_set1_ps(probe->slack);
-	const __m512 upper = _mm512_mul_ps(scale, _mm512_fmadd_ps(factor, product, slack));
+	const __m512 middle = _mm512_mul_ps(scale, _mm512_mul_ps(factor, product));
+	const __m512 upper = _mm512_fmadd_ps(reach, slack, middle);
 	__mmask16 hit = _mm512_cmp_ps_mask(upper, _mm512_set1_ps(verdict->bar), _CMP_GE_OQ);
 	if (counts) {
-		const __m512 lower = _mm512_mul_ps(scale, _mm512_fmsub_ps(factor, product, slack));
+		const __m512 lower = _mm512_fnmadd_ps(reach, slack, middle);
 		const __m512 target = _mm512_set1_ps(verdict->target);
 		const __mmask16 surely = _mm512_cmp_ps_mask(lower, target, _CMP_GT_OQ);
 		hit |= _mm512_mask_cmp_ps_mask((__mmask16)~surely, upper, target, _CMP_GE_OQ);
@@ -289,7 +292,8 @@ VNNI INLINE void judge_sums(const struct probe *probe, const struct verdict *ver
 
 /* The products in assembly: the compiler would move its sums to and fro between registers. */
 VNNI INLINE void judge_vnni_body(const uint8_t *items, int64_t words, const struct probe *probe, int64_t stride,
-	const int n_queries, const int n_blocks, const float *scale, struct verdict *verdict, const bool counts)
+	const int n_queries, const int n_blocks, const float *scale, const float *reach, struct verdict *verdict,
+	const bool counts)
 {
 	const int64_t block = 4 * SCAN_LANES * words;
 	uint16_t hits[TOGETHER][SCAN_TILE / SCAN_LANES], above[TOGETHER][SCAN_TILE / SCAN_LANES];
@@ -314,9 +318,10 @@ VNNI INLINE void judge_vnni_body(const uint8_t *items, int64_t words, const stru
 #pragma GCC unroll 2
 		for (int b = 0; b < n_blocks; b++) {
 			const __m512 scales = _mm512_loadu_ps(scale + (first + b) * SCAN_LANES);
+			const __m512 reaches = _mm512_loadu_ps(reach + (first + b) * SCAN_LANES);
 #pragma GCC unroll 8
 			for (int q = 0; q < n_queries; q++)
-				judge_sums(&probe[q], &verdict[q], sum[q * n_blocks + b], scales, counts, &hits[q][first + b],
+				judge_sums(&probe[q], &verdict[q], sum[q * n_blocks + b], scales, reaches, counts, &hits[q][first + b],
 					&above[q][first + b]);
 		}
 	}
@@ -332,15 +337,15 @@ VNNI INLINE void judge_vnni_body(const uint8_t *items, int64_t words, const stru
 }
 
 VNNI static void judge_vnni(const uint8_t *items, int64_t words, const struct probe *probe, int64_t stride,
-	int n_queries, const float *scale, struct verdict *verdict)
+	int n_queries, const float *scale, const float *reach, struct verdict *verdict)
 {
 	const bool counts = verdict->target < INFINITY;
 	if (n_queries == 1) /* in the order of memory */
-		judge_vnni_body(items, words, probe, stride, 1, 1, scale, verdict, true);
+		judge_vnni_body(items, words, probe, stride, 1, 1, scale, reach, verdict, true);
 	else if (counts)
-		judge_vnni_body(items, words, probe, stride, TOGETHER, 2, scale, verdict, true);
+		judge_vnni_body(items, words, probe, stride, TOGETHER, 2, scale, reach, verdict, true);
 	else
-		judge_vnni_body(items, words, probe, stride, TOGETHER, 2, scale, verdict, false);
+		judge_vnni_body(items, words, probe, stride, TOGETHER, 2, scale, reach, verdict, false);
 }
 
 static const struct scan vnni = {.level = CPU_VNNI,

@@ -19,8 +19,9 @@
 #define SCAN_LEFT 2.0e-3f /* of a code, that a residue loses at most: half of one, and what f32 rounds */
 
 /*
- * A query made ready: an item's score lies within scale[item] * (factor * (product + offset) +- slack), and, with the
- * finer product, within scale[item] * (factor * (product + offset + (fine + fine_offset) / SCAN_FINER) +- fine_slack).
+ * A query made ready: an item's score lies within scale[item] * factor * (product + offset) +- reach[item] * slack, and,
+ * with the finer product, within scale[item] * factor * (product + offset + (fine + fine_offset) / SCAN_FINER) +-
+ * scale[item] * fine_slack.
  */
 struct probe {
 	const float *query;
@@ -58,16 +59,16 @@ struct scan {
 	/*
 	 * The items of a tile that may matter: that may reach `bar`, or of which it is not sure on which side of `target`
 	 * they are. Writes their places to hits, ascending, and returns how many; adds to *greater the others above
-	 * `target`. fine: NULL, or the finer products.
+	 * `target`. fine: NULL, or the finer products, and then reach is scale.
 	 */
 	int (*filter)(const struct probe *probe, float bar, float target, const int32_t *products, const int32_t *fine,
-		const float *scale, uint8_t hits[SCAN_TILE], int32_t *greater);
+		const float *scale, const float *reach, uint8_t hits[SCAN_TILE], int32_t *greater);
 	/*
 	 * NULL, or in place of the four above both in one go, products and what they tell, which are never stored: of one
 	 * query or `queries`, from probe on, whose codes are `stride` bytes apart.
 	 */
 	void (*judge)(const uint8_t *items, int64_t words, const struct probe *probe, int64_t stride, int n_queries,
-		const float *scale, struct verdict *verdict);
+		const float *scale, const float *reach, struct verdict *verdict);
 	/*
 	 * scores[i] = query * item hits[i] of the tile. Sums in 16 lanes, lane by lane over the dimensions, then halves
 	 * onto halves: the same bits from every processor.
