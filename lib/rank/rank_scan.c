@@ -169,6 +169,8 @@ static const struct scan avx2 = {.level = CPU_AVX2,
 	.filter = filter_avx2,
 	.scores = scores_avx2};
 
+#define STREAM_AHEAD (8 << 10) /* bytes of items that one query asks memory for before it reads them */
+
 #define VNNI __attribute__((target("avx512f,avx512bw,avx512vl,avx512vnni")))
 VNNI INLINE int places_of(uint64_t hit, int from, uint8_t *hits)
 {
@@ -307,6 +309,8 @@ VNNI INLINE void judge_vnni_body(const uint8_t *items, int64_t words, const stru
 #pragma GCC unroll 2
 			for (int b = 0; b < n_blocks; b++) {
 				const __m512i codes = _mm512_loadu_si512(items + b * block + word * 4 * SCAN_LANES);
+				if (n_queries == 1)
+					__builtin_prefetch(items + word * 4 * SCAN_LANES + STREAM_AHEAD);
 #pragma GCC unroll 8
 				for (int q = 0; q < n_queries; q++) {
 					const __m512i query = _mm512_set1_epi32(word_at(probe->codes + q * stride, word));
@@ -340,8 +344,10 @@ VNNI static void judge_vnni(const uint8_t *items, int64_t words, const struct pr
 	int n_queries, const float *scale, const float *reach, struct verdict *verdict)
 {
 	const bool counts = verdict->target < INFINITY;
-	if (n_queries == 1) /* in the order of memory */
+	if (n_queries == 1 && counts) /* in the order of memory */
 		judge_vnni_body(items, words, probe, stride, 1, 1, scale, reach, verdict, true);
+	else if (n_queries == 1)
+		judge_vnni_body(items, words, probe, stride, 1, 1, scale, reach, verdict, false);
 	else if (counts)
 		judge_vnni_body(items, words, probe, stride, TOGETHER, 2, scale, reach, verdict, true);
 	else
