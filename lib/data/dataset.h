@@ -11,8 +11,8 @@
  * Ids are UTF-8 without control characters. Users stand in order of first appearance; items in that of the items
  * file, then of first appearance.
  *
- * Events that come sorted by user and time become sequences as they are read, and those wait in a temporary file with the
- * ids of their users: what stays in memory are the ids of items, and figures for each of them.
+ * Events that come sorted by user and time become sequences as they are read, and those wait in a temporary file with
+ * the ids of their users: what stays in memory are the ids of items, and figures for each of them.
  */
 #ifndef RECPIPE_DATASET_H
 #define RECPIPE_DATASET_H
@@ -95,8 +95,7 @@ struct doubt {
 
 /* What tells of sorted input whether a user is new. */
 struct user_order {
-	/* Whether the ids so far ascend by their bytes, and whether they do by length and then by their bytes, as numbers */
-	bool is_lost[2];
+	bool is_lost[2]; /* that ids ascend by their bytes; that they do by length, then bytes, as numbers */
 	uint64_t *print; /* where they do neither, the fingerprints of all: open addressing, 0 is empty */
 	int64_t n, n_slots;
 };

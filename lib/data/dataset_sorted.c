@@ -138,7 +138,8 @@ static void look_at_id(void *context, const char *id)
 
 /*
  * Ids that ascend need not be remembered: none can come twice. As long as either order holds nothing is; then their
- * fingerprints are, and where two are the same the ids themselves are looked through, as they wait with their sequences.
+ * fingerprints are, and where two are the same the ids themselves are looked through, as they wait with their
+ * sequences.
  */
 static bool is_new_user(struct dataset *dataset, const char *id, size_t length)
 {

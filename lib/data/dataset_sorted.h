@@ -8,8 +8,8 @@
 #include "data/dataset.h"
 
 /*
- * Before an event is added. False: it cannot be the next: its user had events, but not the last, or its time is earlier.
- * A new user's id is added; the event's user is dataset->n_users - 1.
+ * Before an event is added. False: it cannot be the next: its user had events, but not the last, or its time is
+ * earlier. A new user's id is added; the event's user is dataset->n_users - 1.
  */
 bool sorted_follow(struct dataset *dataset, const char *id, size_t length, const struct time *time) MUST_USE;
 /* Says so of a line of the table, and how to sort it. has_numbers: for times. */

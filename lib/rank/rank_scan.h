@@ -19,9 +19,9 @@
 #define SCAN_LEFT 2.0e-3f /* of a code, that a residue loses at most: half of one, and what f32 rounds */
 
 /*
- * A query made ready: an item's score lies within scale[item] * factor * (product + offset) +- reach[item] * slack, and,
- * with the finer product, within scale[item] * factor * (product + offset + (fine + fine_offset) / SCAN_FINER) +-
- * scale[item] * fine_slack.
+ * A query made ready: an item's score lies within scale[item] * factor * (product + offset) +- reach[item] * slack,
+ * and, with the finer product, within scale[item] * factor * (product + offset + (fine + fine_offset) / SCAN_FINER)
+ * +- scale[item] * fine_slack.
  */
 struct probe {
 	const float *query;
