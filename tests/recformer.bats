@@ -106,6 +106,66 @@ same_model() {
 	END
 }
 
+LEARNED=(--set item_vectors=learned --set stop_after=1 --set second_stop_after=3 --set temperature=0.1 --set item_decay=0.5)
+
+@test "recformer: items' own vectors, beside those of their texts" {
+	needs python3
+	python3 -c 'import numpy' || skip "no NumPy"
+	seq-tokenize -q --tokenizer pre.tar.zst --holdout none --items items.csv events.csv -o all.tar.zst
+	finetune "${LEARNED[@]}" --epochs 4 pre.tar.zst all.tar.zst -o own.tar.zst
+	# the same model without them: no training with a task that has none keeps them
+	seq-train -q --task pretrain --set words_weight=0 --epochs 0 own.tar.zst all.tar.zst -o text.tar.zst
+	run member text.tar.zst model/item_vectors.weight.npy
+	[ "$status" != 0 ]
+	for name in own text; do
+		item-project -q --from recformer $name.tar.zst all.tar.zst -o $name.items.tar.zst
+		seq-rank -q --split next --seen keep -k 1105 --format tsv $name.items.tar.zst >$name.tsv
+		mkdir $name
+		tar --zstd -xf $name.items.tar.zst -C $name
+	done
+	python3 - <<-'END'
+		import numpy
+		load = lambda run, name: numpy.load(run + "/" + name + ".npy").astype(float)
+		unit = lambda x: x / numpy.linalg.norm(x, axis=-1, keepdims=True)
+		own, texts, items = load("own", "model/item_vectors.weight"), *(unit(load(run, "embedding/000000.vector")) for run in ("text", "own"))
+		events, starts = load("own", "sequences/000000.item").astype(int), load("own", "sequences/000000.indptr").astype(int)
+		trained = {item for first, end in zip(starts, starts[1:]) for item in events[first:end]}
+		assert 100 < len(trained) < len(own) - 100 and {*numpy.flatnonzero(abs(own).sum(1))} == trained
+		assert abs(items - unit(texts + 10 * own)).max() < 1e-5
+		# histories' vectors: those of their texts from their scores, then the items' own
+		ids, users = (open("own/" + name + ".txt").read().splitlines() for name in ("catalog/000000.item_id", "sequences/000000.user_id"))
+		row = {item: i for i, item in enumerate(ids)}
+		def scores(name):
+		    found = {}
+		    for line in open(name + ".tsv"):
+		        user, rank, item, score = line.split("\t")[:4]
+		        found.setdefault(user, numpy.zeros(len(ids)))[row[item]] = float(score)
+		    return found
+		alone, joined = scores("text"), scores("own")
+		assert len(alone) == len(users)
+		for u, user in enumerate(users):
+		    history = events[starts[u]:starts[u + 1]][::-1][:50]
+		    text = unit(numpy.linalg.lstsq(texts, alone[user], rcond=None)[0])
+		    weight = .5 ** numpy.arange(len(history))
+		    query = unit(text + 10 * (weight / weight.sum()) @ own[history])
+		    assert abs(items @ query - joined[user]).max() < 2e-4, abs(items @ query - joined[user]).max()
+	END
+	# what fine-tuning writes is what it found best; of another catalog texts alone are known
+	seq-train -q --task finetune --epochs 6 --batch-size 16 --learning-rate 0.002 "${LEARNED[@]}" data.tar.zst pre.tar.zst -o told.tar.zst
+	tar --zstd -xO --wildcards -f told.tar.zst 'log/*-seq-train.json' >told.json
+	seq-rank -q --split valid told.tar.zst | rec-eval -q -m ndcg -k 10 --format lines | awk '$1 == "ndcg@10" && $2 == "all" { print $3 }' >valid.out
+	python3 -c 'import json; best = max(point["ndcg@10"] for point in json.load(open("told.json"))["curve"])
+got = float(open("valid.out").read()); assert abs(best - got) < 6e-5, (best, got)'
+	{ cat items.csv; echo 'new,GLASS STAR FROSTED T-LIGHT HOLDER NEW,4.25'; } >more.csv
+	seq-tokenize -q --tokenizer pre.tar.zst --items more.csv events.csv -o more.tar.zst
+	seq-rank -q --format tsv -k 5 own.tar.zst more.tar.zst | cut -f1-3 >other.tsv
+	seq-rank -q --format tsv -k 5 text.tar.zst more.tar.zst | cut -f1-3 | cmp - other.tsv
+}
+
+@test "recformer: killed and resumed gives the same bytes, items' own vectors" {
+	resumed "${FINETUNE[@]}" "${LEARNED[@]}" --epochs 9 data.tar.zst pre.tar.zst
+}
+
 @test "recformer: --serve answers" {
 	item=$(member data.tar.zst catalog/000000.item_id.txt | sed -n 3p)
 	printf 'ann\t%s\nbob\t\n' "$item" | seq-rank -q --serve -k 3 data.tar.zst pre.tar.zst >answers
@@ -345,6 +405,14 @@ encoder() {
 		unit = lambda x: x / numpy.linalg.norm(x, axis=1, keepdims=True)
 		assert abs(unit(ours) - unit(theirs)).max() < 1e-5
 	END
+	# attributes as long as the encoder's 120 positions let three of them be, and a window as wide
+	output=$(member plain.tar.zst model/config.json)
+	says '"max_attr_length":39,'
+	says '"attention_window":238,'
+	"${start[@]}" --set max_attr_num=1 --set max_attr_length=7 --epochs 0 bert.tar.zst -o short.tar.zst
+	output=$(member short.tar.zst model/config.json)
+	says '"max_attr_length":7,'
+	says '"attention_window":18,'
 	seq-tokenize -q --tokenizer bert --items items.csv events.csv -o held.tar.zst
 	"${start[@]}" -j2 --epochs 2 held.tar.zst -o a.tar.zst
 	"${start[@]}" -j2 --epochs 2 held.tar.zst -o b.tar.zst

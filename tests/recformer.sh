@@ -4,28 +4,32 @@
 #     tests/recformer.sh pretrain    the model, from those three
 #     tests/recformer.sh zero-shot   scientific without training, beside popular; seen items removed and kept
 #     tests/recformer.sh finetune    scientific: contrast of its histories and items, two stages; beside sasrec with ids
+#     tests/recformer.sh own         the same, where the second stage trains items' own vectors beside those of their texts
 #     tests/recformer.sh scratch     the same without pre-training (the paper's ablation 5), from the same start
 #     tests/recformer.sh few         the same two tuned on a tenth of scientific's users, ranking for all
 #     tests/recformer.sh cold        a tenth of the items left out of training: in-set and cold targets (its Table 3)
 #
-# TOKENIZER (a file; else one is learned from the three), SEEDS ("1 2 3"), SIZE, PRETRAIN, CONTRAST and FINETUNE (options
-# of seq-train) change it; SPLIT=valid ranks the validation item: what choices are to be made by. Data are looked for in
+# TOKENIZER (a file; else one is learned from the three), SEEDS ("1 2 3"), SIZE, PRETRAIN, CONTRAST, FINETUNE and OWN
+# (options of seq-train) change it; SPLIT=valid ranks the validation item: what choices are to be made by. Data are looked for in
 # $RECPIPE_DATA (../shared/data); models and logs are kept in $RECFORMER (build/recformer): what is there is not computed
 # again, what was interrupted goes on from its checkpoint. THREADS (1).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-[ $# -ge 1 ] || { sed -n '2,15s/^# \{0,1\}//p' "$0"; exit 2; }
+[ $# -ge 1 ] || { sed -n '2,16s/^# \{0,1\}//p' "$0"; exit 2; }
 # shellcheck source=tests/data.bash
 . tests/data.bash
 work=${RECFORMER:-build/recformer}
 split=${SPLIT:-test}
 threads=${THREADS:-1}
 read -ra seeds <<<"${SEEDS:-1 2 3}"
-read -ra size <<<"${SIZE:---layers 1 --hidden-size 512 --heads 4}"
+read -ra size <<<"${SIZE:---layers 1 --hidden-size 512 --set num_attention_heads=4}"
 read -ra pretrain <<<"${PRETRAIN:---batch-size 256 --epochs 2 --learning-rate 0.0003 --set warmup=10}"
 read -ra contrast <<<"${CONTRAST:---batch-size 512 --epochs 10 --learning-rate 0.0003 --set warmup=10}"
 read -ra finetune <<<"${FINETUNE:---batch-size 64 --epochs 6 --learning-rate 0.0001}"
+own="--batch-size 128 --epochs 25 --set stop_after=1 --set second_stop_after=24 --patience 10 --learning-rate 0.0001"
+own+=" --set warmup=20 --set item_vectors=learned --set temperature=0.1 --set valid_users=2000"
+read -ra own <<<"${OWN:-$own}"
 start=("${size[@]}" --max-tokens 128 --set max_items=5)
 sasrec=("${recbole[@]}" --batch-size 400)
 mkdir -p "$work"
@@ -63,7 +67,7 @@ tuned() {
 }
 
 scientific() { # its stream, in the model's tokens
-	[ -e "$work/scientific.tar.zst" ] || seq-tokenize -q --tokenizer "$work/pretrained.tar.zst" \
+	[ -e "$work/scientific.tar.zst" ] || seq-tokenize -q --tokenizer "${TOKENIZER:-$work/pretrained.tar.zst}" \
 		--items "$data/scientific/items.csv" "$data/scientific/events.tsv" -o "$work/scientific.tar.zst"
 }
 
@@ -131,6 +135,15 @@ part() {
 			figures sasrec $seen all "${files[@]}"
 		done
 		;;
+	own)
+		for seed in "${seeds[@]}"; do
+			train "own.contrast.$seed" --task pretrain --set words_weight=0 "${contrast[@]}" --seed "$seed" --size tiny "${start[@]}" \
+				"$work/scientific.tar.zst"
+			train "own.$seed" --task finetune "${own[@]}" --seed "$seed" "$work/own.contrast.$seed.tar.zst" "$work/scientific.tar.zst"
+		done
+		mapfile -t files < <(of_seeds own)
+		for seen in remove keep; do figures "recformer, items' own vectors" $seen all "${files[@]}"; done
+		;;
 	scratch)
 		for seed in "${seeds[@]}"; do
 			tuned scratch "$seed" "$work/scientific.tar.zst" --size tiny "${start[@]}"
@@ -174,7 +187,10 @@ for set in beauty ml-1m online-retail-medium scientific; do
 done
 printf '%-28s %-8s %-14s %-32s %s\n' "$split item" seen targets NDCG@10 recall@10
 for name; do
-	pretrained
+	case "$name${TOKENIZER:+ with tokens}" in
+	"own with tokens" | "scratch with tokens") ;; # go on from no model
+	*) pretrained ;;
+	esac
 	scientific
 	part "$name"
 done

@@ -42,9 +42,9 @@ setup() {
 @test "recformer.sh: each part" {
 	needs zstd
 	size="--layers 1 --hidden-size 8 --set num_attention_heads=2"
-	SIZE=$size PRETRAIN="--epochs 1" CONTRAST="--epochs 1" FINETUNE="--epochs 1" \
-		"$ROOT/tests/recformer.sh" pretrain zero-shot finetune scratch few cold | tee table
-	[ "$(grep -c '0\.[0-9]* (sd ' table)" = 18 ]
+	SIZE=$size PRETRAIN="--epochs 1" CONTRAST="--epochs 1" FINETUNE="--epochs 1" OWN="--epochs 1 --set item_vectors=learned" \
+		"$ROOT/tests/recformer.sh" pretrain zero-shot finetune own scratch few cold | tee table
+	[ "$(grep -c '0\.[0-9]* (sd ' table)" = 20 ]
 }
 
 @test "pretraining.sh: an encoder as it is, trained on shares, and elsewhere before; what is there is not made again" {

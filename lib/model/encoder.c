@@ -26,10 +26,11 @@ void encoder_read(struct model *model, const struct catalog *catalog)
 	model->catalog = catalog;
 }
 
-void encoder_items(const struct model *model, float *vectors)
+/* Of every `step`th item, n in all. */
+static void encode_every(const struct model *model, int64_t step, int64_t n_items, float *vectors)
 {
 	int64_t from, to;
-	ranks_share(model->catalog->n_items, ITEMS_AT_ONCE, &from, &to);
+	ranks_share(n_items, ITEMS_AT_ONCE, &from, &to);
 #pragma omp parallel
 	{
 		struct tape tape = {0};
@@ -41,13 +42,27 @@ void encoder_items(const struct model *model, float *vectors)
 			for (int64_t i = 0; i <= n; i++)
 				indptr[i] = i;
 			for (int64_t i = 0; i < n; i++)
-				row[i] = (int32_t)(first + i);
+				row[i] = (int32_t)((first + i) * step);
 			model->architecture->encode(&tape, model, &(struct histories){.rows = n, .indptr = indptr, .item = row},
 				vectors + first * model->width);
 		}
 		tape_free(&tape);
 	}
 	ranks_gather(vectors, model->width, from, to);
+}
+
+void encoder_items(const struct model *model, float *vectors)
+{
+	encode_every(model, 1, model->catalog->n_items, vectors);
+}
+
+float *encoder_sample(const struct model *model, int64_t most, int64_t *n)
+{
+	const int64_t items = model->catalog->n_items, step = (items + most - 1) / most;
+	*n = (items + step - 1) / step;
+	float *vectors = xaligned((size_t)(*n * model->width), sizeof *vectors);
+	encode_every(model, step, *n, vectors);
+	return vectors;
 }
 
 void unit_length(float *rows, int64_t n, int64_t width)

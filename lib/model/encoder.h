@@ -17,6 +17,11 @@
 void encoder_read(struct model *model, const struct catalog *catalog);
 /* Vectors of the catalog's items, each the only one of a history; n_items x width, in parallel, by all ranks. */
 void encoder_items(const struct model *model, float *vectors);
+/*
+ * The same of items spread evenly over the catalog, `most` at most and at least half as many where it has them: n x
+ * width, which the caller frees.
+ */
+float *encoder_sample(const struct model *model, int64_t most, int64_t *n);
 /* From now on the items are ranked by these vectors, n_items x width, which are copied, at unit length. */
 void encoder_rank_by(struct model *model, const float *vectors);
 /*

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/item_table.h"
 #include "nn/ops.h"
 #include "nn/rows.h"
 #include "nn/window.h"
@@ -35,6 +36,7 @@ struct recformer {
 	enum { SEE_WINDOW, SEE_ITEM } sight;
 	double item_decay;
 	struct sentence_limits limits;
+	struct item_table own;
 	struct param *words, *position, *type, *item;
 	struct affine norm, pooler;
 	struct affine head, head_norm, word_vectors; /* .weight is `words` where tied; NULL without the head */
@@ -190,6 +192,7 @@ static const struct option options[] = {
 		.derive = positions_by_tokens},
 	{.key = "token_type_size", WHOLE_OPTION(struct recformer, types, 3, 256), .fallback = "4"},
 	{.key = "word_head", YES_NO_OPTION(struct recformer, has_words), .fallback = "yes"},
+	{INCLUDED_OPTIONS(struct recformer, own, item_table_options)},
 	{0},
 };
 
@@ -304,6 +307,7 @@ static void declare_recformer(struct model *model, const char *where)
 	if (r->has_words)
 		declare_head(model, r);
 	model->width = r->d;
+	item_table_declare(&r->own, model);
 }
 
 /*
@@ -320,6 +324,8 @@ static void initialise(struct model *model, struct rng *rng)
 		else if (strstr(param->name, "orm.weight"))
 			param_fill(param, 1);
 	}
+	if (r->own.vectors)
+		param_fill(r->own.vectors, 0);
 	if (r->has_pooler) {
 		param_fill(r->pooler.weight, 0);
 		for (int64_t i = 0; i < r->d; i++)
@@ -352,6 +358,11 @@ int64_t recformer_tokens_at_once(const struct model *model)
 	/* of a layer about 16 vectors of a token are kept, and its probabilities */
 	int64_t floats = r->n_layers * (16 * r->d + r->heads * (r->window + 50));
 	return KEPT_FLOATS / floats + 1;
+}
+
+struct item_table *recformer_own(const struct model *model)
+{
+	return &((struct recformer *)model->state)->own;
 }
 
 bool recformer_has_words(const struct model *model)
@@ -494,37 +505,6 @@ static struct array *encode(struct tape *tape, const struct recformer *r, const 
 	return x;
 }
 
-/* Which item a token belongs to; the first token is one of the latest item's. */
-static int32_t item_of(const struct sentences *text, int64_t token)
-{
-	return text->item[token] > 1 ? text->item[token] : 1;
-}
-
-/*
- * By token: those of an item weigh the same, and all of them together
- * `item_decay` of those of the item after it; 1 a text.
- */
-static float *mean_weights(struct tape *tape, const struct recformer *r, const struct sentences *text)
-{
-	float *weights = arena_take(&tape->arena, text->tokens, 1, sizeof *weights);
-	for (int64_t row = 0; row < text->rows; row++) {
-		const int64_t first = text->indptr[row], after = text->indptr[row + 1];
-		float *weight = weights + first - text->indptr[0];
-		double sum = 0;
-		for (int64_t from = first, end; from < after; from = end) {
-			double of_item = pow(r->item_decay, item_of(text, from) - 1);
-			for (end = from + 1; end < after && item_of(text, end) == item_of(text, from);)
-				end++;
-			for (int64_t t = from; t < end; t++)
-				weight[t - first] = (float)(of_item / (double)(end - from));
-			sum += of_item;
-		}
-		for (int64_t t = 0; t < after - first; t++)
-			weight[t] /= (float)sum;
-	}
-	return weights;
-}
-
 static struct array *through_pooler(struct tape *tape, const struct recformer *r, struct array *pooled)
 {
 	return r->has_pooler ? apply(tape, &r->pooler, pooled, ACT_NONE, 0) : pooled;
@@ -536,11 +516,19 @@ struct array *recformer_pooled(struct tape *tape, const struct model *model, con
 	if (r->pooling == POOL_FIRST)
 		return through_pooler(tape, r, encode(tape, r, sentences, (struct wanted){.rows = FIRST_ROWS}));
 	struct array *states = encode(tape, r, sentences, (struct wanted){.rows = ALL_ROWS});
-	struct array *pooled = weighted_sums(tape, states, mean_weights(tape, r, sentences), sentences->indptr,
-		sentences->rows);
+	float *weight = arena_take(&tape->arena, sentences->tokens, 1, sizeof *weight);
+	sentences_weigh(sentences, r->item_decay, weight);
+	struct array *pooled = weighted_sums(tape, states, weight, sentences->indptr, sentences->rows);
 	tape_done(tape, states);
 	tape->tokens = firsts_of(tape, sentences);
 	return through_pooler(tape, r, pooled);
+}
+
+struct array *recformer_joined(struct tape *tape, const struct model *model, struct array *pooled,
+	const struct histories *histories)
+{
+	const struct recformer *r = model->state;
+	return item_table_join(tape, &r->own, pooled, histories, r->limits.items, r->item_decay);
 }
 
 struct array *recformer_states(struct tape *tape, const struct model *model, const struct sentences *sentences,
@@ -575,7 +563,9 @@ static void encode_histories(struct tape *tape, const struct model *model, const
 		sentences_add(&text, model->catalog, &r->limits, r->bos, histories->item + histories->indptr[row],
 			histories->indptr[row + 1] - histories->indptr[row]);
 	tape_begin(tape, NULL, 0, 0);
-	const struct array *pooled = recformer_pooled(tape, model, &text);
+	struct array *pooled = recformer_pooled(tape, model, &text);
+	if (item_table_fits(&r->own, model))
+		pooled = recformer_joined(tape, model, pooled, histories);
 	memcpy(vectors, pooled->value, (size_t)(histories->rows * r->d) * sizeof *vectors);
 	sentences_free(&text);
 }

@@ -9,6 +9,7 @@
 #ifndef RECPIPE_RECFORMER_H
 #define RECPIPE_RECFORMER_H
 
+#include "model/item_table.h"
 #include "model/model.h"
 #include "model/sentence.h"
 
@@ -23,8 +24,14 @@ int64_t recformer_tokens_at_once(const struct model *model);
 /* Whether it has the head that says masked words: pre-training's alone. */
 bool recformer_has_words(const struct model *model);
 
+/* Items' own vectors, if it has any. */
+struct item_table *recformer_own(const struct model *model);
+
 /* Vectors of whole sequences, the states of their first tokens: (rows, width). */
 struct array *recformer_pooled(struct tape *tape, const struct model *model, const struct sentences *sentences);
+/* The same of histories of these items, from the vectors of their texts, of a model that has items' own. */
+struct array *recformer_joined(struct tape *tape, const struct model *model, struct array *pooled,
+	const struct histories *histories);
 /* States of the tokens chosen, counted from the first of the sentences: (n, width). */
 struct array *recformer_states(struct tape *tape, const struct model *model, const struct sentences *sentences,
 	const int64_t *chosen, int64_t n);

@@ -10,6 +10,10 @@
 #include "model/transformer_parts.h"
 #include "stream/progress.h"
 
+#define WHITENED_BY 8192 /* items, or eight a dimension, are enough */
+
+#define ATTRIBUTES 3 /* of an item, by default */
+
 /* --- what fits --- */
 
 /* Recformer's layers are Longformer's: norms of sums, learned positions, nothing that is added to scores, no gate. */
@@ -50,6 +54,19 @@ static void add_number(json_t *config, const char *key, int64_t value)
 	json_set(config, key, json_integer(value));
 }
 
+/* Attributes as long as the encoder reads whole items, and a window in which a token sees all of its item. */
+static void add_room(json_t *known, const json_t *given, const struct text_encoder *encoder)
+{
+	const struct transformer *t = text_encoder_transformer(encoder);
+	const json_t *number = json_object_get(given, "max_attr_num"), *length = json_object_get(given, "max_attr_length");
+	const int64_t attributes = number ? json_integer_value(number) : ATTRIBUTES;
+	const int64_t positions = t->longest - t->position_offset, longest = text_encoder_longest(encoder);
+	const int64_t room = (positions < longest ? positions : longest) - 2;
+	const int64_t tokens = length ? json_integer_value(length) : room > attributes ? room / attributes : 1;
+	add_number(known, "max_attr_length", tokens);
+	add_number(known, "attention_window", 2 * (attributes * tokens + 2));
+}
+
 void recformer_config_of_encoder(json_t *config, const struct text_encoder *encoder, const char *where)
 {
 	const struct transformer *t = text_encoder_transformer(encoder);
@@ -62,7 +79,7 @@ void recformer_config_of_encoder(json_t *config, const struct text_encoder *enco
 	add_number(known, "max_position_embeddings", t->longest);
 	add_number(known, "position_offset", t->position_offset);
 	add_number(known, "sep_token_id", tokenizer_special(text_encoder_tokenizer(encoder), SPECIAL_EOS));
-	add_number(known, "attention_window", 192); /* two of the longest items by default */
+	add_room(known, config, encoder);
 	json_set(known, "layer_norm_eps", json_real((double)t->layer_epsilon));
 	add_word(known, "pooling", strcmp(text_encoder_pooling(encoder), "mean") ? "first" : "mean");
 	add_word(known, "positions", "item");
@@ -177,12 +194,12 @@ void recformer_whiten(struct model *model, int threads)
 {
 	struct param *matrix = params_find(&model->params, "pooler.dense.weight");
 	struct param *offset = params_find(&model->params, "pooler.dense.bias");
-	const int64_t items = model->catalog->n_items, width = model->width;
-	if (!matrix || items < 2 * width)
+	const int64_t width = model->width;
+	if (!matrix || model->catalog->n_items < 2 * width)
 		return;
 	double started = seconds_now();
-	float *vectors = xaligned((size_t)(items * width), sizeof *vectors);
-	encoder_items(model, vectors);
+	int64_t items;
+	float *vectors = encoder_sample(model, WHITENED_BY > 8 * width ? WHITENED_BY : 8 * width, &items);
 	float *map = xcalloc((size_t)(width * width), sizeof *map), *mean = xcalloc((size_t)width, sizeof *mean);
 	whiten_vectors(vectors, items, width, threads, mean, map);
 	take_map(mean, map, width, matrix->value, offset->value);

@@ -13,10 +13,10 @@ struct catalog;
 
 /*
  * What a config has to say for a model to read texts as the encoder does, where it does not say otherwise: its sizes;
- * the mean of all tokens or the first one's state as a text's vector; items that see themselves and the first token
- * alone, each counted from its own beginning, without the names of attributes and closed as the tokenizer closes a
- * text. Dies with `where`, naming what can be taken, where its layers are not Recformer's or it goes on behind the
- * pooling.
+ * attributes as long as it has room for, and a window as wide as an item; the mean of all tokens or the first one's
+ * state as a text's vector; items that see themselves and the first token alone, each counted from its own beginning,
+ * without the names of attributes and closed as the tokenizer closes a text. Dies with `where`, naming what can be
+ * taken, where its layers are not Recformer's or it goes on behind the pooling.
  */
 void recformer_config_of_encoder(json_t *config, const struct text_encoder *encoder, const char *where);
 /*
@@ -27,8 +27,8 @@ void recformer_config_of_encoder(json_t *config, const struct text_encoder *enco
 void recformer_take_encoder(struct model *model, const struct text_encoder *encoder, const char *where);
 /*
  * The pooler, if it has one, brings the vectors of the catalog's items, which it reads, to mean 0, variance 1 and no
- * correlations: those of a trained encoder share a few large directions that tell little. Of less items than twice the
- * width it is left as it is.
+ * correlations: those of a trained encoder share a few large directions that tell little. A large catalog is known by
+ * some of its items. Of less items than twice the width it is left as it is.
  */
 void recformer_whiten(struct model *model, int threads);
 

@@ -96,8 +96,8 @@ static struct model *start_from_model(const struct recformer_start *start)
 	for (int i = 0; i < made->params.count; i++) {
 		struct param *param = made->params.list[i];
 		const struct param *from = params_find(&model->params, param->name);
-		if (!from)
-			continue; /* the head of words, which a fine-tuned model has no more */
+		if (!from || param == recformer_own(made)->vectors)
+			continue; /* the head of words, which a fine-tuned model has no more; items' own begin anew */
 		const struct tensor tensor = param_tensor(from);
 		require_shape(param, tensor.n_dims, tensor.shape, "model");
 		memcpy(param->value, from->value, (size_t)param_count(param) * sizeof *param->value);
@@ -146,7 +146,8 @@ static void take_config(json_t *config, const json_t *published, const char *pat
 
 static bool is_new(const struct param *param)
 {
-	return strstr(param->name, "item_position_embeddings") || !strncmp(param->name, "pooler.", 7);
+	return strstr(param->name, "item_position_embeddings") || !strncmp(param->name, "pooler.", 7) ||
+		!strcmp(param->name, "item_vectors.weight");
 }
 
 /* The only row of a Longformer's token types becomes all of ours. */

@@ -1,5 +1,7 @@
 #include "model/sentence.h"
 
+#include <math.h>
+
 /* The names of what is packed. */
 static void name(struct sentences *s)
 {
@@ -78,6 +80,31 @@ struct sentences sentences_part(const struct sentences *s, int64_t first, int64_
 		.token = s->token,
 		.type = s->type,
 		.item = s->item};
+}
+
+/* Which item a token belongs to; the first token is one of the latest item's. */
+static int32_t item_of(const struct sentences *text, int64_t token)
+{
+	return text->item[token] > 1 ? text->item[token] : 1;
+}
+
+void sentences_weigh(const struct sentences *text, double decay, float weights[])
+{
+	for (int64_t row = 0; row < text->rows; row++) {
+		const int64_t first = text->indptr[row], after = text->indptr[row + 1];
+		float *weight = weights + first - text->indptr[0];
+		double sum = 0;
+		for (int64_t from = first, end; from < after; from = end) {
+			double of_item = pow(decay, item_of(text, from) - 1);
+			for (end = from + 1; end < after && item_of(text, end) == item_of(text, from);)
+				end++;
+			for (int64_t t = from; t < end; t++)
+				weight[t - first] = (float)(of_item / (double)(end - from));
+			sum += of_item;
+		}
+		for (int64_t t = 0; t < after - first; t++)
+			weight[t] /= (float)sum;
+	}
 }
 
 void sentences_free(struct sentences *s)

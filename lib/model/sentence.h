@@ -40,6 +40,10 @@ void sentences_add(struct sentences *sentences, const struct catalog *catalog, c
 void sentences_copy(struct sentences *sentences, const struct sentences *from, int64_t row);
 /* Rows [first, end), borrowed. */
 struct sentences sentences_part(const struct sentences *sentences, int64_t first, int64_t end);
+/*
+ * By token: those of an item weigh the same, and all of them together `decay` of those of the item after it; 1 a text.
+ */
+void sentences_weigh(const struct sentences *text, double decay, float weights[]);
 void sentences_free(struct sentences *sentences);
 
 #endif

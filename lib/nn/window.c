@@ -59,6 +59,11 @@ static struct block block_at(const struct local *a, int64_t sequence, int head, 
 	int64_t length = length_of(&a->window, sequence), reach = a->window.reach;
 	int64_t to = from + BLOCK < length ? from + BLOCK : length;
 	int64_t low = from - reach > 1 ? from - reach : 1, high = to + reach < length ? to + reach : length;
+	const int32_t *part = a->window.part ? a->window.part + first_of(&a->window, sequence) : NULL;
+	while (part && low < from && part[low] != part[from])
+		low++;
+	while (part && high > to && part[high - 1] != part[to - 1])
+		high--;
 	return (struct block){first_of(&a->window, sequence), head, from, to - from, low, 1 + high - low};
 }
 

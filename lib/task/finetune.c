@@ -10,6 +10,8 @@
 
 #define MEASURED_AS_CODE 3 /* every so manieth epoch */
 
+static const char *const vectors_names[] = {"encoded", "learned", NULL};
+
 const struct option finetune_options[] = {
 	{.key = "as_code",
 		YES_NO_OPTION(struct finetune_options, as_code),
@@ -19,6 +21,10 @@ const struct option finetune_options[] = {
 		WHOLE_OPTION(struct finetune_options, second_stop_after, 0, 1000000),
 		.fallback = "=stop_after",
 		.help = "The same of the second stage; 0: there is none"},
+	{.key = "item_vectors",
+		CHOICE_OPTION(struct finetune_options, item_vectors, vectors_names),
+		.fallback = "encoded",
+		.help = "In the second stage: encoded, as the paper's; learned: each item has one of its own beside it"},
 	{INCLUDED_OPTIONS(struct finetune_options, valid, validation_options)},
 	{0},
 };
@@ -48,10 +54,12 @@ struct finetune {
 	int64_t *users; /* examples */
 	struct progress_state now;
 	float *items, *best_items; /* n_items x width: this epoch's, of unit length, and the best model's */
+	bool *cold;                /* by item: no training event has it */
 	double zero_shot[2];
 	struct validation valid;
 	/* a step */
 	struct sentences batch;
+	struct ragged histories; /* the same, as items */
 	int32_t *target;
 	uint64_t seed;
 };
@@ -70,6 +78,54 @@ static void list_users(struct finetune *task)
 		die("sequences: no training events, there is nothing to learn");
 }
 
+/* --- items' own vectors --- */
+
+/* Whether they are trained now. */
+static bool trains_own(const struct finetune *task)
+{
+	return task->options.item_vectors == VECTORS_LEARNED && task->now.at[STAGE] > 0;
+}
+
+static bool *cold_items(const struct finetune *task)
+{
+	const int64_t items = task->model->catalog->n_items;
+	bool *cold = xcalloc((size_t)items, sizeof *cold);
+	memset(cold, true, (size_t)items * sizeof *cold);
+	for (int64_t i = 0; i < task->task.examples; i++) {
+		const int64_t user = task->users[i], length = train_length(task->sequences, user);
+		for (int64_t event = 0; event < length; event++)
+			cold[task->sequences->item[task->sequences->indptr[user] + event]] = false;
+	}
+	return cold;
+}
+
+/* Negatives of every step, items that nobody has would be pushed away from all histories. */
+static void keep_cold(const struct finetune *task)
+{
+	const struct param *own = recformer_own(task->model)->vectors;
+	for (int64_t item = 0; item < own->rows; item++)
+		if (task->cold[item])
+			memset(own->value + item * own->columns, 0, (size_t)own->columns * sizeof *own->value);
+}
+
+/* From vectors of texts, of unit length, those of the items as they are ranked. */
+static void add_own(const struct finetune *task, float *items)
+{
+	const struct item_table *own = recformer_own(task->model);
+	for (int64_t i = 0; i < n_floats(task); i++)
+		items[i] += own->scale * own->vectors->value[i];
+}
+
+static struct array *items_array(struct tape *tape, const struct finetune *task)
+{
+	const struct model *model = task->model;
+	struct array *items = tape_constant(tape, task->items, model->catalog->n_items, model->width);
+	if (!trains_own(task))
+		return items;
+	const struct item_table *own = recformer_own(model);
+	return unit_rows(tape, add(tape, items, scaled(tape, tape_param(tape, own->vectors), own->scale)), 1);
+}
+
 /* --- a step --- */
 
 /* The worker's rows: their cosines / temperature with all items, as logits. */
@@ -84,10 +140,14 @@ static void softmax_phase(void *base, struct worker *worker)
 		end = sequences_at_once(task->batch.indptr, first, to, most);
 		struct sentences part = sentences_part(&task->batch, first, end);
 		tape_begin(tape, worker->gradient, task->seed, part.indptr[0]);
-		struct array *history = unit_rows(tape, recformer_pooled(tape, model, &part),
-			1 / (float)recformer_temperature(model));
-		struct array *items = tape_constant(tape, task->items, model->catalog->n_items, model->width);
-		worker->loss += full_cross_entropy(tape, history, items, task->target + first, 1 / (float)task->batch.rows);
+		struct array *history = recformer_pooled(tape, model, &part);
+		if (trains_own(task)) {
+			const struct histories histories = histories_of(&task->histories),
+								   of_part = histories_part(&histories, first, end);
+			history = recformer_joined(tape, model, history, &of_part);
+		}
+		worker->loss += full_cross_entropy(tape, unit_rows(tape, history, 1 / (float)recformer_temperature(model)),
+			items_array(tape, task), task->target + first, 1 / (float)task->batch.rows);
 		tape_backward(tape);
 	}
 }
@@ -100,6 +160,7 @@ static void step(struct task *base, struct trainer *trainer, const int64_t examp
 	struct rng rng;
 	rng_seed(&rng, seed);
 	sentences_clear(&task->batch);
+	ragged_clear(&task->histories);
 	task->target = xreallocarray(task->target, (size_t)n, sizeof *task->target);
 	task->seed = seed;
 	for (int64_t i = 0; i < n; i++) {
@@ -108,12 +169,15 @@ static void step(struct task *base, struct trainer *trainer, const int64_t examp
 		int64_t before = (int64_t)rng_below(&rng, (uint64_t)train_length(task->sequences, user));
 		sentences_add(&task->batch, task->model->catalog, recformer_limits(task->model), recformer_bos(task->model),
 			item, before);
+		histories_append(&task->histories, task->sequences, task->sequences->indptr[user], before);
 		task->target[i] = item[before];
 	}
 	*result = (struct step_result){.positions = n};
 	trainer_begin(trainer);
 	trainer_compute(trainer, phases, task);
 	trainer_update(trainer, result);
+	if (trains_own(task))
+		keep_cold(task);
 }
 
 /* --- epochs --- */
@@ -141,7 +205,12 @@ static int64_t begin_epoch(struct task *base, int64_t epoch, int64_t example[])
 
 static void rank(struct finetune *task, double measured[2])
 {
-	encoder_rank_by(task->model, task->items);
+	float *items = xaligned((size_t)n_floats(task), sizeof *items);
+	memcpy(items, task->items, (size_t)n_floats(task) * sizeof *items);
+	if (trains_own(task))
+		add_own(task, items);
+	encoder_rank_by(task->model, items);
+	free(items);
 	if (!validation_measure(&task->valid, task->model, measured))
 		die("scores of validation are not finite");
 }
@@ -161,6 +230,8 @@ static void end_stage(struct finetune *task)
 	if (!is_best)
 		memcpy(params->value, task->task.best, (size_t)params->size * sizeof *params->value);
 	memcpy(task->items, task->best_items, (size_t)n_floats(task) * sizeof *task->items);
+	if (trains_own(task))
+		task->now.best = 0; /* a history of ids and text is another one than that of text alone */
 	if (task->options.as_code)
 		return;
 	struct optimiser *optimiser = &task->trainer->adamw->optimiser;
@@ -214,6 +285,8 @@ static void free_task(struct task *base)
 	free(task->best_items);
 	validation_free(&task->valid);
 	free(task->target);
+	free(task->cold);
+	ragged_free(&task->histories);
 	free(task);
 }
 
@@ -221,10 +294,13 @@ static void free_task(struct task *base)
 const float *finetune_items(struct task *base)
 {
 	struct finetune *task = (struct finetune *)base;
-	if (task->now.at[BEST])
-		return task->best_items;
-	encode_items(task);
-	return task->items;
+	if (!task->now.at[BEST]) {
+		encode_items(task);
+		return task->items;
+	}
+	if (recformer_own(task->model)->vectors)
+		add_own(task, task->best_items);
+	return task->best_items;
 }
 
 static void measure_zero_shot(struct finetune *task)
@@ -260,6 +336,8 @@ struct task *finetune_task(struct model *model, struct trainer *trainer, const s
 	task->states[3] = (struct state){"best_items.npy", F4, n_floats(task), task->best_items, false};
 	task->task.states = task->states;
 	list_users(task);
+	task->histories = histories_new(sequences);
+	task->cold = cold_items(task);
 	task->valid = validation_new(sequences, &options->valid);
 	validation_name(&task->valid, &task->task);
 	measure_zero_shot(task);

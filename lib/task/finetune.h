@@ -1,7 +1,8 @@
 /*
  * Recformer's two-stage fine-tuning, algorithm 1 of the paper: the softmax over the whole catalog of the cosine between
- * a history and the items, whose vectors are never trained. In the first stage they are encoded anew before every
- * epoch; the second goes on from the best model of the first with the items fixed as that model's epoch found them.
+ * a history and the items, whose vectors are never trained unless that is asked for. In the first stage they are
+ * encoded anew before every epoch; the second goes on from the best model of the first with the items fixed as that
+ * model's epoch found them.
  *
  * An example is a user, whose target is drawn anew in each epoch: any training event, given those before it.
  */
@@ -23,6 +24,11 @@ struct finetune_options {
 	 */
 	bool as_code;
 	int64_t second_stop_after; /* epochs of the second stage, at most */
+	/*
+	 * Not the paper's: in the second stage items get vectors of their own beside those of their texts (item_table.h),
+	 * which are trained with the model.
+	 */
+	enum { VECTORS_ENCODED, VECTORS_LEARNED } item_vectors;
 	struct validation_options valid;
 };
 extern const struct option finetune_options[];

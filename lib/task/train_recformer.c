@@ -52,8 +52,11 @@ static void check(const struct training_job *job)
 	json_decref(config);
 }
 
-static struct model *start(const struct training_job *job, bool anew, struct rng *rng)
+/* own: of each item a vector of its own, too. */
+static struct model *start(const struct training_job *job, bool anew, bool own, struct rng *rng)
 {
+	json_set(job->config, "item_table", json_integer(own ? job->inputs.catalog.n_items : 0));
+	json_set(job->config, "item_catalog", json_string(own ? job->inputs.catalog.fingerprint : ""));
 	const struct recformer_start start = {.config = json_deep_copy(job->config),
 		.tokenizer = job->inputs.tokenizer.tokenizer,
 		.rng = rng,
@@ -106,7 +109,7 @@ static json_t *pretrain(struct training_job *job)
 	struct rng rng;
 	rng_seed(&rng, job->seed);
 	json_set(job->config, "word_head", json_boolean(options->pretrain.words_weight > 0));
-	struct model *model = start(job, true, &rng);
+	struct model *model = start(job, true, false, &rng);
 	const struct optimisation optimisation = optimisation_of(job, model);
 	struct trainer *trainer = trainer_new(&model->params, &optimisation, job->threads);
 	struct task *task = pretrain_task(model, &job->inputs.sequences, job->inputs.tokenizer.tokenizer, run.batch_size,
@@ -176,7 +179,8 @@ static json_t *finetune(struct training_job *job)
 	struct rng rng;
 	rng_seed(&rng, job->seed);
 	json_set(job->config, "word_head", json_false());
-	struct model *model = start(job, options->encoder.from.size >= 0, &rng);
+	struct model *model = start(job, options->encoder.from.size >= 0, options->finetune.item_vectors == VECTORS_LEARNED,
+		&rng);
 	const struct optimisation optimisation = optimisation_of(job, model);
 	struct trainer *trainer = trainer_new(&model->params, &optimisation, job->threads);
 	struct task *task = finetune_task(model, trainer, &job->inputs.sequences, &stages, &options->finetune);

@@ -1,0 +1,70 @@
+#include "model/item_table.h"
+
+#include <string.h>
+
+#include "nn/ops.h"
+#include "nn/rows.h"
+
+#define MOST_ITEMS (1 << 27)
+
+const struct option item_table_options[] = {
+	{.key = "item_table", WHOLE_OPTION(struct item_table, rows, 0, MOST_ITEMS), .fallback = "0"},
+	{.key = "item_catalog", TEXT_OPTION(struct item_table, catalog), .fallback = ""},
+	{.key = "item_vector_scale",
+		REAL_OPTION(struct item_table, scale, 1e-3, 1e4),
+		.fallback = "10",
+		.help = "How many times as fast as the rest items' own vectors learn"},
+	{.key = "item_vector_dropout",
+		REAL_OPTION(struct item_table, dropout, 0, .99),
+		.fallback = "0.1",
+		.help = "Dropout of items' own vectors in histories"},
+	{0},
+};
+
+void item_table_declare(struct item_table *table, struct model *model)
+{
+	if (table->rows)
+		table->vectors = params_add(&model->params, table->rows, model->width, false, "item_vectors.weight");
+}
+
+bool item_table_fits(const struct item_table *table, const struct model *model)
+{
+	return table->vectors && model->catalog->n_items == table->rows &&
+		!strcmp(model->catalog->fingerprint, table->catalog);
+}
+
+/* The latest items of all histories, from `indptr` on, and what each weighs: 1 a history. */
+static int64_t choose(const struct histories *histories, int64_t items, double decay, int64_t *indptr, int32_t *id,
+	float *weight)
+{
+	int64_t n = 0;
+	for (int64_t row = 0; row < histories->rows; row++) {
+		const int64_t end = histories->indptr[row + 1], all = end - histories->indptr[row];
+		const int64_t count = all < items ? all : items;
+		double of_item = 1, sum = 0;
+		indptr[row] = n;
+		for (int64_t i = 1; i <= count; i++, sum += of_item, of_item *= decay) {
+			id[n] = histories->item[end - i];
+			weight[n++] = (float)of_item;
+		}
+		for (int64_t at = indptr[row]; at < n; at++)
+			weight[at] /= (float)sum;
+	}
+	return indptr[histories->rows] = n;
+}
+
+struct array *item_table_join(struct tape *tape, const struct item_table *table, struct array *text,
+	const struct histories *histories, int64_t items, double decay)
+{
+	const int64_t rows = histories->rows, most = histories->indptr[rows] - histories->indptr[0];
+	int64_t *indptr = arena_take(&tape->arena, rows + 1, 1, sizeof *indptr);
+	int32_t *id = arena_take(&tape->arena, most + 1, 1, sizeof *id);
+	float *weight = arena_take(&tape->arena, most + 1, 1, sizeof *weight);
+	struct array *result = unit_rows(tape, text, 1);
+	const int64_t n = choose(histories, items, decay, indptr, id, weight);
+	if (!n)
+		return result;
+	const struct lookup lookup = {tape_param(tape, table->vectors), id, -1};
+	struct array *own = dropped(tape, embedding_sum(tape, &lookup, 1, n), table->dropout);
+	return add(tape, result, scaled(tape, weighted_sums(tape, own, weight, indptr, rows), table->scale));
+}
