@@ -7,14 +7,15 @@
 #
 #     zero-shot       the encoder as it is: nearest by its vectors, and as a Recformer; how alike both order the items
 #     all tenth hundredth     contrast of the domain's own histories from there, then the two stages of fine-tuning
+#     own             items' own vectors beside those of their texts from there, histories as means of items
 #     elsewhere       pre-training on electronics, clothing and health; then untrained, and the same shares
 #
-# SPLIT (valid) is the item ranked, SEEDS ("1"), every so manieth user is measured (MEASURED, 4), THREADS (1), PRECISION (bf16), CONTRAST and
-# FINETUNE options of the trainings. Hours on one core.
+# SPLIT (valid) is the item ranked, SEEDS ("1"), every so manieth user is measured (MEASURED, 4), THREADS (1), PRECISION (bf16), CONTRAST,
+# FINETUNE and OWN options of the trainings. Hours on one core.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-[ $# -ge 1 ] || { sed -n '2,15s/^# \{0,1\}//p' "$0"; exit 2; }
+[ $# -ge 1 ] || { sed -n '2,16s/^# \{0,1\}//p' "$0"; exit 2; }
 # shellcheck source=tests/data.bash
 . tests/data.bash
 : "${ENCODER:?the folder of an encoder}"
@@ -24,6 +25,8 @@ read -ra seeds <<<"${SEEDS:-1}"
 read -ra common <<<"${COMMON:---precision ${PRECISION:-bf16} --set max_items=5 --set valid_users=1000}"
 read -ra contrast <<<"${CONTRAST:---batch-size 256 --epochs 4 --learning-rate 0.00005 --set warmup=10}"
 read -ra finetune <<<"${FINETUNE:---batch-size 64 --epochs 2 --learning-rate 0.00005 --set warmup=10}"
+own="--batch-size 128 --epochs 25 --patience 10 --learning-rate 0.0001 --set warmup=20 --set temperature=0.1"
+read -ra own <<<"${OWN:-$own}"
 [ -d "$data/scientific" ] || { echo "skipped: no $data/scientific"; exit; }
 mkdir -p "$work"
 
@@ -100,6 +103,13 @@ for part; do
 		figure "recformer from it, untrained" "$work/start.tar.zst"
 		;;
 	all) tuned start all start ;;
+	own)
+		for seed in "${seeds[@]}"; do
+			train "start.own.$seed" --task finetune --set histories=items --set item_vectors=learned "${own[@]}" --seed "$seed" \
+				"$work/start.tar.zst" "$work/all.data.tar.zst"
+			figure "items' own vectors, seed $seed" "$work/start.own.$seed.tar.zst"
+		done
+		;;
 	tenth) share tenth 10; tuned start tenth start ;;
 	hundredth) share hundredth 100; tuned start hundredth start ;;
 	elsewhere)

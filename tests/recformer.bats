@@ -166,6 +166,45 @@ got = float(open("valid.out").read()); assert abs(best - got) < 6e-5, (best, got
 	resumed "${FINETUNE[@]}" "${LEARNED[@]}" --epochs 9 data.tar.zst pre.tar.zst
 }
 
+@test "recformer: histories that are means of their items' vectors" {
+	needs python3
+	python3 -c 'import numpy' || skip "no NumPy"
+	seq-tokenize -q --tokenizer pre.tar.zst --holdout none --items items.csv events.csv -o all.tar.zst
+	finetune --set histories=items --set item_vectors=learned --set temperature=0.1 --set item_decay=0.5 --epochs 4 \
+		pre.tar.zst all.tar.zst -o own.tar.zst
+	mkdir own
+	tar --zstd -xf own.tar.zst -C own
+	seq-rank -q --split next --seen keep -k 1105 --format tsv own.tar.zst >scores.tsv
+	# the same where items are encoded anew
+	item-project -q --from recformer own.tar.zst all.tar.zst -o bare.tar.zst
+	seq-rank -q --split next --seen keep -k 1105 --format tsv bare.tar.zst >bare.tsv
+	python3 - <<-'END'
+		import numpy
+		load = lambda name: numpy.load("own/" + name + ".npy").astype(float)
+		unit = lambda x: x / numpy.linalg.norm(x, axis=-1, keepdims=True)
+		items, own = unit(load("embedding/000000.vector")), load("model/item_vectors.weight")
+		events, starts = load("sequences/000000.item").astype(int), load("sequences/000000.indptr").astype(int)
+		assert {*numpy.flatnonzero(abs(own).sum(1))} == {*events}
+		ids, users = (open("own/" + name + ".txt").read().splitlines() for name in ("catalog/000000.item_id", "sequences/000000.user_id"))
+		row, user = ({name: i for i, name in enumerate(names)} for names in (ids, users))
+		for name in ("scores", "bare"):
+		    n = 0
+		    for line in open(name + ".tsv"):
+		        of, rank, item, score = line.split("\t")[:4]
+		        history = events[starts[user[of]]:starts[user[of] + 1]][::-1]
+		        query = unit(.5 ** numpy.arange(len(history)) @ items[history])
+		        n += 1
+		        assert abs(query @ items[row[item]] - float(score)) < 1e-4, line
+		    assert n == len(users) * len(ids)
+	END
+	# what reads texts is left as it is
+	cmp <(member own.tar.zst model/longformer.encoder.layer.0.output.dense.weight.npy) \
+		<(member pre.tar.zst model/longformer.encoder.layer.0.output.dense.weight.npy)
+	fails finetune --set histories=items pre.tar.zst all.tar.zst -o x.tar.zst
+	says '"histories" is items, whose own vectors are all that is trained: --set item_vectors=learned was expected'
+	resumed "${FINETUNE[@]}" --set histories=items --set item_vectors=learned --epochs 12 data.tar.zst pre.tar.zst
+}
+
 @test "recformer: --serve answers" {
 	item=$(member data.tar.zst catalog/000000.item_id.txt | sed -n 3p)
 	printf 'ann\t%s\nbob\t\n' "$item" | seq-rank -q --serve -k 3 data.tar.zst pre.tar.zst >answers

@@ -4,10 +4,17 @@
 
 #include "nn/ops.h"
 #include "nn/rows.h"
+#include "nn/vec.h"
 
 #define MOST_ITEMS (1 << 27)
 
+static const char *const histories_names[] = {"text", "items", NULL};
+
 const struct option item_table_options[] = {
+	{.key = "histories",
+		CHOICE_OPTION(struct item_table, histories, histories_names),
+		.fallback = "text",
+		.help = "A history's vector is that of its text, or the mean of its items'"},
 	{.key = "item_table", WHOLE_OPTION(struct item_table, rows, 0, MOST_ITEMS), .fallback = "0"},
 	{.key = "item_catalog", TEXT_OPTION(struct item_table, catalog), .fallback = ""},
 	{.key = "item_vector_scale",
@@ -23,8 +30,11 @@ const struct option item_table_options[] = {
 
 void item_table_declare(struct item_table *table, struct model *model)
 {
-	if (table->rows)
-		table->vectors = params_add(&model->params, table->rows, model->width, false, "item_vectors.weight");
+	if (!table->rows)
+		return;
+	for (int i = 0; i < model->params.count && table->histories == HISTORIES_ITEMS; i++)
+		param_freeze(model->params.list[i], NULL);
+	table->vectors = params_add(&model->params, table->rows, model->width, false, "item_vectors.weight");
 }
 
 bool item_table_fits(const struct item_table *table, const struct model *model)
@@ -53,18 +63,30 @@ static int64_t choose(const struct histories *histories, int64_t items, double d
 	return indptr[histories->rows] = n;
 }
 
-struct array *item_table_join(struct tape *tape, const struct item_table *table, struct array *text,
+struct array *item_table_means(struct tape *tape, const struct item_table *table, struct array *vectors,
 	const struct histories *histories, int64_t items, double decay)
 {
 	const int64_t rows = histories->rows, most = histories->indptr[rows] - histories->indptr[0];
 	int64_t *indptr = arena_take(&tape->arena, rows + 1, 1, sizeof *indptr);
 	int32_t *id = arena_take(&tape->arena, most + 1, 1, sizeof *id);
 	float *weight = arena_take(&tape->arena, most + 1, 1, sizeof *weight);
-	struct array *result = unit_rows(tape, text, 1);
 	const int64_t n = choose(histories, items, decay, indptr, id, weight);
-	if (!n)
-		return result;
-	const struct lookup lookup = {tape_param(tape, table->vectors), id, -1};
-	struct array *own = dropped(tape, embedding_sum(tape, &lookup, 1, n), table->dropout);
-	return add(tape, result, scaled(tape, weighted_sums(tape, own, weight, indptr, rows), table->scale));
+	const struct lookup lookup = {vectors, id, -1};
+	return weighted_sums(tape, dropped(tape, embedding_sum(tape, &lookup, 1, n), table->dropout), weight, indptr, rows);
+}
+
+void item_table_query(const struct model *model, const struct histories *history, double decay, float *query)
+{
+	const int64_t first = history->indptr[0], width = model->width;
+	double weight = 1;
+	memset(query, 0, (size_t)width * sizeof *query);
+	for (int64_t i = history->indptr[1]; i > first; weight *= decay)
+		vec_axpy((float)weight, model->candidates + history->item[--i] * width, query, width);
+}
+
+struct array *item_table_join(struct tape *tape, const struct item_table *table, struct array *text,
+	const struct histories *histories, int64_t items, double decay)
+{
+	struct array *own = item_table_means(tape, table, tape_param(tape, table->vectors), histories, items, decay);
+	return add(tape, unit_rows(tape, text, 1), scaled(tape, own, table->scale));
 }

@@ -66,6 +66,11 @@ struct architecture {
 	 * x width; an empty one has a vector too. The tape is begun anew.
 	 */
 	void (*encode)(struct tape *tape, const struct model *model, const struct histories *histories, float *vectors);
+	/*
+	 * Text encoders: the vector of one history from those of its items, model->candidates; false where the model has
+	 * it of the history's text. May be NULL.
+	 */
+	bool (*of_items)(const struct model *model, const struct histories *history, float *vector);
 	/* How many tokens a worker best takes through hidden() at once: what fits the caches. */
 	int64_t tokens_at_once;
 	/* Models that give whole rows of scores, without content: rows x n_items, of the model's own. NULL otherwise. */

@@ -34,7 +34,8 @@ static void query(struct tape *tape, const struct model *model, const struct his
 	one.rows = 1;
 	one.indptr = indptr;
 	if (model->architecture->encode) {
-		model->architecture->encode(tape, model, &one, query);
+		if (!model->architecture->of_items || !model->architecture->of_items(model, &one, query))
+			model->architecture->encode(tape, model, &one, query);
 		unit_length(query, 1, model->width);
 		return;
 	}

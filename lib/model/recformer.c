@@ -531,6 +531,13 @@ struct array *recformer_joined(struct tape *tape, const struct model *model, str
 	return item_table_join(tape, &r->own, pooled, histories, r->limits.items, r->item_decay);
 }
 
+struct array *recformer_means(struct tape *tape, const struct model *model, struct array *items,
+	const struct histories *histories)
+{
+	const struct recformer *r = model->state;
+	return item_table_means(tape, &r->own, items, histories, INT64_MAX, r->item_decay);
+}
+
 struct array *recformer_states(struct tape *tape, const struct model *model, const struct sentences *sentences,
 	const int64_t *chosen, int64_t n)
 {
@@ -564,10 +571,19 @@ static void encode_histories(struct tape *tape, const struct model *model, const
 			histories->indptr[row + 1] - histories->indptr[row]);
 	tape_begin(tape, NULL, 0, 0);
 	struct array *pooled = recformer_pooled(tape, model, &text);
-	if (item_table_fits(&r->own, model))
+	if (item_table_fits(&r->own, model)) /* of one item, where histories are means of items */
 		pooled = recformer_joined(tape, model, pooled, histories);
 	memcpy(vectors, pooled->value, (size_t)(histories->rows * r->d) * sizeof *vectors);
 	sentences_free(&text);
+}
+
+static bool of_items(const struct model *model, const struct histories *history, float *vector)
+{
+	const struct recformer *r = model->state;
+	if (r->own.histories == HISTORIES_TEXT || !model->candidates)
+		return false;
+	item_table_query(model, history, r->item_decay, vector);
+	return true;
 }
 
 const struct architecture recformer_architecture = {
@@ -580,4 +596,5 @@ const struct architecture recformer_architecture = {
 	.declare = declare_recformer,
 	.initialise = initialise,
 	.encode = encode_histories,
+	.of_items = of_items,
 };

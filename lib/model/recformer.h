@@ -32,6 +32,9 @@ struct array *recformer_pooled(struct tape *tape, const struct model *model, con
 /* The same of histories of these items, from the vectors of their texts, of a model that has items' own. */
 struct array *recformer_joined(struct tape *tape, const struct model *model, struct array *pooled,
 	const struct histories *histories);
+/* Vectors of histories whose vector is the mean of their items', rows of `items`. */
+struct array *recformer_means(struct tape *tape, const struct model *model, struct array *items,
+	const struct histories *histories);
 /* States of the tokens chosen, counted from the first of the sentences: (n, width). */
 struct array *recformer_states(struct tape *tape, const struct model *model, const struct sentences *sentences,
 	const int64_t *chosen, int64_t n);

@@ -126,7 +126,31 @@ static struct array *items_array(struct tape *tape, const struct finetune *task)
 	return unit_rows(tape, add(tape, items, scaled(tape, tape_param(tape, own->vectors), own->scale)), 1);
 }
 
+/* Whether histories are means of their items' vectors: then nothing is to be trained but items' own. */
+static bool by_items(const struct finetune *task)
+{
+	return recformer_own(task->model)->histories == HISTORIES_ITEMS;
+}
+
 /* --- a step --- */
+
+static void items_phase(void *base, struct worker *worker)
+{
+	struct finetune *task = base;
+	struct tape *tape = &worker->tape;
+	const struct histories histories = histories_of(&task->histories);
+	int64_t from, to;
+	worker_share(worker, histories.rows, &from, &to);
+	if (from == to)
+		return;
+	tape_begin(tape, worker->gradient, task->seed, histories.indptr[from]);
+	const struct histories part = histories_part(&histories, from, to);
+	struct array *items = items_array(tape, task);
+	struct array *history = unit_rows(tape, recformer_means(tape, task->model, items, &part),
+		1 / (float)recformer_temperature(task->model));
+	worker->loss += full_cross_entropy(tape, history, items, task->target + from, 1 / (float)histories.rows);
+	tape_backward(tape);
+}
 
 /* The worker's rows: their cosines / temperature with all items, as logits. */
 static void softmax_phase(void *base, struct worker *worker)
@@ -155,7 +179,7 @@ static void softmax_phase(void *base, struct worker *worker)
 static void step(struct task *base, struct trainer *trainer, const int64_t example[], int64_t n, uint64_t seed,
 	struct step_result *result)
 {
-	static phase_function *const phases[] = {softmax_phase, NULL};
+	static phase_function *const of_texts[] = {softmax_phase, NULL}, *const of_items[] = {items_phase, NULL};
 	struct finetune *task = (struct finetune *)base;
 	struct rng rng;
 	rng_seed(&rng, seed);
@@ -167,14 +191,15 @@ static void step(struct task *base, struct trainer *trainer, const int64_t examp
 		int64_t user = task->users[example[i]];
 		const int32_t *item = task->sequences->item + task->sequences->indptr[user];
 		int64_t before = (int64_t)rng_below(&rng, (uint64_t)train_length(task->sequences, user));
-		sentences_add(&task->batch, task->model->catalog, recformer_limits(task->model), recformer_bos(task->model),
-			item, before);
+		if (!by_items(task))
+			sentences_add(&task->batch, task->model->catalog, recformer_limits(task->model), recformer_bos(task->model),
+				item, before);
 		histories_append(&task->histories, task->sequences, task->sequences->indptr[user], before);
 		task->target[i] = item[before];
 	}
 	*result = (struct step_result){.positions = n};
 	trainer_begin(trainer);
-	trainer_compute(trainer, phases, task);
+	trainer_compute(trainer, by_items(task) ? of_items : of_texts, task);
 	trainer_update(trainer, result);
 	if (trains_own(task))
 		keep_cold(task);
@@ -294,7 +319,7 @@ static void free_task(struct task *base)
 const float *finetune_items(struct task *base)
 {
 	struct finetune *task = (struct finetune *)base;
-	if (!task->now.at[BEST]) {
+	if (!task->now.at[BEST] && !task->now.at[BEST + 1]) {
 		encode_items(task);
 		return task->items;
 	}
@@ -335,11 +360,14 @@ struct task *finetune_task(struct model *model, struct trainer *trainer, const s
 	task->states[2] = (struct state){"items.npy", F4, n_floats(task), task->items, false};
 	task->states[3] = (struct state){"best_items.npy", F4, n_floats(task), task->best_items, false};
 	task->task.states = task->states;
+	if (by_items(task) && !recformer_own(model)->vectors)
+		die("\"histories\" is items, whose own vectors are all that is trained: --set item_vectors=learned was expected");
 	list_users(task);
 	task->histories = histories_new(sequences);
 	task->cold = cold_items(task);
 	task->valid = validation_new(sequences, &options->valid);
 	validation_name(&task->valid, &task->task);
 	measure_zero_shot(task);
+	task->now.at[STAGE] = by_items(task); /* without a first stage, which trains what reads texts */
 	return &task->task;
 }
