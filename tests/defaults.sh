@@ -16,7 +16,7 @@ failed=0
 # figure NAME: of a model on stdin; NAME popular comes first
 figure() {
 	local ndcg
-	ndcg=$(seq-rank -q "${@:2}" | rec-eval -q -m ndcg -k 10 --format lines | awk -F '\t' '$2 == "all" { print $3 }')
+	ndcg=$(seq-rank -q "${@:2}" | rec-eval -q -m ndcg -k 10 --format lines | awk -F '\t' '$1 == "ndcg@10" && $2 == "all" { print $3 }')
 	[ "$1" != popular ] || least=$ndcg
 	printf '%-40s %s\n' "$1" "$ndcg"
 	[ "$1" = popular ] || awk -v ndcg="$ndcg" -v least="$least" 'BEGIN { exit ndcg <= least }' || failed=1
