@@ -19,8 +19,8 @@ struct item_table {
 	float scale, dropout;  /* scale: what vectors are kept divided by, so that they learn so many times as fast */
 	struct param *vectors; /* rows x width; NULL: there are none */
 	/*
-	 * A history's vector is that of its text, as above, or the mean of its items' as they are ranked. Those are fixed but
-	 * for their own vectors, so that nothing else is trained beside them and texts are read once.
+	 * A history's vector is that of its text, as above, or the mean of its items' as they are ranked. Those are fixed
+	 * but for their own vectors, so that nothing else is trained beside them and texts are read once.
 	 */
 	enum { HISTORIES_TEXT, HISTORIES_ITEMS } histories;
 };

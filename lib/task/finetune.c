@@ -361,7 +361,8 @@ struct task *finetune_task(struct model *model, struct trainer *trainer, const s
 	task->states[3] = (struct state){"best_items.npy", F4, n_floats(task), task->best_items, false};
 	task->task.states = task->states;
 	if (by_items(task) && !recformer_own(model)->vectors)
-		die("\"histories\" is items, whose own vectors are all that is trained: --set item_vectors=learned was expected");
+		die("\"histories\" is items, whose own vectors are all that is trained: --set item_vectors=learned was "
+			"expected");
 	list_users(task);
 	task->histories = histories_new(sequences);
 	task->cold = cold_items(task);
