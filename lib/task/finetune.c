@@ -274,7 +274,7 @@ static bool validate(struct task *base, struct trainer *trainer, int64_t epoch, 
 	now->at[EPOCHS]++;
 	if (due && any)
 		rank(task, measured);
-	const bool first = !now->at[STAGE] && now->at[EPOCHS] == 1; /* best so far, even where it finds nothing */
+	const bool first = due && !now->at[STAGE] && !now->at[BEST]; /* best so far, even where it finds nothing */
 	if (!any || first || measured[0] > now->best) {
 		now->best = measured[0];
 		now->at[WAITED] = 0;
