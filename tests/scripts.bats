@@ -68,7 +68,7 @@ setup() {
 @test "recipes.sh: a table of recipes, kept, with p-values beside the first" {
 	export KEPT=$PWD/work SETS=scientific RECIPES=$PWD/recipes SEEDS="1 2"
 	printf '%s\n' 'ids ids --epochs 1 --hidden-size 16' 'tfidf tfidf --epochs 1 --hidden-size 16 --set reversal=.5' >recipes
-	SPLIT=test "$ROOT/tests/recipes.sh" | tee table
+	SPLIT="test" "$ROOT/tests/recipes.sh" | tee table
 	grep -qE '^ids +0\.[0-9]{4}  0\.[0-9]{4} \(0\.[0-9]{4}\)$' table
 	grep -qE '^tfidf +0\.[0-9]{4}  0\.[0-9]{4} \(0\.[0-9]{4}\)  p [0-9.e-]+ [0-9.e-]+$' table
 	[ "$(SPLIT=valid "$ROOT/tests/recipes.sh" tfidf)" = "$(sed -n 's/^\(tfidf *0\.[0-9]*\).*/\1/p' table)" ]
