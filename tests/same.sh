@@ -193,6 +193,8 @@ sasrec() {
 		activation_dropout=0.1 shop.tar.zst
 	model sasrec-steps "${small[@]}" -j1 --schedule cosine warmup=3 --weight-decay 0.1 clip=0.5 beta2=0.98 \
 		--batch-size 50 seen=keep valid_users=300 --seed 7 shop.tar.zst
+	model sasrec-augmented "${small[@]}" -j1 item_dropout=0.3 reversal=0.5 shop.tar.zst
+	model esasrec --arch esasrec --hidden-size 16 --epochs 2 -j1 --loss sampled --negatives 50 shop.tar.zst
 }
 
 losses() {
@@ -240,6 +242,8 @@ language() {
 		train --arch gpt2 "${small[@]}" -j $threads --max-tokens 12 few.tar.zst -o gpt2.tar.zst
 		sums gpt2-$threads gpt2.tar.zst model
 	done
+	train --task histories -j1 --template '{title}' --epochs 2 llama.tar.zst -o histories.tar.zst
+	sums histories histories.tar.zst model
 	spell --arch llama "${small[@]}" -j1 --epochs 20 few.tar.zst
 	resumed llama-resumed model "${spelled[@]}"
 }
