@@ -7,7 +7,7 @@
 #
 #     zero-shot       the encoder as it is: nearest by its vectors, and as a Recformer; how alike both order the items
 #     all tenth hundredth     contrast of the domain's own histories from there, then the two stages of fine-tuning
-#     own             items' own vectors beside those of their texts from there, histories as means of items
+#     own own-tenth own-hundredth     items' own vectors beside those of their texts from there, histories as means of items
 #     elsewhere       pre-training on electronics, clothing and health; then untrained, and the same shares
 #
 # SPLIT (valid) is the item ranked, SEEDS ("1"), every so manieth user is measured (MEASURED, 4), THREADS (1), PRECISION (bf16), CONTRAST,
@@ -103,11 +103,13 @@ for part; do
 		figure "recformer from it, untrained" "$work/start.tar.zst"
 		;;
 	all) tuned start all start ;;
-	own)
+	own | own-tenth | own-hundredth)
+		users=${part#own} users=${users#-}
+		case $users in tenth) share tenth 10 ;; hundredth) share hundredth 100 ;; *) users=all ;; esac
 		for seed in "${seeds[@]}"; do
-			train "start.own.$seed" --task finetune --set histories=items --set item_vectors=learned "${own[@]}" --seed "$seed" \
-				"$work/start.tar.zst" "$work/all.data.tar.zst"
-			figure "items' own vectors, seed $seed" "$work/start.own.$seed.tar.zst"
+			train "start.own.$users.$seed" --task finetune --set histories=items --set item_vectors=learned "${own[@]}" --seed "$seed" \
+				"$work/start.tar.zst" "$work/$users.data.tar.zst"
+			figure "items' own vectors, $users, seed $seed" "$work/start.own.$users.$seed.tar.zst"
 		done
 		;;
 	tenth) share tenth 10; tuned start tenth start ;;
