@@ -1,10 +1,9 @@
 #include "task/history_texts.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "task/next.h"
+#include "task/language.h"
 
 enum { INPUT, TARGET };
 
@@ -138,14 +137,11 @@ static void step(struct task *base, struct trainer *trainer, const int64_t examp
 static bool validate(struct task *base, struct trainer *trainer, int64_t epoch, double measured[])
 {
 	struct history_texts *task = (struct history_texts *)base;
-	struct step_result result = {0};
 	(void)epoch;
 	if (!task->n_valid)
 		return false;
 	const struct histories histories = fill_batch(task, task->valid, NULL, task->n_valid);
-	next_loss(task->next, trainer, &histories, task->batch.field[TARGET], 0, &result);
-	measured[0] = result.loss / (double)result.positions;
-	measured[1] = exp(measured[0]);
+	language_measure(task->next, trainer, &histories, task->batch.field[TARGET], measured);
 	return true;
 }
 
@@ -163,8 +159,7 @@ struct task *history_texts_task(struct model *model, const struct sequences *seq
 	const struct history_form *form, int workers)
 {
 	struct history_texts *task = xcalloc(1, sizeof *task);
-	*task = (struct history_texts){
-		.task = {.lower_is_better = true, .step = step, .validate = validate, .free = free_task},
+	*task = (struct history_texts){.task = {.step = step, .validate = validate, .free = free_task},
 		.form = *form,
 		.sequences = sequences,
 		.texts = texts,
@@ -178,12 +173,8 @@ struct task *history_texts_task(struct model *model, const struct sequences *seq
 	list_valid(task);
 	for (int64_t i = 0; i < task->task.examples; i++)
 		task->tokens += tokens_of(task, task->learned[i]) - 1;
-	if (task->n_valid) {
-		task->task.measures[0] = "valid NLL";
-		task->task.measures[1] = "perplexity";
-		task->task.keys[0] = "nll";
-		task->task.keys[1] = "perplexity";
-	}
+	if (task->n_valid)
+		language_measures(&task->task);
 	task->next = next_new(model, &(struct loss_options){.loss = LOSS_CE}, workers);
 	return &task->task;
 }

@@ -79,14 +79,11 @@ static void step(struct task *base, struct trainer *trainer, const int64_t examp
 static bool validate(struct task *base, struct trainer *trainer, int64_t epoch, double measured[])
 {
 	struct language *task = (struct language *)base;
-	struct step_result result = {0};
 	(void)epoch;
 	if (!task->n_valid)
 		return false;
 	const struct histories texts = fill_batch(task, task->valid, NULL, task->n_valid);
-	next_loss(task->next, trainer, &texts, task->batch.field[TARGET], 0, &result);
-	measured[0] = result.loss / (double)result.positions;
-	measured[1] = exp(measured[0]);
+	language_measure(task->next, trainer, &texts, task->batch.field[TARGET], measured);
 	return true;
 }
 
@@ -104,17 +101,46 @@ static void free_task(struct task *base)
 struct task *language_task(struct model *model, const struct item_tokens *texts, struct text_ends ends, int workers)
 {
 	struct language *task = xcalloc(1, sizeof *task);
-	*task = (struct language){.task = {.measures = {"valid NLL", "perplexity"},
-								  .keys = {"nll", "perplexity"},
-								  .lower_is_better = true,
-								  .step = step,
-								  .validate = validate,
-								  .free = free_task},
+	*task = (struct language){.task = {.step = step, .validate = validate, .free = free_task},
 		.texts = RAGGED(I4, I4),
 		.batch = RAGGED(I4, I4)};
+	language_measures(&task->task);
 	list_texts(task, texts, ends);
 	task->next = next_new(model, &(struct loss_options){.loss = LOSS_CE}, workers);
 	return &task->task;
+}
+
+/* --- what such trainings share --- */
+
+void language_measures(struct task *task)
+{
+	memcpy(task->measures, (const char *[]){"valid NLL", "perplexity"}, 2 * sizeof *task->measures);
+	memcpy(task->keys, (const char *[]){"nll", "perplexity"}, 2 * sizeof *task->keys);
+	task->lower_is_better = true;
+}
+
+void language_measure(struct next *next, struct trainer *trainer, const struct histories *texts, const int32_t *targets,
+	double measured[2])
+{
+	struct step_result result = {0};
+	next_loss(next, trainer, texts, targets, 0, &result);
+	measured[0] = result.loss / (double)result.positions;
+	measured[1] = exp(measured[0]);
+}
+
+bool language_suits(const struct architecture *architecture)
+{
+	return architecture->reads_tokens && architecture->hidden;
+}
+
+void language_check(const struct training_job *job, const struct run_options *run)
+{
+	run_check(run);
+	if (!run_length(run))
+		die_usage("--epochs 0 would learn nothing");
+	die_status = 2;
+	architecture_check(job->architecture, job->config, "options");
+	die_status = 1;
 }
 
 /* --- training --- */
@@ -140,20 +166,9 @@ static const struct option options[] = {
 	{0},
 };
 
-static bool reads_texts(const struct architecture *architecture)
-{
-	return architecture->reads_tokens && architecture->hidden;
-}
-
 static void check(const struct training_job *job)
 {
-	const struct language_training *training = job->values;
-	run_check(&training->run);
-	if (!run_length(&training->run))
-		die_usage("--epochs 0 would learn nothing");
-	die_status = 2;
-	architecture_check(job->architecture, job->config, "options");
-	die_status = 1;
+	language_check(job, &((const struct language_training *)job->values)->run);
 }
 
 static json_t *train(struct training_job *job)
@@ -188,7 +203,7 @@ static json_t *train(struct training_job *job)
 const struct training language_training = {
 	.task = "next",
 	.summary = "the next token of the items' texts",
-	.suits = reads_texts,
+	.suits = language_suits,
 	.options = options,
 	.size = sizeof(struct language_training),
 	.needs_text = true,

@@ -41,13 +41,7 @@ static const struct option options[] = {
 
 static void check(const struct training_job *job)
 {
-	const struct histories_training *training = job->values;
-	run_check(&training->run);
-	if (!run_length(&training->run))
-		die_usage("--epochs 0 would learn nothing");
-	die_status = 2;
-	architecture_check(job->architecture, job->config, "options");
-	die_status = 1;
+	language_check(job, &((const struct histories_training *)job->values)->run);
 }
 
 /* A model that there is has its own options; others cannot be had of it. */
@@ -140,15 +134,10 @@ static json_t *train(struct training_job *job)
 	return measured;
 }
 
-static bool reads_texts(const struct architecture *architecture)
-{
-	return architecture->reads_tokens && architecture->hidden;
-}
-
 const struct training histories_training = {
 	.task = "histories",
 	.summary = "the texts of users' items, each behind those before it",
-	.suits = reads_texts,
+	.suits = language_suits,
 	.options = options,
 	.size = sizeof(struct histories_training),
 	.needs_sequences = true,
