@@ -202,7 +202,7 @@ got = float(open("valid.out").read()); assert abs(best - got) < 6e-5, (best, got
 		<(member pre.tar.zst model/longformer.encoder.layer.0.output.dense.weight.npy)
 	fails finetune --set histories=items pre.tar.zst all.tar.zst -o x.tar.zst
 	says '"histories" is items, whose own vectors are all that is trained: --set item_vectors=learned was expected'
-	resumed "${FINETUNE[@]}" --set histories=items --set item_vectors=learned --epochs 12 data.tar.zst pre.tar.zst
+	resumed "${FINETUNE[@]}" --set histories=items --set item_vectors=learned --epochs 150 --patience 150 data.tar.zst pre.tar.zst
 }
 
 @test "recformer: --serve answers" {

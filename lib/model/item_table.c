@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "model/content.h"
 #include "nn/ops.h"
 #include "nn/rows.h"
 #include "nn/vec.h"
@@ -51,11 +52,13 @@ static int64_t choose(const struct histories *histories, int64_t items, double d
 	for (int64_t row = 0; row < histories->rows; row++) {
 		const int64_t end = histories->indptr[row + 1], all = end - histories->indptr[row];
 		const int64_t count = all < items ? all : items;
-		double of_item = 1, sum = 0;
+		double sum = 0;
 		indptr[row] = n;
-		for (int64_t i = 1; i <= count; i++, sum += of_item, of_item *= decay) {
-			id[n] = histories->item[end - i];
+		for (int64_t back = 0; back < count; back++) {
+			const double of_item = history_weight(decay, back);
+			id[n] = histories->item[end - 1 - back];
 			weight[n++] = (float)of_item;
+			sum += of_item;
 		}
 		for (int64_t at = indptr[row]; at < n; at++)
 			weight[at] /= (float)sum;
@@ -77,11 +80,12 @@ struct array *item_table_means(struct tape *tape, const struct item_table *table
 
 void item_table_query(const struct model *model, const struct histories *history, double decay, float *query)
 {
-	const int64_t first = history->indptr[0], width = model->width;
-	double weight = 1;
+	const int64_t latest = history->indptr[1] - 1, width = model->width;
+	const int64_t reach = history_reach(decay, history->indptr[1] - history->indptr[0]);
 	memset(query, 0, (size_t)width * sizeof *query);
-	for (int64_t i = history->indptr[1]; i > first; weight *= decay)
-		vec_axpy((float)weight, model->candidates + history->item[--i] * width, query, width);
+	for (int64_t back = 0; back < reach; back++)
+		vec_axpy((float)history_weight(decay, back), model->candidates + history->item[latest - back] * width, query,
+			width);
 }
 
 struct array *item_table_join(struct tape *tape, const struct item_table *table, struct array *text,

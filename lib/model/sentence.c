@@ -1,6 +1,6 @@
 #include "model/sentence.h"
 
-#include <math.h>
+#include "model/content.h"
 
 /* The names of what is packed. */
 static void name(struct sentences *s)
@@ -95,7 +95,7 @@ void sentences_weigh(const struct sentences *text, double decay, float weights[]
 		float *weight = weights + first - text->indptr[0];
 		double sum = 0;
 		for (int64_t from = first, end; from < after; from = end) {
-			double of_item = pow(decay, item_of(text, from) - 1);
+			double of_item = history_weight(decay, item_of(text, from) - 1);
 			for (end = from + 1; end < after && item_of(text, end) == item_of(text, from);)
 				end++;
 			for (int64_t t = from; t < end; t++)

@@ -243,14 +243,11 @@ static void sort_bucket(const struct lazy *lazy, int64_t bucket, struct sorter *
 /* The gradient of the row at that place of the bucket. */
 static void sum_of_row(const struct lazy *lazy, int64_t place, const struct sorter *sorter, float *sum)
 {
-	enum { LINE = 64 / sizeof(float) };
 	const int64_t columns = lazy->param->columns, n = lazy->begin[place / BUCKET + 1] - lazy->begin[place / BUCKET];
 	const struct weighted *term = lazy->term + lazy->begin[place / BUCKET];
 	memset(sum, 0, (size_t)columns * sizeof *sum);
 	for (int32_t i = sorter->begin[place % BUCKET]; i < sorter->begin[place % BUCKET + 1]; i++) {
-		const float *later = term[sorter->order[i + TERMS_AHEAD < n ? i + TERMS_AHEAD : i]].vector;
-		for (int64_t at = 0; at < columns; at += LINE)
-			__builtin_prefetch(later + at);
+		prefetch_floats(term[sorter->order[i + TERMS_AHEAD < n ? i + TERMS_AHEAD : i]].vector, columns);
 		vec_axpy(term[sorter->order[i]].factor, term[sorter->order[i]].vector, sum, columns);
 	}
 }

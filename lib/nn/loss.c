@@ -12,11 +12,9 @@
 /* The rows of array named by `row`, end to end. */
 static void copy_rows(const struct array *array, const int32_t *row, int64_t n, float *rows)
 {
-	enum { AHEAD = 16, LINE = 64 / sizeof(float) };
+	enum { AHEAD = 16 };
 	for (int64_t i = 0; i < n; i++) {
-		const float *later = array->value + row[i + AHEAD < n ? i + AHEAD : i] * array->stride;
-		for (int64_t at = 0; at < array->columns; at += LINE)
-			__builtin_prefetch(later + at);
+		prefetch_floats(array->value + row[i + AHEAD < n ? i + AHEAD : i] * array->stride, array->columns);
 		memcpy(rows + i * array->columns, array->value + row[i] * array->stride, (size_t)array->columns * sizeof *rows);
 	}
 }

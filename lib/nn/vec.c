@@ -60,14 +60,6 @@ void VEC(vec_axpy)(float alpha, const float *restrict x, float *restrict y, int6
 		y[i] += alpha * x[i];
 }
 
-/* Asks for the row's lines, so many bytes each. */
-static inline void fetch_row(const float *row, int64_t d)
-{
-	enum { LINE = 64 / sizeof(float) };
-	for (int64_t i = 0; i < d; i += LINE)
-		__builtin_prefetch(row + i);
-}
-
 void VEC(vec_dot_rows)(const float *restrict x, const float *restrict table, int64_t stride, const int32_t *restrict id,
 	int64_t n, int64_t known, int64_t d, float *restrict score)
 {
@@ -78,7 +70,7 @@ void VEC(vec_dot_rows)(const float *restrict x, const float *restrict table, int
 					*e = table + id[i + 3] * stride;
 		float of_a = 0, of_b = 0, of_c = 0, of_e = 0;
 		for (int64_t j = i + AHEAD; j < i + AHEAD + 4 && j < known; j++)
-			fetch_row(table + id[j] * stride, d);
+			prefetch_floats(table + id[j] * stride, d);
 		for (int64_t k = 0; k < d; k++) {
 			of_a += x[k] * a[k];
 			of_b += x[k] * b[k];

@@ -10,6 +10,14 @@
 
 #include "nn/cpu.h"
 
+/* Asks for n floats that are to be read. */
+static inline void prefetch_floats(const float *x, int64_t n)
+{
+	enum { LINE = 64 / sizeof(float) };
+	for (int64_t i = 0; i < n; i += LINE)
+		__builtin_prefetch(x + i);
+}
+
 extern float (*vec_dot)(const float *a, const float *b, int64_t n);
 extern double (*vec_sum_of_squares)(const float *x, int64_t n);
 extern void (*vec_axpy)(float alpha, const float *x, float *y, int64_t n); /* y += alpha x */

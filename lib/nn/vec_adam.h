@@ -4,10 +4,7 @@
 #ifndef RECPIPE_VEC_ADAM_H
 #define RECPIPE_VEC_ADAM_H
 
-/*
- * The root is made of the processor's reciprocal root, which makes
- * NaN of numbers too small to be normal: hence FLT_MIN.
- */
+/* FLT_MIN: with an epsilon of 0, what never had a gradient moves by 0 and not by 0 / 0. */
 float VEC(vec_adam)(const struct adam_factors *factors, const float *restrict gradient, float *restrict first,
 	float *restrict second, float *restrict value, int64_t n)
 {

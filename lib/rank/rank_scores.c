@@ -15,18 +15,12 @@ static bool all_finite(const float *scores, int64_t n)
 
 static void count_scores(const float *scores, int64_t n_items, struct selection *selection)
 {
-	const float target = scores[selection->target];
-	int32_t greater = 0, equal = 0;
-	for (int64_t item = 0; item < n_items; item++) {
-		greater += scores[item] > target;
-		equal += scores[item] == target;
-	}
+	const float target = selection->target_score = scores[selection->target];
+	selection_count(selection, scores, (int)n_items);
 	for (int64_t i = 0; i < selection->n_seen; i++) {
-		greater -= scores[selection->seen[i]] > target;
-		equal -= scores[selection->seen[i]] == target;
+		selection->greater -= scores[selection->seen[i]] > target;
+		selection->equal -= scores[selection->seen[i]] == target;
 	}
-	selection->greater = greater;
-	selection->equal = equal;
 }
 
 /* False where a score is not finite. */

@@ -230,12 +230,15 @@ static int64_t begin_epoch(struct task *base, int64_t epoch, int64_t example[])
 
 static void rank(struct finetune *task, double measured[2])
 {
-	float *items = xaligned((size_t)n_floats(task), sizeof *items);
-	memcpy(items, task->items, (size_t)n_floats(task) * sizeof *items);
-	if (trains_own(task))
+	if (trains_own(task)) {
+		float *items = xaligned((size_t)n_floats(task), sizeof *items);
+		memcpy(items, task->items, (size_t)n_floats(task) * sizeof *items);
 		add_own(task, items);
-	encoder_rank_by(task->model, items);
-	free(items);
+		encoder_rank_by(task->model, items);
+		free(items);
+	} else {
+		encoder_rank_by(task->model, task->items);
+	}
 	if (!validation_measure(&task->valid, task->model, measured))
 		die("scores of validation are not finite");
 }
@@ -324,9 +327,10 @@ const float *finetune_items(struct task *base)
 		encode_items(task);
 		return task->items;
 	}
+	memcpy(task->items, task->best_items, (size_t)n_floats(task) * sizeof *task->items);
 	if (recformer_own(task->model)->vectors)
-		add_own(task, task->best_items);
-	return task->best_items;
+		add_own(task, task->items);
+	return task->items;
 }
 
 static void measure_zero_shot(struct finetune *task)
