@@ -18,3 +18,10 @@ events() {
 		if [ -e "$file" ]; then cat "$file"; elif [ -e "$file.zst" ]; then zstd -dcq "$file.zst"; fi
 	done
 }
+
+# keep FILE COMMAND...: makes a file once, whole or not at all; what is said goes to $work/log
+keep() {
+	local file=$1
+	shift
+	[ -e "$file" ] || "$@" -o "$file" 2>>"$work/log"
+}

@@ -41,13 +41,6 @@ recipe() {
 	esac
 }
 
-# keep FILE COMMAND...: makes a file once, whole or not at all
-keep() {
-	local file=$1
-	shift
-	[ -e "$file" ] || "$@" -o "$file" 2>>"$work/log"
-}
-
 # trains SET: the events that this setting trains on
 trains() {
 	local part=1

@@ -25,13 +25,6 @@ llm=$1
 shift
 mkdir -p "$work"
 
-# keep FILE COMMAND...: makes a file once, whole or not at all
-keep() {
-	local file=$1
-	shift
-	[ -e "$file" ] || "$@" -j "$threads" -o "$file" 2>>"$work/log"
-}
-
 # vectors SET VARIANT: the stream that models read, in `path`
 vectors() {
 	local items=$work/$1.items.tar.zst tuned=$work/$1.llm.tar.zst layer=()
@@ -39,15 +32,15 @@ vectors() {
 	path=$work/$1.$2.tar.zst
 	case $2 in
 	words) path=$items ;;
-	tfidf) keep "$path" item-project -q --from tfidf "$items" ;;
+	tfidf) keep "$path" item-project -q -j "$threads" --from tfidf "$items" ;;
 	tuned)
-		keep "$tuned" seq-train --task histories --weights "$llm" --precision bf16 "${tune[@]}" \
+		keep "$tuned" seq-train -j "$threads" --task histories --weights "$llm" --precision bf16 "${tune[@]}" \
 			--checkpoint "$work/$1.ckpt" --resume "$items"
-		keep "$path" item-project -q --from llm --max-tokens 32 --precision bf16 "$tuned"
+		keep "$path" item-project -q -j "$threads" --from llm --max-tokens 32 --precision bf16 "$tuned"
 		;;
 	states | layer-*)
 		[ "$2" = states ] || layer=(--layer "${2#layer-}")
-		keep "$path" item-project -q --from llm --llm "$llm" --max-tokens 32 --precision bf16 "${layer[@]}" "$items"
+		keep "$path" item-project -q -j "$threads" --from llm --llm "$llm" --max-tokens 32 --precision bf16 "${layer[@]}" "$items"
 		;;
 	*) echo "$0: no variant \"$2\"" >&2; exit 2 ;;
 	esac
@@ -58,11 +51,11 @@ ranked() {
 	local model=$work/$1.$2.$3.$4.model.tar.zst words=$work/$1.words.nearest.1.model.tar.zst out=$work/$1.$2.$3.$4.$5.tar.zst
 	vectors "$1" "$2"
 	if [ "$3" = nearest+words ]; then
-		keep "$words" seq-train -q --arch nearest "$work/$1.items.tar.zst"
-		keep "$out" seq-rank -q --split "$5" --model "$words" --model "$work/$1.$2.nearest.$4.model.tar.zst" "$path"
+		keep "$words" seq-train -q -j "$threads" --arch nearest "$work/$1.items.tar.zst"
+		keep "$out" seq-rank -q -j "$threads" --split "$5" --model "$words" --model "$work/$1.$2.nearest.$4.model.tar.zst" "$path"
 	else
-		keep "$model" seq-train -q --arch "$3" --seed "$4" "$path"
-		keep "$out" seq-rank -q --split "$5" "$model"
+		keep "$model" seq-train -q -j "$threads" --arch "$3" --seed "$4" "$path"
+		keep "$out" seq-rank -q -j "$threads" --split "$5" "$model"
 	fi
 	path=$out
 }
