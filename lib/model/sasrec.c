@@ -104,7 +104,7 @@ static void declare_layer(struct model *model, struct layer *layer, int i)
 	declare_norm(model, &layer->ffn_norm, name);
 	declare_ffn(model, layer, i);
 	static const char *const updates[] = {"attention", "ffn"};
-	for (int j = 0; s->gates && j < 2; j++) {
+	for (int j = 0; s->gates && s->norm == PRE && j < 2; j++) {
 		layer->gate[j] = params_add(params, d, d, false, "layers.%d.%s_gate.weight", i, updates[j]);
 		layer->gate_bias[j] = params_add(params, 0, d, false, "layers.%d.%s_gate.bias", i, updates[j]);
 	}
