@@ -23,5 +23,5 @@ events() {
 keep() {
 	local file=$1
 	shift
-	[ -e "$file" ] || "$@" -o "$file" 2>>"$work/log"
+	[ -e "$file" ] || "$@" -o "$file" 2>>"${work:?}/log"
 }

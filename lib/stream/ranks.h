@@ -21,8 +21,8 @@ void ranks_begin(void);
 /* By mpirun, whose processes cannot tell whether their output is a terminal. */
 bool ranks_launched(void);
 /*
- * Whether signals may be told: not by processes of mpirun, which it ends by one when any of them goes, whose line is the
- * one that counts. Before ranks_begin() too.
+ * Whether signals may be told: not by processes of mpirun, which it ends by one when any of them goes, whose line is
+ * the one that counts. Before ranks_begin() too.
  */
 bool ranks_speaks(void);
 int ranks_index(void);
