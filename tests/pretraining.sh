@@ -10,8 +10,8 @@
 #     own own-tenth own-hundredth     items' own vectors beside those of their texts from there, histories as means of items
 #     elsewhere       pre-training on electronics, clothing and health; then untrained, and the same shares
 #
-# SPLIT (valid) is the item ranked, SEEDS ("1"), every so manieth user is measured (MEASURED, 4), THREADS (1), PRECISION (bf16), CONTRAST,
-# FINETUNE and OWN options of the trainings. Hours on one core.
+# SPLIT (valid) is the item ranked, SEEDS ("1"), every so manieth user is measured (MEASURED, 4) and of the other domains trained on
+# (ELSEWHERE, 1), THREADS (1), PRECISION (bf16), CONTRAST, FINETUNE and OWN options of the trainings. Hours on one core.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -74,7 +74,7 @@ elsewhere() {
 	if [ ! -e "$work/domains.tar.zst" ]; then
 		local domain options=()
 		for domain in electronics clothing health; do
-			events "pretrain/$domain" >"$work/$domain.tsv"
+			events "pretrain/$domain" | awk -F '\t' -v part="${ELSEWHERE:-1}" 'FNR == 1 || $1 % part == 0' >"$work/$domain.tsv"
 			options+=(--domain "$domain=$data/pretrain/$domain/items.csv,$work/$domain.tsv")
 		done
 		seq-tokenize -q --tokenizer "$ENCODER" "${options[@]}" -o "$work/domains.tar.zst"
