@@ -25,3 +25,12 @@ keep() {
 	shift
 	[ -e "$file" ] || "$@" -o "$file" 2>>"${work:?}/log"
 }
+
+# train NAME OPTION...: $work/NAME.tar.zst, a model, made once; what was stopped goes on from its checkpoint
+train() {
+	local run=${work:?}/$1
+	shift
+	[ ! -e "$run.tar.zst" ] || return 0
+	seq-train -j "${threads:?}" --checkpoint "$run.ckpt" --resume -o "$run.tar.zst" "$@" 2>>"$run.log"
+	rm -f "$run.ckpt"
+}

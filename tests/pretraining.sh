@@ -30,17 +30,6 @@ read -ra own <<<"${OWN:-$own}"
 [ -d "$data/scientific" ] || { echo "skipped: no $data/scientific"; exit; }
 mkdir -p "$work"
 
-# train NAME OPTION...: a model, made once
-train() {
-	local name=$1
-	shift
-	[ -e "$work/$name.tar.zst" ] && return
-	local resumed=(--checkpoint "$work/$name.ckpt" --resume)
-	case " $* " in *" --arch nearest "*) resumed=() ;; esac
-	seq-train -j "$threads" "${resumed[@]}" -o "$work/$name.tar.zst" "$@" 2>>"$work/$name.log"
-	rm -f "$work/$name.ckpt"
-}
-
 # share NAME REST: of scientific's users, every so manieth, in the encoder's tokens
 share() {
 	[ -e "$work/$1.data.tar.zst" ] && return
@@ -98,7 +87,7 @@ for part; do
 			item-project -q --from recformer "$work/start.tar.zst" -o "$work/start.items.tar.zst"
 		printf '%-40s ' "rank correlation of the items' cosines"
 		tests/order.py "$work/encoder.tar.zst" "$work/start.items.tar.zst"
-		train nearest --arch nearest "$work/encoder.tar.zst"
+		keep "$work/nearest.tar.zst" seq-train --arch nearest "$work/encoder.tar.zst"
 		figure "nearest by the encoder's vectors" "$work/nearest.tar.zst"
 		figure "recformer from it, untrained" "$work/start.tar.zst"
 		;;

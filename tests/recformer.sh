@@ -34,15 +34,6 @@ start=("${size[@]}" --max-tokens 128 --set max_items=5)
 sasrec=("${recbole[@]}" --batch-size 400)
 mkdir -p "$work"
 
-# train NAME OPTION...: a model, made once
-train() {
-	local name=$1
-	shift
-	[ -e "$work/$name.tar.zst" ] && return
-	seq-train -j "$threads" --checkpoint "$work/$name.ckpt" --resume -o "$work/$name.tar.zst" "$@" 2>>"$work/$name.log"
-	rm -f "$work/$name.ckpt"
-}
-
 pretrained() { # the three domains, and the model
 	local tokenizer=()
 	[ -z "${TOKENIZER:-}" ] || tokenizer=(--tokenizer "$TOKENIZER")

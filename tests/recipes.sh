@@ -40,18 +40,6 @@ stream() {
 	esac
 }
 
-# train SET SEED NAME KIND OPTION...: the model, made once
-train() {
-	local set=$1 seed=$2 name=$3 kind=$4 path
-	local run=$work/$set.$name.$seed
-	shift 4
-	[ -e "$run.model.tar.zst" ] && return
-	stream "$set" "$kind"
-	seq-train -j "$threads" --seed "$seed" "$@" --checkpoint "$run.ckpt" --resume -o "$run.model.tar.zst" "$path" \
-		2>>"$run.log"
-	rm -f "$run.ckpt"
-}
-
 # rank SET NAME SEED SPLIT: the path of the ranking, made once
 rank() {
 	ranking=$work/$1.$2.$3.$4.tar.zst
@@ -77,15 +65,17 @@ against() {
 
 # line NAME KIND OPTION...: a recipe on each set
 line() {
-	local set seed
-	first=${first:-$1}
-	printf '%-20s' "$1"
+	local name=$1 kind=$2 set seed path
+	shift 2
+	first=${first:-$name}
+	printf '%-20s' "$name"
 	for set in "${sets[@]}"; do
+		stream "$set" "$kind"
 		for seed in "${seeds[@]}"; do
-			train "$set" "$seed" "$@"
-			printf '%s %s %s\n' "$(measured "$set" "$1" "$seed" valid)" \
-				"$([ "$split" = valid ] || measured "$set" "$1" "$seed" test)" \
-				"$([ "$split" = valid ] || [ "$1" = "$first" ] || against "$set" "$1" "$seed")"
+			train "$set.$name.$seed.model" --seed "$seed" "$@" "$path"
+			printf '%s %s %s\n' "$(measured "$set" "$name" "$seed" valid)" \
+				"$([ "$split" = valid ] || measured "$set" "$name" "$seed" test)" \
+				"$([ "$split" = valid ] || [ "$name" = "$first" ] || against "$set" "$name" "$seed")"
 		done | awk '{ v += $1; n += $3; r += $4; if (NF > 4) p = p " " $5 }
 			END { printf "  %.4f", v / NR; if (n) printf "  %.4f (%.4f)", n / NR, r / NR; if (p) printf "  p%s", p }'
 	done
