@@ -332,16 +332,14 @@ static struct array *hidden(struct tape *tape, const struct model *model, const 
 	return update ? add(tape, x, update) : x;
 }
 
+#define SASREC_OF(rows)                                                                                                \
+	.options = (rows), .size = sizeof(struct sasrec), .check = check, .declare = declare, .initialise = initialise,    \
+	.hidden = hidden, .tokens_at_once = 1024
+
 const struct architecture sasrec_architecture = {
 	.name = "sasrec",
 	.summary = "self-attention over the history (Kang & McAuley 2018)",
-	.options = options,
-	.size = sizeof(struct sasrec),
-	.check = check,
-	.declare = declare,
-	.initialise = initialise,
-	.hidden = hidden,
-	.tokens_at_once = 1024,
+	SASREC_OF(options),
 };
 
 static void inner_of_esasrec(void *values)
@@ -371,11 +369,5 @@ static const struct option esasrec_options[] = {
 const struct architecture esasrec_architecture = {
 	.name = "esasrec",
 	.summary = "sasrec of gated blocks, LiGR, as eSASRec (Tikhonovich et al. 2025)",
-	.options = esasrec_options,
-	.size = sizeof(struct sasrec),
-	.check = check,
-	.declare = declare,
-	.initialise = initialise,
-	.hidden = hidden,
-	.tokens_at_once = 1024,
+	SASREC_OF(esasrec_options),
 };

@@ -75,6 +75,9 @@ static struct model *start(struct training_job *job, struct rng *rng)
 		fingerprint_text(tokenizer_fingerprint(tokenizer), of_tokenizer);
 		model = model_new(json_deep_copy(job->config), tokenizer_vocab_size(tokenizer), of_tokenizer, "options");
 		model_initialise(model, rng);
+		warn(
+			"no LLM in the stream and no --weights: a new one, of %lld parameters, is trained on these histories alone",
+			(long long)model->params.trainable);
 	}
 	if (model->n_items < tokenizer_vocab_size(tokenizer))
 		die("the LLM has %lld token vectors, its tokenizer %lld tokens", (long long)model->n_items,
