@@ -75,7 +75,7 @@ static struct model *start(struct training_job *job, struct rng *rng)
 		fingerprint_text(tokenizer_fingerprint(tokenizer), of_tokenizer);
 		model = model_new(json_deep_copy(job->config), tokenizer_vocab_size(tokenizer), of_tokenizer, "options");
 		model_initialise(model, rng);
-		warn(
+		notice(
 			"no LLM in the stream and no --weights: a new one, of %lld parameters, is trained on these histories alone",
 			(long long)model->params.trainable);
 	}
