@@ -7,10 +7,10 @@
 
 static bool all_finite(const float *scores, int64_t n)
 {
-	bool bad = false;
+	int32_t finite = 0; /* counted, which compilers do several at a time */
 	for (int64_t i = 0; i < n; i++)
-		bad |= !(fabsf(scores[i]) <= FLT_MAX);
-	return !bad;
+		finite += fabsf(scores[i]) <= FLT_MAX;
+	return finite == n;
 }
 
 static void count_scores(const float *scores, int64_t n_items, struct selection *selection)
@@ -23,6 +23,23 @@ static void count_scores(const float *scores, int64_t n_items, struct selection 
 	}
 }
 
+#define PASS 64 /* scores that are passed over together where none of them is among the best */
+
+/* Of equal scores the first stay. */
+static void offer_scores(const float *scores, int64_t n_items, struct selection *selection)
+{
+	for (int64_t from = 0; from < n_items; from += PASS) {
+		const int64_t end = from + PASS < n_items ? from + PASS : n_items;
+		const float bar = selection->bar;
+		int32_t above = 0;
+		for (int64_t item = from; item < end; item++)
+			above += scores[item] > bar;
+		for (int64_t item = from; above && item < end; item++)
+			if (scores[item] > selection->bar)
+				selection_offer(selection, (struct best){scores[item], (int32_t)item});
+	}
+}
+
 /* False where a score is not finite. */
 static bool select_scores(const float *scores, int64_t n_items, struct selection *selection)
 {
@@ -31,9 +48,7 @@ static bool select_scores(const float *scores, int64_t n_items, struct selection
 	selection->n_seen = seen_tidy((int32_t *)(uintptr_t)selection->seen, selection->n_seen, selection->target);
 	if (selection->counts)
 		count_scores(scores, n_items, selection);
-	for (int64_t item = 0; item < n_items; item++)
-		if (scores[item] > selection->bar) /* of equal scores the first stay */
-			selection_offer(selection, (struct best){scores[item], (int32_t)item});
+	offer_scores(scores, n_items, selection);
 	return true;
 }
 

@@ -46,9 +46,16 @@ void selection_offer(struct selection *selection, struct best entry)
 		selection->bar = heap[0].score;
 }
 
-static int compare_best(const void *a, const void *b)
+/* The heap's entries, the best first. */
+static void sort_heap(struct best *heap, int32_t n)
 {
-	return is_better(*(const struct best *)b, *(const struct best *)a) ? 1 : -1;
+	for (int32_t i = n / 2; i-- > 0;)
+		sift_down(heap, n, i, heap[i]);
+	while (n-- > 1) {
+		const struct best worst = heap[0];
+		sift_down(heap, n, 0, heap[n]);
+		heap[n] = worst;
+	}
 }
 
 struct selections selections_new(const struct ranks *ranks, int parts)
@@ -94,8 +101,7 @@ void selections_answer(const struct ranks *ranks, int64_t row, struct selection 
 		whole->greater += parts[part].greater;
 		whole->equal += parts[part].equal;
 	}
-	if (whole->n)
-		qsort(whole->heap, (size_t)whole->n, sizeof *whole->heap, compare_best);
+	sort_heap(whole->heap, whole->n);
 	for (int32_t i = 0; i < ranks->k; i++) {
 		bool there = i < whole->n;
 		ranks->top_item[row * ranks->k + i] = there ? whole->heap[i].item : -1;
