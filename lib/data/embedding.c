@@ -20,12 +20,11 @@ static void chunk(void *group, const struct chunk *chunk)
 	struct embedding *embedding = group;
 	const struct column column = vector_column(embedding->width);
 	const size_t width = (size_t)embedding->width, rows = (size_t)embedding->rows, more = (size_t)chunk->rows;
-	float *vector = chunk_numbers(chunk, &column);
+	const float *vector = chunk_numbers(chunk, &column);
 	embedding->vector = xreallocarray(embedding->vector, rows + more, width * sizeof *vector);
 	if (more)
 		memcpy(embedding->vector + rows * width, vector, more * width * sizeof *vector);
 	embedding->rows += chunk->rows;
-	free(vector);
 }
 
 void embedding_free(struct embedding *embedding)

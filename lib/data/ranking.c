@@ -39,11 +39,10 @@ static void begin(void *group, const char *where)
 static int32_t *append_numbers(const struct ranking *ranking, int32_t *numbers, const struct chunk *chunk,
 	const struct column *column)
 {
-	int32_t *more = chunk_numbers(chunk, column);
+	const int32_t *more = chunk_numbers(chunk, column);
 	numbers = xreallocarray(numbers, (size_t)(ranking->n_users + chunk->rows), sizeof *numbers);
 	if (chunk->rows)
 		memcpy(numbers + ranking->n_users, more, (size_t)chunk->rows * sizeof *numbers);
-	free(more);
 	return numbers;
 }
 
@@ -78,16 +77,14 @@ static void take_lists(struct ranking *ranking, const struct chunk *chunk)
 	if (!chunk_has(chunk, column))
 		return;
 	const int64_t width = chunk_width(chunk, column);
-	int32_t *item = chunk_numbers(chunk, column);
+	const int32_t *next = chunk_numbers(chunk, column);
 	if (!ranking->best_place) {
 		ranking->list_length = width;
 		ranking->best_place = xcalloc((size_t)ranking->n_items, sizeof *ranking->best_place);
 	}
-	const int32_t *next = item;
 	for (int64_t row = 0; row < chunk->rows; row++)
 		for (int64_t place = 1; place <= width; place++, next++)
 			note_place(ranking, *next, place, row, chunk->where);
-	free(item);
 }
 
 static void chunk(void *group, const struct chunk *chunk)

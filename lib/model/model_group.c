@@ -75,6 +75,16 @@ static void member(void *group, const struct member *member)
 	read->loaded[i] = true;
 }
 
+static struct tensor place(void *group, const char *name)
+{
+	struct model_group *read = group;
+	const int i = read->model ? params_named(&read->model->params, name) : -1;
+	if (i < 0)
+		return (struct tensor){0};
+	read->loaded[i] = true;
+	return param_tensor(read->model->params.list[i]);
+}
+
 static void end(void *group, const char *where)
 {
 	const struct model_group *read = group;
@@ -106,10 +116,11 @@ static void free_group(void *group)
 }
 
 const struct group_kind model_group = {
-	.name = "model",
+	.name = MODEL_GROUP,
 	.writer = "seq-train trains one",
 	.format = 1,
 	.member = member,
+	.place = place,
 	.end = end,
 	.free = free_group,
 };

@@ -17,6 +17,7 @@ struct model_group {
 	bool *loaded;     /* by parameter */
 	json_t *training; /* training.json; NULL: written before models said how they were trained */
 };
+#define MODEL_GROUP "model" /* its name, for those who need no model */
 extern const struct group_kind model_group;
 /* Dies, naming both files, unless the items it knows are this catalog's, in its order. */
 void model_require_catalog(const struct model_group *read, const struct catalog *catalog);

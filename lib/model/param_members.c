@@ -24,20 +24,23 @@ static void read_values(const struct param *param, const struct member *member)
 		die("%s: %s, %s was expected", member->where, tensor_describe(&tensor, is),
 			tensor_describe(&expected, should_be));
 	}
-	float *values = tensor_as(&tensor, F4, member->where);
-	memcpy(param->value, values, tensor_bytes(&expected));
-	free(values);
+	tensor_convert(&tensor, F4, param->value, member->where);
+}
+
+int params_named(const struct params *params, const char *member)
+{
+	for (int i = 0; i < params->count; i++) {
+		const size_t length = strlen(params->list[i]->name);
+		if (!strncmp(member, params->list[i]->name, length) && !strcmp(member + length, ".npy"))
+			return i;
+	}
+	return -1;
 }
 
 int params_read(struct params *params, const struct member *member)
 {
-	for (int i = 0; i < params->count; i++) {
-		const struct param *param = params->list[i];
-		size_t length = strlen(param->name);
-		if (strncmp(member->name, param->name, length) || strcmp(member->name + length, ".npy"))
-			continue;
-		read_values(param, member);
-		return i;
-	}
-	return -1;
+	const int i = params_named(params, member->name);
+	if (i >= 0)
+		read_values(params->list[i], member);
+	return i;
 }

@@ -8,6 +8,8 @@
 #include "stream/bag_out.h"
 
 void params_write(struct bag_out *out, const struct params *params);
+/* The index of the parameter that the member is named after, or -1. */
+int params_named(const struct params *params, const char *member) MUST_USE;
 /*
  * The values of the parameter that the member is named after; its index, or -1: none is. Dies where the shape differs.
  */

@@ -32,7 +32,7 @@ void row_gradient_expect(struct row_gradient *gradient, int64_t n)
 		free(gradient->vector); /* rather than have both */
 		gradient->vector = NULL;
 	}
-	float *vector = xaligned((size_t)capacity, (size_t)columns * sizeof *vector);
+	float *vector = xaligned_room((size_t)capacity, (size_t)columns * sizeof *vector);
 	if (gradient->n_vectors)
 		memcpy(vector, gradient->vector, (size_t)(gradient->n_vectors * columns) * sizeof *vector);
 	free(gradient->vector);

@@ -53,7 +53,7 @@ static const float *gather_vectors(struct recommender *recommender)
 	const int64_t width = recommender->model->width;
 	if (!recommender->item)
 		return all;
-	recommender->vectors = xaligned((size_t)(recommender->n_candidates * width), sizeof *recommender->vectors);
+	recommender->vectors = xaligned_room((size_t)(recommender->n_candidates * width), sizeof *recommender->vectors);
 	for (int64_t i = 0; i < recommender->n_candidates; i++)
 		memcpy(recommender->vectors + i * width, all + model_row(recommender, recommender->item[i]) * width,
 			(size_t)width * sizeof *all);
@@ -166,7 +166,7 @@ static int64_t rank_scored(const struct recommender *recommender, const struct h
 	model_scores(model, histories, values);
 	if (!recommender->item)
 		return rank_scores(values, known, ranks);
-	float *scores = xaligned((size_t)(histories->rows * recommender->n_candidates), sizeof *scores);
+	float *scores = xaligned_room((size_t)(histories->rows * recommender->n_candidates), sizeof *scores);
 	for (int64_t row = 0; row < histories->rows; row++)
 		gather_scores(recommender, values + row * known, scores + row * recommender->n_candidates);
 	int64_t bad = rank_scores(scores, recommender->n_candidates, ranks);

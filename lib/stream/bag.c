@@ -131,16 +131,24 @@ static bool is_passed(const struct bag *bag, const struct seen *seen)
 	return !(seen && (seen->dropped || seen->skipped || seen->from));
 }
 
+/* The rest of a member of which `size` bytes are read: as read_bytes(). */
+static char *read_behind(struct bag *bag, const char *begun, size_t size)
+{
+	size_t whole = (size_t)bag->size;
+	char *bytes = aligned_alloc(64, (whole + 64) / 64 * 64);
+	if (!bytes)
+		die("%s: out of memory: %zu bytes were asked for", frame_where(bag->in), whole);
+	if (size)
+		memcpy(bytes, begun, size);
+	frame_read(bag->in, bytes + size, whole - size);
+	bytes[whole] = '\0';
+	return bytes;
+}
+
 /* The member's data, 64-byte aligned (and so those behind a 128-byte .npy header) and a NUL behind; to be freed. */
 static char *read_bytes(struct bag *bag)
 {
-	size_t size = (size_t)bag->size;
-	char *bytes = aligned_alloc(64, (size + 64) / 64 * 64);
-	if (!bytes)
-		die("%s: out of memory: %zu bytes were asked for", frame_where(bag->in), size);
-	frame_read(bag->in, bytes, size);
-	bytes[size] = '\0';
-	return bytes;
+	return read_behind(bag, NULL, 0);
 }
 
 static void pass_bytes(struct bag *bag, const struct seen *seen, const char *bytes)
@@ -406,9 +414,40 @@ static void take_field(struct bag *bag, struct seen *seen, int64_t number, const
 
 /* --- the loop --- */
 
+/* As we and NumPy write it. */
+static bool is_header_of(const struct tensor *tensor, const char header[NPY_HEADER])
+{
+	char expected[NPY_HEADER];
+	npy_header(tensor, expected);
+	return !memcmp(header, expected, NPY_HEADER);
+}
+
+/* A large array is read where it belongs, without a copy. */
+static void read_in_place(struct bag *bag, const struct seen *seen, const char header[NPY_HEADER],
+	const struct tensor *place)
+{
+	frame_read(bag->in, place->data, tensor_bytes(place));
+	floats_check(place, place->data, frame_where(bag->in));
+	if (!is_passed(bag, seen))
+		return;
+	struct frame_out *frame = bag_frame(bag->out);
+	frame_begin(frame, bag->name, bag->size);
+	frame_write(frame, header, NPY_HEADER);
+	frame_write(frame, place->data, tensor_bytes(place));
+}
+
 static void take_other(struct bag *bag, struct seen *seen, const char *name)
 {
-	char *bytes = read_bytes(bag);
+	const struct tensor place = seen->kind->place ? seen->kind->place(seen->group, name) : (struct tensor){0};
+	const bool fits = place.data && bag->size == NPY_HEADER + tensor_bytes(&place);
+	char header[NPY_HEADER];
+	if (fits)
+		frame_read(bag->in, header, NPY_HEADER);
+	if (fits && is_header_of(&place, header)) {
+		read_in_place(bag, seen, header, &place);
+		return;
+	}
+	char *bytes = read_behind(bag, header, fits ? NPY_HEADER : 0);
 	pass_bytes(bag, seen, bytes);
 	if (seen->kind->member)
 		seen->kind->member(seen->group, &(struct member){name, bytes, (size_t)bag->size, frame_where(bag->in)});

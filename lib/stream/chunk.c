@@ -19,7 +19,7 @@ bool chunk_parse_name(const char *name, int64_t *number, char field[FIELD_NAME_M
 	return true;
 }
 
-static const struct field *find_field(const struct chunk *chunk, const char *name)
+static struct field *find_field(const struct chunk *chunk, const char *name)
 {
 	for (int i = 0; i < chunk->n_fields; i++)
 		if (!strcmp(chunk->fields[i].name, name))
@@ -158,9 +158,9 @@ bool chunk_has(const struct chunk *chunk, const struct column *column)
 	return find_field(chunk, column->name) != NULL;
 }
 
-static const struct field *required(const struct chunk *chunk, const struct column *column)
+static struct field *required(const struct chunk *chunk, const struct column *column)
 {
-	const struct field *field = find_field(chunk, column->name);
+	struct field *field = find_field(chunk, column->name);
 	if (!field)
 		die("%s: the chunk has no field \"%s\"", chunk->where, column->name);
 	if (field->is_text != (column->shape == COLUMN_TEXT))
@@ -203,14 +203,28 @@ static void check_shape(const struct chunk *chunk, const struct column *column, 
 			(long long)length);
 }
 
-void *chunk_numbers(const struct chunk *chunk, const struct column *column)
+/* The field's numbers become those of another type. */
+static void convert(struct field *field, enum dtype dtype, const char *where)
 {
-	const struct field *field = required(chunk, column);
+	char *values = tensor_as(&field->tensor, dtype, where);
+	free(field->memory);
+	field->memory = values;
+	field->tensor.data = values;
+	field->tensor.dtype = dtype;
+}
+
+const void *chunk_numbers(const struct chunk *chunk, const struct column *column)
+{
+	struct field *field = required(chunk, column);
+	struct tensor *tensor = &field->tensor;
 	char *where = xasprintf("%s: %s", chunk->where, column->name);
-	check_shape(chunk, column, &field->tensor);
-	void *values = tensor_as(&field->tensor, column->dtype, where);
+	check_shape(chunk, column, tensor);
+	if (tensor->dtype != column->dtype)
+		convert(field, column->dtype, where);
+	else if (tensor->dtype == F4)
+		floats_check(tensor, tensor->data, where);
 	free(where);
-	return values;
+	return tensor->data;
 }
 
 int64_t chunk_width(const struct chunk *chunk, const struct column *column)
@@ -223,12 +237,8 @@ int64_t chunk_width(const struct chunk *chunk, const struct column *column)
 void chunk_append_ragged(const struct chunk *chunk, const struct column *indptr, const struct column columns[],
 	struct ragged *ragged)
 {
-	void *numbers[RAGGED_FIELDS];
-	int64_t *ends = chunk_numbers(chunk, indptr);
+	const void *numbers[RAGGED_FIELDS];
 	for (int i = 0; i < ragged->n_fields; i++)
 		numbers[i] = chunk_numbers(chunk, &columns[i]);
-	ragged_append_rows(ragged, chunk->rows, ends, (const void *const *)numbers);
-	for (int i = 0; i < ragged->n_fields; i++)
-		free(numbers[i]);
-	free(ends);
+	ragged_append_rows(ragged, chunk->rows, chunk_numbers(chunk, indptr), numbers);
 }

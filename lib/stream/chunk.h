@@ -48,10 +48,10 @@ bool chunk_has(const struct chunk *chunk, const struct column *column);
 /* `rows` NUL-terminated strings one after another; dies where there is no such text. Borrowed. */
 const char *chunk_text(const struct chunk *chunk, const struct column *column);
 /*
- * The numbers of a column in its type, converted where every value fits (tensor_as), to be freed by the caller; dies
- * where they are missing, or not as many as its shape says. COLUMN_WIDE: `width` a row, 0: any.
+ * The numbers of a column in its type, converted where every value fits (tensor_as); dies where they are missing, or
+ * not as many as its shape says. COLUMN_WIDE: `width` a row, 0: any. Borrowed.
  */
-void *chunk_numbers(const struct chunk *chunk, const struct column *column);
+const void *chunk_numbers(const struct chunk *chunk, const struct column *column);
 /* Numbers a row of a COLUMN_WIDE; dies where it has not two axes. */
 int64_t chunk_width(const struct chunk *chunk, const struct column *column);
 /* The chunk's rows of indptr and of ragged columns, one for each of the fields of `ragged`, behind those it has. */

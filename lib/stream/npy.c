@@ -1,5 +1,6 @@
 #include "stream/npy.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -257,36 +258,49 @@ static int64_t integer_at(const struct tensor *tensor, int64_t i)
 	}
 }
 
-static void check_finite(const struct tensor *tensor, const float *values, int64_t count, const char *where)
+#define BLOCK 4096 /* numbers looked at together */
+
+static bool all_finite(const float *values, int64_t count)
 {
-	int64_t width = tensor->n_dims > 1 && tensor->shape[0] ? count / tensor->shape[0] : 1;
+	int32_t finite = 0; /* counted, which compilers do several at a time */
 	for (int64_t i = 0; i < count; i++)
-		if (!isfinite(values[i]))
-			die("%s: row %lld: %f, finite numbers were expected", where, (long long)(i / width), (double)values[i]);
+		finite += fabsf(values[i]) <= FLT_MAX;
+	return finite == count;
 }
 
-static void *to_float(const struct tensor *tensor, const char *where)
+void floats_check(const struct tensor *tensor, const float *values, const char *where)
 {
-	int64_t count = tensor_count(tensor);
-	float *values = xaligned((size_t)count, sizeof *values);
+	const int64_t count = tensor_count(tensor);
+	const int64_t width = tensor->n_dims > 1 && tensor->shape[0] ? count / tensor->shape[0] : 1;
+	for (int64_t from = 0; from < count; from += BLOCK) {
+		const int64_t end = from + BLOCK < count ? from + BLOCK : count;
+		if (all_finite(values + from, end - from))
+			continue;
+		while (isfinite(values[from]))
+			from++;
+		die("%s: row %lld: %f, finite numbers were expected", where, (long long)(from / width), (double)values[from]);
+	}
+}
+
+static void to_floats(const struct tensor *tensor, float *values, const char *where)
+{
+	const int64_t count = tensor_count(tensor);
 	if (tensor->dtype == F4 && count)
 		memcpy(values, tensor->data, (size_t)count * sizeof *values);
 	else
 		for (int64_t i = 0; i < count; i++)
 			values[i] = (float)float_at(tensor, i);
-	check_finite(tensor, values, count, where);
-	return values;
+	floats_check(tensor, values, where);
 }
 
-static void *to_integer(const struct tensor *tensor, enum dtype dtype, const char *where)
+static void to_integers(const struct tensor *tensor, enum dtype dtype, char *values, const char *where)
 {
-	int64_t count = tensor_count(tensor);
-	size_t size = dtype_size(dtype);
-	char *values = xaligned((size_t)count, size);
+	const int64_t count = tensor_count(tensor);
+	const size_t size = dtype_size(dtype);
 	if (tensor->dtype == dtype) {
 		if (count)
 			memcpy(values, tensor->data, (size_t)count * size);
-		return values;
+		return;
 	}
 	int64_t low = dtype == I4 ? INT32_MIN : dtype == U1 ? 0 : INT64_MIN;
 	int64_t high = dtype == I4 ? INT32_MAX : dtype == U1 ? UINT8_MAX : INT64_MAX;
@@ -296,12 +310,21 @@ static void *to_integer(const struct tensor *tensor, enum dtype dtype, const cha
 			die("%s: row %lld: %lld does not fit %s", where, (long long)i, (long long)value, dtype_name(dtype));
 		memcpy(values + (size_t)i * size, &value, size);
 	}
-	return values;
+}
+
+void tensor_convert(const struct tensor *tensor, enum dtype dtype, void *to, const char *where)
+{
+	if (types[tensor->dtype].kind != types[dtype].kind)
+		die("%s: dtype %s, %s was expected", where, dtype_name(tensor->dtype), dtype_name(dtype));
+	if (types[dtype].kind == 'f')
+		to_floats(tensor, to, where);
+	else
+		to_integers(tensor, dtype, to, where);
 }
 
 void *tensor_as(const struct tensor *tensor, enum dtype dtype, const char *where)
 {
-	if (types[tensor->dtype].kind != types[dtype].kind)
-		die("%s: dtype %s, %s was expected", where, dtype_name(tensor->dtype), dtype_name(dtype));
-	return types[dtype].kind == 'f' ? to_float(tensor, where) : to_integer(tensor, dtype, where);
+	void *values = xaligned_room((size_t)tensor_count(tensor), dtype_size(dtype));
+	tensor_convert(tensor, dtype, values, where);
+	return values;
 }

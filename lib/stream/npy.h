@@ -41,9 +41,13 @@ void npy_header(const struct tensor *tensor, char header[NPY_HEADER]);
  */
 void npy_parse(const char *bytes, size_t size, struct tensor *tensor, const char *where);
 /*
- * Data as another type, in memory the caller frees: any integer to I4 or I8 (dies where a value does not fit), any
- * float to F4, integers to U1 likewise. Dies with `where` where kinds differ or a float is NaN or infinite.
+ * Data as another type, to memory for as many: any integer to I4 or I8 (dies where a value does not fit), any float to
+ * F4, integers to U1 likewise. Dies with `where` where kinds differ or a float is NaN or infinite.
  */
+void tensor_convert(const struct tensor *tensor, enum dtype dtype, void *to, const char *where);
+/* The same, in memory the caller frees. */
 void *tensor_as(const struct tensor *tensor, enum dtype dtype, const char *where);
+/* Dies with `where` and the row unless the values, of the tensor's shape, are finite. */
+void floats_check(const struct tensor *tensor, const float *values, const char *where);
 
 #endif

@@ -195,19 +195,33 @@ char *xasprintf(const char *format, ...)
 /* Whole huge pages for what has a few of them: a scan of a large array spends a quarter of its time on page tables. */
 #define HUGE_PAGE ((size_t)2 << 20)
 
+static void *aligned(size_t count, size_t size, size_t *bytes)
+{
+	if (__builtin_mul_overflow(count, size, bytes) || *bytes > SIZE_MAX - HUGE_PAGE)
+		die_memory(count, size);
+	const size_t alignment = *bytes < 4 * HUGE_PAGE ? 64 : HUGE_PAGE;
+	*bytes = *bytes ? (*bytes + alignment - 1) / alignment * alignment : alignment;
+	void *memory = aligned_alloc(alignment, *bytes);
+	if (!memory)
+		die_memory(1, *bytes);
+	if (alignment == HUGE_PAGE)
+		madvise(memory, *bytes, MADV_HUGEPAGE);
+	return memory;
+}
+
+void *xaligned_room(size_t count, size_t size)
+{
+	size_t bytes;
+	return aligned(count, size, &bytes);
+}
+
 void *xaligned(size_t count, size_t size)
 {
 	size_t bytes;
-	if (__builtin_mul_overflow(count, size, &bytes) || bytes > SIZE_MAX - HUGE_PAGE)
-		die_memory(count, size);
-	const size_t alignment = bytes < 4 * HUGE_PAGE ? 64 : HUGE_PAGE;
-	bytes = bytes ? (bytes + alignment - 1) / alignment * alignment : alignment;
-	void *memory = aligned_alloc(alignment, bytes);
-	if (!memory)
-		die_memory(1, bytes);
-	if (alignment == HUGE_PAGE)
-		madvise(memory, bytes, MADV_HUGEPAGE);
-	memset(memory, 0, bytes);
+	void *memory = aligned(count, size, &bytes);
+	/* whole pages that the system has yet to give are zeros, and take no memory while nobody has touched them */
+	if (bytes < 4 * HUGE_PAGE || madvise(memory, bytes, MADV_DONTNEED))
+		memset(memory, 0, bytes);
 	return memory;
 }
 

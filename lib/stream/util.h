@@ -46,8 +46,10 @@ void *xreallocarray(void *old, size_t count, size_t size);
 char *xstrdup(const char *text);
 char *xstrndup(const char *text, size_t length);
 char *xasprintf(const char *format, ...) PRINTF_LIKE(1, 2);
-/* 64-byte aligned, zeroed, to be given to free(). */
+/* 64-byte aligned, zeroed, to be given to free(). Of a large one, what nobody writes takes no memory. */
 void *xaligned(size_t count, size_t size);
+/* The same, uninitialised. */
+void *xaligned_room(size_t count, size_t size);
 
 #define COUNT_OF(array) (sizeof(array) / sizeof *(array))
 

@@ -7,6 +7,7 @@
 #include "stream/descriptor.h"
 
 #include <fcntl.h>
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -102,7 +103,7 @@ static void take_rows(void *group, const struct chunk *chunk)
 {
 	struct table_group *table = group;
 	if (chunk_has(chunk, &columns[ITEM]))
-		free(chunk_numbers(chunk, &columns[ITEM]));
+		assert_non_null(chunk_numbers(chunk, &columns[ITEM]));
 	table->rows += chunk->rows;
 }
 
@@ -113,12 +114,36 @@ static void forget_rows(void *group)
 	table->rows = 0;
 }
 
-static const struct group_kind catalog_kind = {.name = "catalog", .format = 1, .chunk = take_rows, .free = forget_rows},
-							   sequences_kind = {.name = "sequences",
-								   .format = 1,
-								   .chunk = take_rows,
-								   .free = forget_rows},
-							   model_kind = {.name = "model", .format = 1};
+/* A model of one matrix. */
+enum { WEIGHT_ROWS = 500, WEIGHT_COLUMNS = 32 };
+struct model_group {
+	struct group group;
+	float weight[WEIGHT_ROWS * WEIGHT_COLUMNS];
+	int members; /* that came otherwise */
+};
+
+static struct tensor place_weight(void *group, const char *name)
+{
+	struct model_group *model = group;
+	return strcmp(name, "weight.npy") ? (struct tensor){0} : tensor_2d(F4, WEIGHT_ROWS, WEIGHT_COLUMNS, model->weight);
+}
+
+static void take_member(void *group, const struct member *member)
+{
+	struct tensor tensor;
+	npy_parse(member->bytes, member->size, &tensor, member->where);
+	((struct model_group *)group)->members++;
+}
+
+static void forget_model(void *group)
+{
+	group_free(&((struct model_group *)group)->group);
+}
+
+static const struct group_kind
+	catalog_kind = {.name = "catalog", .format = 1, .chunk = take_rows, .free = forget_rows},
+	sequences_kind = {.name = "sequences", .format = 1, .chunk = take_rows, .free = forget_rows},
+	model_kind = {.name = "model", .format = 1, .member = take_member, .place = place_weight, .free = forget_model};
 
 /* A filter that takes everything and passes everything on. */
 struct filter {
@@ -129,10 +154,12 @@ static void run_filter(void *context)
 {
 	const struct filter *filter = context;
 	struct table_group catalog = {.rows = 0}, sequences = {.rows = 0};
+	struct model_group model = {.members = 0};
 	struct bag *bag = bag_open((char *const[]){filter->input, NULL});
 	struct bag_out *out = bag_create(filter->output, 1);
 	bag_take(bag, &catalog_kind, &catalog);
 	bag_take(bag, &sequences_kind, &sequences);
+	bag_take(bag, &model_kind, &model);
 	bag_pass_to(bag, out);
 	bag_read(bag);
 	bag_finish(out, NULL);
@@ -184,7 +211,7 @@ static void write_stream(void *context)
 	bag_add_rows(out, ROWS, columns, (const void *[]){text.data, indptr, item}, 3);
 	bag_end(out);
 	bag_begin(out, &model_kind, 3, 1, 1, NULL);
-	struct tensor weights = tensor_2d(F4, 500, 32, item);
+	struct tensor weights = tensor_2d(F4, WEIGHT_ROWS, WEIGHT_COLUMNS, item);
 	bag_add_tensor(out, "weight.npy", &weights);
 	bag_end(out);
 	bag_finish(out, json_object());
@@ -299,13 +326,14 @@ static void add_text(struct buffer *tar, const char *name, const char *text)
 static void add_array(struct buffer *tar, const char *name, const char *descr, const char *shape, const void *data,
 	size_t size)
 {
-	char bytes[1024] = "\x93NUMPY\x01";
+	char *bytes = xcalloc(NPY_HEADER + size, 1);
+	memcpy(bytes, "\x93NUMPY\x01\0\x76", 9);
 	int length = snprintf(bytes + 10, 118, "{'descr': '%s', 'fortran_order': False, 'shape': %s, }", descr, shape);
 	memset(bytes + 10 + length, ' ', (size_t)(118 - length));
-	bytes[8] = 118;
-	bytes[127] = '\n';
-	memcpy(bytes + 128, data, size);
-	add_member(tar, name, bytes, 128 + size);
+	bytes[NPY_HEADER - 1] = '\n';
+	memcpy(bytes + NPY_HEADER, data, size);
+	add_member(tar, name, bytes, NPY_HEADER + size);
+	free(bytes);
 }
 
 #define META "{\"group\":\"sequences\",\"id\":\"1\",\"shard\":[1,1]}"
@@ -402,6 +430,53 @@ static void bad_arrays_are_errors(void **state)
 	REJECT(descr, "", "000000.item.npy");
 	REJECT(item_bytes, 0, "000000.item.npy");
 	REJECT(item_bytes, 13, "000000.item.npy");
+}
+
+/* Reads a model whose weight is `data` behind a header of that kind, and what it says of the group. */
+static struct outcome read_model(struct model_group *model, const char *descr, const char *shape, const void *data,
+	size_t size)
+{
+	struct buffer tar = {0};
+	char *path = path_of("in.tar");
+	add_text(&tar, "model/meta.json", "{\"id\":\"1\"}");
+	add_array(&tar, "model/weight.npy", descr, shape, data, size);
+	add_text(&tar, "model/end.json", "{}");
+	write_file(path, tar.data, tar.size);
+	struct filter filter = {path, path_of("out.tar.zst")};
+	struct outcome outcome = run_child(run_filter, &filter);
+	unlink(filter.output);
+	free(filter.output);
+	if (!outcome.status) {
+		struct bag *bag = bag_open((char *const[]){path, NULL});
+		bag_take(bag, &model_kind, model);
+		bag_read(bag);
+		forget_model(model);
+	}
+	buffer_free(&tar);
+	free(path);
+	return outcome;
+}
+
+static void arrays_are_read_in_place_where_they_fit(void **state)
+{
+	(void)state;
+	enum { COUNT = WEIGHT_ROWS * WEIGHT_COLUMNS };
+	struct model_group model = {.members = 0};
+	float *values = xcalloc(2 * COUNT, sizeof *values);
+	for (int i = 0; i < COUNT; i++)
+		values[i] = (float)i / 8;
+	assert_int_equal(read_model(&model, "<f4", "(500, 32)", values, COUNT * sizeof *values).status, 0);
+	assert_memory_equal(model.weight, values, sizeof model.weight);
+	assert_int_equal(model.members, 0);
+	/* of as many bytes, and of others */
+	assert_int_equal(read_model(&model, "<f4", "(32, 500)", values, COUNT * sizeof *values).status, 0);
+	assert_int_equal(read_model(&model, "<i4", "(500, 32)", values, COUNT * sizeof *values).status, 0);
+	assert_int_equal(read_model(&model, "<f8", "(500, 32)", values, 2 * COUNT * sizeof *values).status, 0);
+	assert_int_equal(model.members, 3);
+	values[33] = NAN;
+	struct outcome outcome = read_model(&model, "<f4", "(500, 32)", values, COUNT * sizeof *values);
+	assert_died(&outcome, "in.tar: model/weight.npy: row 1: nan, finite numbers were expected", "not a number");
+	free(values);
 }
 
 static void bad_npy_headers_are_errors(void **state)
@@ -632,6 +707,7 @@ int main(void)
 		cmocka_unit_test(joined_streams_continue_repeat_and_replace),
 		cmocka_unit_test(what_is_no_stream_is_an_error),
 		cmocka_unit_test(bad_tar_headers_are_errors),
+		cmocka_unit_test(arrays_are_read_in_place_where_they_fit),
 		cmocka_unit_test(bad_npy_headers_are_errors),
 		cmocka_unit_test(bad_arrays_are_errors),
 		cmocka_unit_test(bad_tables_are_errors),
