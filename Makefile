@@ -39,7 +39,8 @@ SANITIZE := $(if $(SAN),-O1 -fno-omit-frame-pointer -fsanitize=address$(comma)un
 COUNTED := $(if $(COVERAGE),-O1 --coverage -fprofile-update=atomic -Wl$(comma)--wrap=_exit)
 override CPPFLAGS += -D_GNU_SOURCE -Ilib $(BLAS_CFLAGS)
 override CFLAGS += -std=c11 -fopenmp -fno-math-errno -fno-trapping-math -MMD -MP $(WARNINGS) $(SANITIZE) $(COUNTED)
-LDLIBS := -lzstd -lz -ljansson -lmicrohttpd -lpcre2-8 -lutf8proc -lcsv $(BLAS_LIBS) -lmvec -lm
+# as needed: what a tool does not call it does not wait for, of which OpenBLAS takes longest to start
+LDLIBS := -Wl,--as-needed -lzstd -lz -ljansson -lmicrohttpd -lpcre2-8 -lutf8proc -lcsv $(BLAS_LIBS) -lmvec -lm
 
 TOOLS := $(patsubst tools/%.c,%,$(wildcard tools/*.c))
 FLOORS := stream data nn model rank task

@@ -292,6 +292,13 @@ array("model/count.npy", lambda a: a.astype("<f8"))'
 	says 'RECPIPE_CPU is "fast": none, avx2, avx512, vnni, bf16 or amx was expected'
 }
 
+@test "tools that multiply no matrices do not wait for OpenBLAS to start" {
+	ldd "$RECPIPE_BIN/seq-train" | grep -q blas
+	for tool in seq-tokenize rec-eval; do
+		[ "$(ldd "$RECPIPE_BIN/$tool" | grep -cE 'blas|microhttpd')" = 0 ]
+	done
+}
+
 @test "progress is one line on a terminal, gone at the end, and lines now and then elsewhere" {
 	needs script
 	script -qec "stty cols 80; seq-train -j1 --epochs 2 --batch-size 1 --hidden-size 128 $shop -o out" /dev/null </dev/null >screen

@@ -230,7 +230,7 @@ void runs_read(struct runs *runs, char *const *paths)
 	runs->history = json_array();
 	bag_take_each(bag, &ranking_group, another_run, runs);
 	bag_take_sources(bag, ranking_group.name, with_ranking);
-	bag_take_sources(bag, model_group.name, with_model);
+	bag_take_sources(bag, MODEL_GROUP, with_model);
 	bag_take(bag, &catalog_group, &runs->catalog);
 	bag_take(bag, &sequences_group, &runs->sequences);
 	bag_take_history(bag, runs->history);
