@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What a trained encoder, and pre-training on other domains from it, give a Recformer on scientific: untrained, and trained on all, a
+# What a trained encoder, and pre-training on other domains from it, give a Recformer on a set: untrained, and trained on all, a
 # tenth and a hundredth of the users. Everything starts from the same encoder, is chosen on validation, and stays in $PRETRAINING
 # (build/pretraining): what was interrupted goes on where it stopped, what is there is not made again.
 #
@@ -8,18 +8,21 @@
 #     zero-shot       the encoder as it is: nearest by its vectors, and as a Recformer; how alike both order the items
 #     all tenth hundredth     contrast of the domain's own histories from there, then the two stages of fine-tuning
 #     own own-tenth own-hundredth     items' own vectors beside those of their texts from there, histories as means of items
+#     beside          the first of these, together with ease by ids and words, and ease alone
 #     elsewhere       pre-training on electronics, clothing and health; then untrained, and the same shares
 #
-# SPLIT (valid) is the item ranked, SEEDS ("1"), every so manieth user is measured (MEASURED, 4) and of the other domains trained on
-# (ELSEWHERE, 1), THREADS (1), PRECISION (bf16), CONTRAST, FINETUNE and OWN options of the trainings. Hours on one core.
+# SET (scientific) names the data, SPLIT (valid) the item ranked, SEEDS ("1"); every so manieth user is measured (MEASURED, 4), and
+# trained on of the other domains (ELSEWHERE, 1); THREADS (1), PRECISION (bf16), and CONTRAST, FINETUNE and OWN, options of the
+# trainings. Hours on one core.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-[ $# -ge 1 ] || { sed -n '2,16s/^# \{0,1\}//p' "$0"; exit 2; }
+[ $# -ge 1 ] || { sed -n '2,18s/^# \{0,1\}//p' "$0"; exit 2; }
 # shellcheck source=tests/data.bash
 . tests/data.bash
 : "${ENCODER:?the folder of an encoder}"
-work=${PRETRAINING:-build/pretraining}
+set=${SET:-scientific}
+work=${PRETRAINING:-build/pretraining}/$set
 threads=${THREADS:-1}
 read -ra seeds <<<"${SEEDS:-1}"
 read -ra common <<<"${COMMON:---precision ${PRECISION:-bf16} --set max_items=5 --set valid_users=1000}"
@@ -27,14 +30,14 @@ read -ra contrast <<<"${CONTRAST:---batch-size 256 --epochs 4 --learning-rate 0.
 read -ra finetune <<<"${FINETUNE:---batch-size 64 --epochs 2 --learning-rate 0.00005 --set warmup=10}"
 own="--batch-size 128 --epochs 25 --patience 10 --learning-rate 0.0001 --set warmup=20 --set temperature=0.1"
 read -ra own <<<"${OWN:-$own}"
-[ -d "$data/scientific" ] || { echo "skipped: no $data/scientific"; exit; }
+[ -d "$data/$set" ] || { echo "skipped: no $data/$set"; exit; }
 mkdir -p "$work"
 
-# share NAME REST: of scientific's users, every so manieth, in the encoder's tokens
+# share NAME REST: of the set's users, every so manieth, in the encoder's tokens
 share() {
 	[ -e "$work/$1.data.tar.zst" ] && return
-	awk -F '\t' -v part="$2" 'FNR == 1 || $1 % part == 0' "$data/scientific/events.tsv" >"$work/$1.tsv"
-	seq-tokenize -q --tokenizer "$ENCODER" --items "$data/scientific/items.csv" "$work/$1.tsv" -o "$work/$1.data.tar.zst"
+	events "$set" | awk -F '[,\t]' -v part="$2" 'FNR == 1 || $1 % part == 0' |
+		seq-tokenize -q --tokenizer "$ENCODER" --items "$data/$set/items.csv" -o "$work/$1.data.tar.zst"
 }
 
 # figure TITLE STREAM: by its model, of the users that are measured
@@ -44,6 +47,17 @@ figure() {
 	seq-rank -q -j "$threads" --split "${SPLIT:-valid}" "$@" "$work/measured.data.tar.zst" 2>/dev/null | rec-eval -q -m ndcg,recall -k 10 --format lines |
 		awk -F '\t' -v title="$title" '$2 == "all" { value[$1] = $3 }
 			END { printf "%-40s %s  %s\n", title, value["ndcg@10"], value["recall@10"] }'
+}
+
+# beside SPLIT: NDCG@10 of the linear model, of it and a Recformer together, what that adds, and by how much chance could
+beside() {
+	seq-rank -q -j "$threads" --split "$1" --model "$work/ease.tar.zst" "$work/all.data.tar.zst" -o "$work/alone.tar.zst"
+	for seed in "${seeds[@]}"; do
+		seq-rank -q -j "$threads" --split "$1" --model "$work/ease.tar.zst" --model "$work/start.own.all.$seed.tar.zst" \
+			"$work/all.data.tar.zst" -o "$work/together.tar.zst"
+		printf '%s, seed %s\n' "$1" "$seed"
+		rec-eval -q -m ndcg -k 10 --no-slices "$work/together.tar.zst" --versus "$work/alone.tar.zst"
+	done
 }
 
 # tuned NAME SHARE START: by contrast of the share's histories, then in two stages
@@ -79,7 +93,7 @@ for part; do
 	case $part in
 	zero-shot)
 		# a Recformer reads what attributes say, without their names
-		values=$(head -n 1 "$data/scientific/items.csv" | sed 's/^[^,]*,//; s/[^,]*/{&}/g; s/,/ /g')
+		values=$(head -n 1 "$data/$set/items.csv" | sed 's/^[^,]*,//; s/[^,]*/{&}/g; s/,/ /g')
 		[ -e "$work/encoder.tar.zst" ] ||
 			item-project -q --from encoder --encoder "$ENCODER" --whiten --template "$values" "$work/all.data.tar.zst" \
 				-o "$work/encoder.tar.zst"
@@ -100,6 +114,10 @@ for part; do
 				"$work/start.tar.zst" "$work/$users.data.tar.zst"
 			figure "items' own vectors, $users, seed $seed" "$work/start.own.$users.$seed.tar.zst"
 		done
+		;;
+	beside)
+		keep "$work/ease.tar.zst" seq-train -q --arch ease --set text=words "$work/all.data.tar.zst"
+		beside "${SPLIT:-valid}"
 		;;
 	tenth) share tenth 10; tuned start tenth start ;;
 	hundredth) share hundredth 100; tuned start hundredth start ;;
