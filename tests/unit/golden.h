@@ -43,14 +43,14 @@ static void golden_close(void)
 
 /* For groups of tests, of those who define GOLDEN, the file. */
 #ifdef GOLDEN
-static int golden_load(void **state)
+static inline int golden_load(void **state)
 {
 	(void)state;
 	golden_open(GOLDEN);
 	return 0;
 }
 
-static int golden_unload(void **state)
+static inline int golden_unload(void **state)
 {
 	(void)state;
 	golden_close();

@@ -7,63 +7,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
+#define GOLDEN "tests/golden/encoder.tar.zst"
+
 #include "death.h"
 #include "golden.h"
+#include "folder.h"
 #include "data/weights.h"
 #include "model/text_encoder.h"
 #include "model/transformer_parts.h"
 
-#define GOLDEN "tests/golden/encoder.tar.zst"
-
 static const char *const families[] = {"bert", "distilbert", "roberta", "xlm-roberta", "mpnet", "modernbert"};
-static char folder[] = "/tmp/test_text_encoder.XXXXXX";
-
-/* --- files --- */
-
-static char *path_of(const char *name)
-{
-	return xasprintf("%s/%s", folder, name);
-}
-
-static void write_file(const char *name, const void *bytes, size_t size)
-{
-	char *path = path_of(name);
-	for (char *slash = path + sizeof folder; (slash = strchr(slash, '/')); slash++) {
-		*slash = '\0';
-		mkdir(path, 0777);
-		*slash = '/';
-	}
-	FILE *file = fopen(path, "wb");
-	assert_non_null(file);
-	assert_int_equal(fwrite(bytes, 1, size, file), size);
-	assert_int_equal(fclose(file), 0);
-	free(path);
-}
-
-static int unpack(void **state)
-{
-	(void)state;
-	assert_non_null(mkdtemp(folder));
-	golden_open(GOLDEN);
-	for (int i = 0; i < n_golden; i++)
-		write_file(golden_members[i].name, golden_members[i].bytes, golden_members[i].size);
-	return 0;
-}
-
-static int clean(void **state)
-{
-	(void)state;
-	golden_close();
-	char *command = xasprintf("rm -r %s", folder);
-	int status = system(command);
-	free(command);
-	return status;
-}
 
 /* --- states and gradients --- */
 
@@ -276,5 +233,5 @@ int main(void)
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_states_equal_hugging_face),
 		cmocka_unit_test(test_vectors_equal_sentence_transformers),
 		cmocka_unit_test(test_poolings_equal_sentence_transformers), cmocka_unit_test(test_refusals)};
-	return cmocka_run_group_tests_name("text_encoder", tests, unpack, clean);
+	return cmocka_run_group_tests_name("text_encoder", tests, golden_unpack, golden_remove);
 }

@@ -2,68 +2,27 @@
  * Weights against the numbers that the formats' own packages read (golden/weights.py), and what damaged or foreign
  * files are answered: a child must die with one line that names the file.
  */
-#include <fcntl.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
+#define GOLDEN "tests/golden/weights.tar.zst"
+
 #include "death.h"
 #include "golden.h"
+#include "folder.h"
 #include "data/gguf.h"
 #include "data/safetensors.h"
 #include "data/tokenizer.h"
 #include "data/weights_parts.h"
-#include "stream/descriptor.h"
-
-#define GOLDEN "tests/golden/weights.tar.zst"
-
-static char folder[] = "/tmp/test_weights.XXXXXX";
 
 /* --- helpers --- */
-
-static char *path_of(const char *name)
-{
-	return xasprintf("%s/%s", folder, name);
-}
-
-static void write_file(const char *name, const void *bytes, size_t size)
-{
-	char *path = path_of(name), *slash = strrchr(path, '/');
-	*slash = '\0';
-	mkdir(path, 0777);
-	*slash = '/';
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0666);
-	assert_true(fd >= 0 && descriptor_write(fd, bytes, size));
-	close(fd);
-	free(path);
-}
-
-static int unpack(void **state)
-{
-	(void)state;
-	assert_non_null(mkdtemp(folder));
-	golden_open(GOLDEN);
-	for (int i = 0; i < n_golden; i++)
-		write_file(golden_members[i].name, golden_members[i].bytes, golden_members[i].size);
-	return 0;
-}
-
-static int clean(void **state)
-{
-	(void)state;
-	golden_close();
-	char *command = xasprintf("rm -r %s", folder);
-	int status = system(command);
-	free(command);
-	return status;
-}
 
 static void open_weights(const void *name)
 {
@@ -563,5 +522,5 @@ int main(void)
 		cmocka_unit_test(safetensors_headers), cmocka_unit_test(foreign_files), cmocka_unit_test(damaged_gguf),
 		cmocka_unit_test(damaged_folders), cmocka_unit_test(scales_of_others), cmocka_unit_test(split_files),
 		cmocka_unit_test(unreadable_tensors)};
-	return cmocka_run_group_tests(tests, unpack, clean);
+	return cmocka_run_group_tests(tests, golden_unpack, golden_remove);
 }
