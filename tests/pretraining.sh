@@ -12,8 +12,8 @@
 #     elsewhere       pre-training on electronics, clothing and health; then untrained, and the same shares
 #
 # SET (scientific) names the data, SPLIT (valid) the item ranked, SEEDS ("1"); every so manieth user is measured (MEASURED, 4), and
-# trained on of the other domains (ELSEWHERE, 1); THREADS (1), PRECISION (bf16), and CONTRAST, FINETUNE and OWN, options of the
-# trainings. Hours on one core.
+# trained on of the other domains (ELSEWHERE, 1); START (start) or elsewhere is what items' own vectors are learned beside; THREADS
+# (1), PRECISION (bf16), and CONTRAST, FINETUNE and OWN, options of the trainings. Hours on one core.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -21,7 +21,7 @@ cd "$(dirname "$0")/.."
 # shellcheck source=tests/data.bash
 . tests/data.bash
 : "${ENCODER:?the folder of an encoder}"
-set=${SET:-scientific}
+set=${SET:-scientific} start=${START:-start}
 work=${PRETRAINING:-build/pretraining}/$set
 threads=${THREADS:-1}
 read -ra seeds <<<"${SEEDS:-1}"
@@ -53,7 +53,7 @@ figure() {
 beside() {
 	seq-rank -q -j "$threads" --split "$1" --model "$work/ease.tar.zst" "$work/all.data.tar.zst" -o "$work/alone.tar.zst"
 	for seed in "${seeds[@]}"; do
-		seq-rank -q -j "$threads" --split "$1" --model "$work/ease.tar.zst" --model "$work/start.own.all.$seed.tar.zst" \
+		seq-rank -q -j "$threads" --split "$1" --model "$work/ease.tar.zst" --model "$work/$start.own.all.$seed.tar.zst" \
 			"$work/all.data.tar.zst" -o "$work/together.tar.zst"
 		printf '%s, seed %s\n' "$1" "$seed"
 		rec-eval -q -m ndcg -k 10 --no-slices "$work/together.tar.zst" --versus "$work/alone.tar.zst"
@@ -110,9 +110,9 @@ for part; do
 		users=${part#own} users=${users#-}
 		case $users in tenth) share tenth 10 ;; hundredth) share hundredth 100 ;; *) users=all ;; esac
 		for seed in "${seeds[@]}"; do
-			train "start.own.$users.$seed" --task finetune --set histories=items --set item_vectors=learned "${own[@]}" --seed "$seed" \
-				"$work/start.tar.zst" "$work/$users.data.tar.zst"
-			figure "items' own vectors, $users, seed $seed" "$work/start.own.$users.$seed.tar.zst"
+			train "$start.own.$users.$seed" --task finetune --set histories=items --set item_vectors=learned "${own[@]}" --seed "$seed" \
+				"$work/$start.tar.zst" "$work/$users.data.tar.zst"
+			figure "$start, items' own vectors, $users, seed $seed" "$work/$start.own.$users.$seed.tar.zst"
 		done
 		;;
 	beside)
