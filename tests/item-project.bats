@@ -133,6 +133,53 @@ values = numpy.linalg.eigvalsh(rest.T @ rest / len(rest))
 assert abs(values * (values - 1)).max() < 1e-3, values'
 }
 
+@test "item-project: --whiten-groups adds what each group of dimensions gives alone, as in NumPy" {
+	for textless in "" small; do
+		stream=${textless:-$shop}
+		[ -z "$textless" ] || stream=small.tar.zst
+		item-project -q --from tfidf --width 40 "$stream" -o raw.tar.zst
+		vectors raw.tar.zst 'numpy.save("raw.npy", v)'
+		item-project -q --from tfidf --width 40 --whiten-groups 3 "$stream" -o out.tar.zst
+		vectors out.tar.zst '
+def whitened(x):
+    x = (x - x.mean(0)) / x.std(0)
+    values, turn = numpy.linalg.eigh(x.T @ x / len(x))
+    return x @ (turn * numpy.where(values > 1e-5 * values.max(), 1 / abs(values) ** .5, 0)) @ turn.T
+x = numpy.load("raw.npy").astype(float)
+known, width = x.any(1), x.shape[1]
+group = [width * i // 3 for i in range(4)]
+expected = whitened(x[known]) + numpy.hstack([whitened(x[known, a:b]) for a, b in zip(group, group[1:])])
+assert abs(v[known] - expected).max() < 2e-3 and not v[~known].any(), abs(v[known] - expected).max()
+assert meta["whiten_groups"] == 3 and meta["whitened"] is True and meta["standardised"] is True, meta'
+	done
+	fails item-project -q --from tfidf --width 2 --whiten-groups 3 small.tar.zst -o x.tar.zst
+	says "--whiten-groups 3: the vectors have 2 dimensions"
+	misused item-project -q --from tfidf --whiten-groups 1 small.tar.zst -o x.tar.zst
+	[ ! -e x.tar.zst ]
+}
+
+@test "item-project: --join puts vectors beside those of the stream, each of the same size" {
+	item-project -q --from tfidf --width 40 "$shop" -o words.tar.zst
+	item-project -q --from tfidf --template '{title}' --width 24 --standardise "$shop" -o titles.tar.zst
+	vectors titles.tar.zst 'numpy.save("titles.npy", v)'
+	vectors words.tar.zst 'numpy.save("words.npy", v); print(meta["id"])' >id
+	item-project -q --from tfidf --template '{title}' --width 24 --join words.tar.zst -o out.tar.zst
+	vectors out.tar.zst '
+words, titles = numpy.load("words.npy").astype(float), numpy.load("titles.npy")
+assert v.shape == (len(words), 64) and meta["width"] == 64 and meta["beside"]["id"] == open("id").read().strip(), meta
+assert abs(v[:, :40] - words / (words ** 2).mean() ** .5).max() < 1e-5
+assert abs((v[:, 40:].astype(float) ** 2).mean() - 1) < 1e-5'
+	# what is asked for besides is done to all of them, and they may be joined again
+	item-project -q --from tfidf --template '{title}' --width 24 --join --standardise words.tar.zst -o out.tar.zst
+	vectors out.tar.zst 'assert abs(v[:, 40:] - numpy.load("titles.npy")).max() < 2e-3 and abs(v.var(0) - 1).max() < 1e-3'
+	item-project -q --from tfidf --width 8 --join out.tar.zst | seq-train -q --epochs 1 --hidden-size 16 >model.tar.zst
+	fails item-project -q --from tfidf --join "$shop" -o x.tar.zst
+	says "--join: no embedding in the stream to put these vectors beside"
+	cat words.tar.zst small.tar.zst >other.tar.zst
+	fails item-project -q --from tfidf --join other.tar.zst -o x.tar.zst
+	[ ! -e x.tar.zst ]
+}
+
 # the tokens of an item's title with its name, as the catalog has them
 titles='
 table = numpy.load("llm/table.npy")

@@ -149,6 +149,84 @@ for whiten in ("yes", "no"):
     assert (off < 0.01 and spread < 1.1) if whiten == "yes" else spread > 3, (whiten, off, spread)'
 }
 
+# by NumPy, of the vectors of items.tar.zst, whose first item has none: where they lie on their principal axes
+axes='
+import io, json, numpy, subprocess, sys
+read = lambda stream, name: subprocess.run(["tar", "--zstd", "-xOf", stream, name], check=True, capture_output=True).stdout
+member = lambda stream, name: numpy.load(io.BytesIO(read(stream, name))).astype("f8")
+x = member("items.tar.zst", "embedding/000000.vector.npy")
+known = x.any(1)
+x[known] -= x[known].mean(0)
+values, vectors = numpy.linalg.eigh(x.T @ x / known.sum())
+vectors = vectors[:, ::-1] * numpy.sign(numpy.take_along_axis(vectors, abs(vectors).argmax(0)[None], 0))[:, ::-1]
+def on_axes(n, whiten, scale):
+    on = x @ vectors[:, :n] / (values[::-1][:n] ** .5 if whiten else 1)
+    return on * scale / (on ** 2).mean() ** .5
+'
+
+# wordless: items.tar.zst, whose first item has no words
+wordless() {
+	sed '2s/,.*/,!,/' "$EXAMPLE/items.csv" >items.csv
+	seq-tokenize -q --items items.csv "$EXAMPLE/events.csv" | item-project -q --from tfidf --width 24 -o items.tar.zst
+}
+
+@test "seq-train: --features initial: learned vectors that start at the embedding's principal axes" {
+	wordless
+	for whiten in yes no; do
+		seq-train -q --epochs 1 --hidden-size 16 --features initial --learning-rate 0 --set feature_whiten=$whiten \
+			--set feature_scale=0.2 items.tar.zst -o start.tar.zst
+		python3 -c "$axes"'
+table = member("start.tar.zst", "model/item_embedding.weight.npy")
+assert not known.all() and abs(table - on_axes(16, sys.argv[1] == "yes", .2)).max() < 2e-4' $whiten
+	done
+	# wider than the embedding: the other columns are small and random
+	seq-train -q --epochs 1 --hidden-size 32 --arch gru --features initial --learning-rate 0 items.tar.zst -o start.tar.zst
+	python3 -c "$axes"'
+table = member("start.tar.zst", "model/item_embedding.weight.npy")
+assert abs(table[:, :24] - on_axes(24, True, 1)).max() < 1e-3 and .018 < table[:, 24:].std() < .022'
+	# and nothing of the embedding stays
+	seq-train -q --epochs 2 --hidden-size 16 --learning-rate 0.01 --features initial items.tar.zst -o model.tar.zst
+	[ "$(tar --zstd -tf model.tar.zst | grep -c 'model/.*feature')" = 0 ]
+	python3 -c "$axes"'
+table = member("model.tar.zst", "model/item_embedding.weight.npy")
+assert .005 < abs(table - on_axes(16, True, .3)).mean() < .2'
+	misused seq-train -q --features initial --set adaptor=mlp items.tar.zst -o x.tar.zst
+	says "--set adaptor is for --features frozen|trainable"
+}
+
+@test "seq-train: --features alphafuse: the embedding's principal axes, frozen, beside learned columns" {
+	wordless
+	for arch in sasrec gru; do
+		seq-train -q --epochs 3 --learning-rate 0.01 --arch $arch --hidden-size 16 --features alphafuse --set feature_share=0.4 --set feature_scale=0.2 \
+			items.tar.zst -o model.tar.zst
+		python3 -c "$axes"'
+part = lambda name: member("model.tar.zst", f"model/{name}.npy")
+z, own = part("item_embedding.weight"), part("item_id.weight")
+assert z.shape[1] == 16 and own.shape[1] == 10 and (z[:, 6:] == own).all() and abs(own).mean() > .02
+assert abs(z[:, :6] - on_axes(6, True, .2)).max() < 2e-4
+raw = member("items.tar.zst", "embedding/000000.vector.npy")[known]
+made = (raw - part("feature.mean")) @ part("feature.matrix")[:, :6] * part("feature.scale")
+assert abs(z[known, :6] - made).max() < 2e-4'
+		seq-rank -q model.tar.zst | rec-eval -q >out
+	done
+	fails seq-train -q --features alphafuse --hidden-size 64 items.tar.zst -o x.tar.zst
+	says "\"feature_share\" 0.5 of 64 columns is 32, and 1 to 24 can be features, of an embedding 24 wide"
+	misused seq-train -q --features frozen --set feature_share=.2 items.tar.zst -o x.tar.zst
+	fails seq-train -q --set feature_share=.2 items.tar.zst -o x.tar.zst
+	says "--set feature_share is for --features alphafuse"
+}
+
+@test "seq-train: what --whiten-groups left of correlations is not whitened away" {
+	seq-tokenize -q --items "$EXAMPLE/items.csv" "$EXAMPLE/events.csv" |
+		item-project -q --from tfidf --width 24 --whiten-groups 3 -o items.tar.zst
+	whitened() {
+		seq-train -q --epochs 1 --hidden-size 16 "$@" items.tar.zst | tar --zstd -xO model/config.json |
+			python3 -c 'import json, sys; print(json.load(sys.stdin)["feature_whiten"])'
+	}
+	[ "$(whitened)" = False ]
+	[ "$(whitened --set feature_whiten=yes)" = True ]
+}
+
 # resumed ARCH: killed again and again, it ends with the bytes of an undisturbed training
 resumed() {
 	local arch=$1
@@ -398,7 +476,7 @@ print(*[p["nll"] for p in json.load(sys.stdin)["curve"]])'
 	tar --zstd -tf gru.tar.zst | grep -x model/item_id.weight.npy >out
 	fails seq-train -q --set feature_scale=1 data.tar.zst -o x.tar.zst
 	says "--set feature_scale: no embedding"
-	for features in frozen trainable; do
+	for features in frozen trainable initial alphafuse; do
 		fails seq-train -q --features $features data.tar.zst -o x.tar.zst
 		says "no embedding"
 	done
@@ -574,7 +652,7 @@ ids = lambda stream, name: read(stream, name).decode().split()
 
 @test "seq-rank: items that are new to a model are ranked by their features, all others as before" {
 	grown
-	for features in frozen trainable; do
+	for features in frozen trainable alphafuse; do
 		seq-train -q -j1 --epochs 12 --hidden-size 16 --batch-size 16 --features $features early.tar.zst -o model.tar.zst
 		seq-rank --split next --top 5000 --seen keep --format tsv --model model.tar.zst full.tar.zst -o full.tsv 2>told
 		grep -q "110 of 1105 items are new to the model of model.tar.zst and ranked by their embedding" told
@@ -586,7 +664,11 @@ model, full, features = "model.tar.zst", "full.tar.zst", sys.argv[1]
 part = lambda name: member(model, f"model/{name}.npy")
 known, items = ids(model, "model/item_id.txt"), ids(full, "catalog/000000.item_id.txt")
 z, vectors = part("item_embedding.weight"), member(full, "embedding/000000.vector.npy")
-made = (vectors - part("feature.mean")) @ part("feature.matrix") * part("feature.scale") @ part("adaptor.weight").T + part("adaptor.bias")
+made = (vectors - part("feature.mean")) @ part("feature.matrix") * part("feature.scale")
+if features == "alphafuse":
+    made = numpy.hstack([made[:, :8], numpy.tile(part("item_id.weight").mean(0), (len(made), 1))])
+else:
+    made = made @ part("adaptor.weight").T + part("adaptor.bias")
 if features == "frozen":
     made += part("item_id.weight").mean(0)
 row = {item: i for i, item in enumerate(known)}
@@ -619,7 +701,9 @@ for user in list(lists)[:20]:
 	seq-train -q -j1 --epochs 3 --hidden-size 16 --features none early.tar.zst -o ids.tar.zst
 	seq-train -q -j1 --epochs 3 --hidden-size 16 early.tar.zst -o features.tar.zst
 	seq-train -q -j1 --epochs 3 --arch gru --hidden-size 16 --set tied=no early.tar.zst -o gru.tar.zst
-	for old in ids features gru; do
+	seq-train -q -j1 --epochs 3 --hidden-size 16 --features initial early.tar.zst -o initial.tar.zst
+	seq-train -q -j1 --epochs 3 --hidden-size 16 --features alphafuse early.tar.zst -o alphafuse.tar.zst
+	for old in ids features initial alphafuse gru; do
 		# nothing is learned: all is as it was, and where it starts
 		said_by seq-train -j1 --epochs 1 --learning-rate 0 --model $old.tar.zst full.tar.zst -o new.tar.zst
 		grep -q "of $old.tar.zst: 995 items known, 110 new (from \(features\|the mean\)), 0 gone" told
@@ -637,12 +721,12 @@ for name in (n for n in names if n.startswith("model/") and n.endswith(".npy")):
         assert (a == b).all(), name
         continue
     tables += 1
-    derived = "candidates" in name or "adaptor.weight" in " ".join(names) and "item_embedding" in name
+    derived = "candidates" in name or "feature.scale" in " ".join(names) and "item_embedding" in name
     assert numpy.abs(a[[row[now[i]] for i in known]] - b[known]).max() <= (1e-5 if derived else 0), name
     if not derived:
         off = b[fresh] - a.mean(0)
         assert 0.018 < off.std() < 0.022, (name, off.std())
-assert tables == {"ids.tar.zst": 1, "features.tar.zst": 2, "gru.tar.zst": 4}[old], tables' $old.tar.zst
+assert tables == {"ids.tar.zst": 1, "features.tar.zst": 2, "gru.tar.zst": 4, "initial.tar.zst": 1, "alphafuse.tar.zst": 2}[old], tables' $old.tar.zst
 		said_by seq-train -j1 --epochs 2 --dropout 0.1 --model $old.tar.zst full.tar.zst -o new.tar.zst
 		seq-rank -q new.tar.zst | rec-eval -q >figures
 	done

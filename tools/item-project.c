@@ -1,6 +1,7 @@
 /*
  * item-project: a catalog in, the same and a vector for each item out.
  */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -17,7 +18,8 @@
 struct settings {
 	int from; /* in item_source_names; -1: by what the stream has */
 	const char *model;
-	bool standardise, whiten;
+	bool standardise, whiten, join;
+	int whiten_groups; /* 0: not given */
 	struct item_vectors_job job;
 };
 
@@ -28,6 +30,10 @@ static const struct option options[] = {
 		.help = "For model, recformer, llm and tokens: the model of this stream"},
 	{"standardise", FLAG_OPTION(struct settings, standardise), .help = "Bring each dimension to mean 0 and variance 1"},
 	{"whiten", FLAG_OPTION(struct settings, whiten), .help = "Besides, take away the dimensions' correlations"},
+	{"whiten-groups", .argument = "N", WHOLE_OPTION(struct settings, whiten_groups, 2, 4096),
+		.help = "The same, and add what it gives within each of N groups of dimensions alone (WhitenRec+)"},
+	{"join", FLAG_OPTION(struct settings, join),
+		.help = "Put the vectors beside those of the stream's embedding, not in their place"},
 	{0},
 };
 
@@ -55,6 +61,9 @@ static const char examples[] = "  emb-align-train --llm llm.gguf shop.tar.zst | 
 							   "    seq-train | seq-rank | rec-eval\n"
 							   "  item-project --from llm --llm llm.gguf shop.tar.zst -o items.tar.zst\n"
 							   "  item-project --from encoder --encoder all-MiniLM-L6-v2 shop.tar.zst -o \\\n"
+							   "    items.tar.zst\n"
+							   "  item-project --from tfidf shop.tar.zst |\n"
+							   "    item-project --from encoder --encoder all-MiniLM-L6-v2 --join -o \\\n"
 							   "    items.tar.zst\n"
 							   "  item-project --from model model.tar.zst -o vectors.tar.zst\n"
 							   "  item-project --from file --vectors vectors.npy --ids ids.txt shop.tar.zst -o \\\n"
@@ -116,12 +125,29 @@ static void load(const struct cli *cli, const struct settings *settings, struct 
 		bag_take_from(bag, &model_group, &job->model, settings->model);
 	else if (!source || (source->takes_model && !job->options.llm))
 		bag_take(bag, &model_group, &job->model);
+	if (settings->join)
+		bag_take(bag, &embedding_group, &job->beside);
 	bag_drop(bag, "embedding");
 	bag_pass_to(bag, out);
 	bag_read(bag);
 	group_require(&catalog_group, &job->catalog.group);
 	if (!job->catalog.n_items)
 		die("catalog: no items");
+}
+
+static void spread(struct settings *settings)
+{
+	struct item_vectors_job *job = &settings->job;
+	const bool whiten = settings->whiten || settings->whiten_groups, standardise = settings->standardise || whiten;
+	if (settings->whiten_groups > job->width)
+		die("--whiten-groups %d: the vectors have %" PRId64 " dimensions", settings->whiten_groups, job->width);
+	if (standardise)
+		standardise_vectors(job->vectors, job->catalog.n_items, job->width,
+			settings->whiten_groups ? settings->whiten_groups : whiten, job->threads);
+	json_set(job->facts, "standardised", json_boolean(standardise));
+	json_set(job->facts, "whitened", json_boolean(whiten));
+	if (settings->whiten_groups)
+		json_set(job->facts, "whiten_groups", json_integer(settings->whiten_groups));
 }
 
 /* For the history. */
@@ -149,10 +175,9 @@ int main(int argc, char **argv)
 	load(&cli, &settings, job, out);
 	int source = settings.from >= 0 ? settings.from : settings.model ? SOURCE_RECFORMER : item_source_of_stream(job);
 	item_vectors_make(job, source);
-	if (settings.standardise || settings.whiten)
-		standardise_vectors(job->vectors, job->catalog.n_items, job->width, settings.whiten, cli.threads);
-	json_set(job->facts, "standardised", json_boolean(settings.standardise || settings.whiten));
-	json_set(job->facts, "whitened", json_boolean(settings.whiten));
+	if (settings.join)
+		item_vectors_join(job);
+	spread(&settings);
 	embedding_write(out, &job->catalog, job->vectors, job->width, item_source_names[source], job->facts);
 	cli_finish(&cli, out, measured(job, item_source_names[source]));
 	item_vectors_free(job);

@@ -151,7 +151,7 @@ static void take_vectors(const struct content *content, const struct item_groups
 	const struct embedding *embedding = groups->embedding;
 	memcpy(vectors, embedding->vector, (size_t)(embedding->rows * embedding->width) * sizeof *vectors);
 	if (content->options->whiten)
-		standardise_vectors(vectors, embedding->rows, embedding->width, true, groups->threads);
+		standardise_vectors(vectors, embedding->rows, embedding->width, 1, groups->threads);
 	unit_length(vectors, embedding->rows, embedding->width);
 }
 

@@ -337,6 +337,7 @@ void item_vectors_free(struct item_vectors_job *job)
 	json_decref(job->measured);
 	model_group_free(&job->model);
 	projector_group_free(&job->projector);
+	embedding_free(&job->beside);
 	tokenizer_group_free(&job->tokenizer);
 	catalog_free(&job->catalog);
 }

@@ -7,6 +7,7 @@
 #define RECPIPE_ITEM_SOURCES_H
 
 #include "data/catalog.h"
+#include "data/embedding.h"
 #include "data/tokenizer_group.h"
 #include "model/model_group.h"
 #include "model/projector_group.h"
@@ -32,6 +33,7 @@ struct item_vectors_job {
 	struct tokenizer_group tokenizer;
 	struct model_group model; /* an encoder, or a language model */
 	struct projector_group projector;
+	struct embedding beside; /* to be joined with */
 	/* what is made */
 	int64_t width;
 	float *vectors;   /* items x width */
@@ -64,6 +66,11 @@ extern const char *const item_source_names[]; /* "projector", ..., NULL */
 int item_source_of_stream(const struct item_vectors_job *job);
 /* Makes the vectors, facts and figures, and dies where a vector is not finite. */
 void item_vectors_make(struct item_vectors_job *job, int source);
+/*
+ * Then puts them behind those of the stream's embedding: of each of the two, all numbers together have a root mean square
+ * of 1. Dies where there is none of this catalog.
+ */
+void item_vectors_join(struct item_vectors_job *job);
 void item_vectors_free(struct item_vectors_job *job);
 
 #endif

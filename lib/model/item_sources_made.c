@@ -1,10 +1,12 @@
-/* Vectors of items that are there already: a trained model's, or those of a file. */
+/* Vectors of items that are there already: a trained model's, those of a file, or of an embedding to be joined with. */
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "data/lines.h"
 #include "model/item_sources_parts.h"
+#include "nn/vec.h"
 #include "stream/bytes.h"
 #include "stream/progress.h"
 
@@ -130,4 +132,32 @@ void from_file(struct item_vectors_job *job)
 	free(rows);
 	strings_free(&ids);
 	file_unmap(bytes, size);
+}
+
+/* --- an embedding's, to be joined with --- */
+
+/* Rows of `columns` numbers into rows of `width`, all together brought to a root mean square of 1. */
+static void set_columns(const float *from, int64_t rows, int64_t columns, float *to, int64_t width)
+{
+	const double squares = vec_sum_of_squares(from, rows * columns);
+	const float factor = squares > 0 ? (float)sqrt((double)(rows * columns) / squares) : 0;
+	for (int64_t row = 0; row < rows; row++)
+		for (int64_t i = 0; i < columns; i++)
+			to[row * width + i] = factor * from[row * columns + i];
+}
+
+void item_vectors_join(struct item_vectors_job *job)
+{
+	const struct embedding *before = &job->beside;
+	const int64_t items = job->catalog.n_items, width = before->width + job->width;
+	if (!before->group.complete)
+		die("--join: no embedding in the stream to put these vectors beside; an item-project before adds one");
+	embedding_check(before, &job->catalog);
+	float *joined = xreallocarray(NULL, (size_t)items, (size_t)width * sizeof *joined);
+	set_columns(before->vector, items, before->width, joined, width);
+	set_columns(job->vectors, items, job->width, joined + before->width, width);
+	free(job->vectors);
+	job->vectors = joined;
+	job->width = width;
+	json_set(job->facts, "beside", json_incref(before->group.meta));
 }

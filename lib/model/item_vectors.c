@@ -153,16 +153,41 @@ static int64_t columns_from(const struct known *known, int64_t first)
 	return known->width - first < COLUMNS_AT_ONCE ? known->width - first : COLUMNS_AT_ONCE;
 }
 
-/* The inverse root of the columns' correlations, width x width; to be freed. */
-static float *inverse_root_of_known(const struct known *known)
+/* The columns' mean products, width x width; to be freed. */
+static double *moment_of_known(const struct known *known)
 {
-	int64_t width = known->width;
+	const int64_t width = known->width;
 	double *moment = xcalloc((size_t)(width * width), sizeof *moment);
-	float *root = xaligned((size_t)(width * width), sizeof *root);
 	gram(known->vectors, known->items, width, width, moment);
 	for (int64_t i = 0; i < width * width; i++)
 		moment[i] /= (double)known->count;
-	inverse_root(moment, width, 0, FLAT, root);
+	return moment;
+}
+
+/* Adds the inverse root of the correlations of columns [first, end) alone. */
+static void add_root_of_group(const double *moment, int64_t width, int64_t first, int64_t end, float *root)
+{
+	const int64_t n = end - first;
+	double *part = xcalloc((size_t)(n * n) + 1, sizeof *part);
+	float *of_part = xaligned((size_t)(n * n) + 1, sizeof *of_part);
+	for (int64_t i = 0; i < n; i++)
+		memcpy(part + i * n, moment + (first + i) * width + first, (size_t)n * sizeof *part);
+	inverse_root(part, n, 0, FLAT, of_part);
+	for (int64_t i = 0; i < n; i++)
+		vec_axpy(1, of_part + i * n, root + (first + i) * width + first, n);
+	free(part);
+	free(of_part);
+}
+
+/* The inverse root of the columns' correlations, width x width, and those of groups of them; to be freed. */
+static float *whitening_of_known(const struct known *known, int groups)
+{
+	const int64_t width = known->width;
+	double *moment = moment_of_known(known);
+	float *root = xcalloc((size_t)(width * width), sizeof *root);
+	add_root_of_group(moment, width, 0, width, root);
+	for (int group = 0; group < groups && groups > 1; group++)
+		add_root_of_group(moment, width, group * width / groups, (group + 1) * width / groups, root);
 	free(moment);
 	return root;
 }
@@ -179,8 +204,8 @@ static void multiply_rows(float *vectors, int64_t items, int64_t width, const fl
 	}
 }
 
-/* Standardises them; where none is known there is nothing to do. */
-static struct known standardised(float *vectors, int64_t items, int64_t width, int threads)
+/* With the columns' means and deviations; where none is known there is nothing to do. */
+static struct known known_of(float *vectors, int64_t items, int64_t width, int threads)
 {
 	struct known known = {.vectors = vectors, .items = items, .width = width};
 	known.is_known = xcalloc((size_t)items, sizeof *known.is_known);
@@ -193,6 +218,14 @@ static struct known standardised(float *vectors, int64_t items, int64_t width, i
 #pragma omp parallel for num_threads(threads)
 	for (int64_t from = 0; from < width; from += COLUMNS_AT_ONCE)
 		measure_columns(&known, from, columns_from(&known, from));
+	return known;
+}
+
+static struct known standardised(float *vectors, int64_t items, int64_t width, int threads)
+{
+	struct known known = known_of(vectors, items, width, threads);
+	if (!known.count)
+		return known;
 	double largest = 0;
 	for (int64_t i = 0; i < width; i++)
 		largest = fmax(largest, known.factor[i]);
@@ -209,11 +242,11 @@ static void known_free(struct known *known)
 	free(known->factor);
 }
 
-void standardise_vectors(float *vectors, int64_t items, int64_t width, bool whiten, int threads)
+void standardise_vectors(float *vectors, int64_t items, int64_t width, int groups, int threads)
 {
 	struct known known = standardised(vectors, items, width, threads);
-	if (whiten && known.count) {
-		float *root = inverse_root_of_known(&known);
+	if (groups && known.count) {
+		float *root = whitening_of_known(&known, groups);
 		multiply_rows(vectors, items, width, root, 1, threads);
 		free(root);
 	}
@@ -224,7 +257,7 @@ void whiten_vectors(float *vectors, int64_t items, int64_t width, int threads, f
 {
 	struct known known = standardised(vectors, items, width, threads);
 	if (known.count) {
-		float *root = inverse_root_of_known(&known);
+		float *root = whitening_of_known(&known, 1);
 		multiply_rows(vectors, items, width, root, 1, threads);
 		for (int64_t i = 0; i < width; i++)
 			for (int64_t j = 0; j < width; j++)
@@ -232,6 +265,50 @@ void whiten_vectors(float *vectors, int64_t items, int64_t width, int threads, f
 		free(root);
 	}
 	for (int64_t i = 0; i < width; i++)
+		mean[i] = (float)known.mean[i];
+	known_free(&known);
+}
+
+/* --- principal axes --- */
+
+/* By columns: the first `axes` eigenvectors of the covariances, each over the root of its value if `whiten`. */
+static float *axes_of_known(const struct known *known, int64_t axes, bool whiten)
+{
+	const int64_t width = known->width;
+	double *moment = moment_of_known(known), *values = xcalloc((size_t)width, sizeof *values);
+	float *matrix = xcalloc((size_t)(width * width), sizeof *matrix);
+	symmetric_eigen(moment, width, values);
+	for (int64_t axis = 0; axis < axes; axis++) {
+		const double *vector = moment + (width - 1 - axis) * width, value = values[width - 1 - axis];
+		int64_t largest = 0;
+		for (int64_t i = 1; i < width; i++)
+			largest = fabs(vector[i]) > fabs(vector[largest]) ? i : largest;
+		double factor = vector[largest] < 0 ? -1 : 1;
+		if (whiten)
+			factor = value > FLAT * values[width - 1] ? factor / sqrt(value) : 0;
+		for (int64_t i = 0; i < width; i++)
+			matrix[i * width + axis] = (float)(factor * vector[i]);
+	}
+	free(moment);
+	free(values);
+	return matrix;
+}
+
+void principal_axis_vectors(float *vectors, int64_t items, int64_t width, int64_t axes, bool whiten, int threads,
+	float *mean, float *matrix)
+{
+	struct known known = known_of(vectors, items, width, threads);
+	for (int64_t item = 0; item < items; item++)
+		for (int64_t i = 0; i < width && known.is_known[item]; i++)
+			vectors[item * width + i] = (float)((double)vectors[item * width + i] - known.mean[i]);
+	if (known.count) {
+		float *of_known = axes_of_known(&known, axes, whiten);
+		multiply_rows(vectors, items, width, of_known, 1, threads);
+		if (matrix)
+			memcpy(matrix, of_known, (size_t)(width * width) * sizeof *matrix);
+		free(of_known);
+	}
+	for (int64_t i = 0; i < width && mean; i++)
 		mean[i] = (float)known.mean[i];
 	known_free(&known);
 }

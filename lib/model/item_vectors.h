@@ -35,18 +35,27 @@ void mean_hidden_states(const struct model *model, const struct item_tokens *tok
 
 /*
  * Each dimension less its mean, divided by its standard deviation, in place; a dimension that is the same for all
- * becomes 0, and so does one whose deviation is rounding beside the largest, as some encoders have.
- * With `whiten` then turned and scaled such that the dimensions are uncorrelated too, by the symmetric root of the
+ * becomes 0, and so does one whose deviation is rounding beside the largest, as some encoders have. With `groups` (0:
+ * that is all) then turned and scaled such that the dimensions are uncorrelated too, by the symmetric root of the
  * correlations' inverse, the one that changes vectors least (Kessy et al., Am. Stat. 2018, ZCA-cor); directions that
- * they do not have, or hardly, become 0. An item whose vector is zero is one of which nothing is known: it has no part
- * in this, and stays as it is. All must be finite.
+ * they do not have, or hardly, become 0. With more than one, at most `width`, what this makes of each group of
+ * neighbouring dimensions alone is added, which leaves correlations between groups (Zhang et al. 2024, WhitenRec+).
+ * An item whose vector is zero is one of which nothing is known: it has no part in this, and stays as it is. All must
+ * be finite.
  */
-void standardise_vectors(float *vectors, int64_t items, int64_t width, bool whiten, int threads);
+void standardise_vectors(float *vectors, int64_t items, int64_t width, int groups, int threads);
 /*
- * The same with `whiten`, as a map for vectors of other items: mean, width, and matrix, width x width, such that a
+ * The same in one group, as a map for vectors of other items: mean, width, and matrix, width x width, such that a
  * vector becomes (vector - mean) matrix.
  */
 void whiten_vectors(float *vectors, int64_t items, int64_t width, int threads, float *mean, float *matrix);
+/*
+ * Where they lie on their principal axes, from their mean, in place: on the `axes` of the largest variance, which
+ * `whiten` makes 1, in falling order, each turned such that its largest part is positive; what is behind is 0. As a map
+ * too, as above, where mean and matrix are not NULL.
+ */
+void principal_axis_vectors(float *vectors, int64_t items, int64_t width, int64_t axes, bool whiten, int threads,
+	float *mean, float *matrix);
 /* The map, in place, then times `scale`; mean and matrix NULL: scale alone. Vectors of zeros stay as they are. */
 void map_vectors(float *vectors, int64_t items, int64_t width, const float *mean, const float *matrix, float scale,
 	int threads);

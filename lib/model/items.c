@@ -1,5 +1,6 @@
 #include "model/items.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,10 +10,11 @@
 #include "nn/rows.h"
 #include "nn/vec.h"
 
-static const char *const feature_names[] = {"none", "frozen", "trainable", NULL};
+static const char *const feature_names[] = {"none", "frozen", "trainable", "initial", "alphafuse", NULL};
 static const char *const adaptor_names[] = {"linear", "two-layer", "mlp", NULL};
 static const char *const score_names[] = {"dot", "cosine", NULL};
-#define WITH_FEATURES "features=frozen|trainable"
+#define WITH_FEATURES "features=frozen|trainable|initial|alphafuse"
+#define WITH_ADAPTOR "features=frozen|trainable"
 
 static void no_features(void *values)
 {
@@ -34,11 +36,11 @@ static void ids_beside_frozen(void *values)
 const struct option item_options[] = {
 	{"features", CHOICE_OPTION(struct item_options, features, feature_names), .argument = "HOW", .derive = no_features,
 		.fallback = "frozen where the stream has one, else none",
-		.help = "Items by their embedding: frozen, trainable, or none"},
+		.help = "Items by their embedding: frozen, trainable, initial (a start), alphafuse, or none"},
 	{.key = "adaptor",
 		CHOICE_OPTION(struct item_options, adaptor, adaptor_names),
 		.fallback = "linear",
-		.only = WITH_FEATURES,
+		.only = WITH_ADAPTOR,
 		.help = "From the embedding's width to the model's: linear, two-layer, or mlp"},
 	{.key = "feature_size", WHOLE_OPTION(struct item_options, feature_size, 0, 1 << 20), .fallback = "0"},
 	{.key = "adaptor_size",
@@ -51,13 +53,18 @@ const struct option item_options[] = {
 		YES_NO_OPTION(struct item_options, feature_ids),
 		.derive = ids_beside_frozen,
 		.fallback = "yes with frozen features",
-		.only = WITH_FEATURES,
+		.only = WITH_ADAPTOR,
 		.help = "Add a learned vector for each item to what the adaptor gives"},
 	{.key = "feature_whiten",
 		YES_NO_OPTION(struct item_options, feature_whiten),
 		.fallback = "yes",
 		.only = WITH_FEATURES,
 		.help = "Features with mean 0, variance 1 and no correlations"},
+	{.key = "feature_share",
+		REAL_OPTION(struct item_options, feature_share, 0.01, .99),
+		.fallback = "0.5",
+		.only = "features=alphafuse",
+		.help = "Of an item vector's columns, that are the embedding's principal axes; the others are learned"},
 	{.key = "feature_scale",
 		REAL_OPTION(struct item_options, feature_scale, 0, 1e6),
 		.fallback = "0.3",
@@ -95,6 +102,8 @@ struct items {
 	const float *frozen;     /* the features, borrowed */
 	struct param *trainable; /* the features, learned */
 	struct param *own;       /* learned vectors that are added to what the adaptor gives */
+	struct param *start;     /* learned vectors that start from the features */
+	int64_t axes;            /* of the features, that are taken; 0: all, as they are */
 	struct param *first, *first_bias, *second, *second_bias;
 	struct param *mean, *matrix,
 		*scale;                   /* from the embedding's vectors to features, frozen; the first two may be NULL */
@@ -126,6 +135,15 @@ static struct param *declare_map(struct model *model, int64_t rows, int64_t colu
 	return param;
 }
 
+static void declare_maps(struct items *items, struct model *model)
+{
+	if (items->options.feature_whiten || items->axes) {
+		items->mean = declare_map(model, 0, items->options.feature_size, "mean");
+		items->matrix = declare_map(model, items->options.feature_size, items->options.feature_size, "matrix");
+	}
+	items->scale = declare_map(model, 0, 1, "scale");
+}
+
 static void declare_adaptor(struct items *items, struct model *model, int64_t width)
 {
 	struct params *params = &model->params;
@@ -142,11 +160,21 @@ static void declare_adaptor(struct items *items, struct model *model, int64_t wi
 	items->second_bias = params_add(params, 0, width, false, "adaptor.bias");
 	if (items->options.feature_ids)
 		items->own = declare_table(model, width, "item_id.weight");
-	if (items->options.feature_whiten) {
-		items->mean = declare_map(model, 0, items->options.feature_size, "mean");
-		items->matrix = declare_map(model, items->options.feature_size, items->options.feature_size, "matrix");
-	}
-	items->scale = declare_map(model, 0, 1, "scale");
+	declare_maps(items, model);
+}
+
+/* AlphaFuse (Hu et al., SIGIR 2025): the embedding's principal axes, and ids in the columns that these leave. */
+static void declare_fused(struct items *items, struct model *model, int64_t width, const char *where)
+{
+	items->axes = llround(items->options.feature_share * (double)width);
+	if (items->axes < 1 || items->axes >= width || items->axes > items->options.feature_size)
+		die("%s: \"feature_share\" %g of %" PRId64 " columns is %" PRId64 ", and 1 to %" PRId64
+			" can be features, of an embedding %" PRId64 " wide",
+			where, items->options.feature_share, width, items->axes,
+			width - 1 < items->options.feature_size ? width - 1 : items->options.feature_size,
+			items->options.feature_size);
+	items->own = declare_table(model, width - items->axes, "item_id.weight");
+	declare_maps(items, model);
 }
 
 struct param *items_declare(struct model *model, const struct item_options *options, int64_t width, int64_t out,
@@ -157,11 +185,18 @@ struct param *items_declare(struct model *model, const struct item_options *opti
 	if (options->features && !options->feature_size)
 		die("%s: \"features\" of no \"feature_size\"", where);
 	struct param *z;
-	if (options->features == FEATURES_NONE) {
+	if (options->features == FEATURES_NONE || options->features == FEATURES_INITIAL) {
 		z = declare_table(model, width, "item_embedding.weight");
 	} else {
 		z = items->z = declare_derived(model, width, "item_embedding.weight");
-		declare_adaptor(items, model, width);
+		if (options->features == FEATURES_ALPHAFUSE)
+			declare_fused(items, model, width, where);
+		else
+			declare_adaptor(items, model, width);
+	}
+	if (options->features == FEATURES_INITIAL) {
+		items->start = z;
+		items->axes = width < options->feature_size ? width : options->feature_size;
 	}
 	struct param *scored = options->tied ? z : declare_table(model, out, "output.weight");
 	if (options->score == SCORE_COSINE) {
@@ -169,7 +204,7 @@ struct param *items_declare(struct model *model, const struct item_options *opti
 		scored = items->candidates = declare_derived(model, out, "candidates.weight");
 	}
 	model->item_vectors = scored;
-	if (items->z || items->candidates)
+	if (options->features || items->candidates)
 		model->items = items;
 	else
 		free(items);
@@ -191,6 +226,16 @@ int64_t items_feature_size(const struct model *model)
 	return model->items && model->items->options.features ? model->items->options.feature_size : 0;
 }
 
+int64_t items_kept_feature_size(const struct model *model)
+{
+	return model->items && model->items->z ? model->items->options.feature_size : 0;
+}
+
+bool items_derives(const struct model *model)
+{
+	return model->items && (model->items->z || model->items->candidates);
+}
+
 /* --- features --- */
 
 /* Returns what all were multiplied by. */
@@ -206,10 +251,13 @@ static float bring_to_scale(float *x, int64_t n, double root_mean_square)
 void items_set_features(struct model *model, float *features)
 {
 	struct items *items = model->items;
-	items->scale->value[0] = 1;
-	if (items->options.feature_scale > 0)
-		items->scale->value[0] = bring_to_scale(features, model->n_items * items->options.feature_size,
-			items->options.feature_scale);
+	const int64_t width = items->options.feature_size, taken = items->axes ? items->axes : width;
+	float scale = 1;
+	if (items->options.feature_scale > 0) /* what is not taken is 0 */
+		scale = bring_to_scale(features, model->n_items * width,
+			items->options.feature_scale * sqrt((double)taken / (double)width));
+	if (items->scale)
+		items->scale->value[0] = scale;
 	items->frozen = features;
 	if (items->trainable)
 		memcpy(items->trainable->value, features, (size_t)param_count(items->trainable) * sizeof *features);
@@ -218,7 +266,11 @@ void items_set_features(struct model *model, float *features)
 void items_fit_features(struct model *model, float *features, int threads)
 {
 	const struct items *items = model->items;
-	if (items->matrix)
+	if (items->axes)
+		principal_axis_vectors(features, model->n_items, items->options.feature_size, items->axes,
+			items->options.feature_whiten, threads, items->mean ? items->mean->value : NULL,
+			items->matrix ? items->matrix->value : NULL);
+	else if (items->matrix)
 		whiten_vectors(features, model->n_items, items->options.feature_size, threads, items->mean->value,
 			items->matrix->value);
 	items_set_features(model, features);
@@ -229,22 +281,37 @@ void items_initialise(struct model *model, struct rng *rng)
 	const struct items *items = model->items;
 	if (!items || !items->options.features)
 		return;
+	for (int64_t i = 0; i < model->n_items && items->start; i++)
+		memcpy(items->start->value + i * items->start->columns, items->frozen + i * items->options.feature_size,
+			(size_t)items->axes * sizeof(float));
+	if (items->own)
+		param_normal(items->own, rng, START_DEVIATION);
+	if (!items->second)
+		return;
 	if (items->first)
 		param_normal(items->first, rng, 1 / sqrt((double)items->first->columns));
 	param_normal(items->second, rng, START_DEVIATION / sqrt((double)items->second->columns));
 	if (items->first)
 		param_fill(items->first_bias, 0);
 	param_fill(items->second_bias, 0);
-	if (items->own)
-		param_normal(items->own, rng, START_DEVIATION);
 	if (items->trainable)
 		memcpy(items->trainable->value, items->frozen, (size_t)param_count(items->trainable) * sizeof(float));
 }
 
-/* --- z of some items: adaptor(feature) + own --- */
+/* --- z of some items: adaptor(feature) + own, or the features' axes and own beside each other --- */
+
+static struct array *fuse(struct tape *tape, const struct items *items, int64_t from, int64_t to)
+{
+	const int64_t width = items->options.feature_size;
+	struct array *features = tape_constant(tape, items->frozen + from * width, to - from, width);
+	return beside(tape, tape_columns(tape, features, 0, items->axes),
+		tape_param_rows(tape, items->own, from, to - from));
+}
 
 static struct array *adapt(struct tape *tape, const struct items *items, int64_t from, int64_t to)
 {
+	if (items->axes)
+		return fuse(tape, items, from, to);
 	struct array *x = items->trainable ?
 		tape_param_rows(tape, items->trainable, from, to - from) :
 		tape_constant(tape, items->frozen + from * items->options.feature_size, to - from, items->options.feature_size);
@@ -334,7 +401,7 @@ void items_derive_backward(struct model *model, struct worker *worker)
 void items_refresh(struct model *model)
 {
 	struct items *items = model->items;
-	if (!items)
+	if (!items_derives(model))
 		return;
 #pragma omp parallel for schedule(static)
 	for (int64_t from = 0; from < model->n_items; from += REFRESH_ROWS) {

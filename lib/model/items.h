@@ -5,6 +5,9 @@
  *
  *     z = adaptor(feature) [+ a learned vector of its own]
  *
+ * Or the features' principal axes are columns of it, and the others are learned (AlphaFuse: Hu et al., SIGIR 2025); or
+ * it is learned from a start at these axes.
+ *
  * On the target side an item is z itself (SAID, WWW 2024), scored by dot product or by
  * cosine / temperature. z of the whole catalog is computed once for a step, by all workers,
  * as a derived parameter (nn/params.h); so sequence models see one table of item vectors, whatever
@@ -20,11 +23,12 @@ struct items;
 
 /* Of config.json; a part of an architecture's own, whose table includes these rows. */
 struct item_options {
-	enum { FEATURES_NONE, FEATURES_FROZEN, FEATURES_TRAINABLE } features;
+	enum { FEATURES_NONE, FEATURES_FROZEN, FEATURES_TRAINABLE, FEATURES_INITIAL, FEATURES_ALPHAFUSE } features;
 	enum { ADAPTOR_LINEAR, ADAPTOR_TWO_LAYER, ADAPTOR_MLP } adaptor;
 	enum { SCORE_DOT, SCORE_COSINE } score;
 	int64_t feature_size, adaptor_size;
 	bool feature_ids, feature_whiten, tied;
+	double feature_share; /* of a vector's columns, alphafuse's */
 	double feature_scale; /* root mean square that features are brought to; 0: as they come */
 	float temperature;
 };
@@ -37,18 +41,23 @@ extern const struct option item_options[];
  */
 struct param *items_declare(struct model *model, const struct item_options *options, int64_t width, int64_t out,
 	const char *where);
-/* How wide features have to be; 0: none are needed. */
+/* How wide features have to be, of which its items are made or which they start from; 0: none are needed. */
 int64_t items_feature_size(const struct model *model);
+/* The same once it is trained: 0 where features were but the start. */
+int64_t items_kept_feature_size(const struct model *model);
+/* Whether item vectors are derived from other parameters. */
+bool items_derives(const struct model *model);
 /*
  * n_items x feature_size, brought to a root mean square of "feature_scale" in place, where that is not 0: the adaptor
  * adds up many features, so that with large ones it learns far faster than an item's own vector does. Frozen: borrowed
- * as long as the model is trained; trainable: copied, where they start. Before the first step; a trained model needs
- * none.
+ * as long as the model is trained; trainable and initial: copied, where they start. Before the first step; a trained
+ * model needs none. Of alphafuse and initial the features' first columns are taken, and the others must be 0.
  */
 void items_set_features(struct model *model, float *features);
 /*
- * The same, whitened before where "feature_whiten" says so. The model keeps the map (model/item_vectors.h) as its
- * parameters feature.mean, feature.matrix and feature.scale, by which items that come later get their features.
+ * The same, whitened before where "feature_whiten" says so, and turned to their principal axes where these are taken.
+ * The model keeps the map (model/item_vectors.h) as its parameters feature.mean, feature.matrix and feature.scale, by
+ * which items that come later get their features.
  */
 void items_fit_features(struct model *model, float *features, int threads);
 

@@ -258,6 +258,38 @@ struct array *add(struct tape *tape, struct array *x, struct array *y)
 	return out;
 }
 
+/* --- beside --- */
+
+struct beside {
+	struct operation operation;
+	struct array *part[2], *out;
+};
+
+static void beside_backward(struct tape *tape, struct operation *operation)
+{
+	struct beside *b = (struct beside *)operation;
+	const float *gradient = tape_gradient(tape, b->out);
+	for (int i = 0; i < 2; gradient += b->part[i]->columns, i++) {
+		struct array *part = b->part[i];
+		float *to = started_gradient(tape, part);
+		for (int64_t r = 0; r < part->rows && to; r++)
+			vec_axpy(1, gradient + r * b->out->columns, to + r * part->stride, part->columns);
+	}
+}
+
+struct array *beside(struct tape *tape, struct array *x, struct array *y)
+{
+	struct array *out = tape_array(tape, x->rows, x->columns + y->columns, x->wanted || y->wanted);
+	for (int64_t r = 0; r < out->rows; r++) {
+		float *row = out->value + r * out->columns;
+		memcpy(row, x->value + r * x->stride, (size_t)x->columns * sizeof *row);
+		memcpy(row + x->columns, y->value + r * y->stride, (size_t)y->columns * sizeof *row);
+	}
+	if (out->wanted)
+		RECORD(tape, struct beside, beside_backward, .part = {x, y}, .out = out);
+	return out;
+}
+
 /* --- with_vectors --- */
 
 struct with_vectors {

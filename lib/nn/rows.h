@@ -34,6 +34,9 @@ struct array *unit_rows(struct tape *tape, struct array *x, float scale);
 /* factor x */
 struct array *scaled(struct tape *tape, struct array *x, float factor);
 
+/* Each row of x, then that of y: (n, columns of x + those of y). */
+struct array *beside(struct tape *tape, struct array *x, struct array *y);
+
 /* x + y, of one shape. */
 struct array *add(struct tape *tape, struct array *x, struct array *y);
 

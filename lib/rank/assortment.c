@@ -54,7 +54,7 @@ static int64_t match_features(struct assortment *assortment, struct model_group 
 {
 	const struct catalog *catalog = groups->catalog;
 	const struct embedding *embedding = groups->embedding;
-	const int64_t n_new = assortment_match(assortment, group, catalog), width = items_feature_size(group->model);
+	const int64_t n_new = assortment_match(assortment, group, catalog), width = items_kept_feature_size(group->model);
 	int64_t told = 0;
 	if (!n_new || !embedding->group.complete || strcmp(embedding->catalog, catalog->fingerprint))
 		return n_new; /* an embedding of the model's own catalog says nothing of these */
@@ -97,8 +97,8 @@ int64_t assortment_of_model(struct assortment *assortment, struct model_group *g
 	}
 	if (model->content)
 		return match_content(assortment, group, groups);
-	return items_feature_size(model) ? match_features(assortment, group, groups) :
-									   assortment_match(assortment, group, groups->catalog);
+	return items_kept_feature_size(model) ? match_features(assortment, group, groups) :
+											assortment_match(assortment, group, groups->catalog);
 }
 
 struct strings ids_read(const char *path)

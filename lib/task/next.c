@@ -72,7 +72,7 @@ void next_by_rows(struct model *model, const struct loss_options *options, int64
 {
 	const double k = (double)options->negatives;
 	const double read = 2 * (double)positions + k * (double)(options->loss == LOSS_SAMPLED ? examples : positions);
-	if (options->loss != LOSS_CE && !model->items && ranks_count() == 1 && reads_few(model, options, read))
+	if (options->loss != LOSS_CE && !items_derives(model) && ranks_count() == 1 && reads_few(model, options, read))
 		params_by_rows(&model->params);
 }
 
@@ -297,7 +297,7 @@ static void derive_items(void *task, struct worker *worker)
 static void derive_all_items(struct next *next, struct trainer *trainer)
 {
 	static phase_function *const derive[] = {derive_items, NULL};
-	if (!next->model->items)
+	if (!items_derives(next->model))
 		return;
 	trainer_compute(trainer, derive, next);
 	items_gather(next->model, trainer);
@@ -324,7 +324,7 @@ void next_step(struct next *next, struct trainer *trainer, const struct historie
 	static phase_function *const with_features[] = {compute_share, trainer_sum_derived, NULL};
 	static phase_function *const derive_backward[] = {derive_items_backward, NULL};
 	static phase_function *const touch[] = {touch_share, NULL};
-	const bool derives = next->model->items;
+	const bool derives = items_derives(next->model);
 	*result = (struct step_result){.positions = has_target(histories, targets)};
 	if (!result->positions)
 		return;

@@ -69,15 +69,23 @@ static bool choose_features(struct training_job *job)
 	const char *features = json_string_value(json_object_get(job->config, "features")), *spelt;
 	if (features && !strcmp(features, "none"))
 		return false;
+	if (features && !strcmp(features, "initial") && job->inputs.start.model) {
+		json_set(job->config, "feature_size", json_integer(items_feature_size(job->inputs.start.model)));
+		return true; /* where its items started is past */
+	}
 	if (!embedding->group.complete && features)
 		die("--features %s: no embedding in the stream; item-project adds one", features);
 	if (!embedding->group.complete && (spelt = option_of_features(job)))
 		die("%s: no embedding in the stream; item-project adds one", spelt);
 	if (!embedding->group.complete)
 		return false;
+	if (!features && is_given(job, "feature_share"))
+		die("--set feature_share is for --features alphafuse");
 	if (!features)
 		json_set(job->config, "features", json_string("frozen"));
 	json_set(job->config, "feature_size", json_integer(embedding->width));
+	if (json_object_get(embedding->group.meta, "whiten_groups") && !is_given(job, "feature_whiten"))
+		json_set(job->config, "feature_whiten", json_false());
 	return true;
 }
 

@@ -80,9 +80,9 @@ static _Noreturn void die_other_embedding(const struct training_inputs *inputs)
 void warm_start(struct training_job *job, struct model *model, struct rng *rng)
 {
 	struct training_inputs *inputs = &job->inputs;
-	const int64_t width = items_feature_size(model);
+	const int64_t width = items_kept_feature_size(model);
 	int32_t *row = rows_before(job, width ? " (from features)" : " (from the mean)");
-	if (width != items_feature_size(inputs->start.model))
+	if (width != items_kept_feature_size(inputs->start.model))
 		die_other_embedding(inputs);
 	model_carry(model, inputs->start.model, row, NEW_DEVIATION, rng);
 	if (width) {

@@ -185,6 +185,7 @@ FEATURE_CASES = {
     "mlp": dict(architecture="gru", hidden_size=D, dropout=0, features="frozen", adaptor="mlp", adaptor_size=7,
                 score="cosine", temperature=0.25),
     "unit": dict(architecture="gru", hidden_size=D, dropout=0, tied=False, score="cosine", temperature=1.0),
+    "alphafuse": dict(SASREC, num_hidden_layers=1, norm="pre", num_attention_heads=2, features="alphafuse", feature_share=0.375),
 }
 
 
@@ -194,6 +195,8 @@ def feature_parameters(c):
         p["output.weight"] = (N_ITEMS, D)
     if "features" in c:
         del p["item_embedding.weight"]
+        if c["features"] == "alphafuse":
+            return p | {"item_id.weight": (N_ITEMS, D - round(c["feature_share"] * D))}
         inner = WIDE
         if c["features"] == "trainable":
             p["item_feature.weight"] = (N_ITEMS, WIDE)
@@ -209,6 +212,8 @@ def feature_parameters(c):
 def item_table(c, p, feature):
     if "features" not in c:
         return p["item_embedding.weight"]
+    if c["features"] == "alphafuse":
+        return torch.cat([feature[:, :round(c["feature_share"] * D)], p["item_id.weight"]], 1)
     x = p.get("item_feature.weight", feature)
     if "adaptor.0.weight" in p:
         x = F.linear(x, p["adaptor.0.weight"], p["adaptor.0.bias"])

@@ -91,7 +91,7 @@ static void unused_dimensions(void **state)
 		vectors[i * WIDTH + 3] *= 4e-9f;
 	}
 	memcpy(copy, vectors, sizeof copy);
-	standardise_vectors(copy, ITEMS, WIDTH, true, 1);
+	standardise_vectors(copy, ITEMS, WIDTH, 1, 1);
 	for (int i = 0; i < ITEMS; i++)
 		assert_true(copy[i * WIDTH + 2] == 0 && copy[i * WIDTH + 3] == 0);
 	whiten_vectors(vectors, ITEMS, WIDTH, 1, mean, matrix);
@@ -110,8 +110,8 @@ static void standardised_dimensions(void **state)
 			vectors[item * WIDTH + c] = item % 5 ? (float)(1000 * c + item % 7 * (c % 3 - 1)) : 0;
 	}
 	memcpy(again, vectors, sizeof again);
-	standardise_vectors(vectors, ITEMS, WIDTH, false, 3);
-	standardise_vectors(again, ITEMS, WIDTH, false, 1);
+	standardise_vectors(vectors, ITEMS, WIDTH, 0, 3);
+	standardise_vectors(again, ITEMS, WIDTH, 0, 1);
 	assert_memory_equal(again, vectors, sizeof again);
 	for (int c = 0; c < WIDTH; c++) {
 		double sum = 0, squares = 0;
@@ -145,7 +145,7 @@ static void whitened(void **state)
 		if (item % 10 == 0)
 			memset(vector, 0, WIDTH * sizeof *vector);
 	}
-	standardise_vectors(vectors, ITEMS, WIDTH, true, 2);
+	standardise_vectors(vectors, ITEMS, WIDTH, 1, 2);
 	for (int item = 0; item < ITEMS; item++)
 		for (int i = 0; i < WIDTH * WIDTH; i++)
 			moment[i] += (double)vectors[item * WIDTH + i / WIDTH] * (double)vectors[item * WIDTH + i % WIDTH] / 180;
@@ -165,7 +165,7 @@ static void nothing_known(void **state)
 {
 	(void)state;
 	float vectors[6] = {0};
-	standardise_vectors(vectors, 2, 3, true, 1);
+	standardise_vectors(vectors, 2, 3, 1, 1);
 	for (int i = 0; i < 6; i++)
 		assert_true(vectors[i] == 0);
 }
@@ -174,7 +174,7 @@ static void standardised_over_all(void **state)
 {
 	(void)state;
 	float vectors[] = {1, 5, 3, 5};
-	standardise_vectors(vectors, 2, 2, false, 1);
+	standardise_vectors(vectors, 2, 2, 0, 1);
 	assert_true(vectors[0] == -1 && vectors[2] == 1 && vectors[1] == 0 && vectors[3] == 0);
 }
 

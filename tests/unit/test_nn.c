@@ -164,7 +164,7 @@ static void test_split_equals_pytorch(void **state)
 /* Items from features through an adaptor, cosine scores: through derived tables, by several workers. */
 static void test_features_equal_pytorch(void **state)
 {
-	static const char *const feature_cases[] = {"frozen", "cosine", "mlp", "unit"};
+	static const char *const feature_cases[] = {"frozen", "cosine", "mlp", "unit", "alphafuse"};
 	(void)state;
 	for (size_t i = 0; i < COUNT_OF(feature_cases); i++)
 		for (int threads = 1; threads <= 3; threads++) {
@@ -385,6 +385,13 @@ static struct array *build_gated(struct tape *tape, struct array *const p[])
 	return gated(tape, tape_columns(tape, two, 0, 2), tape_columns(tape, two, 2, 2), ACT_SILU);
 }
 
+static struct array *build_beside(struct tape *tape, struct array *const p[])
+{
+	struct array *x = embedding(tape, p[0], ids, N, 1, p[1], places, 0);
+	struct array *two = linear(tape, x, p[10], NULL, ACT_NONE, 0);
+	return beside(tape, beside(tape, tape_columns(tape, two, 2, 2), tape_columns(tape, two, 0, 2)), x);
+}
+
 static struct array *build_gated_gelu(struct tape *tape, struct array *const p[])
 {
 	struct array *x = embedding(tape, p[0], ids, N, 1, p[1], places, 0);
@@ -456,6 +463,7 @@ static void test_finite_differences(void **state)
 	differences_of(&all, build_rms_norm, "residual and root mean square norm");
 	differences_of(&all, build_gated, "gated");
 	differences_of(&all, build_gated_gelu, "gated by gelu");
+	differences_of(&all, build_beside, "beside");
 	differences_of(&all, build_banded, "banded attention");
 	differences_of(&all, build_grouped, "grouped attention, rotary positions");
 	differences_of(&all, build_interleaved, "rotary positions, interleaved");
