@@ -26,6 +26,11 @@ recipes() {
 	if [ -n "${RECIPES:-}" ]; then cat "$RECIPES"; else sed '1,/^exit$/d' "$0"; fi
 }
 
+# encoded OPTION...: items by the encoder
+encoded() {
+	item-project -q -j "$threads" --from encoder --encoder "${ENCODER:?is a folder}" "$@"
+}
+
 # stream SET KIND: the path of its items as recipes of that kind know them, made once
 stream() {
 	local set=$1 kind=$2
@@ -35,7 +40,9 @@ stream() {
 	[ -e "$path" ] && return
 	case $kind in
 	tfidf) item-project -q --from tfidf "$items" -o "$path" ;;
-	encoder) item-project -q -j "$threads" --from encoder --encoder "${ENCODER:?is a folder}" "$items" -o "$path" ;;
+	encoder) encoded "$items" -o "$path" ;;
+	relaxed) encoded --whiten-groups 4 "$items" -o "$path" ;;
+	joined) item-project -q --from tfidf "$items" | encoded --join >"$path.part" && mv "$path.part" "$path" ;;
 	*) echo "$0: no items of kind \"$kind\"" >&2; exit 2 ;;
 	esac
 }
@@ -101,3 +108,9 @@ wide ids --hidden-size 128
 from-end ids --set positions=end
 slow ids --learning-rate .0005
 sampled ids --loss sampled --negatives 256
+axes tfidf --features initial --dropout .5 --set feature_scale=.1
+axes-small tfidf --features initial --dropout .5 --set feature_scale=.02
+alphafuse tfidf --features alphafuse --dropout .5
+encoder encoder
+relaxed relaxed
+joined joined

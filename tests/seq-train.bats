@@ -184,6 +184,12 @@ assert not known.all() and abs(table - on_axes(16, sys.argv[1] == "yes", .2)).ma
 	python3 -c "$axes"'
 table = member("start.tar.zst", "model/item_embedding.weight.npy")
 assert abs(table[:, :24] - on_axes(24, True, 1)).max() < 1e-3 and .018 < table[:, 24:].std() < .022'
+	# learned vectors want more dropout than features do
+	for features in initial frozen; do
+		seq-train -q --epochs 1 --hidden-size 16 --features $features items.tar.zst | tar --zstd -xO model/config.json |
+			python3 -c 'import json, sys; print(json.load(sys.stdin)["dropout"])'
+	done >rates
+	[ "$(paste -sd' ' rates)" = "0.5 0.3" ]
 	# and nothing of the embedding stays
 	seq-train -q --epochs 2 --hidden-size 16 --learning-rate 0.01 --features initial items.tar.zst -o model.tar.zst
 	[ "$(tar --zstd -tf model.tar.zst | grep -c 'model/.*feature')" = 0 ]

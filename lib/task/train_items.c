@@ -62,6 +62,12 @@ static char *option_of_features(const struct training_job *job)
 	return spelt;
 }
 
+static bool starts_from_features(const struct training_job *job)
+{
+	const char *features = json_string_value(json_object_get(job->config, "features"));
+	return features && !strcmp(features, "initial");
+}
+
 /* Item features are used where the stream has them, unless told otherwise. */
 static bool choose_features(struct training_job *job)
 {
@@ -69,7 +75,7 @@ static bool choose_features(struct training_job *job)
 	const char *features = json_string_value(json_object_get(job->config, "features")), *spelt;
 	if (features && !strcmp(features, "none"))
 		return false;
-	if (features && !strcmp(features, "initial") && job->inputs.start.model) {
+	if (starts_from_features(job) && job->inputs.start.model) {
 		json_set(job->config, "feature_size", json_integer(items_feature_size(job->inputs.start.model)));
 		return true; /* where its items started is past */
 	}
@@ -90,14 +96,14 @@ static bool choose_features(struct training_job *job)
 }
 
 /* Short histories overfit: measured on validation, they want more dropout than long ones, learned vectors most. */
-static void choose_dropout(struct training_job *job, bool has_features)
+static void choose_dropout(struct training_job *job, bool are_learned)
 {
 	const struct sequences *sequences = &job->inputs.sequences;
 	int64_t events = 0;
 	for (int64_t user = 0; user < sequences->n_users; user++)
 		events += train_length(sequences, user);
 	if (!is_given(job, "dropout") && events < 20 * sequences->n_users)
-		json_set(job->config, "dropout", json_real(has_features ? .3 : .5));
+		json_set(job->config, "dropout", json_real(are_learned ? .5 : .3));
 }
 
 static struct model *new_model(const struct training_job *job)
@@ -136,7 +142,7 @@ static json_t *train(struct training_job *job)
 	const struct next_item_training *training = job->values;
 	if (job->inputs.start.model)
 		warm_require(job);
-	choose_dropout(job, choose_features(job));
+	choose_dropout(job, !choose_features(job) || starts_from_features(job));
 	struct model *model = new_model(job);
 	json_t *identity = training_identity(job, model, training->optimisation.schedule != SCHEDULE_CONSTANT);
 	struct rng rng;
