@@ -67,8 +67,8 @@ int item_source_of_stream(const struct item_vectors_job *job);
 /* Makes the vectors, facts and figures, and dies where a vector is not finite. */
 void item_vectors_make(struct item_vectors_job *job, int source);
 /*
- * Then puts them behind those of the stream's embedding: of each of the two, all numbers together have a root mean square
- * of 1. Dies where there is none of this catalog.
+ * Then puts them behind those of the stream's embedding: of each of the two, all numbers together have a root mean
+ * square of 1. Dies where there is none of this catalog.
  */
 void item_vectors_join(struct item_vectors_job *job);
 void item_vectors_free(struct item_vectors_job *job);

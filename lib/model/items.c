@@ -276,26 +276,30 @@ void items_fit_features(struct model *model, float *features, int threads)
 	items_set_features(model, features);
 }
 
-void items_initialise(struct model *model, struct rng *rng)
+static void initialise_adaptor(const struct items *items, struct rng *rng)
 {
-	const struct items *items = model->items;
-	if (!items || !items->options.features)
-		return;
-	for (int64_t i = 0; i < model->n_items && items->start; i++)
-		memcpy(items->start->value + i * items->start->columns, items->frozen + i * items->options.feature_size,
-			(size_t)items->axes * sizeof(float));
-	if (items->own)
-		param_normal(items->own, rng, START_DEVIATION);
-	if (!items->second)
-		return;
 	if (items->first)
 		param_normal(items->first, rng, 1 / sqrt((double)items->first->columns));
 	param_normal(items->second, rng, START_DEVIATION / sqrt((double)items->second->columns));
 	if (items->first)
 		param_fill(items->first_bias, 0);
 	param_fill(items->second_bias, 0);
+}
+
+void items_initialise(struct model *model, struct rng *rng)
+{
+	const struct items *items = model->items;
+	if (!items || !items->options.features)
+		return;
+	if (items->second)
+		initialise_adaptor(items, rng);
+	if (items->own)
+		param_normal(items->own, rng, START_DEVIATION);
 	if (items->trainable)
 		memcpy(items->trainable->value, items->frozen, (size_t)param_count(items->trainable) * sizeof(float));
+	for (int64_t i = 0; i < model->n_items && items->start; i++)
+		memcpy(items->start->value + i * items->start->columns, items->frozen + i * items->options.feature_size,
+			(size_t)items->axes * sizeof(float));
 }
 
 /* --- z of some items: adaptor(feature) + own, or the features' axes and own beside each other --- */
