@@ -8,6 +8,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "nn/vec.h"
+
 struct param *params_add(struct params *params, int64_t rows, int64_t columns, bool frozen, const char *name, ...)
 {
 	struct param *param = xcalloc(1, sizeof *param);
@@ -136,8 +138,20 @@ void param_fill(struct param *param, float value)
 
 void param_normal(struct param *param, struct rng *rng, double deviation)
 {
-	for (int64_t i = 0; i < param_count(param); i++)
-		param->value[i] = (float)(deviation * rng_normal(rng));
+	enum { BLOCK = 256 };
+	double u[BLOCK], v[BLOCK];
+	for (int64_t from = 0, n; from < param_count(param); from += n) {
+		float *value = param->value + from;
+		n = param_count(param) - from < BLOCK ? param_count(param) - from : BLOCK;
+		for (int64_t i = 0; i < n; i++) {
+			u[i] = rng_uniform(rng);
+			v[i] = rng_uniform(rng);
+		}
+		vec_normal(u, v, deviation, value, n);
+		for (int64_t i = 0; i < n; i++)
+			if (value[i] == VEC_NORMAL_UNSURE)
+				value[i] = (float)(deviation * normal_of(u[i], v[i]));
+	}
 }
 
 void param_uniform(struct param *param, struct rng *rng, double bound)

@@ -6,6 +6,7 @@
 #ifndef RECPIPE_VEC_H
 #define RECPIPE_VEC_H
 
+#include <float.h>
 #include <stdint.h>
 
 #include "nn/cpu.h"
@@ -132,6 +133,13 @@ extern float (*vec_adam)(const struct adam_factors *factors, const float *gradie
 extern void (*vec_adam_idle)(const struct adam_factors *factors, int64_t steps, float *first, float *second,
 	float *value, int64_t n);
 
+/*
+ * x[i] = deviation x normal_of(u[i], v[i]) to the last bit, whatever the vector library's logarithm and cosine are off
+ * by; or VEC_NORMAL_UNSURE where they could decide how it is rounded.
+ */
+#define VEC_NORMAL_UNSURE FLT_MAX
+extern void (*vec_normal)(const double *u, const double *v, double deviation, float *x, int64_t n);
+
 /* All of the above; for vec.c and vec_levels.c. */
 /* clang-format off */
 #define VEC_FUNCTIONS(F) \
@@ -144,7 +152,7 @@ extern void (*vec_adam_idle)(const struct adam_factors *factors, int64_t steps, 
 	F(vec_rotate) F(vec_dropout) F(vec_band_softmax) F(vec_softmax_backward) \
 	F(vec_softcap) F(vec_softcap_backward) \
 	F(vec_window_softmax) F(vec_norm) F(vec_norm_backward) F(vec_rms_norm) F(vec_rms_norm_backward) F(vec_gru) \
-	F(vec_gru_backward) F(vec_adam) F(vec_adam_idle)
+	F(vec_gru_backward) F(vec_adam) F(vec_adam_idle) F(vec_normal)
 /* clang-format on */
 
 /* For cpu.c: the pointers to the functions of that level. */

@@ -303,10 +303,15 @@ double rng_uniform(struct rng *rng)
 	return (double)(rng_next(rng) >> 11) * 0x1p-53;
 }
 
+double normal_of(double u, double v)
+{
+	return sqrt(-2 * log(1 - u)) * cos(TWO_PI * v);
+}
+
 double rng_normal(struct rng *rng)
 {
-	double radius = sqrt(-2 * log(1 - rng_uniform(rng)));
-	return radius * cos(6.283185307179586 * rng_uniform(rng));
+	const double u = rng_uniform(rng);
+	return normal_of(u, rng_uniform(rng));
 }
 
 uint64_t fingerprint(uint64_t hash, const void *data, size_t size)

@@ -71,6 +71,9 @@ uint64_t rng_next(struct rng *rng);
 uint64_t rng_below(struct rng *rng, uint64_t bound); /* unbiased, in [0, bound); bound > 0 */
 double rng_uniform(struct rng *rng);                 /* in [0, 1) */
 double rng_normal(struct rng *rng);                  /* mean 0, variance 1; no state beyond the words */
+/* What it makes of two uniform numbers (Box and Muller). */
+#define TWO_PI 6.283185307179586
+double normal_of(double u, double v);
 
 /* FNV-1a, 64 bits, for fingerprints; start from FINGERPRINT_START and chain. */
 #define FINGERPRINT_START UINT64_C(0xcbf29ce484222325)
