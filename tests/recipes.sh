@@ -108,9 +108,9 @@ wide ids --hidden-size 128
 from-end ids --set positions=end
 slow ids --learning-rate .0005
 sampled ids --loss sampled --negatives 256
-axes tfidf --features initial --dropout .5 --set feature_scale=.1
-axes-small tfidf --features initial --dropout .5 --set feature_scale=.02
-alphafuse tfidf --features alphafuse --dropout .5
+axes tfidf --features initial
+axes-small tfidf --features initial --set feature_scale=.02
+alphafuse tfidf --features alphafuse
 encoder encoder
 relaxed relaxed
 joined joined

@@ -69,7 +69,7 @@ const struct option item_options[] = {
 		REAL_OPTION(struct item_options, feature_scale, 0, 1e6),
 		.fallback = "0.3",
 		.only = WITH_FEATURES,
-		.help = "Root mean square that features are brought to; 0: as they are"},
+		.help = "Root mean square that features are brought to, of principal axes 0.1; 0: as they are"},
 	{.key = "tied",
 		YES_NO_OPTION(struct item_options, tied),
 		.fallback = "yes",

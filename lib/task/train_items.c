@@ -62,10 +62,19 @@ static char *option_of_features(const struct training_job *job)
 	return spelt;
 }
 
-static bool starts_from_features(const struct training_job *job)
+static bool features_are(const struct training_job *job, const char *how)
 {
 	const char *features = json_string_value(json_object_get(job->config, "features"));
-	return features && !strcmp(features, "initial");
+	return features && !strcmp(features, how);
+}
+
+/* Where they are columns of what is learned, measured on validation: large ones hold up what has to move. */
+#define SCALE_OF_COLUMNS .1
+
+static void choose_scale(struct training_job *job)
+{
+	if ((features_are(job, "initial") || features_are(job, "alphafuse")) && !is_given(job, "feature_scale"))
+		json_set(job->config, "feature_scale", json_real(SCALE_OF_COLUMNS));
 }
 
 /* Item features are used where the stream has them, unless told otherwise. */
@@ -73,9 +82,9 @@ static bool choose_features(struct training_job *job)
 {
 	const struct embedding *embedding = &job->inputs.embedding;
 	const char *features = json_string_value(json_object_get(job->config, "features")), *spelt;
-	if (features && !strcmp(features, "none"))
+	if (features_are(job, "none"))
 		return false;
-	if (starts_from_features(job) && job->inputs.start.model) {
+	if (features_are(job, "initial") && job->inputs.start.model) {
 		json_set(job->config, "feature_size", json_integer(items_feature_size(job->inputs.start.model)));
 		return true; /* where its items started is past */
 	}
@@ -92,6 +101,7 @@ static bool choose_features(struct training_job *job)
 	json_set(job->config, "feature_size", json_integer(embedding->width));
 	if (json_object_get(embedding->group.meta, "whiten_groups") && !is_given(job, "feature_whiten"))
 		json_set(job->config, "feature_whiten", json_false());
+	choose_scale(job);
 	return true;
 }
 
@@ -142,7 +152,7 @@ static json_t *train(struct training_job *job)
 	const struct next_item_training *training = job->values;
 	if (job->inputs.start.model)
 		warm_require(job);
-	choose_dropout(job, !choose_features(job) || starts_from_features(job));
+	choose_dropout(job, !choose_features(job) || features_are(job, "initial"));
 	struct model *model = new_model(job);
 	json_t *identity = training_identity(job, model, training->optimisation.schedule != SCHEDULE_CONSTANT);
 	struct rng rng;
