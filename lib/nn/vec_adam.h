@@ -36,26 +36,28 @@ static inline bool is_still(const struct adam_factors *f, const float first[], c
 	return f->ahead > 0 && most <= 0;
 }
 
+static inline __attribute__((always_inline)) void idle_step(const struct adam_factors f, const float *first,
+	const float *second, const float *value, float *m, float *v, float *x)
+{
+	for (int r = 0; r < LANES; r++) {
+		m[r] = f.beta1 * first[r];
+		v[r] = f.beta2 * second[r];
+		x[r] = value[r] - (f.decay * value[r] + f.rate * m[r] / (sqrtf(v[r] + FLT_MIN) * f.root + f.epsilon));
+	}
+}
+
 /* Most of many steps differ by decay alone. */
 static inline __attribute__((always_inline)) void idle_lanes(const struct adam_factors *restrict factors, int64_t steps,
 	float *restrict first, float *restrict second, float *restrict value)
 {
 	enum { UNTIL_ASKED = 16 };
 	float m[LANES], v[LANES], x[LANES];
-	memcpy(m, first, sizeof m);
-	memcpy(v, second, sizeof v);
-	memcpy(x, value, sizeof x);
-	int64_t s = 0;
+	idle_step(factors[0], first, second, value, m, v, x);
+	int64_t s = 1;
 	while (s < steps) {
 		const int64_t end = s + UNTIL_ASKED < steps ? s + UNTIL_ASKED : steps;
-		for (; s < end; s++) {
-			const struct adam_factors f = factors[s];
-			for (int r = 0; r < LANES; r++) {
-				m[r] = f.beta1 * m[r];
-				v[r] = f.beta2 * v[r];
-				x[r] -= f.decay * x[r] + f.rate * m[r] / (sqrtf(v[r] + FLT_MIN) * f.root + f.epsilon);
-			}
-		}
+		for (; s < end; s++)
+			idle_step(factors[s], m, v, x, m, v, x);
 		if (s < steps && is_still(&factors[s - 1], m, v, x))
 			break;
 	}
