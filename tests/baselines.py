@@ -109,9 +109,23 @@ def own():
     return [weighted(weights, history) for history in histories]
 
 
+def completed(scores, texts, history, met):
+    """Scores by events of items that were seldom met, by those of their texts: lib/model/unmet.h."""
+    unseen = numpy.setdiff1d(numpy.arange(n), history)
+    if not len(unseen):
+        return scores
+    height, of_texts = (max(0, numpy.sort(x[unseen])[-10:][0] - x.mean()) for x in (scores, texts))
+    share = config["text_unmet"] / (1 + 2 * met) if of_texts > 0 else 0
+    return scores + share * height / max(of_texts, 1e-30) * (texts - texts.mean())
+
+
 expected = own()
 if config["text"] != "none":
-    expected = [a + config["text_weight"] * b for a, b in zip(expected, content())]
+    met = numpy.zeros(n)
+    for history in histories:
+        numpy.add.at(met, history[:len(history) - 2] if len(history) > 2 else history, 1)
+    assert (met == array("model/item_events.npy")).all()
+    expected = [completed(a, b, history, met) + config["text_weight"] * b for a, b, history in zip(expected, content(), histories)]
 
 row_of, item_of = {user: i for i, user in enumerate(users)}, {name: i for i, name in enumerate(items)}
 difference, largest, seen = 0.0, max(numpy.abs(row).max() for row in expected), 0

@@ -212,6 +212,10 @@ refuses() {
 	refuses seq-rank "$model" 'array("model/count.npy", lambda a: a[:-1])' model/count
 	refuses seq-rank "$model" 'array("model/count.npy", lambda a: a.astype("<i4"))' model/count
 	refuses seq-rank "$model" 'members.remove(data("model/count.npy"))' count
+	refuses seq-rank "$model" 'array("model/item_events.npy", lambda a: put(a, 3, -2))' 'model/item_events.npy: row 3: -2 events, 0 or more were expected'
+	refuses seq-rank "$model" 'array("model/item_events.npy", lambda a: a[:-1])' model/item_events.npy
+	refuses seq-rank "$model" 'array("model/item_events.npy", lambda a: a.astype("<f4"))' model/item_events.npy
+	refuses seq-rank "$model" 'm = data("model/item_events.npy"); members.insert(members.index(m), list(m))' 'a second item_events.npy'
 	refuses seq-rank "$model" 'members.remove(data("catalog/end.json"))' catalog
 	refuses rec-eval "$ranking" 'array("ranking/000000.greater.npy", lambda a: put(a, 0, 2000000000))' 2000000000
 	refuses rec-eval "$ranking" 'array("ranking/000000.top_item.npy", lambda a: put(a, 0, 5000))' 5000

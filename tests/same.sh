@@ -30,7 +30,7 @@ cd "$folder"
 # --- what is printed
 
 # Members that streams have only since tests/golden/same.*.txt were recorded.
-are_new='^(catalog/\d+\.(?!item_id\.).*\.txt|model/item_id\.txt|model/feature\.(mean|matrix|scale)\.npy)$'
+are_new='^(catalog/\d+\.(?!item_id\.).*\.txt|model/item_id\.txt|model/item_events\.npy|model/feature\.(mean|matrix|scale)\.npy)$'
 
 # sums NAME STREAM GROUP...: of the members of these groups
 sums() {

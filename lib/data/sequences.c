@@ -261,6 +261,17 @@ int64_t train_length(const struct sequences *sequences, int64_t user)
 	return before < 2 ? before : before - 1;
 }
 
+int32_t *training_counts(const struct sequences *sequences, int64_t n_items)
+{
+	int32_t *count = xcalloc((size_t)n_items, sizeof *count);
+	for (int64_t user = 0; user < sequences->n_users; user++) {
+		const int32_t *item = sequences->item + sequences->indptr[user];
+		for (int64_t i = train_length(sequences, user); i-- > 0;)
+			count[item[i]] += count[item[i]] < INT32_MAX;
+	}
+	return count;
+}
+
 int64_t *training_users(const struct sequences *sequences, int64_t least, int64_t *n)
 {
 	int64_t *users = xreallocarray(NULL, (size_t)sequences->n_users, sizeof *users);

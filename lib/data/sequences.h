@@ -65,6 +65,8 @@ enum part { PART_TRAIN, PART_VALID, PART_TEST, PART_NEXT };
 extern const char *const part_names[]; /* "train", "valid", "test", "next" */
 /* How many of the user's first events are training. */
 int64_t train_length(const struct sequences *sequences, int64_t user);
+/* By item of n_items, how many training events have it; to be freed. */
+int32_t *training_counts(const struct sequences *sequences, int64_t n_items);
 /* Users with at least so many of them, to be freed; their number. */
 int64_t *training_users(const struct sequences *sequences, int64_t least, int64_t *n);
 /*

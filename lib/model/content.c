@@ -9,6 +9,7 @@
 #include "model/encoder.h"
 #include "model/item_vectors.h"
 #include "model/tfidf.h"
+#include "model/unmet.h"
 #include "nn/vec.h"
 #include "stream/progress.h"
 
@@ -36,6 +37,11 @@ const struct option content_options[] = {
 		.fallback = "chosen on the validation items",
 		.only = "text=words|embedding",
 		.help = "Of that cosine beside the other scores"},
+	{.key = "text_unmet",
+		REAL_OPTION(struct content_options, unmet, 0, 1e6),
+		.fallback = NUMBER_TEXT(UNMET_WORTH),
+		.only = "text=words|embedding",
+		.help = "Of the scores of items that no event has, what their cosine makes up for"},
 	{.key = "text_whiten",
 		YES_NO_OPTION(struct content_options, whiten),
 		.fallback = "yes",
@@ -55,7 +61,8 @@ struct content {
 	/* vectors of unit length, or zero */
 	const struct param *param; /* of the model's own items */
 	const float *vectors;
-	float *made; /* what vectors point to where they are not the model's own */
+	float *made;  /* what vectors point to where they are not the model's own */
+	int32_t *met; /* by item: model.h; NULL: not known, and nothing is completed */
 };
 
 /* --- a model's --- */
@@ -78,6 +85,7 @@ void content_free(struct content *content)
 	tfidf_free(&content->words);
 	sparse_free(&content->items_of_word);
 	free(content->made);
+	free(content->met);
 	free(content);
 }
 
@@ -202,6 +210,7 @@ void content_read(struct model *model, const struct item_groups *groups, const i
 	model->catalog = groups->catalog;
 	model->own_row = own_row;
 	content->items = groups->catalog->n_items;
+	content->met = model_met(model, own_row, content->items);
 	if (!content->param)
 		read_words(content, groups);
 	else if (own_row)
@@ -234,7 +243,7 @@ int64_t history_reach(double decay, int64_t length)
 }
 
 /* One history, by words: its own are summed up by word, then those of the items that have them. */
-static void add_by_words(const struct content *content, const int32_t *latest, int64_t reach, float weight, float *sum,
+static void score_by_words(const struct content *content, const int32_t *latest, int64_t reach, float *sum,
 	int32_t *touched, float *scores)
 {
 	const struct tfidf *words = &content->words;
@@ -252,7 +261,7 @@ static void add_by_words(const struct content *content, const int32_t *latest, i
 	}
 	for (int64_t i = 0; i < n; i++)
 		squares += (double)sum[touched[i]] * (double)sum[touched[i]];
-	const float scale = squares > 0 ? weight / (float)sqrt(squares) : 0;
+	const float scale = squares > 0 ? 1 / (float)sqrt(squares) : 0;
 	for (int64_t i = 0; i < n; i++) {
 		const int32_t word = touched[i];
 		for (int64_t at = index->indptr[word]; at < index->indptr[word + 1]; at++)
@@ -261,8 +270,8 @@ static void add_by_words(const struct content *content, const int32_t *latest, i
 	}
 }
 
-static void add_by_vectors(const struct content *content, const int32_t *latest, int64_t reach, float weight,
-	float *profile, float *scores)
+static void score_by_vectors(const struct content *content, const int32_t *latest, int64_t reach, float *profile,
+	float *scores)
 {
 	const int64_t width = content->options->width;
 	memset(profile, 0, (size_t)width * sizeof *profile);
@@ -271,11 +280,12 @@ static void add_by_vectors(const struct content *content, const int32_t *latest,
 			profile, width);
 	unit_length(profile, 1, width);
 	for (int64_t item = 0; item < content->items; item++)
-		scores[item] += weight * vec_dot(profile, content->vectors + item * width, width);
+		scores[item] = vec_dot(profile, content->vectors + item * width, width);
 }
 
-void content_add(const struct content *content, const struct histories *histories, float weight, float *scores)
+void content_scores(const struct content *content, const struct histories *histories, float *scores)
 {
+	memset(scores, 0, (size_t)(histories->rows * content->items) * sizeof *scores);
 	const int64_t room = content->param ? content->options->width : content->words.words;
 #pragma omp parallel if (histories->rows > 1)
 	{
@@ -290,11 +300,28 @@ void content_add(const struct content *content, const struct histories *historie
 			const int32_t *latest = histories->item + end - 1;
 			float *of_row = scores + row * content->items;
 			if (content->param)
-				add_by_vectors(content, latest, reach, weight, sum, of_row);
+				score_by_vectors(content, latest, reach, sum, of_row);
 			else
-				add_by_words(content, latest, reach, weight, sum, touched, of_row);
+				score_by_words(content, latest, reach, sum, touched, of_row);
 		}
 		free(sum);
 		free(touched);
 	}
+}
+
+void content_complete(const struct content *content, const struct histories *histories, const float *cosines,
+	float *own)
+{
+	if (content->met && content->options->unmet > 0)
+		unmet_complete(own, cosines, content->items, content->met, content->options->unmet, histories);
+}
+
+void content_add(const struct content *content, const struct histories *histories, float *own)
+{
+	const int64_t entries = histories->rows * content->items;
+	float *cosines = xaligned((size_t)entries, sizeof *cosines);
+	content_scores(content, histories, cosines);
+	content_complete(content, histories, cosines, own);
+	vec_axpy((float)content->options->weight, cosines, own, entries);
+	free(cosines);
 }

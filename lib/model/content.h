@@ -2,7 +2,7 @@
  * What items are like by what is known of them besides events: the words of their texts, or vectors of the stream's
  * embedding. A history is the weighted mean of its items' vectors of unit length, the latest counting 1 and each as
  * much as `decay` of the one after it; an item's score is the cosine with that. A model adds it, times a weight, to
- * scores of its own; `nearest` has no others.
+ * scores of its own, which are first completed by it where items were seldom met (unmet.h); `nearest` has no others.
  *
  * Vectors stay with the model. Words are read again from any catalog, so items that are new to the model need nothing
  * but their text; with vectors they need those of an embedding of that catalog.
@@ -18,6 +18,7 @@ struct content_options {
 	enum { CONTENT_NONE, CONTENT_WORDS, CONTENT_EMBEDDING } text;
 	double decay;
 	double weight;      /* NaN: not chosen yet */
+	double unmet;       /* what the text of an item is worth in place of events that it lacks: unmet.h */
 	bool whiten;        /* vectors */
 	int64_t width;      /* of vectors */
 	const char *source; /* of vectors: as the embedding's meta.json has it */
@@ -53,10 +54,15 @@ double history_weight(double decay, int64_t back);
 /* How many of the latest items of a history of `length` count for more than rounding. */
 int64_t history_reach(double decay, int64_t length);
 /*
- * scores (rows x the catalog's items) += weight x cosine. A history's
- * have the same bits whatever else is asked with it.
+ * Cosines, rows x the catalog's items. These and the next have the same bits for a history whatever else is asked with
+ * it.
  */
-void content_add(const struct content *content, const struct histories *histories, float weight, float *scores);
+void content_scores(const struct content *content, const struct histories *histories, float *scores);
+/* A model's own scores, where these are the cosines: those of items that it has seldom or never met. */
+void content_complete(const struct content *content, const struct histories *histories, const float *cosines,
+	float *own);
+/* The two together: own scores, completed, += weight x cosine. */
+void content_add(const struct content *content, const struct histories *histories, float *own);
 void content_free(struct content *content);
 
 #endif

@@ -92,6 +92,18 @@ struct sparse *model_matrix(const struct model *model)
 	return members ? (void *)((char *)model->state + members->offset) : NULL;
 }
 
+int32_t *model_met(const struct model *model, const int32_t *row, int64_t n_items)
+{
+	if (!model->met)
+		return NULL;
+	int32_t *met = xcalloc((size_t)n_items, sizeof *met);
+	for (int64_t item = 0; item < n_items; item++) {
+		const int64_t own = row ? row[item] : item;
+		met[item] = own < 0 ? 0 : model->met[own];
+	}
+	return met;
+}
+
 void model_free(struct model *model)
 {
 	if (!model)
@@ -105,6 +117,7 @@ void model_free(struct model *model)
 	items_free(model->items);
 	content_free(model->content);
 	free(model->candidates);
+	free(model->met);
 	params_free(&model->params);
 	json_decref(model->config);
 	free(model);

@@ -31,6 +31,8 @@ struct model {
 	const struct catalog *catalog;
 	/* with `catalog`: which of the model's own items those of it are, or -1; NULL: row for row the same; borrowed */
 	const int32_t *own_row;
+	/* by own item: how many events of its training had it; NULL: it reads tokens, or was written before models said so */
+	int32_t *met;
 	float *candidates; /* text encoders: unit vectors of that catalog's items */
 	void *state;       /* the architecture's own */
 };
@@ -135,6 +137,9 @@ void model_scores(const struct model *model, const struct histories *histories, 
 
 /* Of a model whose architecture has one: borrowed; NULL otherwise. */
 struct sparse *model_matrix(const struct model *model);
+
+/* By item of a catalog of so many, where row says which own item it is, -1, or, NULL, the same; NULL: not known. */
+int32_t *model_met(const struct model *model, const int32_t *row, int64_t n_items);
 
 void model_free(struct model *model);
 

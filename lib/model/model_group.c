@@ -17,6 +17,8 @@ static const char *count_key(const struct architecture *architecture)
 	return architecture->reads_tokens ? "tokens" : "items";
 }
 
+#define ITEM_EVENTS "item_events.npy"
+
 /* --- reading --- */
 
 static void take_config(struct model_group *read, const struct member *member)
@@ -47,6 +49,23 @@ static void take_training(struct model_group *read, const struct member *member)
 		die("%s: \"best\" is not an object", member->where);
 }
 
+static void take_events(struct model *model, const struct member *member)
+{
+	struct tensor tensor;
+	npy_parse(member->bytes, member->size, &tensor, member->where);
+	if (model->met)
+		die("%s: a second " ITEM_EVENTS, member->where);
+	if (tensor.n_dims != 1 || tensor.shape[0] != model->n_items) {
+		char text[128];
+		die("%s: %s, one axis of %lld was expected", member->where, tensor_describe(&tensor, text),
+			(long long)model->n_items);
+	}
+	model->met = tensor_as(&tensor, I4, member->where);
+	for (int64_t item = 0; item < model->n_items; item++)
+		if (model->met[item] < 0)
+			die("%s: row %lld: %d events, 0 or more were expected", member->where, (long long)item, model->met[item]);
+}
+
 static void member(void *group, const struct member *member)
 {
 	struct model_group *read = group;
@@ -62,6 +81,10 @@ static void member(void *group, const struct member *member)
 		die("%s: a member before config.json", member->where);
 	if (!strcmp(member->name, ITEM_IDS) && !read->model->architecture->reads_tokens) {
 		item_ids_read(&read->item_id, member, read->model->n_items, read->model->belongs_to);
+		return;
+	}
+	if (!strcmp(member->name, ITEM_EVENTS) && !read->model->architecture->reads_tokens) {
+		take_events(read->model, member);
 		return;
 	}
 	const struct architecture *architecture = read->model->architecture;
@@ -182,6 +205,10 @@ void model_write(struct bag_out *out, const struct model *model, const struct ca
 	bag_add_json(out, "training.json", training);
 	if (!architecture->reads_tokens)
 		item_ids_write(out, &catalog->item_id);
+	if (model->met) {
+		const struct tensor events = tensor_1d(I4, model->n_items, model->met);
+		bag_add_tensor(out, ITEM_EVENTS, &events);
+	}
 	params_write(out, &model->params);
 	if (architecture->matrix)
 		sparse_write(out, architecture->matrix->name, model_matrix(model));

@@ -1,6 +1,6 @@
 /*
  * The group `model`: config.json, training.json (how it was trained, see task/like.h), the parameters, and of models
- * that know items by their ids, these ids.
+ * that know items by their ids, these ids and how often each was met.
  */
 #ifndef RECPIPE_MODEL_GROUP_H
 #define RECPIPE_MODEL_GROUP_H

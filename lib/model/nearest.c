@@ -9,6 +9,7 @@
 static const struct option options[] = {
 	{OPTIONS_TITLE("Model:")},
 	{.key = "text_weight", FIXED_OPTION("1")},
+	{.key = "text_unmet", FIXED_OPTION("0")},
 	{.kind = OPTION_INCLUDE, .included = content_options},
 	{0},
 };

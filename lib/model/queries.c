@@ -129,5 +129,5 @@ void model_scores(const struct model *model, const struct histories *histories, 
 	else
 		own_scores(model, histories, scores);
 	if (model->content)
-		content_add(model->content, histories, (float)content_weight(model->content), scores);
+		content_add(model->content, histories, scores);
 }

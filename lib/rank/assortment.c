@@ -64,6 +64,7 @@ static int64_t match_features(struct assortment *assortment, struct model_group 
 	float *features = xreallocarray(NULL, (size_t)(catalog->n_items * embedding->width), sizeof *features);
 	memcpy(features, embedding->vector, (size_t)(catalog->n_items * embedding->width) * sizeof *features);
 	model_carry(model, group->model, assortment->model_row, 0, NULL);
+	model->met = model_met(group->model, assortment->model_row, model->n_items);
 	if (embedding->width != width || !items_map_features(model, features, assortment->model_row, groups->threads)) {
 		warn("the embedding of %s is not the one that the model of %s was trained with: it tells nothing of new items",
 			group_source(&embedding->group), group_source(&group->group));

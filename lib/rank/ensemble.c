@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/unmet.h"
 #include "nn/vec.h"
 #include "stream/progress.h"
 
@@ -74,18 +75,64 @@ static void score_part(const struct ensemble *ensemble, int i, const struct hist
 		standardise(&ensemble->part[i], scores + row * n, n);
 }
 
+/* Whether items that a model has never met have scores of their texts. */
+static bool reads_texts(const struct model *model)
+{
+	return model->content || model->architecture->encode;
+}
+
+/* What the texts of items say to those that read them, each alike: rows x items; NULL: none does. To be freed. */
+static float *scores_of_texts(const struct ensemble *ensemble, const struct histories *histories, float *const scores[])
+{
+	const int64_t n = ensemble->model->n_items, entries = histories->rows * n;
+	float *sum = NULL;
+	for (int i = 0; i < ensemble->n; i++) {
+		if (!reads_texts(ensemble->group[i].model))
+			continue;
+		if (!sum) {
+			sum = xaligned((size_t)entries, sizeof *sum);
+			memset(sum, 0, (size_t)entries * sizeof *sum);
+		}
+		unmet_add_texts(sum, scores[i], n, histories);
+	}
+	return sum;
+}
+
+/* Of each model, completed: rows x items of the catalog. */
+static void score_parts(const struct ensemble *ensemble, const struct histories *histories, float *const scores[])
+{
+	for (int i = 0; i < ensemble->n; i++)
+		score_part(ensemble, i, histories, scores[i]);
+	float *texts = scores_of_texts(ensemble, histories, scores);
+	for (int i = 0; texts && i < ensemble->n; i++)
+		if (ensemble->met[i])
+			unmet_complete(scores[i], texts, ensemble->model->n_items, ensemble->met[i], UNMET_WORTH, histories);
+	free(texts);
+}
+
+static void parts_allocate(const struct ensemble *ensemble, int64_t rows, float *scores[])
+{
+	for (int i = 0; i < ensemble->n; i++)
+		scores[i] = xaligned((size_t)(rows * ensemble->model->n_items), sizeof *scores[i]);
+}
+
+static void parts_free(const struct ensemble *ensemble, float *const scores[])
+{
+	for (int i = 0; i < ensemble->n; i++)
+		free(scores[i]);
+}
+
 static void score(const struct model *model, const struct histories *histories, float *scores)
 {
 	const struct ensemble *ensemble = model->state;
 	const int64_t entries = histories->rows * model->n_items;
-	float *of_part = xaligned((size_t)entries, sizeof *of_part);
+	float *of_part[ENSEMBLE_MOST];
+	parts_allocate(ensemble, histories->rows, of_part);
+	score_parts(ensemble, histories, of_part);
 	memset(scores, 0, (size_t)entries * sizeof *scores);
 	for (int i = 0; i < ensemble->n; i++)
-		if (ensemble->weight[i] > 0) {
-			score_part(ensemble, i, histories, of_part);
-			vec_axpy((float)ensemble->weight[i], of_part, scores, entries);
-		}
-	free(of_part);
+		vec_axpy((float)ensemble->weight[i], of_part[i], scores, entries);
+	parts_free(ensemble, of_part);
 }
 
 static void release(struct model *model)
@@ -139,8 +186,11 @@ void ensemble_match(struct ensemble *ensemble, struct assortment *assortment, co
 			notice(
 				"%lld of %lld items are new to the model of %s and are not recommended until one is trained with them",
 				(long long)n_new, (long long)catalog->n_items, group_source(&ensemble->group[i].group));
-		if (!is_single)
-			score_by_catalog(ensemble->group[i].model, part, catalog);
+		if (is_single)
+			continue;
+		const struct model *model = ensemble->group[i].model;
+		ensemble->met[i] = reads_texts(model) ? NULL : model_met(model, part->model_row, catalog->n_items);
+		score_by_catalog(ensemble->group[i].model, part, catalog);
 	}
 	ensemble->model = is_single ? ensemble->group[0].model : whole_of(ensemble, catalog);
 	snprintf(ensemble->id, sizeof ensemble->id, "%s", ensemble->group[0].group.id);
@@ -187,17 +237,14 @@ static void add_users(const struct ensemble *ensemble, struct blend *blend, cons
 	const int64_t at_once = SCORES_AT_ONCE / n + 1;
 	const struct histories all = histories_of(&packed);
 	float *scores[ENSEMBLE_MOST];
-	for (int i = 0; i < ensemble->n; i++)
-		scores[i] = xaligned((size_t)((rows < at_once ? rows : at_once) * n), sizeof *scores[i]);
+	parts_allocate(ensemble, rows < at_once ? rows : at_once, scores);
 	for (int64_t row = 0; row < rows; row += at_once) {
 		const struct histories part = histories_part(&all, row, row + at_once < rows ? row + at_once : rows);
-		for (int i = 0; i < ensemble->n; i++)
-			score_part(ensemble, i, &part, scores[i]);
+		score_parts(ensemble, &part, scores);
 		if (!blend_add(blend, (const float *const *)scores, n, &part, target + row))
 			die("models: scores of validation are not finite");
 	}
-	for (int i = 0; i < ensemble->n; i++)
-		free(scores[i]);
+	parts_free(ensemble, scores);
 	ragged_free(&packed);
 	free(target);
 }
@@ -275,5 +322,6 @@ void ensemble_free(struct ensemble *ensemble)
 	for (int i = 0; i < ensemble->n; i++) {
 		model_group_free(&ensemble->group[i]);
 		assortment_free(&ensemble->part[i]);
+		free(ensemble->met[i]);
 	}
 }

@@ -5,17 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int64_t *training_counts(const struct sequences *sequences, int64_t n_items)
-{
-	int64_t *count = xcalloc((size_t)n_items, sizeof *count);
-	for (int64_t user = 0; user < sequences->n_users; user++) {
-		const int32_t *item = sequences->item + sequences->indptr[user];
-		for (int64_t i = train_length(sequences, user); i-- > 0;)
-			count[item[i]]++;
-	}
-	return count;
-}
-
 static int falling(const void *a, const void *b)
 {
 	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
@@ -23,7 +12,7 @@ static int falling(const void *a, const void *b)
 }
 
 /* How popular an item must be for the head: as much as the last of the first `share`. */
-static void find_head(struct slices *slices, const int64_t *count, int64_t n_items, double share)
+static void find_head(struct slices *slices, const int32_t *count, int64_t n_items, double share)
 {
 	int64_t *sorted = xcalloc((size_t)n_items, sizeof *sorted), trained = 0;
 	for (int64_t i = 0; i < n_items; i++)
@@ -80,7 +69,7 @@ struct slices slices_make(const struct ranking *ranking, struct sequences *seque
 	}
 	if (!sequences)
 		return slices;
-	int64_t *count = training_counts(sequences, ranking->n_items);
+	int32_t *count = training_counts(sequences, ranking->n_items);
 	find_head(&slices, count, ranking->n_items, head);
 	name_slices(&slices, bounds, n_bounds);
 	slices.by_target = xcalloc((size_t)ranking->n_users, 1);

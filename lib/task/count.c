@@ -81,7 +81,8 @@ static void add_scores(const struct model *model, struct blend *blend, const str
 	const size_t entries = (size_t)(histories->rows * model->n_items);
 	float *own = xaligned(entries, sizeof *own), *content = xaligned(entries, sizeof *content);
 	model->architecture->score(model, histories, own);
-	content_add(model->content, histories, 1, content);
+	content_scores(model->content, histories, content);
+	content_complete(model->content, histories, content, own);
 	if (!blend_add(blend, (const float *const[]){own, content}, model->n_items, histories, target))
 		die("%s: scores of validation are not finite", model->architecture->name);
 	free(own);
@@ -136,6 +137,7 @@ static json_t *train(struct training_job *job)
 	blas_set_threads(job->threads);
 	struct model *model = model_new(json_deep_copy(job->config), catalog->n_items, catalog->fingerprint, "options");
 	json_t *identity = training_identity(job, model, false);
+	training_count_items(job, model);
 	if (model->content)
 		content_learn(model, &groups);
 	json_t *measured = json_build("{s:I}", "events", (json_int_t)count_events(model, &job->inputs.sequences));

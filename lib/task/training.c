@@ -96,6 +96,18 @@ static json_t *best_of(json_t *measured)
 	return best ? best : json_build("{s:O}", "stop_after", json_object_get(measured, "best_epoch"));
 }
 
+void training_count_items(const struct training_job *job, struct model *model)
+{
+	if (model->architecture->reads_tokens)
+		return;
+	int32_t *met = training_counts(&job->inputs.sequences, model->n_items);
+	for (int64_t item = 0; model->met && item < model->n_items; item++)
+		if (met[item] < model->met[item])
+			met[item] = model->met[item];
+	free(model->met);
+	model->met = met;
+}
+
 json_t *training_run(const struct training_job *job, struct model *model, struct task *task, struct trainer *trainer,
 	const struct run_options *options, json_t *identity, const struct rng *rng)
 {
@@ -104,6 +116,7 @@ json_t *training_run(const struct training_job *job, struct model *model, struct
 		items_refresh(model); /* as no validation did */
 	identity_add_stop(identity, measured);
 	json_set(measured, "parameters", json_integer(model->params.size));
+	training_count_items(job, model);
 	training_write_model(job, model, identity, best_of(measured));
 	return measured;
 }

@@ -66,6 +66,8 @@ const struct architecture *architecture_of_task(const char *task);
 json_t *training_identity(const struct training_job *job, const struct model *model, bool epochs_count);
 /* The identity and the number of epochs, which tells two results from each other even where it is no part of that. */
 uint64_t training_fingerprint(const struct training_job *job, const json_t *identity);
+/* Of a model that knows items by their ids: how often it meets each, or has met it where it goes on from another. */
+void training_count_items(const struct training_job *job, struct model *model);
 /* Writes the model with that as its id. best: see like_record(); stolen. */
 void training_write_model(const struct training_job *job, const struct model *model, const json_t *identity,
 	json_t *best);

@@ -85,6 +85,7 @@ void warm_start(struct training_job *job, struct model *model, struct rng *rng)
 	if (width != items_kept_feature_size(inputs->start.model))
 		die_other_embedding(inputs);
 	model_carry(model, inputs->start.model, row, NEW_DEVIATION, rng);
+	model->met = model_met(inputs->start.model, row, model->n_items);
 	if (width) {
 		if (!items_map_features(model, inputs->embedding.vector, row, job->threads))
 			die_other_embedding(inputs);
