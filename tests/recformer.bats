@@ -460,6 +460,22 @@ encoder() {
 	run cmp -s a.tar.zst other.tar.zst
 	[ "$status" = 1 ]
 	seq-train -q --task finetune --epochs 2 held.tar.zst a.tar.zst | seq-rank -q | rec-eval -q >/dev/null
+	# what has learned has correlations again, which another catalog may take away
+	seq-train -q --task pretrain --set whiten=yes --set words_weight=0 --epochs 0 a.tar.zst -o anew.tar.zst
+	for name in a anew; do
+		mkdir whitened.$name
+		item-project -q $name.tar.zst | tar --zstd -x -C whitened.$name
+	done
+	python3 - <<-'END'
+		import numpy
+		def off(name): # variances along the principal axes are 1, or 0 where there are none
+		    x = numpy.load(f"whitened.{name}/embedding/000000.vector.npy").astype("f8")
+		    variances = numpy.linalg.eigvalsh(x.T @ x / len(x))
+		    return max(min(abs(v), abs(v - 1)) for v in variances)
+		assert off("anew") < 1e-4 < off("a"), (off("anew"), off("a"))
+	END
+	fails seq-train -q --task pretrain --set whiten=yes --epochs 0 plain.tar.zst bert.tar.zst -o x.tar.zst
+	says "--set whiten=yes: the stream's model has no pooler, which whitens"
 	# masked words need a head, which starts anew
 	seq-train -q --task pretrain --weights bert --epochs 1 held.tar.zst -o words.tar.zst
 	member words.tar.zst model/lm_head.dense.weight.npy >/dev/null

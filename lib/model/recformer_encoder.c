@@ -8,6 +8,7 @@
 #include "model/item_vectors.h"
 #include "model/recformer.h"
 #include "model/transformer_parts.h"
+#include "nn/vec.h"
 #include "stream/progress.h"
 
 #define WHITENED_BY 8192 /* items, or eight a dimension, are enough */
@@ -177,17 +178,23 @@ void recformer_take_encoder(struct model *model, const struct text_encoder *enco
 		memcpy(head->value, words->value, (size_t)param_count(words) * sizeof *words->value);
 }
 
-/* (x - mean) map, as the affine layer that gives weight x + bias. */
-static void take_map(const float *mean, const float *map, int64_t width, float *weight, float *bias)
+/* From weight x + bias to (weight x + bias - mean) map. */
+static void append_map(const float *mean, const float *map, int64_t width, float *weight, float *bias)
 {
-	for (int64_t to = 0; to < width; to++) {
-		double sum = 0;
-		for (int64_t from = 0; from < width; from++) {
-			weight[to * width + from] = map[from * width + to];
-			sum += (double)map[from * width + to] * (double)mean[from];
+	float *before = xaligned((size_t)(width * width), sizeof *before);
+	double *offset = xcalloc((size_t)width, sizeof *offset);
+	memcpy(before, weight, (size_t)(width * width) * sizeof *before);
+	memset(weight, 0, (size_t)(width * width) * sizeof *weight);
+	for (int64_t from = 0; from < width; from++)
+		for (int64_t to = 0; to < width; to++) {
+			const float factor = map[from * width + to];
+			vec_axpy(factor, before + from * width, weight + to * width, width);
+			offset[to] += (double)factor * ((double)bias[from] - (double)mean[from]);
 		}
-		bias[to] = (float)-sum;
-	}
+	for (int64_t to = 0; to < width; to++)
+		bias[to] = (float)offset[to];
+	free(offset);
+	free(before);
 }
 
 void recformer_whiten(struct model *model, int threads)
@@ -202,7 +209,7 @@ void recformer_whiten(struct model *model, int threads)
 	float *vectors = encoder_sample(model, WHITENED_BY > 8 * width ? WHITENED_BY : 8 * width, &items);
 	float *map = xcalloc((size_t)(width * width), sizeof *map), *mean = xcalloc((size_t)width, sizeof *mean);
 	whiten_vectors(vectors, items, width, threads, mean, map);
-	take_map(mean, map, width, matrix->value, offset->value);
+	append_map(mean, map, width, matrix->value, offset->value);
 	free(vectors);
 	free(map);
 	free(mean);

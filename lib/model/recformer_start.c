@@ -21,6 +21,10 @@ const struct option recformer_from_options[] = {
 			"Start from a published Longformer or Recformer, or a text encoder: BERT, RoBERTa, sentence-transformers'"},
 	{"words", .argument = "LLM", FILE_OPTION(struct recformer_from, words),
 		.help = "New: word vectors from a language model's, GGUF or Hugging Face's folder"},
+	{.key = "whiten",
+		YES_NO_OPTION(struct recformer_from, whiten),
+		.fallback = "no",
+		.help = "Of a model with a pooler: items' vectors without correlations, anew, in this catalog"},
 	{0},
 };
 
@@ -87,6 +91,17 @@ static void require_shape(const struct param *param, int n_dims, const int64_t s
 		tensor_describe(&should_be, text[1]));
 }
 
+static void whiten_anew(struct model *model, const struct recformer_start *start)
+{
+	if (!params_find(&model->params, "pooler.dense.weight"))
+		die("--set whiten=yes: the stream's model has no pooler, which whitens");
+	if (start->catalog->n_items < 2 * model->width)
+		die("--set whiten=yes: %lld items; vectors of %lld numbers need twice as many to be whitened by",
+			(long long)start->catalog->n_items, (long long)model->width);
+	encoder_read(model, start->catalog);
+	recformer_whiten(model, start->threads);
+}
+
 static struct model *start_from_model(const struct recformer_start *start)
 {
 	const struct model *model = start->model;
@@ -102,6 +117,8 @@ static struct model *start_from_model(const struct recformer_start *start)
 		require_shape(param, tensor.n_dims, tensor.shape, "model");
 		memcpy(param->value, from->value, (size_t)param_count(param) * sizeof *param->value);
 	}
+	if (start->from->whiten)
+		whiten_anew(made, start);
 	return made;
 }
 

@@ -17,6 +17,7 @@ struct recformer_from {
 	int size;            /* of a new model, in recformer_sizes; -1: not given */
 	const char *weights; /* a published model's folder */
 	const char *words;   /* of a new model: an LLM's file or folder (recformer_words.h) */
+	bool whiten;         /* the stream's model, for this catalog: recformer_whiten() */
 };
 extern const struct option recformer_from_options[];
 /* Wrong usage where they do not go together. */
