@@ -110,8 +110,8 @@ for part; do
 		users=${part#own} users=${users#-}
 		case $users in tenth) share tenth 10 ;; hundredth) share hundredth 100 ;; *) users=all ;; esac
 		for seed in "${seeds[@]}"; do
-			train "$start.own.$users.$seed" --task finetune --set histories=items --set item_vectors=learned --set whiten=yes "${own[@]}" --seed "$seed" \
-				"$work/$start.tar.zst" "$work/$users.data.tar.zst"
+			train "$start.own.$users.$seed" --task finetune --set histories=items --set item_vectors=learned --set whiten=yes \
+				"${own[@]}" --seed "$seed" "$work/$start.tar.zst" "$work/$users.data.tar.zst"
 			figure "$start, items' own vectors, $users, seed $seed" "$work/$start.own.$users.$seed.tar.zst"
 		done
 		;;

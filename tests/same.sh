@@ -337,6 +337,8 @@ features() {
 	model frozen-raw "${small[@]}" -j1 adaptor=two-layer feature_whiten=no feature_scale=0 items.tar.zst
 	model trainable "${small[@]}" -j1 --features trainable items.tar.zst
 	model without "${small[@]}" -j1 --features none items.tar.zst
+	model initial "${small[@]}" -j1 --features initial items.tar.zst
+	model alphafuse "${small[@]}" -j1 --features alphafuse feature_share=0.4 items.tar.zst
 	model gru-frozen --arch gru "${small[@]}" -j1 adaptor=mlp feature_ids=yes score=cosine items.tar.zst
 }
 
