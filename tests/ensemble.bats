@@ -92,7 +92,8 @@ ndcg() {
 	awk "BEGIN { exit !($(cold_items --model buried) < .2 * $texts) }"
 	# what models of before did not say is not guessed
 	tar --zstd -xf ids
-	tar --zstd -cf old $(tar --zstd -tf ids | grep -v item_events)
+	tar --zstd -tf ids | grep -v item_events >members
+	tar --zstd -cf old -T members
 	(! cmp <(seq-rank -q --no-history --model old --model texts --weights 1,0.1 cold) \
 		<(seq-rank -q --no-history --model ids --model texts --weights 1,0.1 cold) >/dev/null)
 }

@@ -52,6 +52,7 @@ figure() {
 # beside SPLIT: NDCG@10 of the linear model, of it and a Recformer together, what that adds, and by how much chance could
 beside() {
 	seq-rank -q -j "$threads" --split "$1" --model "$work/ease.tar.zst" "$work/all.data.tar.zst" -o "$work/alone.tar.zst"
+	local seed
 	for seed in "${seeds[@]}"; do
 		seq-rank -q -j "$threads" --split "$1" --model "$work/ease.tar.zst" --model "$work/$start.own.all.$seed.tar.zst" \
 			"$work/all.data.tar.zst" -o "$work/together.tar.zst"

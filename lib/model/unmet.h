@@ -18,7 +18,7 @@
 
 #include "data/histories.h"
 
-#define UNMET_WORTH .85
+#define UNMET_WORTH 0.85
 
 /*
  * Completes rows of scores by those of a text (rows x n_items both), in place. met: by item, how often the model met it
