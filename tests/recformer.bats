@@ -474,6 +474,10 @@ encoder() {
 		    return max(min(abs(v), abs(v - 1)) for v in variances)
 		assert off("anew") < 1e-4 < off("a"), (off("anew"), off("a"))
 	END
+	# and so beside items' own vectors, which are none of it
+	seq-train -q --task finetune --set whiten=yes --set item_vectors=learned --set histories=items --epochs 1 a.tar.zst held.tar.zst |
+		member - model/pooler.dense.weight.npy >own.npy
+	member anew.tar.zst model/pooler.dense.weight.npy | cmp - own.npy
 	fails seq-train -q --task pretrain --set whiten=yes --epochs 0 plain.tar.zst bert.tar.zst -o x.tar.zst
 	says "--set whiten=yes: the stream's model has no pooler, which whitens"
 	# masked words need a head, which starts anew

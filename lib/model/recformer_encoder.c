@@ -205,8 +205,12 @@ void recformer_whiten(struct model *model, int threads)
 	if (!matrix || model->catalog->n_items < 2 * width)
 		return;
 	double started = seconds_now();
+	struct item_table *own = recformer_own(model);
+	struct param *beside = own->vectors;
 	int64_t items;
+	own->vectors = NULL; /* texts alone go through the pooler */
 	float *vectors = encoder_sample(model, WHITENED_BY > 8 * width ? WHITENED_BY : 8 * width, &items);
+	own->vectors = beside;
 	float *map = xcalloc((size_t)(width * width), sizeof *map), *mean = xcalloc((size_t)width, sizeof *mean);
 	whiten_vectors(vectors, items, width, threads, mean, map);
 	append_map(mean, map, width, matrix->value, offset->value);
