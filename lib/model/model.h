@@ -31,7 +31,7 @@ struct model {
 	const struct catalog *catalog;
 	/* with `catalog`: which of the model's own items those of it are, or -1; NULL: row for row the same; borrowed */
 	const int32_t *own_row;
-	/* by own item: how many events of its training had it; NULL: it reads tokens, or was written before models said so */
+	/* by own item: how many events of its training had it; NULL: it reads tokens, or is of an older version */
 	int32_t *met;
 	float *candidates; /* text encoders: unit vectors of that catalog's items */
 	void *state;       /* the architecture's own */

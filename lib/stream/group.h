@@ -37,8 +37,8 @@ struct group_kind {
 	void (*chunk)(void *group, const struct chunk *chunk);    /* of a table; NULL: it has none, and one is an error */
 	void (*member)(void *group, const struct member *member); /* NULL: others are left alone */
 	/*
-	 * Of a member that is to be an array of floats: its shape, and in `data` the place that it is read into. No data: it
-	 * goes to member(), as it does where it is another array after all. NULL: all do.
+	 * Of a member that is to be an array of floats: its shape, and in `data` the place that it is read into. No data:
+	 * it goes to member(), as it does where it is another array after all. NULL: all do.
 	 */
 	struct tensor (*place)(void *group, const char *name);
 	void (*end)(void *group, const char *where); /* of the group or of a shard of it */

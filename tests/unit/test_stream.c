@@ -125,7 +125,9 @@ struct model_group {
 static struct tensor place_weight(void *group, const char *name)
 {
 	struct model_group *model = group;
-	return strcmp(name, "weight.npy") ? (struct tensor){0} : tensor_2d(F4, WEIGHT_ROWS, WEIGHT_COLUMNS, model->weight);
+	if (strcmp(name, "weight.npy"))
+		return (struct tensor){0};
+	return tensor_2d(F4, WEIGHT_ROWS, WEIGHT_COLUMNS, model->weight);
 }
 
 static void take_member(void *group, const struct member *member)
