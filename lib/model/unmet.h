@@ -10,8 +10,8 @@
  *
  * where h is the tenth best score, items of the history left out: among the best, which alone matter, the two are of
  * one size then, however their deviations differ. The worth is less than 1, as such an item is seldom as good a guess
- * as one that events and text agree on; UNMET_WORTH was chosen on validation items of the sets scientific and beauty,
- * where a tenth of the items was left out of training: there these are found as often as by text alone.
+ * as one that events and text agree on; UNMET_WORTH was chosen on validation items of the set scientific, where a
+ * tenth of the items was left out of training: there these are found as often as by text alone.
  */
 #ifndef RECPIPE_UNMET_H
 #define RECPIPE_UNMET_H
