@@ -111,7 +111,7 @@ static void choose_weight(const struct training_job *job, struct model *model, j
 	content_set_weight(model, weight);
 	json_set(measured, "text_weight", json_real(weight));
 	if (rows)
-		notice("%s: text_weight %g chosen on %lld validation items: NDCG@10 %.4f, %.4f without text",
+		notice("%s: text_weight %g chosen on %lld validation items: NDCG@10 %.4f, %.4f with 0",
 			model->architecture->name, weight, (long long)rows, blend_measure(blend, (double[]){1, weight}),
 			blend_measure(blend, (double[]){1, 0}));
 	else
