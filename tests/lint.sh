@@ -33,6 +33,14 @@ for file in tests/*.bats; do
 	lint "negated checks can fail $file" negated_checks "$file"
 done
 
+# with pipefail, what stops reading early fails the writer, now and then
+early_readers() {
+	! grep -nE '\| *grep -[a-zA-Z]*[qm]' "$1"
+}
+for file in tests/*.bats; do
+	lint "pipes are read to their ends $file" early_readers "$file"
+done
+
 # What cppcheck cannot see by itself: jansson's loops, and, without their definitions, functions that do not return. It
 # believes in the latter where it is told their arguments too.
 library=$(mktemp --suffix .cfg)

@@ -58,7 +58,7 @@ titled() {
 	cmp <(cut -f 1,2 said) <(cut -f 1,2 shown-2)
 
 	block 3
-	head -n 1 said | grep -qx 'user,rank,item,score,title,price,why_1,why_2'
+	head -n 1 said | grep -x 'user,rank,item,score,title,price,why_1,why_2'
 	[ "$(grep -c '^[12],' said)" = 20 ]
 	[ "$(grep -c '^{"user":"1","items":\[{"rank":1,' said)" = 1 ]
 	[ "$(grep -c '^{"items":\[{"rank":1,.*"title":' said)" = 1 ]

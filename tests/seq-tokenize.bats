@@ -402,7 +402,8 @@ open("pair/merges.txt", "w").write("\n".join(model["merges"]) + "\n")'
 	says "utf16.csv: UTF-16, UTF-8 was expected"
 	seq-tokenize -q events.csv -o s.tar.zst
 	fails seq-tokenize s.tar.zst -o x
-	zstd -qc events.csv | head -c 40 >cut.csv.zst
+	zstd -q events.csv -o whole.csv.zst
+	head -c 40 whole.csv.zst >cut.csv.zst
 	fails seq-tokenize cut.csv.zst -o x
 	says "cut.csv.zst: truncated stream"
 	[ ! -e x ]

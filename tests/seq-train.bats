@@ -523,7 +523,7 @@ assert (options["negatives"], options["learning-rate"], options["schedule"]) == 
 assert (config["embedding_size"], config["dropout"]) == (8, 0.1) and training["best"] == {"stop_after": 2}, (config, training)'
 	# a model that counts has no options
 	seq-train -q --arch markov data.tar.zst | seq-train -q --like - all.tar.zst -o markov.tar.zst
-	tar --zstd -xOf markov.tar.zst model/config.json | grep -q markov
+	tar --zstd -xOf markov.tar.zst model/config.json | grep markov
 }
 
 @test "seq-train: --like what there is no training of" {
@@ -600,7 +600,7 @@ interrupted() {
 		seq-train -q "${train[@]}" --epochs "$best" -o whole.tar.zst data.tar.zst
 		cmp <(parameters stopped.tar.zst) <(parameters whole.tar.zst)
 		(! cmp -s <(tar --zstd -xOf stopped.tar.zst model/meta.json) <(tar --zstd -xOf whole.tar.zst model/meta.json))
-		tar --zstd -xOf stopped.tar.zst --wildcards 'log/*-seq-train.json' | grep -q '"stopped":{"epoch":'
+		tar --zstd -xOf stopped.tar.zst --wildcards 'log/*-seq-train.json' | grep '"stopped":{"epoch":'
 	done
 	seq-train -q "${train[@]}" --epochs $((best + 2)) -o whole.tar.zst data.tar.zst
 	seq-train -q "${train[@]}" --epochs $((best + 2)) --checkpoint run.ckpt --resume -o resumed.tar.zst data.tar.zst

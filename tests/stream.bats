@@ -152,7 +152,7 @@ for member in source:
 	needs tar zstd python3
 	seq-rank -q model.tar.zst -o ranked.tar.zst
 	for group in catalog sequences tokenizer model ranking; do
-		tar --zstd -xOf ranked.tar.zst $group/meta.json | grep -q '"format":1'
+		tar --zstd -xOf ranked.tar.zst $group/meta.json | grep '"format":1'
 	done
 	with_meta model 'meta["format"] = 2' model.tar.zst >newer.tar
 	fails seq-rank -q newer.tar -o out.tar.zst
