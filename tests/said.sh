@@ -5,16 +5,19 @@
 #
 #     tests/said.sh LLM SET ...      LLM: a GGUF file or a Hugging Face folder; sets: scientific, beauty, ml-1m
 #     tests/said.sh LLM say          what 200 (ITEMS) items of scientific make the LLM say, with a table; hours
+#     ARCHS=ease+sasrec VARIANTS="ids tfidf mlp" tests/said.sh LLM SET ...
+#                                    what they add to the linear model with the items' words: both rank together, as much of each
+#                                    as is best on the validation items; with the paired test against `ease` alone, too
 #
 # SEEDS ("1 2 3 4 5"), ARCHS ("sasrec gru") and VARIANTS narrow it down; MODEL has more options of seq-train, TRAIN those
 # for items with features alone, ALIGN of emb-align-train (for mlp), TABLE (for table, which starts from mlp) and SAY. SPLIT=valid
 # ranks the validation item: what choices are to be made by. Data are looked for in $RECPIPE_DATA (../shared/data); models
 # and logs are kept in $SAID (build/said): what is there is not computed again, what was interrupted goes on from its
-# checkpoint.
+# checkpoint. THREADS: of each tool.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-[ $# -ge 2 ] || { sed -n '2,15s/^# \{0,1\}//p' "$0"; exit 2; }
+[ $# -ge 2 ] || { sed -n '2,18s/^# \{0,1\}//p' "$0"; exit 2; }
 # shellcheck source=tests/data.bash
 . tests/data.bash
 work=${SAID:-build/said}
@@ -23,10 +26,11 @@ read -ra seeds <<<"${SEEDS:-1 2 3 4 5}"
 read -ra archs <<<"${ARCHS:-sasrec gru}"
 read -ra variants <<<"${VARIANTS:-ids tfidf tokens llm mlp mlp-trainable table table-trainable}"
 read -ra all <<<"${MODEL:-}"
-read -ra train <<<"${TRAIN:-}"
+read -ra alone <<<"${TRAIN:-}"
 read -ra align <<<"${ALIGN:---epochs 2}"
 read -ra table <<<"${TABLE:---epochs 20}"
 read -ra say <<<"${SAY:---epochs 300 --integers}"
+threads=${THREADS:-$(nproc)}
 llm=$1
 shift
 mkdir -p "$work"
@@ -41,7 +45,7 @@ teach() {
 	local name=$1-$2 from=$3
 	[ -e "$work/$name.said.tar.zst" ] && return
 	shift 3
-	emb-align-train --llm "$llm" "$@" --checkpoint "$work/$name.ckpt" --resume -o "$work/$name.said.tar.zst" "$from" \
+	emb-align-train -j "$threads" --llm "$llm" "$@" --checkpoint "$work/$name.ckpt" --resume -o "$work/$name.said.tar.zst" "$from" \
 		2>>"$work/$name.log"
 	rm -f "$work/$name.ckpt"
 }
@@ -53,7 +57,7 @@ vectors() { # SET VARIANT: the stream with the embedding, made once
 	case $variant in
 	ids) ln -sf "$set.tar.zst" "$out" ;;
 	tfidf) item-project -q --from tfidf "$work/$set.tar.zst" -o "$out" ;;
-	tokens | llm) item-project -q --from "$variant" --llm "$llm" --max-tokens 32 "$work/$set.tar.zst" -o "$out" ;;
+	tokens | llm) item-project -q -j "$threads" --from "$variant" --llm "$llm" --max-tokens 32 "$work/$set.tar.zst" -o "$out" ;;
 	mlp)
 		teach "$set" mlp "$work/$set.tar.zst" "${align[@]}"
 		item-project -q "$work/$set-mlp.said.tar.zst" -o "$out"
@@ -67,23 +71,34 @@ vectors() { # SET VARIANT: the stream with the embedding, made once
 	esac
 }
 
-rank() { # SET ARCH VARIANT SEED: the ranking, made once
-	local set=$1 arch=$2 variant=$3 seed=$4
-	local out=$work/$set-$arch-$variant.$seed.$split.tar.zst model=$work/$set-$arch-$variant.$seed.model.tar.zst features=frozen
-	[ -e "$out" ] && return
-	local options=("${train[@]}")
+model() { # SET ARCH VARIANT SEED: its file, trained once; of ease and what only counts there is one for all variants and seeds
+	local set=$1 arch=$2 variant=$3 seed=$4 features=frozen
+	local options=("${alone[@]}")
+	path=$work/$set-$arch-$variant.$seed.model.tar.zst
 	case $variant in
 	ids) features=none options=() ;;
 	*-trainable) features=trainable ;;
 	esac
 	case $arch in
-	popular | markov) seq-train -q --arch "$arch" "$work/$set.tar.zst" | seq-rank -q --split "$split" -o "$out" ;;
+	popular | markov | ease)
+		path=$work/$set-$arch.model.tar.zst
+		[ -e "$path" ] || seq-train -q -j "$threads" --arch "$arch" -o "$path" "$work/$set.tar.zst"
+		;;
 	*)
-		[ -e "$model" ] || seq-train --arch "$arch" --features $features "${all[@]}" "${options[@]}" --seed "$seed" -o "$model" \
-			"$work/$set-${variant%-trainable}.tar.zst" 2>>"$work/$set-$arch-$variant.log"
-		seq-rank -q --split "$split" -o "$out" "$model"
+		train "$(basename "$path" .tar.zst)" --arch "$arch" --features $features "${all[@]}" "${options[@]}" --seed "$seed" \
+			"$work/$set-${variant%-trainable}.tar.zst"
 		;;
 	esac
+}
+
+rank() { # SET ARCH VARIANT SEED: the ranking, made once; models joined by + rank together
+	local set=$1 seed=$4 out=$work/$1-$2-$3.$4.$split.tar.zst arch path models=()
+	[ -e "$out" ] && return
+	for arch in ${2//+/ }; do
+		model "$set" "$arch" "$3" "$seed"
+		models+=(--model "$path")
+	done
+	seq-rank -q -j "$threads" --split "$split" -o "$out" "${models[@]}" "$work/$set.tar.zst"
 }
 
 mean() { # MEASURE FILE...: of all users, over the rankings
@@ -98,24 +113,38 @@ rankings() { # SET ARCH VARIANT: their files
 	for seed in "${seeds[@]}"; do echo "$work/$1-$2-$3.$seed.$split.tar.zst"; done
 }
 
-# against SET ARCH VARIANT: p-values of the paired test beside ids, seed by seed
+# versus RANKING OTHER: the p-value of the paired test of NDCG@10
+versus() {
+	rec-eval -q --format lines -m ndcg -k 10 "$1" --versus "$2" | awk -F '\t' '$2 == "p" { print $3; exit }'
+}
+
+# against SET ARCH VARIANT: p-values beside ids, seed by seed; of models that rank with ease, beside ease alone, too
 against() {
-	local seed
-	[ "$3" = ids ] && return
+	local seed p=() of=$work/$1-$2
 	for seed in "${seeds[@]}"; do
-		rec-eval -q --format lines -m ndcg -k 10 "$work/$1-$2-$3.$seed.$split.tar.zst" \
-			--versus "$work/$1-$2-ids.$seed.$split.tar.zst" | awk -F '\t' '$2 == "p" { printf "%s ", $3 }'
+		[ "$3" = ids ] || [ ! -e "$of-ids.$seed.$split.tar.zst" ] ||
+			p+=("$(versus "$of-$3.$seed.$split.tar.zst" "$of-ids.$seed.$split.tar.zst")")
 	done
+	case $2 in
+	ease+*)
+		p+=('| ease')
+		for seed in "${seeds[@]}"; do
+			p+=("$(versus "$of-$3.$seed.$split.tar.zst" "$work/$1-ease-ids.1.$split.tar.zst")")
+		done
+		;;
+	esac
+	echo "${p[*]}"
 }
 
 report() { # SET
-	local set=$1 arch variant seed files
+	local set=$1 arch variant seed files simple=(popular markov)
+	[[ "${archs[*]}" != *ease+* ]] || simple+=(ease)
 	tokens_of "$set"
 	printf '\n%s, %s item, seen items removed, mean of %d seeds\n' "$set" "$split" "${#seeds[@]}"
-	printf '%-8s %-16s %10s %10s   %s\n' model items NDCG@10 Recall@10 'p against ids, seed by seed'
-	for arch in popular markov; do
+	printf '%-12s %-16s %10s %10s   %s\n' model items NDCG@10 Recall@10 'p against ids, seed by seed'
+	for arch in "${simple[@]}"; do
 		rank "$set" "$arch" ids 1
-		printf '%-8s %-16s %10s %10s\n' "$arch" - "$(mean ndcg@10 "$work/$set-$arch-ids.1.$split.tar.zst")" \
+		printf '%-12s %-16s %10s %10s\n' "$arch" - "$(mean ndcg@10 "$work/$set-$arch-ids.1.$split.tar.zst")" \
 			"$(mean recall@10 "$work/$set-$arch-ids.1.$split.tar.zst")"
 	done
 	for arch in "${archs[@]}"; do
@@ -123,7 +152,7 @@ report() { # SET
 			vectors "$set" "$variant"
 			for seed in "${seeds[@]}"; do rank "$set" "$arch" "$variant" "$seed"; done
 			mapfile -t files < <(rankings "$set" "$arch" "$variant")
-			printf '%-8s %-16s %10s %10s   %s\n' "$arch" "$variant" "$(mean ndcg@10 "${files[@]}")" \
+			printf '%-12s %-16s %10s %10s   %s\n' "$arch" "$variant" "$(mean ndcg@10 "${files[@]}")" \
 				"$(mean recall@10 "${files[@]}")" "$(against "$set" "$arch" "$variant")"
 		done
 	done

@@ -33,7 +33,10 @@ setup() {
 	export ARCHS=sasrec VARIANTS="ids tokens mlp table-trainable" ALIGN="--epochs 1" TABLE="--epochs 1"
 	TRAIN="--epochs 1" "$ROOT/tests/said.sh" "$PWD/llm" scientific | tee table
 	[ "$(grep -c '^\(popular\|markov\|sasrec\) .* 0\.[0-9]* *0\.[0-9]*' table)" = 6 ]
-	[ "$(grep -c '^sasrec *[^i].* 0\.[0-9]*   [0-9.e-]* $' table)" = 3 ] # with a p
+	[ "$(grep -c '^sasrec *.* 0\.[0-9]*   [0-9.e-][0-9.e-]*$' table)" = 3 ] # with a p
+	TRAIN="--epochs 1" ARCHS=ease+sasrec VARIANTS="ids mlp" "$ROOT/tests/said.sh" "$PWD/llm" scientific | tee table
+	grep -q '^ease+sasrec *ids .*   | ease [0-9.e-]*$' table
+	grep -q '^ease+sasrec *mlp .*   [0-9.e-]* | ease [0-9.e-]*$' table
 	ITEMS=20 SAY="--epochs 2" "$ROOT/tests/said.sh" "$PWD/llm" say | tee said
 	grep -q 'all: 20 items' said
 	grep -q '^says' said
