@@ -16,8 +16,9 @@
 
 /* A tile of the catalog. */
 struct tile {
-	int64_t first, items;            /* of the catalog */
-	const uint8_t *codes, *residues; /* NULL: no residues were made */
+	int64_t first, items; /* of the catalog */
+	const uint8_t *codes;
+	const void *fine; /* NULL: no residues, or numbers of 16 bits, were made */
 	const float *scale, *reach;
 };
 
@@ -69,8 +70,11 @@ static void judge_group(const struct ranker *ranker, const struct probe *probe, 
 		verdict[q].bar = q < n ? selection[q * step].bar : INFINITY;
 		verdict[q].target = q < n ? selection[q * step].target_score : INFINITY;
 	}
-	scan->judge(tile->codes, ranker->words, probe, ranker->stride, n == 1 ? 1 : scan->queries, tile->scale, tile->reach,
-		verdict);
+	if (tile->fine)
+		scan->judge_wide(tile->fine, ranker->words, probe, ranker->stride, tile->scale, verdict);
+	else
+		scan->judge(tile->codes, ranker->words, probe, ranker->stride, n == 1 ? 1 : scan->queries, tile->scale,
+			tile->reach, verdict);
 	for (int q = 0; q < n; q++) {
 		uint8_t hits[SCAN_TILE];
 		const int found = scan_places(verdict[q].hits, hits);
@@ -85,38 +89,44 @@ static void filter_group(const struct ranker *ranker, const struct probe *probe,
 {
 	const struct scan *scan = ranker->scan;
 	int32_t products[SCAN_QUERIES * SCAN_TILE], fine[SCAN_QUERIES * SCAN_TILE];
-	if (tile->residues)
-		scan->fine(tile->codes, tile->residues, ranker->words, probe, ranker->stride, products, fine);
+	if (tile->fine)
+		scan->fine(tile->codes, tile->fine, ranker->words, probe, ranker->stride, products, fine);
 	else
 		scan->products(tile->codes, ranker->words, probe->codes, ranker->stride, n == 1 ? 1 : scan->queries, products);
 	for (int q = 0; q < n; q++) {
 		struct selection *one = &selection[q * step];
 		uint8_t hits[SCAN_TILE];
 		const int found = scan->filter(&probe[q], one->bar, one->target_score, products + q * SCAN_TILE,
-			tile->residues ? fine + q * SCAN_TILE : NULL, tile->scale, tile->residues ? tile->scale : tile->reach, hits,
+			tile->fine ? fine + q * SCAN_TILE : NULL, tile->scale, tile->fine ? tile->scale : tile->reach, hits,
 			&one->greater);
 		if (found)
 			visit_hits(ranker, &probe[q], one, tile, hits, found);
 	}
 }
 
-/* One tile, all queries, in groups: it stays in the nearest cache while they pass over it. residues: NULL: none. */
-static void scan_tile(const struct ranker *ranker, const struct task *task, int64_t number, uint8_t *residues)
+/*
+ * One tile, all queries, in groups: it stays in the nearest cache while they pass over it. fine: NULL, or the room for
+ * what its items lose in 8 bits, or for their numbers of 16.
+ */
+static void scan_tile(const struct ranker *ranker, const struct task *task, int64_t number, void *fine)
 {
 	const struct scan *scan = ranker->scan;
 	const int64_t first = number * SCAN_TILE, groups = (task->rows + scan->queries - 1) / scan->queries;
 	const struct tile tile = {.first = first,
 		.items = least(SCAN_TILE, ranker->n_items - first),
 		.codes = ranker->codes + number * tile_bytes(ranker),
-		.residues = residues,
+		.fine = fine,
 		.scale = ranker->scale + first,
 		.reach = ranker->reach + first};
-	if (residues)
-		scan->residues(ranker->vectors + first * ranker->width, ranker->width, tile.scale, (int)tile.items, residues);
+	const float *vectors = ranker->vectors + first * ranker->width;
+	if (fine && scan->widen)
+		scan->widen(vectors, ranker->width, tile.scale, ranker->finer, (int)tile.items, fine);
+	else if (fine)
+		scan->residues(vectors, ranker->width, tile.scale, (int)tile.items, fine);
 	for (int64_t group = 0; group < groups; group++) {
 		const int64_t row = group * scan->queries;
 		if (groups > 1 && number + 1 < task->end) /* one is in the order of memory */
-			prefetch(ranker, number + 1, group, groups, residues);
+			prefetch(ranker, number + 1, group, groups, fine);
 		(scan->judge ? judge_group : filter_group)(ranker, task->probes + row, task->selections + row * task->parts,
 			task->parts, (int)least(task->rows - row, scan->queries), &tile);
 	}
@@ -124,12 +134,13 @@ static void scan_tile(const struct ranker *ranker, const struct task *task, int6
 
 static void scan_tiles(const struct ranker *ranker, const struct task *task)
 {
-	uint8_t *residues = NULL;
-	if (ranker->scan->residues && task->selections[0].counts && task->rows >= FINE_ROWS)
-		residues = xcalloc((size_t)(tile_bytes(ranker) + SCAN_BEYOND), 1);
+	const struct scan *scan = ranker->scan;
+	void *fine = NULL;
+	if (task->rows >= FINE_ROWS && task->selections[0].counts && (scan->residues || scan->widen))
+		fine = xaligned((size_t)(tile_bytes(ranker) + SCAN_BEYOND), scan->widen ? sizeof(int16_t) : 1);
 	for (int64_t tile = task->tile; tile < task->end; tile++)
-		scan_tile(ranker, task, tile, residues);
-	free(residues);
+		scan_tile(ranker, task, tile, fine);
+	free(fine);
 }
 
 /* The target's score, and the seen items' share of the counts taken away beforehand. */
@@ -181,16 +192,17 @@ int64_t rank_queries(const struct ranker *ranker, const float *queries, const st
 		return -1;
 	const struct cut cut = cut_work(ranker, ranks->rows);
 	struct selections all = selections_new(ranks, cut.parts);
-	/* of whole groups; codes, and behind them residues */
+	/* of whole groups; codes, and behind them residues, and numbers of 16 bits */
 	struct probe *probes = xcalloc((size_t)ranks->rows + SCAN_QUERIES, sizeof *probes);
 	const int64_t room = (ranks->rows + SCAN_QUERIES) * ranker->stride;
-	int8_t *codes = xcalloc((size_t)room, 2);
+	int8_t *codes = xcalloc((size_t)room, ranker->scan->widen ? 4 : 2);
 	int64_t bad = ranks->rows;
 #pragma omp parallel for schedule(dynamic, 4) reduction(min : bad) if (ranks->rows > 8)
 	for (int64_t row = 0; row < ranks->rows; row++) {
 		probes[row].query = queries + row * ranker->width;
 		probes[row].codes = codes + row * ranker->stride;
 		probes[row].residues = probes[row].codes + room;
+		probes[row].wide = (int16_t *)(codes + 2 * room) + row * ranker->stride;
 		if (probe_ready(&probes[row], ranker))
 			prepare_selection(ranker, probes[row].query, &all.selection[row * cut.parts], cut.parts);
 		else if (row < bad)

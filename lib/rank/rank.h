@@ -11,9 +11,10 @@
  * (Cauchy-Schwarz: |q v - q'v'| <= |q| |v - v'| + |q - q'| |v'|) it tells items
  * that cannot matter from those that may, and only these get their f32 score. The
  * bounds are rigorous, so the result is that of scoring everything in f32. Where
- * items around a target are counted and the processor has tiles of bytes, what 8 bits
- * lose is kept in 8 more, a tile of the catalog at a time: of a million items, a
- * thousand are so near instead of a hundred thousand.
+ * items around a target are counted, they are told apart in 16 bits, a tile of the
+ * catalog at a time, if the processor has tiles of bytes (8 bits, and in 8 more what
+ * these lose) or AVX2 alone (numbers of 16): of a million items, a thousand are so near
+ * instead of a hundred thousand.
  *
  * Order: higher score first, of equal scores the lower row of the catalog.
  */

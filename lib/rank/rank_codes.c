@@ -9,6 +9,9 @@
 #define MAX_WIDTH 16384
 #define TINY 1e-18f /* least scale: keeps bounds above what underflow could hide */
 #define LEAST_SHARE 0x1p-10f
+#define WIDE 32767         /* greatest number of 16 bits */
+#define WIDE_NORM 46340.0f /* two such norms give a product of 31 bits at most (Cauchy-Schwarz) */
+#define WIDE_LEFT 0.51     /* of such a number, that rounding loses at most: half of one, and what f32 rounds */
 
 /* codes = round(vector / scale), within +-levels; returns scale. */
 static float quantise(const float *vector, int64_t width, int levels, int8_t *codes)
@@ -110,6 +113,7 @@ struct ranker *ranker_new(const float *vectors, int64_t n_items, int64_t width, 
 	ranker->max_error = max_error;
 	ranker->max_code = max_code;
 	ranker->max_norm = max_norm;
+	ranker->finer = fminf(256, WIDE_NORM / (float)fmax(max_code + max_error, 1));
 	set_reach(ranker, loss);
 	free(loss);
 	return ranker;
@@ -150,6 +154,20 @@ static double refine_probe(struct probe *probe, const struct ranker *ranker, con
 		probe->factor * (left * (item + left) + (norms->error + left) * (ranker->max_error + left));
 }
 
+/* The query in 16 bits; returns what these lose. */
+static double widen_probe(struct probe *probe, const struct ranker *ranker, const struct norms *norms)
+{
+	const double rounded = WIDE_LEFT * sqrt((double)ranker->width), finer = ranker->finer;
+	const double item = finer * (ranker->max_code + ranker->max_error),
+				 largest = probe->factor * ranker->scan->query_levels;
+	const double room = 0x1p31 / (item + rounded) * (1 - 1e-6) - rounded;
+	const float factor = (float)fmax(fmax(norms->vector / room, largest / WIDE), 256 * TINY), inverse = 1 / factor;
+	for (int64_t i = 0; i < ranker->width; i++)
+		probe->wide[i] = (int16_t)rintf(probe->query[i] * inverse);
+	probe->wide_factor = factor / ranker->finer;
+	return probe->wide_factor * (norms->vector / factor * rounded + rounded * (item + rounded));
+}
+
 bool probe_ready(struct probe *probe, const struct ranker *ranker)
 {
 	probe->factor = quantise(probe->query, ranker->width, ranker->scan->query_levels, probe->codes);
@@ -165,6 +183,7 @@ bool probe_ready(struct probe *probe, const struct ranker *ranker)
 	if (ranker->scan->residues) {
 		lost = refine_probe(probe, ranker, &norms);
 		probe->fine_slack = (float)((lost + rounding) * (1 + 1e-5)) + TINY;
-	}
+	} else if (ranker->scan->widen)
+		probe->fine_slack = (float)((widen_probe(probe, ranker, &norms) + rounding) * (1 + 1e-5)) + TINY;
 	return true;
 }

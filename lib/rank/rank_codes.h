@@ -20,6 +20,7 @@ struct ranker {
 	float *reach;               /* by item: its scale, less than the worst item's by how much less it can be wrong */
 	double max_error, max_code; /* over the items: |vector / scale - code| and |code| */
 	double max_norm;
+	float finer; /* numbers of 16 bits to a code: item and query have as many bits, and their products fit 32 */
 };
 
 static inline int64_t tile_bytes(const struct ranker *ranker)

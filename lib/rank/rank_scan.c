@@ -51,7 +51,7 @@ INLINE int filter_body(const struct probe *probe, float bar, float target, const
 	const int32_t offset = probe->offset;
 	int32_t hit[SCAN_TILE], any = 0, above = 0;
 	for (int i = 0; i < SCAN_TILE; i++) {
-		const float middle = scale[i] * (factor * (float)(products[i] + offset)), around = reach[i] * slack;
+		const float middle = scale[i] * factor * (float)(products[i] + offset), around = reach[i] * slack;
 		const float upper = middle + around, lower = middle - around;
 		hit[i] = (upper >= bar) | ((upper >= target) & (lower <= target));
 		any |= hit[i];
@@ -111,49 +111,150 @@ INLINE int32_t word_at(const int8_t *query, int64_t word)
 	return value;
 }
 
-/* vpmaddubsw adds two products in 16 bits and saturates: with queries of 63 levels 2 * 255 * 63 fits. */
-#define AVX2 __attribute__((target("avx2")))
-AVX2 INLINE void products_avx2_body(const uint8_t *items, int64_t words, const int8_t *queries, int64_t stride,
-	const int n_queries, const int n_halves, int32_t *products)
+#define STREAM_AHEAD (8 << 10) /* bytes of items that one query asks memory for before it reads them */
+#define AVX2 __attribute__((target("avx2,fma")))
+
+/*
+ * Products of bytes: vpmaddubsw adds two in 16 bits and saturates; with queries of 63 levels 2 * 255 * 63 fits. Of
+ * numbers of 16 bits: twice the instructions, none of them more. In assembly: the compiler would keep sums in memory.
+ */
+#define ADD_BYTES(sum, items, query, ones)                                                                             \
+	do {                                                                                                               \
+		__m256i pairs;                                                                                                 \
+		__asm__("vpmaddubsw %3, %2, %1\n\tvpmaddwd %4, %1, %1\n\tvpaddd %1, %0, %0"                                    \
+				: "+x"(sum), "=&x"(pairs)                                                                              \
+				: "x"(items), "x"(query), "x"(ones));                                                                  \
+	} while (0)
+#define ADD_PAIRS(sum, items, query)                                                                                   \
+	do {                                                                                                               \
+		__m256i pairs;                                                                                                 \
+		__asm__("vpmaddwd %3, %2, %1\n\tvpaddd %1, %0, %0" : "+x"(sum), "=&x"(pairs) : "x"(items), "x"(query));        \
+	} while (0)
+
+/* What a query makes of eight items: a bit for each that may matter; and to `above` the others above the target. */
+AVX2 INLINE uint8_t judge_eight(const struct verdict *verdict, __m256 product, __m256 factor, __m256 around,
+	const bool counts, __m256i *above)
+{
+	const __m256 upper = _mm256_fmadd_ps(product, factor, around);
+	__m256 hit = _mm256_cmp_ps(upper, _mm256_set1_ps(verdict->bar), _CMP_GE_OQ);
+	if (counts) {
+		const __m256 lower = _mm256_fmsub_ps(product, factor, around), target = _mm256_set1_ps(verdict->target);
+		const __m256 surely = _mm256_cmp_ps(lower, target, _CMP_GT_OQ);
+		hit = _mm256_or_ps(hit, _mm256_andnot_ps(surely, _mm256_cmp_ps(upper, target, _CMP_GE_OQ)));
+		*above = _mm256_sub_epi32(*above, _mm256_castps_si256(_mm256_andnot_ps(hit, surely)));
+	}
+	return (uint8_t)_mm256_movemask_ps(hit);
+}
+
+/* The same of a sum of products: of bytes, or of numbers of 16 bits. */
+AVX2 INLINE uint8_t judge_sum_avx2(const struct probe *probe, const struct verdict *verdict, __m256i sum,
+	const float *scale, const float *reach, const bool wide, const bool counts, __m256i *above)
+{
+	const __m256 scales = _mm256_loadu_ps(scale), reaches = wide ? scales : _mm256_loadu_ps(reach);
+	if (!wide)
+		sum = _mm256_add_epi32(sum, _mm256_set1_epi32(probe->offset));
+	return judge_eight(verdict, _mm256_cvtepi32_ps(sum),
+		_mm256_mul_ps(scales, _mm256_set1_ps(wide ? probe->wide_factor : probe->factor)),
+		_mm256_mul_ps(reaches, _mm256_set1_ps(wide ? probe->fine_slack : probe->slack)), counts, above);
+}
+
+#define SUMS 4 /* queries whose sums of a block of items fit the registers */
+
+/* Items and queries in units of four bytes: four dimensions, or, where they are wide, two. */
+AVX2 INLINE void judge_avx2_body(const uint8_t *items, int64_t units, const int8_t *queries, int64_t stride,
+	const struct probe *probe, const int n_queries, const float *scale, const float *reach, struct verdict *verdict,
+	const bool wide, const bool counts)
 {
 	const __m256i ones = _mm256_set1_epi16(1);
-	for (int first = 0; first < SCAN_TILE; first += 8 * n_halves) {
-		/* lanes of eight: half a block of SCAN_LANES */
-		const uint8_t *item[8];
-		__m256i sum[8];
-		for (int h = 0; h < n_halves; h++)
-			item[h] = items + (first + 8 * h) / SCAN_LANES * SCAN_LANES * words * 4 + (first + 8 * h) % SCAN_LANES * 4;
-		for (int i = 0; i < n_queries * n_halves; i++)
-			sum[i] = _mm256_setzero_si256();
-		for (int64_t word = 0; word < words; word++)
+	uint8_t hits[SUMS][SCAN_TILE / 8];
+	__m256i above[SUMS];
+	for (int q = 0; q < n_queries; q++)
+		above[q] = _mm256_setzero_si256();
+	for (int first = 0; first < SCAN_TILE; first += SCAN_LANES) {
+		__m256i sum[SUMS][2];
+#pragma GCC unroll 4
+		for (int q = 0; q < n_queries; q++)
+			sum[q][0] = sum[q][1] = _mm256_setzero_si256();
+		for (int64_t unit = 0; unit < units; unit++, items += 4 * SCAN_LANES) {
+			const __m256i low = _mm256_loadu_si256((const void *)items);
+			const __m256i high = _mm256_loadu_si256((const void *)(items + 32));
+			if (n_queries == 1)
+				__builtin_prefetch(items + STREAM_AHEAD);
+#pragma GCC unroll 4
 			for (int q = 0; q < n_queries; q++) {
-				const __m256i query = _mm256_set1_epi32(word_at(queries + q * stride, word));
-				for (int h = 0; h < n_halves; h++) {
-					const __m256i codes = _mm256_loadu_si256((const void *)(item[h] + word * 4 * SCAN_LANES));
-					const __m256i pairs = _mm256_madd_epi16(_mm256_maddubs_epi16(codes, query), ones);
-					sum[q * n_halves + h] = _mm256_add_epi32(sum[q * n_halves + h], pairs);
+				const __m256i query = _mm256_set1_epi32(word_at(queries + q * stride, unit));
+				if (wide) {
+					ADD_PAIRS(sum[q][0], low, query);
+					ADD_PAIRS(sum[q][1], high, query);
+				} else {
+					ADD_BYTES(sum[q][0], low, query, ones);
+					ADD_BYTES(sum[q][1], high, query, ones);
 				}
 			}
+		}
+		__asm__("" : "+r"(probe), "+r"(verdict)); /* else what is read of them below is kept, in memory */
+#pragma GCC unroll 4
 		for (int q = 0; q < n_queries; q++)
-			for (int h = 0; h < n_halves; h++)
-				_mm256_storeu_si256((void *)(products + q * SCAN_TILE + first + 8 * h), sum[q * n_halves + h]);
+			for (int h = 0; h < 2; h++)
+				hits[q][first / 8 + h] = judge_sum_avx2(&probe[q], &verdict[q], sum[q][h], scale + first + 8 * h,
+					reach + first + 8 * h, wide, counts, &above[q]);
+	}
+	for (int q = 0; q < n_queries; q++) {
+		int32_t each[8];
+		_mm256_storeu_si256((void *)each, above[q]);
+		memcpy(verdict[q].hits, hits[q], sizeof verdict[q].hits);
+		verdict[q].above = 0;
+		for (int i = 0; counts && i < 8; i++)
+			verdict[q].above += each[i];
 	}
 }
 
-AVX2 static void products_avx2(const uint8_t *items, int64_t words, const int8_t *queries, int64_t stride,
-	int n_queries, int32_t *products)
+AVX2 static void judge_avx2(const uint8_t *items, int64_t words, const struct probe *probe, int64_t stride,
+	int n_queries, const float *scale, const float *reach, struct verdict *verdict)
 {
-	if (n_queries == 1)
-		products_avx2_body(items, words, queries, stride, 1, 2, products); /* in the order of memory */
-	else
-		products_avx2_body(items, words, queries, stride, TOGETHER, 1, products);
+	const bool counts = verdict->target < INFINITY;
+	const int8_t *codes = probe->codes;
+	if (n_queries == 1 && counts) /* in the order of memory */
+		judge_avx2_body(items, words, codes, stride, probe, 1, scale, reach, verdict, false, true);
+	else if (n_queries == 1)
+		judge_avx2_body(items, words, codes, stride, probe, 1, scale, reach, verdict, false, false);
+	for (int q = 0; n_queries > 1 && q < n_queries; q += SUMS)
+		if (counts)
+			judge_avx2_body(items, words, codes + q * stride, stride, probe + q, SUMS, scale, reach, verdict + q, false,
+				true);
+		else
+			judge_avx2_body(items, words, codes + q * stride, stride, probe + q, SUMS, scale, reach, verdict + q, false,
+				false);
 }
 
-AVX2 static int filter_avx2(const struct probe *probe, float bar, float target, const int32_t *products,
-	const int32_t *fine, const float *scale, const float *reach, uint8_t hits[SCAN_TILE], int32_t *greater)
+AVX2 static void judge_wide_avx2(const int16_t *items, int64_t words, const struct probe *probe, int64_t stride,
+	const float *scale, struct verdict *verdict)
 {
-	(void)fine;
-	return filter_body(probe, bar, target, products, scale, reach, hits, greater);
+	for (int q = 0; q < TOGETHER; q += SUMS)
+		judge_avx2_body((const uint8_t *)items, 2 * words, (const int8_t *)(probe->wide + q * stride), 2 * stride,
+			probe + q, SUMS, scale, scale, verdict + q, true, true);
+}
+
+/* Eight numbers side by side of each item; then pairs of dimensions, an item to a lane. */
+AVX2 static void widen_avx2(const float *vectors, int64_t width, const float *scale, float finer, int n, int16_t *wide)
+{
+	const int64_t words = (width + 3) / 4;
+	for (int item = 0; item < n; item++, vectors += width) {
+		const __m256 times = _mm256_set1_ps(finer / scale[item]);
+		int16_t *to = wide + item / SCAN_LANES * SCAN_LANES * words * 4 + item % SCAN_LANES * 2;
+		for (int64_t at = 0; at < width; at += 8) {
+			float last[8] = {0};
+			const float *from = vectors + at;
+			if (width - at < 8)
+				from = memcpy(last, from, (size_t)(width - at) * sizeof *last);
+			const __m256i whole = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(from), times));
+			int32_t pairs[4];
+			_mm_storeu_si128((void *)pairs,
+				_mm_packs_epi32(_mm256_castsi256_si128(whole), _mm256_extracti128_si256(whole, 1)));
+			for (int64_t i = 0; i < 4 && at + 2 * i < width; i++, to += 2 * SCAN_LANES)
+				memcpy(to, &pairs[i], sizeof *pairs);
+		}
+	}
 }
 
 AVX2 static void scores_avx2(const float *query, const float *items, int64_t width, const uint8_t hits[], int n,
@@ -165,11 +266,10 @@ AVX2 static void scores_avx2(const float *query, const float *items, int64_t wid
 static const struct scan avx2 = {.level = CPU_AVX2,
 	.query_levels = 63,
 	.queries = TOGETHER,
-	.products = products_avx2,
-	.filter = filter_avx2,
+	.judge = judge_avx2,
+	.widen = widen_avx2,
+	.judge_wide = judge_wide_avx2,
 	.scores = scores_avx2};
-
-#define STREAM_AHEAD (8 << 10) /* bytes of items that one query asks memory for before it reads them */
 
 #define VNNI __attribute__((target("avx512f,avx512bw,avx512vl,avx512vnni")))
 VNNI INLINE int places_of(uint64_t hit, int from, uint8_t *hits)
@@ -200,7 +300,7 @@ VNNI INLINE int filter_vnni_body(const struct probe *probe, float bar, float tar
 				sum = _mm512_add_ps(sum,
 					_mm512_mul_ps(finer,
 						_mm512_cvtepi32_ps(_mm512_add_epi32(_mm512_loadu_si512(fine + at), fine_offset))));
-			const __m512 middle = _mm512_mul_ps(scales, _mm512_mul_ps(factor, sum));
+			const __m512 middle = _mm512_mul_ps(_mm512_mul_ps(scales, factor), sum);
 			const __m512 around = _mm512_mul_ps(_mm512_loadu_ps(reach + at), slack);
 			const __m512 upper = _mm512_add_ps(middle, around);
 			__mmask16 one = _mm512_cmp_ps_mask(upper, bars, _CMP_GE_OQ);
@@ -279,7 +379,7 @@ VNNI INLINE void judge_sums(const struct probe *probe, const struct verdict *ver
 {
 	const __m512 product = _mm512_cvtepi32_ps(_mm512_add_epi32(sum, _mm512_set1_epi32(probe->offset)));
 	const __m512 factor = _mm512_set1_ps(probe->factor), slack = _mm512_set1_ps(probe->slack);
-	const __m512 middle = _mm512_mul_ps(scale, _mm512_mul_ps(factor, product));
+	const __m512 middle = _mm512_mul_ps(_mm512_mul_ps(scale, factor), product);
 	const __m512 upper = _mm512_fmadd_ps(reach, slack, middle);
 	__mmask16 hit = _mm512_cmp_ps_mask(upper, _mm512_set1_ps(verdict->bar), _CMP_GE_OQ);
 	if (counts) {

@@ -21,13 +21,15 @@
 /*
  * A query made ready: an item's score lies within scale[item] * factor * (product + offset) +- reach[item] * slack,
  * and, with the finer product, within scale[item] * factor * (product + offset + (fine + fine_offset) / SCAN_FINER)
- * +- scale[item] * fine_slack.
+ * +- scale[item] * fine_slack; by numbers of 16 bits, within scale[item] * wide_factor * product +- scale[item] *
+ * fine_slack. Scale and factor first: of a huge query the others would leave f32's range.
  */
 struct probe {
 	const float *query;
 	int8_t *codes, *residues;
+	int16_t *wide;
 	int32_t offset, fine_offset;
-	float factor, slack, fine_slack;
+	float factor, slack, wide_factor, fine_slack;
 };
 
 /* Of a query on a tile. Given are bar and target, found the hits, a bit each, and how many others are above. */
@@ -69,6 +71,14 @@ struct scan {
 	 */
 	void (*judge)(const uint8_t *items, int64_t words, const struct probe *probe, int64_t stride, int n_queries,
 		const float *scale, const float *reach, struct verdict *verdict);
+	/*
+	 * Beside judge(), where targets are counted and products of 16 bits take little longer than those of 8, else NULL:
+	 * the first n items of a tile times finer / scale, rounded, as [dimension / 2][lane][dimension % 2]; and the same by
+	 * them, of `queries` queries, whose numbers are `stride` apart. None of their sums leaves 32 bits.
+	 */
+	void (*widen)(const float *vectors, int64_t width, const float *scale, float finer, int n, int16_t *wide);
+	void (*judge_wide)(const int16_t *items, int64_t words, const struct probe *probe, int64_t stride,
+		const float *scale, struct verdict *verdict);
 	/*
 	 * scores[i] = query * item hits[i] of the tile. Sums in 16 lanes, lane by lane over the dimensions, then halves
 	 * onto halves: the same bits from every processor.

@@ -52,7 +52,7 @@ static void problem_free(struct problem *problem)
 	free(problem->target);
 }
 
-enum kind { NORMAL, TIES, NEAR_TIES, NEGATIVE, OUTLIERS, TINY, HUGE_VALUES, ZEROS, N_KINDS };
+enum kind { NORMAL, TIES, NEAR_TIES, NEGATIVE, OUTLIERS, TINY, HUGE_VALUES, FAR_APART, ZEROS, N_KINDS };
 
 static float value_of(struct rng *rng, enum kind kind)
 {
@@ -64,6 +64,7 @@ static float value_of(struct rng *rng, enum kind kind)
 	case OUTLIERS: return rng_below(rng, 20) ? normal : 1000 * normal;
 	case TINY: return normal * 1e-24f;
 	case HUGE_VALUES: return normal * 1e16f;
+	case FAR_APART: return normal * 1e-4f; /* times queries that are huge: their scores are finite */
 	case ZEROS: return 0;
 	default: return normal;
 	}
@@ -78,7 +79,7 @@ static struct problem problem_new(struct rng *rng, enum kind kind, int64_t n_ite
 	for (int64_t i = 0; i < n_items * width; i++)
 		problem.items[i] = value_of(rng, kind);
 	for (int64_t i = 0; i < rows * width; i++)
-		problem.queries[i] = value_of(rng, kind);
+		problem.queries[i] = kind == FAR_APART ? 3e36f * (float)rng_normal(rng) : value_of(rng, kind);
 	problem.seen_indptr = xcalloc((size_t)rows + 1, sizeof(int64_t));
 	problem.target = xcalloc((size_t)rows, sizeof(int32_t));
 	problem.seen_indptr[0] = 5; /* any base */
@@ -189,7 +190,7 @@ static void ranking_equals_sorting_all_scores(void **state)
 		int64_t n_items, width, rows;
 		int32_t k;
 	} shapes[] = {{1, 1, 3, 4}, {5, 3, 40, 2}, {128, 4, 9, 128}, {129, 17, 66, 10}, {2000, 64, 70, 10},
-		{700, 100, 90, 100}, {300, 5, 64, 7}, {9000, 256, 8, 10}};
+		{700, 100, 90, 100}, {300, 5, 64, 7}, {40, 1, 64, 3}, {130, 500, 64, 5}, {9000, 256, 8, 10}};
 	struct rng rng;
 	rng_seed(&rng, 1);
 	for (enum cpu level = CPU_NONE; level < N_CPU; level++) {
