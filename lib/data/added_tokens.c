@@ -1,6 +1,7 @@
 #include "data/added_tokens.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "data/unicode.h"
 #include "data/utf8.h"
@@ -13,7 +14,9 @@ void added_tokens_add(struct added_tokens *set, const char *text, size_t length,
 		set->tokens = xreallocarray(set->tokens, (size_t)set->n_tokens * 2 + 1, sizeof *set->tokens);
 	trie_add(&set->spellings, text, length, set->n_tokens);
 	set->tokens[set->n_tokens++] = *token;
-	set->begins[(unsigned char)*text] = true;
+	set->first = (unsigned char)*text;
+	set->n_begins += !set->begins[set->first];
+	set->begins[set->first] = true;
 }
 
 void added_tokens_free(struct added_tokens *set)
@@ -23,14 +26,24 @@ void added_tokens_free(struct added_tokens *set)
 	*set = (struct added_tokens){0};
 }
 
+/* Where a token may begin, from `at` on; where the text ends, if nowhere. */
+static size_t next_begin(const struct added_tokens *set, const char *text, size_t length, size_t at)
+{
+	if (set->n_begins == 1 && at < length) {
+		const char *begin = memchr(text + at, set->first, length - at);
+		return begin ? (size_t)(begin - text) : length;
+	}
+	while (at < length && !set->begins[(unsigned char)text[at]])
+		at++;
+	return at;
+}
+
 /* The leftmost, longest token from match->next on; NULL: none. */
 static const struct added_token *find(const struct added_tokens *set, const char *text, size_t length,
 	struct added_match *match)
 {
 	const struct added_token *found = NULL;
-	for (size_t at = match->next; at < length && !found; at++) {
-		if (!set->begins[(unsigned char)text[at]])
-			continue;
+	for (size_t at = match->next; !found && (at = next_begin(set, text, length, at)) < length; at++) {
 		int32_t node = 0;
 		for (size_t i = at; i < length && (node = trie_child(&set->spellings, node, (unsigned char)text[i]));) {
 			i++;

@@ -18,7 +18,8 @@ struct added_tokens {
 	struct trie spellings; /* value: a row of */
 	struct added_token *tokens;
 	int32_t n_tokens;
-	bool begins[256]; /* some token begins with this byte */
+	bool begins[256];    /* some token begins with this byte */
+	int first, n_begins; /* one of these bytes, and how many there are */
 };
 
 /* The text is not empty. */

@@ -30,6 +30,7 @@ struct bpe {
 	int64_t n_slots;
 	int32_t *merged; /* by rank: what the merge gives */
 	int64_t n_merges;
+	struct buffer both; /* while merges are read: the tokens of one, joined */
 };
 
 /* --- reading --- */
@@ -71,13 +72,13 @@ static struct merge *merge_slot(const struct bpe *bpe, int32_t left, int32_t rig
 /* False if left, right or both together are not in the vocabulary. A pair met again has its later rank. */
 static bool add_pair(struct bpe *bpe, const char *left, size_t left_length, const char *right, size_t right_length)
 {
-	struct buffer both = {0};
-	buffer_append(&both, left, left_length);
-	buffer_append(&both, right, right_length);
+	struct buffer *both = &bpe->both;
+	both->size = 0;
+	buffer_append(both, left, left_length);
+	buffer_append(both, right, right_length);
 	int32_t left_id = token_id(bpe, left, left_length);
 	int32_t right_id = token_id(bpe, right, right_length);
-	int32_t merged = token_id(bpe, both.data, both.size);
-	buffer_free(&both);
+	int32_t merged = token_id(bpe, both->data, both->size);
 	if (left_id < 0 || right_id < 0 || merged < 0)
 		return false;
 	*merge_slot(bpe, left_id, right_id) = (struct merge){left_id, right_id, (int32_t)bpe->n_merges};
@@ -116,6 +117,7 @@ static void read_merges(struct bpe *bpe, const json_t *merges, const char *where
 	bpe->merged = xcalloc(n, sizeof *bpe->merged);
 	for (size_t rank = 0; rank < n; rank++)
 		add_merge(bpe, json_array_get(merges, rank), rank, where);
+	buffer_free(&bpe->both);
 }
 
 /* Settings that change the ids and that we do not have; null, false, 0 and "" mean they are not used. */

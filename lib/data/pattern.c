@@ -12,6 +12,7 @@ struct pattern {
 	char *literal; /* or NULL */
 	size_t length;
 	pcre2_code *code;
+	bool is_compiled; /* to the processor's instructions */
 	char *where;
 };
 
@@ -99,7 +100,8 @@ struct pattern *pattern_new(const char *text, bool literal, const char *where)
 		pcre2_get_error_message(error, reason, sizeof reason);
 		die("%s: not a pattern: \"%.200s\": %s", where, text, (char *)reason);
 	}
-	pcre2_jit_compile(pattern->code, PCRE2_JIT_COMPLETE); /* where it fails, the interpreter does it */
+	/* where it fails, the interpreter does it */
+	pattern->is_compiled = !pcre2_jit_compile(pattern->code, PCRE2_JIT_COMPLETE);
 	pattern->where = xstrdup(where);
 	pcre2_compile_context_free(context);
 	free(spelt);
@@ -155,8 +157,10 @@ bool pattern_find(const struct pattern *pattern, struct matcher *matcher, const 
 		*end = *start + pattern->length;
 		return true;
 	}
-	int found = pcre2_match(pattern->code, (PCRE2_SPTR)text, length, from, PCRE2_NO_UTF_CHECK, matcher->data,
-		matcher->context);
+	const PCRE2_SPTR subject = (PCRE2_SPTR)text;
+	int found = pattern->is_compiled ?
+		pcre2_jit_match(pattern->code, subject, length, from, 0, matcher->data, matcher->context) :
+		pcre2_match(pattern->code, subject, length, from, PCRE2_NO_UTF_CHECK, matcher->data, matcher->context);
 	if (found == PCRE2_ERROR_NOMATCH)
 		return false;
 	if (found < 0) {

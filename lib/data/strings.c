@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "data/short_bytes.h"
+
 #define GROUP 512 /* strings whose hashes are made together */
 #define AHEAD 12  /* strings that each step of a look-up is ahead of the next */
 
@@ -16,36 +18,11 @@ static uint64_t mixed(uint64_t a, uint64_t b)
 /* Eight bytes at a time, the last of them once more where they are no whole eight. */
 static uint64_t hash_of(const char *text, size_t length)
 {
-	uint64_t hash = length * UINT64_C(0x9e3779b97f4a7c15), eight = 0;
-	size_t i = 0;
-	for (; i + 8 <= length; i += 8) {
-		memcpy(&eight, text + i, 8);
-		hash = mixed(hash ^ eight, UINT64_C(0xa0761d6478bd642f));
-	}
-	if (length >= 8) {
-		memcpy(&eight, text + length - 8, 8);
-	} else {
-		for (; i < length; i++)
-			eight = eight << 8 | (unsigned char)text[i];
-	}
-	return mixed(hash ^ eight, UINT64_C(0xe7037ed1a0b428db));
-}
-
-/* Here rather than by memcmp(): ids are short, and the call is a twentieth of all reading. */
-static bool is_same(const char *a, const char *b, size_t length)
-{
-	uint64_t left, right;
-	size_t i = 0;
-	for (; i + 8 <= length; i += 8) {
-		memcpy(&left, a + i, 8);
-		memcpy(&right, b + i, 8);
-		if (left != right)
-			return false;
-	}
-	for (; i < length; i++)
-		if (a[i] != b[i])
-			return false;
-	return true;
+	uint64_t hash = length * UINT64_C(0x9e3779b97f4a7c15);
+	for (size_t i = 0; i + 8 <= length; i += 8)
+		hash = mixed(hash ^ eight_bytes(text + i), UINT64_C(0xa0761d6478bd642f));
+	const uint64_t last = length >= 8 ? eight_bytes(text + length - 8) : few_bytes(text, length);
+	return mixed(hash ^ last, UINT64_C(0xe7037ed1a0b428db));
 }
 
 void strings_add(struct strings *strings, const char *text, size_t length)
@@ -93,14 +70,15 @@ static int64_t home_of(const struct strings *strings, uint64_t hash)
 }
 
 /* The slot that holds the string, or the empty one where it belongs. */
-static struct strings_slot *slot_of(const struct strings *strings, const char *text, size_t length, uint64_t hash)
+static inline struct strings_slot *slot_of(const struct strings *strings, const char *text, size_t length,
+	uint64_t hash)
 {
 	for (int64_t i = home_of(strings, hash);; i = (i + 1) & (strings->n_slots - 1)) {
 		struct strings_slot *slot = &strings->slot[i];
 		if (slot->row < 0)
 			return slot;
 		if (slot->tag == tag_of(hash) && length_at(strings, slot->row) == length &&
-			is_same(strings_at(strings, slot->row), text, length))
+			same_bytes(strings_at(strings, slot->row), text, length))
 			return slot;
 	}
 }
@@ -130,13 +108,14 @@ int64_t strings_find(struct strings *strings, const char *text, size_t length)
 {
 	if (!strings->count)
 		return -1;
-	index_rows(strings, strings->count);
+	if (strings->n_indexed < strings->count)
+		index_rows(strings, strings->count);
 	return slot_of(strings, text, length, hash_of(text, length))->row;
 }
 
+/* Where there is room for one row more in the index. */
 static int32_t intern(struct strings *strings, const char *text, size_t length, uint64_t hash)
 {
-	index_rows(strings, strings->count + 1);
 	struct strings_slot *slot = slot_of(strings, text, length, hash);
 	if (slot->row < 0) {
 		*slot = (struct strings_slot){tag_of(hash), (int32_t)strings->count};
@@ -148,6 +127,7 @@ static int32_t intern(struct strings *strings, const char *text, size_t length, 
 
 int64_t strings_intern(struct strings *strings, const char *text, size_t length)
 {
+	index_rows(strings, strings->count + 1);
 	return intern(strings, text, length, hash_of(text, length));
 }
 

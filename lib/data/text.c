@@ -116,6 +116,15 @@ static void normalise(struct buffer *buffer, size_t start, enum text_normal_form
 	buffer_free(&normal);
 }
 
+/* How many bytes from here on stay as they are: no blanks, no entities, ASCII. */
+static size_t plain_length(const char *text, size_t length)
+{
+	size_t plain = 0;
+	while (plain < length && text[plain] > ' ' && text[plain] < 127 && text[plain] != '&')
+		plain++;
+	return plain;
+}
+
 size_t text_clean(struct buffer *buffer, const char *text, size_t length, const struct text_rules *rules)
 {
 	size_t before = buffer->size;
@@ -124,13 +133,14 @@ size_t text_clean(struct buffer *buffer, const char *text, size_t length, const 
 	while (length) {
 		char decoded[4];
 		const char *from = text;
-		size_t size = 1, used = 1;
+		const size_t plain = plain_length(text, length);
+		size_t size = plain ? plain : 1, used = size;
 		size_t entity_length = !rules->keep_entities && *text == '&' ? decode_entity(text, length, decoded, &size) : 0;
 		if (entity_length) {
 			from = decoded;
 			used = entity_length;
 		}
-		size_t blank = space_at(from);
+		size_t blank = plain ? 0 : space_at(from);
 		if (blank) {
 			space = out > start;
 			used = entity_length ? used : blank;

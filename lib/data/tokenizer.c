@@ -37,7 +37,7 @@ const char *tokenizer_json(const struct tokenizer *tokenizer, size_t *size)
 
 uint64_t tokenizer_fingerprint(const struct tokenizer *tokenizer)
 {
-	return fingerprint(FINGERPRINT_START, tokenizer->json, tokenizer->json_size);
+	return tokenizer->fingerprint;
 }
 
 void tokenizer_require(const struct tokenizer *tokenizer, const char *fingerprint, const char *what)

@@ -398,6 +398,7 @@ static void keep_document(struct tokenizer *tokenizer, const json_t *document)
 	json_set(kept, "padding", json_null());
 	tokenizer->json = json_text_exact(kept);
 	tokenizer->json_size = strlen(tokenizer->json);
+	tokenizer->fingerprint = fingerprint(FINGERPRINT_START, tokenizer->json, tokenizer->json_size);
 	json_decref(kept);
 }
 

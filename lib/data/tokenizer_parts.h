@@ -23,6 +23,7 @@ struct tokenizer {
 	struct decoders decoders;
 	char *json;
 	size_t json_size;
+	uint64_t fingerprint; /* of that text */
 };
 
 #endif

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "data/short_bytes.h"
+
 int utf8_next(const char *text, size_t left)
 {
 	const unsigned char *byte = (const unsigned char *)text;
@@ -23,15 +25,21 @@ int utf8_next(const char *text, size_t left)
 	return length;
 }
 
+static bool is_ascii(const char eight[8])
+{
+	return !(eight_bytes(eight) & UINT64_C(0x8080808080808080));
+}
+
 bool utf8_is_valid(const char *text, size_t length)
 {
 	size_t at = 0;
 	while (at < length) {
-		uint64_t eight;
-		if (at + 8 <= length && (memcpy(&eight, text + at, 8), !(eight & UINT64_C(0x8080808080808080)))) {
+		if (at + 8 <= length && is_ascii(text + at)) {
 			at += 8;
 			continue;
 		}
+		if (at + 8 > length && length >= 8 && is_ascii(text + length - 8))
+			return true;
 		int step = utf8_next(text + at, length - at);
 		if (step < 0)
 			return false;

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "data/short_bytes.h"
+
 #define SLOTS (1 << 15)
 #define ARENA_BYTES (4u << 20) /* words and ids together */
 #define LONGEST 128            /* longer words seldom come back */
@@ -38,14 +40,10 @@ static uint32_t word_hash(const char *word, size_t length)
 {
 	uint64_t hash = length;
 	for (; length >= 8; length -= 8, word += 8) {
-		uint64_t eight;
-		memcpy(&eight, word, 8);
-		hash = (hash ^ eight) * UINT64_C(0x9e3779b97f4a7c15);
+		hash = (hash ^ eight_bytes(word)) * UINT64_C(0x9e3779b97f4a7c15);
 		hash ^= hash >> 32;
 	}
-	uint64_t rest = 0;
-	memcpy(&rest, word, length);
-	hash = (hash ^ rest) * UINT64_C(0x9e3779b97f4a7c15);
+	hash = (hash ^ few_bytes(word, length)) * UINT64_C(0x9e3779b97f4a7c15);
 	return (uint32_t)(hash >> 32) | 1;
 }
 
@@ -54,7 +52,7 @@ static struct cached *find_slot(struct word_cache *cache, uint32_t hash, const c
 	for (uint32_t i = hash >> 1;; i++) {
 		struct cached *slot = &cache->slots[i % SLOTS];
 		if (!slot->hash ||
-			(slot->hash == hash && slot->length == length && !memcmp(cache->arena.data + slot->at, word, length)))
+			(slot->hash == hash && slot->length == length && same_bytes(cache->arena.data + slot->at, word, length)))
 			return slot;
 	}
 }

@@ -10,6 +10,8 @@
 
 #include <cmocka.h>
 
+#include "data/short_bytes.h"
+#include "data/utf8.h"
 #include "death.h"
 #include "stream/ahead.h"
 
@@ -43,6 +45,31 @@ static void test_intern_all(void **state)
 	assert_int_equal(strings_find(&all, "none", 4), -1);
 	strings_free(&one);
 	strings_free(&all);
+}
+
+/* Of every length, where one byte differs, at every place; and one that is no UTF-8. */
+static void test_one_byte(void **state)
+{
+	(void)state;
+	char text[41], other[41];
+	for (size_t length = 0; length <= sizeof text; length++) {
+		memset(text, 'a', length);
+		memset(other, 'a', length);
+		assert_true(same_bytes(text, other, length));
+		assert_true(utf8_is_valid(text, length));
+		for (size_t i = 0; i < length; i++) {
+			struct strings ids = {0};
+			other[i] = (char)0x80;
+			assert_false(same_bytes(text, other, length));
+			assert_false(utf8_is_valid(other, length));
+			assert_int_equal(strings_intern(&ids, text, length), 0);
+			assert_int_equal(strings_intern(&ids, other, length), 1);
+			assert_int_equal(strings_find(&ids, text, length), 0);
+			strings_free(&ids);
+			other[i] = 'a';
+		}
+	}
+	assert_true(few_bytes("\0", 1) != few_bytes("\1", 1) && few_bytes("ab", 2) != few_bytes("ba", 2));
 }
 
 /* What is added after an index was made is found, too; of equal strings the first. */
@@ -115,6 +142,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_intern_all),
+		cmocka_unit_test(test_one_byte),
 		cmocka_unit_test(test_added),
 		cmocka_unit_test(test_ahead),
 		cmocka_unit_test(test_order_of_death),
