@@ -109,6 +109,19 @@ equals_numpy() {
 	equals_numpy embedding text=embedding text_weight=0.25
 }
 
+@test "ease and itemknn count pairs of items for less the further apart a user met them, of repeated ones the last time" {
+	local arch decay
+	awk -F, '{ print } $1 == user { print $1 "," before "," $3 } { user = $1; before = $2 }' events.csv >again.csv
+	seq-tokenize -q --items "$EXAMPLE/items.csv" again.csv -o again
+	for arch in ease itemknn; do
+		for decay in 0.01 0.5 1.0; do
+			seq-train -q --arch $arch --set text=none --set pair_decay=$decay again -o model
+			equals_numpy model pair_decay=$decay
+		done
+		misused seq-train --arch $arch --set pair_decay=1.5 half
+	done
+}
+
 @test "itemknn keeps the neighbours of largest cosine, alone and beside words" {
 	seq-train -q --arch itemknn --set text=none shop -o model
 	equals_numpy model neighbours=200 shrinkage=10.0

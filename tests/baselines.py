@@ -74,25 +74,30 @@ def content():
     return [unit(weighted(rows, history)) @ rows.T for history in histories]
 
 
-def interactions():
-    """Users by items of the training part: all but a user's last two events, where there are three."""
-    x = numpy.zeros((len(histories), n))
-    for row, history in enumerate(histories):
-        x[row, history[:len(history) - 2] if len(history) > 2 else history] = 1
+def pairs():
+    """How many users two items have in common in the training part: all but their last two events, where there are three. A
+    user counts pair_decay to the power of the steps between the two, where they were met last."""
+    x = numpy.zeros((n, n))
+    for history in histories:
+        last = {}
+        for item in history[:len(history) - 2] if len(history) > 2 else history:
+            last.pop(item, None)
+            last[item] = True
+        rows = numpy.fromiter(last, int)
+        places = numpy.arange(len(rows))
+        x[numpy.ix_(rows, rows)] += config["pair_decay"] ** numpy.abs(places[:, None] - places)
     return x
 
 
 def ease():
-    x = interactions()
-    p = numpy.linalg.inv(x.T @ x + config["lambda"] * numpy.eye(n))
+    p = numpy.linalg.inv(pairs() + config["lambda"] * numpy.eye(n))
     b = -p / numpy.diag(p)
     numpy.fill_diagonal(b, 0)
     return b
 
 
 def itemknn():
-    x = interactions()
-    common = x.T @ x
+    common = pairs()
     met = numpy.diag(common)
     with numpy.errstate(invalid="ignore"):
         cosine = numpy.nan_to_num(common / (numpy.sqrt(numpy.outer(met, met)) + config["shrinkage"]))

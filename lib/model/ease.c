@@ -4,8 +4,12 @@
  *
  *     P = (X^T X + lambda I)^-1,    B = I - P diag(1 / P_jj),
  *
- * X the ones of users by items. A candidate's score is the sum over the history's items of their weights for it, each
- * item counting as much as `decay` of the one after it: X B for a query that knows which item was the latest.
+ * X the ones of users by items. Of X^T X, how many users two items have in common, such a pair may count for less the
+ * further apart the user met the two, which the original does not know: `pair_decay` to the power of the steps from one
+ * to the other. Within a user that is a positive definite matrix, as all ones are, so the sum can be inverted as well.
+ *
+ * A candidate's score is the sum over the history's items of their weights for it, each item counting as much as
+ * `decay` of the one after it: X B for a query that knows which item was the latest.
  *
  * B is kept whole, n x n floats, in members of about 64 MiB: item_weight.000000.npy and on, rows one after another.
  */
@@ -24,7 +28,7 @@
 #define SQUARE 64 /* of a matrix, turned over at a time */
 
 struct ease {
-	double lambda;
+	double lambda, pair_decay;
 	struct content_options content;
 	float *weight; /* n_items x n_items: of each item for every candidate */
 	int64_t taken; /* rows that came */
@@ -34,6 +38,7 @@ static const struct option options[] = {
 	{OPTIONS_TITLE("Model:")},
 	{"lambda", .argument = "R", REAL_OPTION(struct ease, lambda, 1e-3, 1e9), .fallback = "100",
 		.help = "How much weights are shrunk: the more, the fewer events there are"},
+	{.key = "pair_decay", REAL_OPTION(struct ease, pair_decay, 0, 1), .fallback = "0.9", .help = PAIR_DECAY_HELP},
 	{INCLUDED_OPTIONS(struct ease, content, content_options)},
 	{0},
 };
@@ -50,22 +55,25 @@ static void declare(struct model *model, const char *where)
 
 /* --- training --- */
 
-/* X^T X + lambda I. A thread has some items, and so whole rows. */
+/* X^T X, its pairs weighed, + lambda I. A thread has some items, and so whole rows. */
 static void count_pairs(const struct ease *ease, const struct sparse *users, float *pairs)
 {
 	const int64_t n = users->columns;
+	struct pair_worth pair = pair_worth_of(ease->pair_decay, users);
 	struct sparse items = sparse_transpose(users);
 #pragma omp parallel for schedule(dynamic, 16)
 	for (int64_t item = 0; item < n; item++) {
 		float *row = pairs + item * n;
 		for (int64_t i = items.indptr[item]; i < items.indptr[item + 1]; i++) {
-			const int32_t user = items.column[i];
-			for (int64_t other = users->indptr[user]; other < users->indptr[user + 1]; other++)
-				row[users->column[other]]++;
+			int64_t from, to;
+			const int64_t here = pairs_around(&pair, users, items.column[i], (int64_t)items.value[i], &from, &to);
+			for (int64_t other = from; other < to; other++)
+				row[users->column[other]] += pair.worth[llabs(other - here)];
 		}
 		row[item] += (float)ease->lambda;
 	}
 	sparse_free(&items);
+	free(pair.worth);
 }
 
 /* From P, of which the part right of the diagonal is there, to B, in place. */

@@ -3,8 +3,9 @@
  *
  *     c(i, j) / (sqrt(c(i) c(j)) + shrinkage),
  *
- * of which each item keeps its largest. A candidate's score is the sum over the history's items of their weights for
- * it, each item counting as much as `decay` of the one after it.
+ * of which each item keeps its largest. A user who met both counts for less in c(i, j) the more steps there are between
+ * the two (`pair_decay`), which the originals do not know. A candidate's score is the sum over the history's items of
+ * their weights for it, each item counting as much as `decay` of the one after it.
  */
 #include <float.h>
 #include <math.h>
@@ -16,7 +17,7 @@
 
 struct itemknn {
 	int64_t neighbours;
-	double shrinkage;
+	double shrinkage, pair_decay;
 	struct content_options content;
 	struct sparse neighbour; /* by the item of the history */
 };
@@ -27,6 +28,7 @@ static const struct option options[] = {
 		.help = "How many of the items most like it an item keeps"},
 	{"shrinkage", .argument = "R", REAL_OPTION(struct itemknn, shrinkage, 0, 1e6), .fallback = "10",
 		.help = "What is added below the fraction: few users in common count less"},
+	{.key = "pair_decay", REAL_OPTION(struct itemknn, pair_decay, 0, 1), .fallback = "0.9", .help = PAIR_DECAY_HELP},
 	{INCLUDED_OPTIONS(struct itemknn, content, content_options)},
 	{0},
 };
@@ -63,7 +65,8 @@ static int by_item(const void *a, const void *b)
 /* Users by items, both ways; counts of a thread are zero between items. */
 struct counter {
 	const struct sparse *users, *items;
-	int32_t *common; /* by item */
+	const struct pair_worth *pair;
+	double *common; /* by item */
 	struct likeness *found;
 };
 
@@ -73,10 +76,17 @@ static int64_t find_neighbours(const struct counter *counter, int64_t item, doub
 	const struct sparse *users = counter->users, *items = counter->items;
 	const int64_t *of_item = items->indptr;
 	int64_t n = 0;
-	for (int64_t i = of_item[item]; i < of_item[item + 1]; i++)
-		for (int64_t at = users->indptr[items->column[i]]; at < users->indptr[items->column[i] + 1]; at++)
-			if (users->column[at] != item && !counter->common[users->column[at]]++)
-				counter->found[n++].item = users->column[at];
+	for (int64_t i = of_item[item]; i < of_item[item + 1]; i++) {
+		int64_t from, to;
+		const int64_t here = pairs_around(counter->pair, users, items->column[i], (int64_t)items->value[i], &from, &to);
+		for (int64_t at = from; at < to; at++) {
+			const int32_t other = users->column[at];
+			if (other != item && counter->common[other] == 0)
+				counter->found[n++].item = other;
+			counter->common[other] += counter->pair->worth[llabs(at - here)];
+		}
+	}
+	counter->common[item] = 0;
 	for (int64_t i = 0; i < n; i++) {
 		const int32_t other = counter->found[i].item;
 		const double both = (double)(of_item[item + 1] - of_item[item]) * (double)(of_item[other + 1] - of_item[other]);
@@ -112,11 +122,12 @@ static void count(struct model *model, const struct histories *training)
 	struct itemknn *itemknn = model->state;
 	const int64_t n = model->n_items;
 	struct sparse users = interactions_of(training, n), items = sparse_transpose(&users);
+	struct pair_worth pair = pair_worth_of(itemknn->pair_decay, &users);
 	struct likeness **kept = xcalloc((size_t)n, sizeof *kept);
 	int64_t *n_kept = xcalloc((size_t)n, sizeof *n_kept);
 #pragma omp parallel
 	{
-		struct counter counter = {&users, &items, xcalloc((size_t)n, sizeof *counter.common),
+		struct counter counter = {&users, &items, &pair, xcalloc((size_t)n, sizeof *counter.common),
 			xreallocarray(NULL, (size_t)n, sizeof *counter.found)};
 #pragma omp for schedule(dynamic, 16)
 		for (int64_t item = 0; item < n; item++) {
@@ -132,6 +143,7 @@ static void count(struct model *model, const struct histories *training)
 		free(kept[item]);
 	free(kept);
 	free(n_kept);
+	free(pair.worth);
 	sparse_free(&users);
 	sparse_free(&items);
 }
