@@ -15,6 +15,9 @@ setup() {
 	own_folder
 }
 
+# a tenth of the epochs that there may be
+first=(--set stop_after=20)
+
 # NDCG@10 of a model on stdin
 ndcg() {
 	seq-rank -q | rec-eval -q -m ndcg -k 10 --format lines | awk -F '\t' '$2 == "all" { print $3 }'
@@ -35,6 +38,7 @@ beats_popular() {
 		case $name in
 		popular | llama | gpt2) continue ;; # the measure, and what ranks no items
 		recformer) options=(--task pretrain --size tiny --epochs 1) ;;
+		sasrec | gru | esasrec) options=(--arch "$name" "${first[@]}") ;;
 		*) options=(--arch "$name") ;;
 		esac
 		seq-train -q "${options[@]}" shop.tar.zst | beats_popular "$name"
@@ -45,6 +49,6 @@ beats_popular() {
 	item-project -q --from tfidf shop.tar.zst -o features.tar.zst
 	local name
 	for name in sasrec gru; do
-		seq-train -q --arch $name features.tar.zst | beats_popular "$name with TF-IDF"
+		seq-train -q --arch $name "${first[@]}" features.tar.zst | beats_popular "$name with TF-IDF"
 	done
 }

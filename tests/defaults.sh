@@ -2,7 +2,7 @@
 # The guides' trainings that take minutes, with their defaults, on the data that is shipped: each has to be better than the most
 # popular items, or this exits 1. Half an hour on two cores.
 #
-#     tests/defaults.sh [PART...]     all, or some of: pretrain finetune language
+#     tests/defaults.sh [PART...]     all, or some of: next pretrain finetune language
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=tests/data.bash
@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.."
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 items=examples/online-retail/items.csv events=examples/online-retail/events.csv
-[ $# -gt 0 ] || set -- pretrain finetune language
+[ $# -gt 0 ] || set -- next pretrain finetune language
 failed=0
 
 # figure NAME: of a model on stdin; NAME popular comes first
@@ -26,6 +26,11 @@ seq-tokenize -q --items $items $events -o "$work/shop.tar.zst"
 figure popular < <(seq-train -q --arch popular "$work/shop.tar.zst")
 for part; do
 	case $part in
+	next) # recpipe(7): a network of each architecture
+		for name in sasrec gru esasrec; do
+			figure "$name" < <(seq-train -q --arch $name "$work/shop.tar.zst")
+		done
+		;;
 	pretrain) # recpipe-recformer(7): pre-training, then zero-shot
 		seq-train -q --task pretrain "$work/shop.tar.zst" -o "$work/recformer.tar.zst"
 		figure "recformer, pre-trained" <"$work/recformer.tar.zst"
