@@ -5,7 +5,7 @@ load helpers
 # events of some of the example's users, whose catalog has all of its items; and of half of these items
 setup_file() {
 	cd "$BATS_FILE_TMPDIR" || return
-	awk -F, 'NR == 1 || $1 % 9 == 0' "$EXAMPLE/events.csv" >events.csv
+	awk -F, 'NR == 1 || $1 % 31 == 0' "$EXAMPLE/events.csv" >events.csv
 	seq-tokenize -q --items "$EXAMPLE/items.csv" events.csv -o shop
 	item-project -q --from tfidf --width 24 shop -o vectors
 	awk 'NR == 1 || NR % 2' "$EXAMPLE/items.csv" >half.csv
