@@ -81,8 +81,8 @@ ROWS = {
     "sampled": ("items, epoch of sasrec", 10**6, train("sampled")),
     "bce": ("items, epoch of sasrec", 10**6, train("bce")),
     "gbce": ("items, epoch of sasrec", 10**6, train("gbce")),
-    "rank": ("items, 5,000 users", 10**6, lambda n: [f"{BIN}/seq-rank", "-q", model(n), "-o", "out"]),
-    "eval": ("users", 10**6, lambda n: [f"{BIN}/rec-eval", "-q", ranking(n)]),
+    "rank": ("items, 5,000 users", 10**7, lambda n: [f"{BIN}/seq-rank", "-q", model(n), "-o", "out"]),
+    "eval": ("users", 10**7, lambda n: [f"{BIN}/rec-eval", "-q", ranking(n)]),
 }
 
 
