@@ -12,7 +12,6 @@
 
 #define ALONE_BYTES (16 << 20) /* of products one thread makes sooner than others could be woken */
 #define SLICE_ROWS 1024        /* queries that pass over the catalog together */
-#define FINE_ROWS 64           /* from so many on, residues of the items pay that they are made */
 
 /* A tile of the catalog. */
 struct tile {
@@ -136,7 +135,7 @@ static void scan_tiles(const struct ranker *ranker, const struct task *task)
 {
 	const struct scan *scan = ranker->scan;
 	void *fine = NULL;
-	if (task->rows >= FINE_ROWS && task->selections[0].counts && (scan->residues || scan->widen))
+	if (task->rows >= scan->fine_rows && task->selections[0].counts && (scan->residues || scan->widen))
 		fine = xaligned((size_t)(tile_bytes(ranker) + SCAN_BEYOND), scan->widen ? sizeof(int16_t) : 1);
 	for (int64_t tile = task->tile; tile < task->end; tile++)
 		scan_tile(ranker, task, tile, fine);

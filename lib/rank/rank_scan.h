@@ -43,6 +43,7 @@ struct scan {
 	enum cpu level;   /* that it needs */
 	int query_levels; /* 8-bit queries lie in [-query_levels, query_levels] */
 	int queries;      /* to a call, or one; at most SCAN_QUERIES */
+	int fine_rows;    /* queries from which on it pays that residues, or numbers of 16 bits, of a tile are made */
 	/*
 	 * products[q * SCAN_TILE + i] = sum of items[i] * queries[q] over `words` words of four dimensions; items unsigned,
 	 * queries signed. Queries are `stride` bytes apart, a multiple of SCAN_DEPTH, with zeros behind their words; up to
