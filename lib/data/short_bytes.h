@@ -26,8 +26,10 @@ static inline uint64_t few_bytes(const char *at, size_t length)
 		memcpy(&last, at + length - 4, sizeof last);
 		return (uint64_t)first << 32 | last;
 	}
+	if (!length)
+		return 0;
 	const unsigned char *byte = (const unsigned char *)at;
-	return length ? (uint64_t)byte[0] << 16 | (uint64_t)byte[length / 2] << 8 | byte[length - 1] : 0;
+	return (uint64_t)byte[0] << 16 | (uint64_t)byte[length / 2] << 8 | byte[length - 1];
 }
 
 static inline bool same_bytes(const char *a, const char *b, size_t length)

@@ -74,8 +74,8 @@ struct scan {
 		const float *scale, const float *reach, struct verdict *verdict);
 	/*
 	 * Beside judge(), where targets are counted and products of 16 bits take little longer than those of 8, else NULL:
-	 * the first n items of a tile times finer / scale, rounded, as [dimension / 2][lane][dimension % 2]; and the same by
-	 * them, of `queries` queries, whose numbers are `stride` apart. None of their sums leaves 32 bits.
+	 * the first n items of a tile times finer / scale, rounded, as [dimension / 2][lane][dimension % 2]; and the same
+	 * by them, of `queries` queries, whose numbers are `stride` apart. None of their sums leaves 32 bits.
 	 */
 	void (*widen)(const float *vectors, int64_t width, const float *scale, float finer, int n, int16_t *wide);
 	void (*judge_wide)(const int16_t *items, int64_t words, const struct probe *probe, int64_t stride,
