@@ -302,6 +302,21 @@ void items_initialise(struct model *model, struct rng *rng)
 			(size_t)items->axes * sizeof(float));
 }
 
+bool items_has_feature(const struct model *model, int64_t item)
+{
+	const struct items *items = model->items;
+	const int64_t width = items_feature_size(model);
+	return width && vec_sum_of_squares(items->frozen + item * width, width) > 0;
+}
+
+void items_forget_own(struct model *model, const int32_t met[])
+{
+	const struct param *own = model->items ? model->items->own : NULL;
+	for (int64_t item = 0; own && item < model->n_items; item++)
+		if (!met[item])
+			memset(own->value + item * own->columns, 0, (size_t)own->columns * sizeof *own->value);
+}
+
 /* --- z of some items: adaptor(feature) + own, or the features' axes and own beside each other --- */
 
 static struct array *fuse(struct tape *tape, const struct items *items, int64_t from, int64_t to)

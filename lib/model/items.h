@@ -78,6 +78,11 @@ void items_derive_new(struct model *model, const float *features, const int32_t 
  */
 void items_initialise(struct model *model, struct rng *rng);
 
+/* Whether features tell anything of an item: that they are not all 0. */
+bool items_has_feature(const struct model *model, int64_t item);
+/* What nobody met (met: by item) has learned no vector of its own: zeros, beside what its features make of it. */
+void items_forget_own(struct model *model, const int32_t met[]);
+
 /* Room for so many workers of this rank, before the first phase. */
 void items_prepare(struct model *model, int workers);
 /* Phases of a step. Derive: z of the worker's share of the catalog; learn: so that gradients can come back. */

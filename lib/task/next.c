@@ -4,6 +4,7 @@
 
 #include "model/items.h"
 #include "nn/loss.h"
+#include "nn/ops.h"
 #include "stream/ranks.h"
 
 const char *const loss_names[] = {"ce", "sampled", "bce", "gbce", NULL};
@@ -46,9 +47,17 @@ struct batch {
 	bool learn;  /* with dropout and gradients */
 };
 
+/* The items that the loss is among. */
+struct candidates {
+	int64_t n;
+	int32_t *item;  /* in the catalog's order; NULL: all */
+	int32_t *place; /* by item, where it is among them; -1: nowhere */
+};
+
 struct next {
 	struct model *model;
 	struct loss_options options;
+	struct candidates candidates;
 	struct sampler *samplers;
 	int n_samplers;
 	struct batch batch;
@@ -83,7 +92,10 @@ struct next *next_new(struct model *model, const struct loss_options *options, i
 	if (options->loss != LOSS_CE && options->negatives < 1)
 		die("%s needs negatives", loss_names[options->loss]);
 	struct next *next = xcalloc(1, sizeof *next);
-	*next = (struct next){.model = model, .options = *options, .n_samplers = workers};
+	*next = (struct next){.model = model,
+		.options = *options,
+		.candidates = {.n = model->n_items},
+		.n_samplers = workers};
 	items_prepare(model, workers);
 	next->samplers = xcalloc((size_t)workers, sizeof *next->samplers);
 	for (int i = 0; i < workers && options->loss != LOSS_CE; i++)
@@ -101,7 +113,28 @@ void next_free(struct next *next)
 		free(next->samplers[i].begin);
 	}
 	free(next->samplers);
+	free(next->candidates.item);
+	free(next->candidates.place);
 	free(next);
+}
+
+void next_leave_out_unmet(struct next *next, const int32_t met[])
+{
+	struct candidates *candidates = &next->candidates;
+	const int64_t n_items = next->model->n_items;
+	bool all = true;
+	for (int64_t item = 0; item < n_items; item++)
+		all &= met[item] > 0;
+	if (all)
+		return;
+	candidates->item = xreallocarray(NULL, (size_t)n_items, sizeof *candidates->item);
+	candidates->place = xreallocarray(NULL, (size_t)n_items, sizeof *candidates->place);
+	candidates->n = 0;
+	for (int64_t item = 0; item < n_items; item++) {
+		candidates->place[item] = met[item] ? (int32_t)candidates->n : -1;
+		if (met[item])
+			candidates->item[candidates->n++] = (int32_t)item;
+	}
 }
 
 /* --- negatives --- */
@@ -140,32 +173,40 @@ static int64_t mark_sequence(struct sampler *sampler, const int32_t *item, const
 	return distinct;
 }
 
-static int32_t draw_unmarked(const struct sampler *sampler, struct rng *rng, int64_t n_items)
+static int32_t draw_any(const struct candidates *candidates, struct rng *rng)
+{
+	const int32_t place = (int32_t)rng_below(rng, (uint64_t)candidates->n);
+	return candidates->item ? candidates->item[place] : place;
+}
+
+static int32_t draw_unmarked(const struct sampler *sampler, const struct candidates *candidates, struct rng *rng)
 {
 	int32_t item;
 	do
-		item = (int32_t)rng_below(rng, (uint64_t)n_items);
+		item = draw_any(candidates, rng);
 	while (sampler->mark[item] == sampler->draw);
 	return item;
 }
 
 /* Distinct items outside the sequence; fewer than asked for where there are not so many. */
-static void draw_shared(struct sampler *sampler, struct rng *rng, int64_t n_items, int64_t outside, int64_t n)
+static void draw_shared(struct sampler *sampler, const struct candidates *candidates, struct rng *rng, int64_t outside,
+	int64_t n)
 {
 	n = n < outside ? n : outside;
 	int32_t *negative = negatives_room(sampler, n);
 	for (int64_t i = 0; i < n; i++) {
-		negative[i] = draw_unmarked(sampler, rng, n_items);
+		negative[i] = draw_unmarked(sampler, candidates, rng);
 		sampler->mark[negative[i]] = sampler->draw;
 	}
 }
 
 /* Any items, or those outside the sequence. */
-static void draw_each(struct sampler *sampler, struct rng *rng, int64_t n_items, bool any, int64_t n)
+static void draw_each(struct sampler *sampler, const struct candidates *candidates, struct rng *rng, bool any,
+	int64_t n)
 {
 	int32_t *negative = negatives_room(sampler, n);
 	for (int64_t i = 0; i < n; i++)
-		negative[i] = any ? (int32_t)rng_below(rng, (uint64_t)n_items) : draw_unmarked(sampler, rng, n_items);
+		negative[i] = any ? draw_any(candidates, rng) : draw_unmarked(sampler, candidates, rng);
 }
 
 /* A sequence's own generator: the draws do not depend on the other sequences, or on who makes them. */
@@ -180,7 +221,8 @@ static struct rng rng_of(uint64_t seed, int64_t row)
 static void draw_negatives(const struct next *next, struct sampler *sampler, int64_t first, int64_t end)
 {
 	const struct batch *batch = &next->batch;
-	const int64_t *indptr = batch->histories->indptr, n_items = next->model->n_items, k = next->options.negatives;
+	const struct candidates *candidates = &next->candidates;
+	const int64_t *indptr = batch->histories->indptr, k = next->options.negatives;
 	const bool any = next->options.loss == LOSS_GBCE, shared = next->options.loss == LOSS_SAMPLED;
 	sampler->first = first;
 	sampler->drawn = 0;
@@ -191,14 +233,29 @@ static void draw_negatives(const struct next *next, struct sampler *sampler, int
 		int64_t inside = any ? 0 : mark_sequence(sampler, batch->histories->item + from, batch->targets + from, n);
 		sampler->begin[row - first] = sampler->drawn;
 		if (shared)
-			draw_shared(sampler, &rng, n_items, n_items - inside, k);
+			draw_shared(sampler, candidates, &rng, candidates->n - inside, k);
 		else
-			draw_each(sampler, &rng, n_items, any || inside == n_items, n * k);
+			draw_each(sampler, candidates, &rng, any || inside == candidates->n, n * k);
 	}
 	sampler->begin[end - first] = sampler->drawn;
 }
 
 /* --- loss --- */
+
+/* Among the candidates, whose vectors are put together where they are not all. */
+static double softmax_loss(const struct next *next, struct worker *worker, struct array *hidden, struct array *items,
+	const int32_t *target)
+{
+	const struct candidates *candidates = &next->candidates;
+	struct tape *tape = &worker->tape;
+	if (!candidates->item)
+		return full_cross_entropy(tape, hidden, items, target, next->batch.scale);
+	int32_t *place = arena_take(&tape->arena, hidden->rows, 1, sizeof *place);
+	for (int64_t i = 0; i < hidden->rows; i++)
+		place[i] = target[i] < 0 ? -1 : candidates->place[target[i]];
+	return full_cross_entropy(tape, hidden, embedding(tape, items, candidates->item, candidates->n, 1, NULL, NULL, 0),
+		place, next->batch.scale);
+}
 
 static double sampled_loss(const struct next *next, struct worker *worker, const struct histories *part,
 	int64_t first_row, struct array *hidden, struct array *items)
@@ -223,7 +280,7 @@ static double binary_loss(const struct next *next, struct worker *worker, const 
 	const bool any = options->loss == LOSS_GBCE;
 	return binary_cross_entropy(&worker->tape, hidden, items, next->batch.targets + part->indptr[0],
 		sampler->negative + sampler->begin[first_row - sampler->first], k,
-		any ? gbce_beta(k, items->rows, options->gbce_t) : 1, any ? 1 / (double)(k + 1) : 1, next->batch.scale);
+		any ? gbce_beta(k, next->candidates.n, options->gbce_t) : 1, any ? 1 / (double)(k + 1) : 1, next->batch.scale);
 }
 
 /* --- a step --- */
@@ -248,7 +305,7 @@ static void compute_part(const struct next *next, struct worker *worker, int64_t
 	if (next->options.loss != LOSS_CE && !reads_ahead(next))
 		draw_negatives(next, &next->samplers[worker->slot], first, end);
 	if (next->options.loss == LOSS_CE)
-		worker->loss += full_cross_entropy(tape, hidden, items, batch->targets + part.indptr[0], batch->scale);
+		worker->loss += softmax_loss(next, worker, hidden, items, batch->targets + part.indptr[0]);
 	else if (next->options.loss == LOSS_SAMPLED)
 		worker->loss += sampled_loss(next, worker, &part, first, hidden, items);
 	else

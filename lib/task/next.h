@@ -34,6 +34,11 @@ struct next;
 /* Dies where the model is not trained by gradients or negatives are too few. The model is borrowed. */
 struct next *next_new(struct model *model, const struct loss_options *options, int workers);
 void next_free(struct next *next);
+/*
+ * Items that nobody met (met: by item) are no negatives: for a catalog whose items are made of features, as all that a
+ * model could learn of them is to rank them behind the others.
+ */
+void next_leave_out_unmet(struct next *next, const int32_t met[]);
 
 /*
  * One update by the mean loss. targets[i] is what follows histories->item[i], -1 for no loss. Sequences are at most

@@ -144,6 +144,20 @@ static void free_task(struct task *base)
 	free(task);
 }
 
+/* But for those that a model which goes on met before, and those that features tell nothing of. */
+static void leave_out_unmet(struct next_item *task)
+{
+	struct model *model = task->model;
+	if (!items_kept_feature_size(model))
+		return;
+	int32_t *met = training_counts(task->sequences, model->n_items);
+	for (int64_t item = 0; item < model->n_items; item++)
+		met[item] += (model->met && model->met[item]) || !items_has_feature(model, item);
+	items_forget_own(model, met);
+	next_leave_out_unmet(task->next, met);
+	free(met);
+}
+
 struct task *next_item_task(struct model *model, const struct sequences *sequences,
 	const struct next_item_options *options, int workers)
 {
@@ -158,6 +172,7 @@ struct task *next_item_task(struct model *model, const struct sequences *sequenc
 	task->valid = validation_new(sequences, &options->valid);
 	validation_name(&task->valid, &task->task);
 	task->next = next_new(model, &options->loss, workers);
+	leave_out_unmet(task);
 	return &task->task;
 }
 

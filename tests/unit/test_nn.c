@@ -737,6 +737,64 @@ static void test_any_number_of_workers(void **state)
 		}
 }
 
+/* Items of features, of which every other one was never met: the softmax is over the rest, and learns nothing of them. */
+static void test_unmet_are_no_negatives(void **state)
+{
+	static const char config[] = "{\"architecture\": \"sasrec\", \"hidden_size\": 12, \"num_attention_heads\": 2, "
+								 "\"max_length\": 70, \"features\": \"frozen\", \"feature_size\": 3}";
+	(void)state;
+	struct histories batch = random_batch();
+	for (int64_t t = 0; t < batch_indptr[USERS]; t++) {
+		batch_item[t] &= ~1;
+		batch_target[t] = batch_target[t] < 0 ? -1 : batch_target[t] & ~1;
+	}
+	struct model *model = model_new(json_parse(config, strlen(config), "test"), ITEMS, "0123456789abcdef", "test");
+	float feature[ITEMS * 3];
+	struct rng rng;
+	rng_seed(&rng, 1);
+	for (size_t i = 0; i < COUNT_OF(feature); i++)
+		feature[i] = (float)rng_uniform(&rng);
+	items_fit_features(model, feature, 1);
+	model_initialise(model, &rng);
+	int32_t met[ITEMS];
+	for (int item = 0; item < ITEMS; item++)
+		met[item] = item % 2 == 0;
+	items_forget_own(model, met);
+	items_refresh(model);
+
+	struct tape tape = {0};
+	tape_begin(&tape, NULL, 0, 0);
+	const struct array *hidden = model_hidden(&tape, model, &batch);
+	double expected = 0;
+	for (int64_t t = 0; t < batch_indptr[USERS]; t++) {
+		double sum = 0, score[ITEMS];
+		for (int item = 0; item < ITEMS; item += 2) {
+			score[item] = vec_dot(hidden->value + t * hidden->stride, model->item_vectors->value + item * 12, 12);
+			sum += exp(score[item]);
+		}
+		expected += batch_target[t] < 0 ? 0 : log(sum) - score[batch_target[t]];
+	}
+	tape_free(&tape);
+
+	const struct param *own = params_find(&model->params, "item_id.weight");
+	for (enum loss loss = LOSS_CE; loss <= LOSS_GBCE; loss++) {
+		struct trainer *trainer = trainer_new(&model->params, &(struct optimisation){.adamw = ADAMW_DEFAULTS}, 2);
+		struct next *next = next_new(model, &(struct loss_options){loss, .negatives = 5, .gbce_t = .75}, 2);
+		next_leave_out_unmet(next, met);
+		struct step_result result;
+		next_loss(next, trainer, &batch, batch_target, 1, &result);
+		if (loss == LOSS_CE)
+			assert_true(fabs(result.loss - expected) <= 1e-5 * expected);
+		next_step(next, trainer, &batch, batch_target, 1, &result);
+		const float *gradient = trainer_gradient(trainer) + own->offset;
+		for (int item = 0; item < ITEMS; item++)
+			assert_int_equal(met[item], vec_sum_of_squares(gradient + item * 12, 12) > 0);
+		next_free(next);
+		trainer_free(trainer);
+	}
+	model_free(model);
+}
+
 static void test_learns(void **state)
 {
 	(void)state;
@@ -897,6 +955,7 @@ int main(void)
 		cmocka_unit_test_teardown(test_products_avx2, best_level),
 		cmocka_unit_test(test_same_seed_same_bytes),
 		cmocka_unit_test(test_any_number_of_workers),
+		cmocka_unit_test(test_unmet_are_no_negatives),
 		cmocka_unit_test(test_learns),
 		cmocka_unit_test(test_not_finite_is_fatal),
 		cmocka_unit_test(test_dropout_share),
