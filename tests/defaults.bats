@@ -15,12 +15,12 @@ setup() {
 	own_folder
 }
 
-# a tenth of the epochs that there may be; gru learns by ids later
+# a tenth of the epochs that there may be; by ids gru and esasrec learn later
 first=(--set stop_after=20)
 
 # NDCG@10 of a model on stdin
 ndcg() {
-	seq-rank -q | rec-eval -q -m ndcg -k 10 --format lines | awk -F '\t' '$2 == "all" { print $3 }'
+	seq-rank -q | rec-eval -q -m ndcg -k 10 --format lines | awk -F '\t' '$1 == "ndcg@10" && $2 == "all" { print $3 }'
 }
 
 # beats_popular WHAT: a model on stdin
@@ -38,7 +38,7 @@ beats_popular() {
 		case $name in
 		popular | llama | gpt2) continue ;; # the measure, and what ranks no items
 		recformer) options=(--task pretrain --size tiny --epochs 1) ;;
-		sasrec | esasrec) options=(--arch "$name" "${first[@]}") ;;
+		sasrec) options=(--arch "$name" "${first[@]}") ;;
 		*) options=(--arch "$name") ;;
 		esac
 		seq-train -q "${options[@]}" shop.tar.zst | beats_popular "$name"
