@@ -8,14 +8,14 @@
 #include "model/sparse.h"
 
 /*
- * Rows in the order in which items were met, of one that was met again the last time; the value is its place in the row.
- * Freed by sparse_free().
+ * Rows in the order in which items were met, of one that was met again the last time; the value is its place in the
+ * row. Freed by sparse_free().
  */
 struct sparse interactions_of(const struct histories *histories, int64_t n_items);
 
 /*
- * How much it counts that a user met two items, by the steps from one to the other: decay to their power. `reach` is how
- * many of a user's items, this one first, count for more than rounding. worth: by steps; freed by the caller.
+ * How much it counts that a user met two items, by the steps from one to the other: decay to their power. `reach` is
+ * how many of a user's items, this one first, count for more than rounding. worth: by steps; freed by the caller.
  */
 struct pair_worth {
 	int64_t reach;

@@ -737,7 +737,7 @@ static void test_any_number_of_workers(void **state)
 		}
 }
 
-/* Items of features, of which every other one was never met: the softmax is over the rest, and learns nothing of them. */
+/* Every other item, made of features, was never met: nothing is learned of it, and the softmax is over the rest. */
 static void test_unmet_are_no_negatives(void **state)
 {
 	static const char config[] = "{\"architecture\": \"sasrec\", \"hidden_size\": 12, \"num_attention_heads\": 2, "
