@@ -114,25 +114,40 @@ static void pack_plain(const struct source *s, int parts, bool transpose, uint16
 		}
 }
 
-static void block_plain(const struct operands *o, int parts, int rows, int columns)
+#define INLINE static inline __attribute__((always_inline))
+
+/* Of one row, a tile's columns side by side. */
+INLINE void add_tile(const uint16_t *left, const uint16_t *right, float sum[SIDE])
+{
+	float even[SIDE] = {0}, odd[SIDE] = {0};
+	for (int k = 0; k < DEPTH; k += 2, left += 2, right += 2 * SIDE)
+		for (int j = 0; j < SIDE; j++) {
+			even[j] = flush(fmaf(from_bf16(left[0]), from_bf16(right[2 * j]), even[j]));
+			odd[j] = flush(fmaf(from_bf16(left[1]), from_bf16(right[2 * j + 1]), odd[j]));
+		}
+	for (int j = 0; j < SIDE; j++)
+		sum[j] = flush(sum[j] + flush(even[j] + odd[j]));
+}
+
+INLINE void block_body(const struct operands *o, int parts, int rows, int columns)
 {
 	for (int64_t i = 0; i < rows * SIDE; i++)
-		for (int64_t j = 0; j < columns * SIDE; j++) {
+		for (int64_t column = 0; column < columns; column++) {
 			const uint16_t *left = o->left + i / SIDE * o->left_step + i % SIDE * DEPTH;
-			const uint16_t *right = o->right + j / SIDE * o->right_step + 2 * (j % SIDE);
-			float *c = o->c + i * o->stride_c + j, sum = o->add ? *c : 0;
+			const uint16_t *right = o->right + column * o->right_step;
+			float *c = o->c + i * o->stride_c + column * SIDE, sum[SIDE] = {0};
+			if (o->add)
+				memcpy(sum, c, sizeof sum);
 			for (int64_t tile = 0; tile < o->tiles; tile++, left += parts * TILE, right += parts * TILE)
-				for (int product = 0; product < n_summed(parts); product++) {
-					const uint16_t *l = left + summed[product][0] * TILE, *r = right + summed[product][1] * TILE;
-					float even = 0, odd = 0;
-					for (int k = 0; k < DEPTH; k += 2, l += 2, r += 2 * SIDE) {
-						even = flush(fmaf(from_bf16(l[0]), from_bf16(r[0]), even));
-						odd = flush(fmaf(from_bf16(l[1]), from_bf16(r[1]), odd));
-					}
-					sum = flush(sum + flush(even + odd));
-				}
-			*c = sum;
+				for (int product = 0; product < n_summed(parts); product++)
+					add_tile(left + summed[product][0] * TILE, right + summed[product][1] * TILE, sum);
+			memcpy(c, sum, sizeof sum);
 		}
+}
+
+static void block_plain(const struct operands *o, int parts, int rows, int columns)
+{
+	block_body(o, parts, rows, columns);
 }
 
 /* --- AVX-512 BF16 and AMX --- */
@@ -142,6 +157,12 @@ static void block_plain(const struct operands *o, int parts, int rows, int colum
 #include <immintrin.h>
 
 #include "nn/tiles.h"
+
+/* The same: fused products are the processor's. */
+__attribute__((target("avx2,fma"))) static void block_avx2(const struct operands *o, int parts, int rows, int columns)
+{
+	block_body(o, parts, rows, columns);
+}
 
 #define DOT __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")))
 #define DOT_INLINE DOT static inline __attribute__((always_inline))
@@ -373,6 +394,7 @@ static const struct instructions {
 #ifdef __x86_64__
 	{CPU_AMX, pack_dot, block_amx},
 	{CPU_BF16, pack_dot, block_dot},
+	{CPU_AVX2, pack_plain, block_avx2},
 #endif
 	{CPU_NONE, pack_plain, block_plain},
 };
