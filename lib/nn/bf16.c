@@ -114,8 +114,6 @@ static void pack_plain(const struct source *s, int parts, bool transpose, uint16
 		}
 }
 
-#define INLINE static inline __attribute__((always_inline))
-
 /* Of one row, a tile's columns side by side. */
 INLINE void add_tile(const uint16_t *left, const uint16_t *right, float sum[SIDE])
 {

@@ -27,4 +27,7 @@ bool cpu_use(enum cpu level);
 /* And what there is at most. */
 enum cpu cpu_best(void);
 
+/* A body that functions for several levels share: each compiles it with its own instructions. */
+#define INLINE static inline __attribute__((always_inline))
+
 #endif

@@ -13,7 +13,6 @@
 #pragma STDC FP_CONTRACT OFF /* as gcc -std=c11: a fused multiply-add would round differently where there is one */
 #endif
 
-#define INLINE static inline __attribute__((always_inline))
 #define TOGETHER 8 /* queries whose sums fit the registers */
 
 typedef float lanes16 __attribute__((vector_size(64), aligned(4)));

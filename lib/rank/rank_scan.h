@@ -1,5 +1,5 @@
 /*
- * The inner loops of rank.c, once for each kind of processor: 8-bit products
+ * The inner loops of rank.c, once for each kind of processor: products in 8 bits, and in more where that pays,
  * of a tile of the catalog with a few queries, and the f32 scores of items.
  */
 #ifndef RECPIPE_RANK_SCAN_H
