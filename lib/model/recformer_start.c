@@ -8,6 +8,7 @@
 #include "model/encoder.h"
 #include "model/recformer_encoder.h"
 #include "model/recformer_words.h"
+#include "stream/ranks.h"
 
 const char *const recformer_sizes[] = {"tiny", "small", "base", NULL};
 enum { SMALL = 1 };
@@ -264,4 +265,22 @@ struct model *recformer_started(const struct recformer_start *start, bool anew)
 		die("no model in the stream to fine-tune; --task pretrain makes one, and --size NAME one at random");
 	recformer_size(start->config, from->size < 0 ? SMALL : from->size);
 	return start_anew(start);
+}
+
+/* Gradients and moments of fewer numbers are nothing to speak of. */
+#define FEW_WORDS (1 << 22)
+
+void recformer_by_rows(struct model *model)
+{
+	struct param *words = params_find(&model->params, "longformer.embeddings.word_embeddings.weight");
+	const bool tied = recformer_has_words(model) && !params_find(&model->params, "lm_head.decoder.weight");
+	if (!words->frozen && !tied && param_count(words) > FEW_WORDS && ranks_count() == 1)
+		param_by_rows(&model->params, words);
+}
+
+void recformer_touch(struct worker *worker, const struct sentences *sentences)
+{
+	int64_t from, to;
+	worker_share(worker, sentences->tokens, &from, &to);
+	worker_touch(worker, NULL, sentences->token + from, to - from);
 }

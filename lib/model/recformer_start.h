@@ -6,6 +6,7 @@
 
 #include "data/tokenizer.h"
 #include "model/recformer.h"
+#include "nn/train.h"
 
 /* Names of sizes: "tiny", "small", "base" (the paper's), NULL. */
 extern const char *const recformer_sizes[];
@@ -40,5 +41,12 @@ struct recformer_start {
  * ours start from; or any encoder of texts that recformer_encoder.h takes.
  */
 struct model *recformer_started(const struct recformer_start *start, bool anew);
+/*
+ * For a training: a large table of words, of which a step reads few, gets gradients by rows (nn/params.h), unless
+ * masked words are told by it. Before trainer_new().
+ */
+void recformer_by_rows(struct model *model);
+/* In a phase before those that read the sentences (worker_touch()): the worker's share of their words. */
+void recformer_touch(struct worker *worker, const struct sentences *sentences);
 
 #endif

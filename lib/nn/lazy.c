@@ -9,6 +9,9 @@
 /* Rows touched that are sorted, and updated, at a time: what that takes stays in the nearest caches. */
 #define BUCKET 2048
 
+/* Floats of a row that has pages of its own, more or less. */
+#define WIDE 512
+
 /* A term of the gradient, of the row that stands at `place` among those touched. */
 struct weighted {
 	const float *vector;
@@ -30,6 +33,7 @@ struct lazy {
 	struct adamw *adamw;
 	int threads;
 	int32_t *done; /* by row: how many of adamw's passed steps it has made */
+	bool wide;
 	/* of this step */
 	int64_t words;
 	uint64_t *touched; /* by slot, [words] each: a bit for each row; the first is all slots' after catching up */
@@ -44,6 +48,15 @@ struct lazy {
 	struct sorter *sorters; /* a thread each */
 };
 
+/* A large page would be taken for all of its rows by the first that is met. */
+static void moments_in_small_pages(const struct lazy *lazy)
+{
+	const struct adamw *adamw = lazy->adamw;
+	const size_t bytes = (size_t)param_count(lazy->param) * sizeof(float);
+	memory_in_small_pages(adamw->first + lazy->param->offset, bytes);
+	memory_in_small_pages(adamw->second + lazy->param->offset, bytes);
+}
+
 struct lazy *lazy_new(struct adamw *adamw, const struct param *param, int threads)
 {
 	struct lazy *lazy = xcalloc(1, sizeof *lazy);
@@ -54,6 +67,9 @@ struct lazy *lazy_new(struct adamw *adamw, const struct param *param, int thread
 	lazy->sorters = xcalloc((size_t)threads, sizeof *lazy->sorters);
 	for (int thread = 0; thread < threads; thread++)
 		lazy->sorters[thread].sum = xaligned((size_t)param->columns, sizeof(float));
+	lazy->wide = param->columns >= WIDE;
+	if (lazy->wide)
+		moments_in_small_pages(lazy);
 	return lazy;
 }
 
@@ -132,18 +148,31 @@ static bool is_behind(const struct lazy *lazy, int64_t row)
 
 #define ROWS_AHEAD 12 /* what memory can have under way, and a little */
 
+/* Whether a step without a gradient changes nothing of it, so that memory of its moments is not to be written to. */
+static bool rests(const struct lazy *lazy, int64_t row)
+{
+	const struct adamw *adamw = lazy->adamw;
+	const int64_t columns = lazy->param->columns, in_block = lazy->param->offset + row * columns;
+	if (!lazy->wide || adamw->options.weight_decay > 0)
+		return false;
+	for (int64_t i = in_block; i < in_block + columns; i++)
+		if (adamw->first[i] != 0 || adamw->second[i] != 0)
+			return false;
+	return true;
+}
+
 static void catch_up(struct lazy *lazy, int64_t row)
 {
 	const struct adamw *adamw = lazy->adamw;
 	const int64_t columns = lazy->param->columns, at = row * columns, in_block = lazy->param->offset + at;
 	const int32_t done = lazy->done[row];
-	if (is_behind(lazy, row))
+	if (is_behind(lazy, row) && !rests(lazy, row))
 		vec_adam_idle(adamw->passed + done, adamw->n_passed - done, adamw->first + in_block, adamw->second + in_block,
 			lazy->param->value + at, columns);
 	lazy->done[row] = (int32_t)adamw->n_passed;
 }
 
-void lazy_catch_up_touched(struct lazy *lazy)
+int64_t lazy_catch_up_touched(struct lazy *lazy)
 {
 	list_touched(lazy);
 	if (lazy->adamw->n_passed == INT32_MAX)
@@ -154,6 +183,7 @@ void lazy_catch_up_touched(struct lazy *lazy)
 			fetch(lazy, lazy->row[i + ROWS_AHEAD]);
 		catch_up(lazy, lazy->row[i]);
 	}
+	return lazy->n_rows;
 }
 
 void lazy_catch_up(struct lazy *lazy)
@@ -314,11 +344,11 @@ static void pass_rows(struct lazy *lazy, const struct adam_factors *factors, int
 
 /*
  * Memory is read in order so much faster than here and there that where a quarter of the rows is touched, all are
- * better updated at once: then none has to be read again to catch up.
+ * better updated at once: then none has to be read again to catch up. Wide ones are in order themselves.
  */
 static bool updates_all(const struct lazy *lazy)
 {
-	return lazy->n_rows >= lazy->param->rows / 4;
+	return !lazy->wide && lazy->n_rows >= lazy->param->rows / 4;
 }
 
 static double update_bucket(struct lazy *lazy, const struct adam_factors *factors, int64_t bucket,

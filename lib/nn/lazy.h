@@ -12,6 +12,8 @@
  *     lazy_update(lazy, rate, scale, &squares);
  *     adamw_passed(adamw, rate);               // when all tables are updated
  *
+ * Moments of wide rows take memory from their first gradient on alone.
+ *
  * How soon it is made up for decides nothing: catching up in between, for a validation or a checkpoint, leaves every
  * later bit as it would have been.
  */
@@ -32,8 +34,8 @@ void lazy_free(struct lazy *lazy);
 void lazy_begin(struct lazy *lazy);
 /* By several workers at once, each with its own slot below `threads`. Rows below 0 are left out. */
 void lazy_touch(struct lazy *lazy, int slot, const int32_t *row, int64_t n);
-/* Values and moments of the rows touched, up to now. */
-void lazy_catch_up_touched(struct lazy *lazy);
+/* Values and moments of the rows touched, up to now. Returns how many there are. */
+int64_t lazy_catch_up_touched(struct lazy *lazy);
 /* And of all; adamw_forget_passed() follows, when all tables are. */
 void lazy_catch_up(struct lazy *lazy);
 /* Puts the workers' gradients in the order of rows, earlier workers' first. They are borrowed until the update. */

@@ -1,5 +1,6 @@
 #include "nn/params.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -99,6 +100,13 @@ void params_by_rows(struct params *params)
 		param->by_rows = true;
 		params->by_rows += param_count(param);
 	}
+}
+
+void param_by_rows(struct params *params, struct param *param)
+{
+	assert(param->offset == params->by_rows && param->offset < params->trainable);
+	param->by_rows = param->summed = true;
+	params->by_rows += param_count(param);
 }
 
 struct param *params_find(const struct params *params, const char *name)

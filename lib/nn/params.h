@@ -23,7 +23,8 @@ struct param {
 	bool borrowed;         /* value is someone else's memory: it has no place in the block */
 	bool derived;          /* set between params_add and params_allocate; the next two too */
 	bool of_items;         /* row i belongs to the model's item i */
-	bool by_rows;          /* its gradient is a list of rows (nn/row_gradient.h): set by params_by_rows() */
+	bool by_rows;          /* its gradient is a list of rows (nn/row_gradient.h): set by functions below */
+	bool summed;           /* each row at most once in that list */
 	bool optional;         /* streams of older versions do not have it: zeros */
 	int64_t offset;        /* in floats, in every block */
 	float *value;          /* rows x columns */
@@ -66,6 +67,8 @@ void params_allocate(struct params *params);
  * they are only read where rows are looked up. Before trainer_new().
  */
 void params_by_rows(struct params *params);
+/* So does the trained table next in the block, whose rows are looked up again and again in a step. */
+void param_by_rows(struct params *params, struct param *param);
 /* NULL where there is none. */
 struct param *params_find(const struct params *params, const char *name);
 int64_t param_count(const struct param *param);

@@ -3,10 +3,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nn/vec.h"
 #include "stream/util.h"
+
+void row_gradient_sum(struct row_gradient *gradient, int64_t rows)
+{
+	gradient->vector_of = xcalloc((size_t)rows, sizeof *gradient->vector_of);
+}
 
 void row_gradient_clear(struct row_gradient *gradient)
 {
+	for (int64_t i = 0; gradient->vector_of && i < gradient->n_terms; i++)
+		gradient->vector_of[gradient->term[i].row] = 0;
 	gradient->n_vectors = gradient->n_terms = 0;
 }
 
@@ -14,6 +22,7 @@ void row_gradient_free(struct row_gradient *gradient)
 {
 	free(gradient->vector);
 	free(gradient->term);
+	free(gradient->vector_of);
 }
 
 /* An eighth more than there was, or what is needed: steps are of about the same size. */
@@ -61,9 +70,24 @@ struct row_term *row_gradient_terms(struct row_gradient *gradient, int64_t n)
 	return gradient->term + first;
 }
 
+static float *sum_of(struct row_gradient *gradient, int32_t row)
+{
+	const int64_t columns = gradient->columns;
+	if (gradient->vector_of[row])
+		return gradient->vector + (gradient->vector_of[row] - 1) * columns;
+	const int64_t vector = row_gradient_vectors(gradient, 1);
+	*row_gradient_terms(gradient, 1) = (struct row_term){row, (int32_t)vector, 1};
+	gradient->vector_of[row] = (int32_t)vector + 1;
+	return memset(gradient->vector + vector * columns, 0, (size_t)columns * sizeof(float));
+}
+
 void row_gradient_add(struct row_gradient *gradient, const int32_t *row, const float *vectors, int64_t n,
 	int64_t stride, float factor)
 {
+	for (int64_t i = 0; gradient->vector_of && i < n; i++)
+		vec_axpy(factor, vectors + i * stride, sum_of(gradient, row[i]), gradient->columns);
+	if (gradient->vector_of)
+		return;
 	const int64_t columns = gradient->columns, first = row_gradient_vectors(gradient, n);
 	struct row_term *term = row_gradient_terms(gradient, n);
 	for (int64_t i = 0; i < n; i++) {

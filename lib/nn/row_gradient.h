@@ -20,8 +20,11 @@ struct row_gradient {
 	int64_t n_vectors, vector_capacity;
 	struct row_term *term;
 	int64_t n_terms, term_capacity;
+	int32_t *vector_of; /* by row, of a list that has each at most once: 1 + its vector, or 0; else NULL */
 };
 
+/* From here on row_gradient_add() adds to what a row has already. */
+void row_gradient_sum(struct row_gradient *gradient, int64_t rows);
 void row_gradient_clear(struct row_gradient *gradient);
 void row_gradient_free(struct row_gradient *gradient);
 /* Memory for n vectors at least: once, where more and more would be taken. Pointers to earlier ones die. */

@@ -25,10 +25,9 @@ static void sum_backward(struct tape *tape, struct operation *operation)
 		const struct lookup *lookup = &s->lookups[i];
 		if (!lookup->table->wanted)
 			continue;
-		float *table = started_gradient(tape, lookup->table);
 		for (int64_t t = 0; t < s->out->rows; t++)
 			if (lookup->id[t] != lookup->padding)
-				vec_axpy(1, gradient + t * d, table + lookup->id[t] * lookup->table->stride, d);
+				tape_add_rows(tape, lookup->table, lookup->id + t, gradient + t * d, 1, d, 1);
 	}
 }
 

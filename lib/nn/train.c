@@ -68,6 +68,8 @@ static void prepare_by_rows(struct trainer *trainer)
 			struct worker *worker = &trainer->workers[w];
 			worker->by_rows = xreallocarray(worker->by_rows, (size_t)trainer->n_lazy, sizeof *worker->by_rows);
 			worker->by_rows[n] = (struct row_gradient){.offset = param->offset, .columns = param->columns};
+			if (param->summed)
+				row_gradient_sum(&worker->by_rows[n], param->rows);
 			worker->tape.by_rows = worker->by_rows;
 			worker->tape.by_rows_size = params->by_rows;
 		}
@@ -229,8 +231,12 @@ void worker_expect(struct worker *worker, const struct param *param, int64_t n)
 
 void trainer_catch_up_touched(struct trainer *trainer)
 {
-	for (int table = 0; table < trainer->n_lazy; table++)
-		lazy_catch_up_touched(trainer->lazy[table]);
+	for (int table = 0; table < trainer->n_lazy; table++) {
+		const int64_t rows = lazy_catch_up_touched(trainer->lazy[table]);
+		for (int i = 0; i < trainer->n_workers; i++)
+			if (trainer->workers[i].by_rows[table].vector_of)
+				row_gradient_expect(&trainer->workers[i].by_rows[table], rows);
+	}
 }
 
 void trainer_catch_up(struct trainer *trainer)

@@ -225,6 +225,15 @@ void *xaligned(size_t count, size_t size)
 	return memory;
 }
 
+void memory_in_small_pages(void *memory, size_t bytes)
+{
+	const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	const uintptr_t first = (uintptr_t)memory, begin = (first + page - 1) / page * page;
+	const uintptr_t end = (first + bytes) / page * page;
+	if (begin < end)
+		madvise((void *)begin, end - begin, MADV_NOHUGEPAGE);
+}
+
 void *buffer_add(struct buffer *buffer, size_t size)
 {
 	if (size > SIZE_MAX / 2 - buffer->size)

@@ -50,6 +50,8 @@ char *xasprintf(const char *format, ...) PRINTF_LIKE(1, 2);
 void *xaligned(size_t count, size_t size);
 /* The same, uninitialised. */
 void *xaligned_room(size_t count, size_t size);
+/* The pages between, of memory of one of these: written here and there they take no more than what is written. */
+void memory_in_small_pages(void *memory, size_t bytes);
 
 #define COUNT_OF(array) (sizeof(array) / sizeof *(array))
 

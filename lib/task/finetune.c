@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "model/encoder.h"
+#include "model/recformer_start.h"
 #include "nn/loss.h"
 #include "nn/rows.h"
 #include "stream/progress.h"
@@ -152,6 +153,11 @@ static void items_phase(void *base, struct worker *worker)
 	tape_backward(tape);
 }
 
+static void touch_phase(void *base, struct worker *worker)
+{
+	recformer_touch(worker, &((struct finetune *)base)->batch);
+}
+
 /* The worker's rows: their cosines / temperature with all items, as logits. */
 static void softmax_phase(void *base, struct worker *worker)
 {
@@ -179,6 +185,7 @@ static void softmax_phase(void *base, struct worker *worker)
 static void step(struct task *base, struct trainer *trainer, const int64_t example[], int64_t n, uint64_t seed,
 	struct step_result *result)
 {
+	static phase_function *const touch[] = {touch_phase, NULL};
 	static phase_function *const of_texts[] = {softmax_phase, NULL}, *const of_items[] = {items_phase, NULL};
 	struct finetune *task = (struct finetune *)base;
 	struct rng rng;
@@ -199,6 +206,8 @@ static void step(struct task *base, struct trainer *trainer, const int64_t examp
 	}
 	*result = (struct step_result){.positions = n};
 	trainer_begin(trainer);
+	trainer_compute(trainer, touch, task);
+	trainer_catch_up_touched(trainer);
 	trainer_compute(trainer, by_items(task) ? of_items : of_texts, task);
 	trainer_update(trainer, result);
 	if (trains_own(task))

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/recformer_start.h"
 #include "nn/loss.h"
 #include "nn/rows.h"
 #include "stream/ranks.h"
@@ -150,6 +151,13 @@ static int32_t *targets_of(struct tape *tape, const struct pretrain *task, const
 	return target;
 }
 
+static void touch_phase(void *base, struct worker *worker)
+{
+	const struct pretrain *task = base;
+	recformer_touch(worker, &task->plain);
+	recformer_touch(worker, &task->masked);
+}
+
 /* Guessing the masked words of pairs [first, end), and back. */
 static void guess_words(struct pretrain *task, struct worker *worker, int64_t first, int64_t end)
 {
@@ -273,6 +281,7 @@ static void backward_phase(void *base, struct worker *worker)
 static void step(struct task *base, struct trainer *trainer, const int64_t example[], int64_t n, uint64_t seed,
 	struct step_result *result)
 {
+	static phase_function *const touch[] = {touch_phase, NULL};
 	static phase_function *const with_words[] = {words_phase, encode_phase, NULL};
 	static phase_function *const compare[] = {contrast_phase, backward_phase, NULL};
 	struct pretrain *task = (struct pretrain *)base;
@@ -283,6 +292,8 @@ static void step(struct task *base, struct trainer *trainer, const int64_t examp
 		int64_t pairs = n - from < task->compared ? n - from : task->compared;
 		fill(task, example + from, pairs, seed + (uint64_t)from);
 		task->share = (double)pairs / (double)n;
+		trainer_compute(trainer, touch, task);
+		trainer_catch_up_touched(trainer);
 		trainer_compute(trainer, encode, task);
 		trainer_gather_rows(trainer, task->pooled, task->pair_indptr, pairs, 2 * task->model->width);
 		trainer_compute(trainer, compare, task);

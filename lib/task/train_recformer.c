@@ -111,6 +111,7 @@ static json_t *pretrain(struct training_job *job)
 	json_set(job->config, "word_head", json_boolean(options->pretrain.words_weight > 0));
 	struct model *model = start(job, true, false, &rng);
 	const struct optimisation optimisation = optimisation_of(job, model);
+	recformer_by_rows(model);
 	struct trainer *trainer = trainer_new(&model->params, &optimisation, job->threads);
 	struct task *task = pretrain_task(model, &job->inputs.sequences, job->inputs.tokenizer.tokenizer, run.batch_size,
 		&options->pretrain, trainer->n_workers);
@@ -182,6 +183,7 @@ static json_t *finetune(struct training_job *job)
 	struct model *model = start(job, options->encoder.from.size >= 0, options->finetune.item_vectors == VECTORS_LEARNED,
 		&rng);
 	const struct optimisation optimisation = optimisation_of(job, model);
+	recformer_by_rows(model);
 	struct trainer *trainer = trainer_new(&model->params, &optimisation, job->threads);
 	struct task *task = finetune_task(model, trainer, &job->inputs.sequences, &stages, &options->finetune);
 	run.epochs *= 2;

@@ -154,6 +154,7 @@ static void prepare_training(struct bench *b)
 	const struct pretrain_options pretraining = {.words_weight = .1, .mask_rate = .15, .valid_users = 1};
 	struct optimisation optimisation = {.adamw = ADAMW_DEFAULTS, .clip = 1, .precision = b->precision};
 	optimisation.adamw.rate = 5e-5;
+	recformer_by_rows(b->model);
 	b->trainer = trainer_new(&b->model->params, &optimisation, b->threads);
 	b->task = pretrain_task(b->model, &b->sequences, b->tokenizer, MOST_USERS, &pretraining, b->trainer->n_workers);
 }

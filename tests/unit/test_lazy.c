@@ -21,7 +21,7 @@
 /* --- the optimiser --- */
 
 #define ROWS 50
-#define STEPS 600
+#define STEPS 600 /* where nothing else is said */
 
 struct setting {
 	struct adamw_options adamw;
@@ -31,6 +31,8 @@ struct setting {
 	int threads, looked; /* at all rows, in one of so many steps; 0: never */
 	float size;          /* of gradients */
 	uint64_t terms;      /* of a step, fewer than these; 0: 6 */
+	bool summed;         /* each row at most once in a list */
+	int steps;
 };
 
 /* A table beside a whole one, of the same values. */
@@ -50,6 +52,8 @@ static void begin_pair(struct pair *pair, const struct setting *s, struct rng *r
 		params_allocate(&pair->params[which]);
 		pair->adamw[which] = adamw_new(&s->adamw, &pair->params[which]);
 		pair->rows[which].columns = s->columns;
+		if (s->summed)
+			row_gradient_sum(&pair->rows[which], ROWS);
 	}
 	param_normal(pair->params[0].list[0], rng, .02);
 	memset(pair->params[0].value, 0, 3 * sizeof(float)); /* a value of 0 moves as well */
@@ -73,7 +77,7 @@ static void end_pair(struct pair *pair)
 static void draw_gradient(struct pair *pair, const struct setting *s, struct rng *rng)
 {
 	const int64_t columns = s->columns;
-	float vector[256];
+	float vector[520];
 	memset(pair->gradient, 0, (size_t)(ROWS * columns) * sizeof *pair->gradient);
 	lazy_begin(pair->lazy);
 	row_gradient_clear(&pair->rows[0]);
@@ -115,7 +119,8 @@ static float *steps_of(const struct setting *s, int looked)
 	rng_seed(&rng, 5);
 	struct pair pair;
 	begin_pair(&pair, s, &rng);
-	for (int step = 1; step <= STEPS; step++) {
+	const int steps = s->steps ? s->steps : STEPS;
+	for (int step = 1; step <= steps; step++) {
 		draw_gradient(&pair, s, &rng);
 		lazy_catch_up_touched(pair.lazy);
 		const struct row_gradient *const gradients[] = {&pair.rows[0], &pair.rows[1]};
@@ -124,7 +129,7 @@ static float *steps_of(const struct setting *s, int looked)
 		for (int64_t i = 0; i < ROWS * s->columns; i++)
 			whole += (double)pair.gradient[i] * (double)pair.gradient[i];
 		assert_true(fabs(squares - whole) <= 1e-5 * whole);
-		const double rate = s->adamw.rate * schedule_factor(s->schedule, step, s->warmup, STEPS);
+		const double rate = s->adamw.rate * schedule_factor(s->schedule, step, s->warmup, steps);
 		const float scale = clip_scale(sqrt(squares), s->clip);
 		for (int which = 0; which < 2; which++)
 			pair.adamw[which]->step = step;
@@ -132,7 +137,7 @@ static float *steps_of(const struct setting *s, int looked)
 		assert_true(lazy_update(pair.lazy, rate, scale, &again));
 		assert_true(again == squares);
 		adamw_passed(pair.adamw[1], rate);
-		if ((looked && step % looked == 0) || step == STEPS) {
+		if ((looked && step % looked == 0) || step == steps) {
 			lazy_catch_up(pair.lazy);
 			adamw_forget_passed(pair.adamw[1]);
 			assert_equal(&pair, s, step);
@@ -165,6 +170,14 @@ static const struct setting settings[] = {
 		.size = 1},
 	/* in many steps so many rows that all are updated at once */
 	{.adamw = ADAMW_DEFAULTS, .columns = 64, .threads = 2, .size = 1e-3f, .terms = 60},
+	/* wide rows, whose moments are left alone until they have a gradient, and go on with weight decay */
+	{.adamw = ADAMW_DEFAULTS, .columns = 520, .threads = 1, .size = 1e-3f, .terms = 20, .summed = true, .steps = 90},
+	{.adamw = {.rate = 1e-2, .beta1 = .8, .beta2 = .98, .epsilon = 1e-6, .weight_decay = .1},
+		.columns = 516,
+		.threads = 2,
+		.size = 1,
+		.summed = true,
+		.steps = 90},
 	/* the mean of gradients outlasts that of squares */
 	{.adamw = {.rate = 1e-3, .beta1 = .99, .beta2 = .9, .epsilon = 1e-3}, .columns = 33, .threads = 1, .size = .1f},
 };

@@ -483,8 +483,8 @@ static void free_world(struct small_world *w)
 }
 
 /* Steps over all users; contrast of 16 adds gradients up. The gradient of the last step, which the caller frees. */
-static struct model *pretrain(struct small_world *w, int threads, int steps, double dropout, float **gradient,
-	double *loss)
+static struct model *pretrain(struct small_world *w, int threads, int steps, double dropout, bool by_rows,
+	float **gradient, double *loss)
 {
 	json_t *config = json_pack("{s:i, s:i, s:i, s:f, s:f, s:i}", "hidden_size", 16, "num_hidden_layers", 2,
 		"num_attention_heads", 2, "hidden_dropout_prob", dropout, "attention_probs_dropout_prob", dropout,
@@ -498,6 +498,8 @@ static struct model *pretrain(struct small_world *w, int threads, int steps, dou
 	encoder_read(model, &w->catalog);
 	struct optimisation options = {.adamw = ADAMW_DEFAULTS, .clip = 1};
 	options.adamw.rate = 3e-3;
+	if (by_rows)
+		param_by_rows(&model->params, model->params.list[0]);
 	struct trainer *trainer = trainer_new(&model->params, &options, threads);
 	const struct pretrain_options pretraining = {.words_weight = .1, .mask_rate = .15, .valid_users = USERS};
 	struct task *task = pretrain_task(model, &w->sequences, w->tokenizer, 16, &pretraining, trainer->n_workers);
@@ -512,6 +514,7 @@ static struct model *pretrain(struct small_world *w, int threads, int steps, dou
 		*gradient = xaligned((size_t)model->params.trainable, sizeof **gradient);
 		memcpy(*gradient, trainer_gradient(trainer), (size_t)model->params.trainable * sizeof **gradient);
 	}
+	trainer_catch_up(trainer);
 	double measured[RUN_MEASURES];
 	assert_true(task->validate(task, trainer, 0, measured));
 	assert_true(measured[0] >= 0 && measured[0] <= 1);
@@ -526,7 +529,7 @@ static void test_pretraining_by_any_number_of_workers(void **state)
 	struct small_world w = make_world();
 	float *one, *three;
 	double loss, other;
-	struct model *a = pretrain(&w, 1, 1, .2, &one, &loss), *b = pretrain(&w, 3, 1, .2, &three, &other);
+	struct model *a = pretrain(&w, 1, 1, .2, false, &one, &loss), *b = pretrain(&w, 3, 1, .2, false, &three, &other);
 	assert_true(fabs(loss - other) < 1e-5 * loss);
 	assert_near(three, one, a->params.trainable, 2e-5, "pre-training by three workers");
 	free(one);
@@ -534,11 +537,29 @@ static void test_pretraining_by_any_number_of_workers(void **state)
 	model_free(a);
 	model_free(b);
 	/* the same seed and number of workers: the same bytes, dropout and all */
-	a = pretrain(&w, 3, 3, .2, NULL, &loss);
-	b = pretrain(&w, 3, 3, .2, NULL, &loss);
+	a = pretrain(&w, 3, 3, .2, false, NULL, &loss);
+	b = pretrain(&w, 3, 3, .2, false, NULL, &loss);
 	assert_memory_equal(a->params.value, b->params.value, (size_t)a->params.size * sizeof(float));
 	model_free(a);
 	model_free(b);
+	free_world(&w);
+}
+
+/* Words of a large table, whose gradients are by rows: the same training. */
+static void test_pretraining_by_rows(void **state)
+{
+	(void)state;
+	struct small_world w = make_world();
+	for (int threads = 1; threads <= 3; threads += 2) {
+		double loss, by_rows;
+		struct model *a = pretrain(&w, threads, 6, .2, false, NULL, &loss),
+					 *b = pretrain(&w, threads, 6, .2, true, NULL, &by_rows);
+		assert_true(b->params.by_rows == param_count(b->params.list[0]));
+		assert_true(fabs(loss - by_rows) < 1e-5 * loss);
+		assert_near(b->params.value, a->params.value, a->params.size, 2e-4, "pre-training by rows");
+		model_free(a);
+		model_free(b);
+	}
 	free_world(&w);
 }
 
@@ -547,8 +568,8 @@ static void test_pretraining_learns(void **state)
 	(void)state;
 	struct small_world w = make_world();
 	double first, last;
-	model_free(pretrain(&w, 1, 1, 0, NULL, &first));
-	struct model *model = pretrain(&w, 1, 170, 0, NULL, &last);
+	model_free(pretrain(&w, 1, 1, 0, false, NULL, &first));
+	struct model *model = pretrain(&w, 1, 170, 0, false, NULL, &last);
 	assert_true(last < .5 * first); /* the contrast is learned by heart, the words are not */
 	/* an item alone is the only one of a history */
 	float *items = xaligned((size_t)(ITEMS * model->width), sizeof *items),
@@ -657,6 +678,7 @@ int main(void)
 		cmocka_unit_test(test_counts),
 		cmocka_unit_test(test_published_weights),
 		cmocka_unit_test(test_pretraining_by_any_number_of_workers),
+		cmocka_unit_test(test_pretraining_by_rows),
 		cmocka_unit_test(test_pretraining_learns),
 		cmocka_unit_test(test_start_from_words),
 	};
