@@ -129,7 +129,7 @@ equals_numpy() {
 	equals_numpy few neighbours=7 shrinkage=0.0 text_weight=2.0
 }
 
-@test "the weight of text is the best on the validation items, and told; the test item counts nothing" {
+@test "the weight of text is a good one for the validation items, and told; the test item counts nothing" {
 	local arch weight best other
 	for arch in ease itemknn; do
 		output=$(seq-train --arch $arch shop -o model 2>&1)

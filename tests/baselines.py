@@ -120,7 +120,8 @@ def completed(scores, texts, history, met):
     if not len(unseen):
         return scores
     height, of_texts = (max(0, numpy.sort(x[unseen])[-10:][0] - x.mean()) for x in (scores, texts))
-    share = config["text_unmet"] / (1 + 2 * met) if of_texts > 0 else 0
+    lack = 1 / (1 + 2 * met)
+    share = config["text_unmet"] * (1 - lack).mean() ** 2 * lack if of_texts > 0 else 0
     return scores + share * height / max(of_texts, 1e-30) * (texts - texts.mean())
 
 

@@ -62,7 +62,7 @@ struct content {
 	const struct param *param; /* of the model's own items */
 	const float *vectors;
 	float *made;  /* what vectors point to where they are not the model's own */
-	int32_t *met; /* by item: model.h; NULL: not known, and nothing is completed */
+	float *unmet; /* by item: unmet_shares(); NULL: not known, and nothing is completed */
 };
 
 /* --- a model's --- */
@@ -85,7 +85,7 @@ void content_free(struct content *content)
 	tfidf_free(&content->words);
 	sparse_free(&content->items_of_word);
 	free(content->made);
-	free(content->met);
+	free(content->unmet);
 	free(content);
 }
 
@@ -210,7 +210,9 @@ void content_read(struct model *model, const struct item_groups *groups, const i
 	model->catalog = groups->catalog;
 	model->own_row = own_row;
 	content->items = groups->catalog->n_items;
-	content->met = model_met(model, own_row, content->items);
+	int32_t *met = model_met(model, own_row, content->items);
+	content->unmet = met ? unmet_shares(met, content->items) : NULL;
+	free(met);
 	if (!content->param)
 		read_words(content, groups);
 	else if (own_row)
@@ -312,8 +314,8 @@ void content_scores(const struct content *content, const struct histories *histo
 void content_complete(const struct content *content, const struct histories *histories, const float *cosines,
 	float *own)
 {
-	if (content->met && content->options->unmet > 0)
-		unmet_complete(own, cosines, content->items, content->met, content->options->unmet, histories);
+	if (content->unmet && content->options->unmet > 0)
+		unmet_complete(own, cosines, content->items, content->unmet, content->options->unmet, histories);
 }
 
 void content_add(const struct content *content, const struct histories *histories, float *own)

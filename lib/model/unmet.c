@@ -12,7 +12,7 @@ struct step {
 	float *scores;
 	const float *texts;
 	int64_t n_items;
-	const int32_t *met;
+	const float *share;
 	double worth;
 };
 
@@ -47,7 +47,7 @@ static void complete(const struct step *step, const bool seen[])
 	const double of_scores = height(step->scores, n, mean_of(step->scores, n), seen);
 	const double unit = of_texts > 0 ? step->worth * of_scores / of_texts : 0;
 	for (int64_t item = 0; unit > 0 && item < n; item++)
-		step->scores[item] += (float)(unit / (1 + 2 * (double)step->met[item]) * ((double)step->texts[item] - mean));
+		step->scores[item] += (float)(unit * (double)step->share[item] * ((double)step->texts[item] - mean));
 }
 
 static void add_texts(const struct step *step, const bool seen[])
@@ -78,10 +78,22 @@ static void each_history(const struct step *all, const struct histories *histori
 	}
 }
 
-void unmet_complete(float *scores, const float *texts, int64_t n_items, const int32_t met[], double worth,
+float *unmet_shares(const int32_t met[], int64_t n_items)
+{
+	float *share = xreallocarray(NULL, (size_t)n_items + 1, sizeof *share);
+	double known = 0;
+	for (int64_t item = 0; item < n_items; item++)
+		known += 1 - 1 / (1 + 2 * (double)met[item]);
+	known /= (double)n_items;
+	for (int64_t item = 0; item < n_items; item++)
+		share[item] = (float)(known * known / (1 + 2 * (double)met[item]));
+	return share;
+}
+
+void unmet_complete(float *scores, const float *texts, int64_t n_items, const float share[], double worth,
 	const struct histories *histories)
 {
-	each_history(&(struct step){scores, texts, n_items, met, worth}, histories, complete);
+	each_history(&(struct step){scores, texts, n_items, share, worth}, histories, complete);
 }
 
 void unmet_add_texts(float *sum, const float *texts, int64_t n_items, const struct histories *histories)

@@ -8,7 +8,9 @@
 #include "rank/rank.h"
 
 #define KEPT 200 /* best items of a history, by each source */
-#define CUT 10
+#define MEASURES "ndcg@10,ndcg@200"
+
+enum which { JUDGED, FURTHER };
 
 struct blend {
 	int sources;
@@ -25,8 +27,8 @@ struct blend *blend_new(int sources)
 	blend->sources = sources;
 	const int64_t none = 0;
 	buffer_append(&blend->indptr, &none, sizeof none);
-	if (measures_parse("ndcg@10", NULL, 0, &blend->measures))
-		die("no NDCG@10 among the measures");
+	if (measures_parse(MEASURES, NULL, 0, &blend->measures))
+		die(MEASURES ": not among the measures");
 	return blend;
 }
 
@@ -156,26 +158,39 @@ static double sum_of(const struct blend *blend, const double weights[], const fl
 	return sum;
 }
 
-double blend_measure(const struct blend *blend, const double weights[])
+/*
+ * NDCG of weights for each history, and their mean. Not all items are candidates, so those that are equal to a target
+ * far down count as before it.
+ */
+static double values_of(const struct blend *blend, enum which which, const double weights[], double value[])
 {
 	const int64_t *indptr = (const void *)blend->indptr.data;
 	const float *scores = (const void *)blend->scores.data;
-	double *value = xcalloc((size_t)blend->rows + 1, sizeof *value), sum = 0;
+	const struct measure *measure = &blend->measures.at[which];
+	const enum ties ties = which == JUDGED ? TIES_AVERAGE : TIES_WORST;
+	double sum = 0;
 #pragma omp parallel for schedule(static)
 	for (int64_t row = 0; row < blend->rows; row++) {
 		const double target = sum_of(blend, weights, scores + indptr[row] * blend->sources);
 		int64_t greater = 0, equal = 0;
-		for (int64_t i = indptr[row] + 1; i < indptr[row + 1] && greater < CUT; i++) {
+		for (int64_t i = indptr[row] + 1; i < indptr[row + 1] && greater < measure->cut; i++) {
 			const double other = sum_of(blend, weights, scores + i * blend->sources);
 			greater += other > target;
 			equal += other == target;
 		}
-		value[row] = measure_value(&blend->measures.at[0], greater, equal, TIES_AVERAGE);
+		value[row] = measure_value(measure, greater, equal, ties);
 	}
 	for (int64_t row = 0; row < blend->rows; row++)
 		sum += value[row];
-	free(value);
 	return blend->rows ? sum / (double)blend->rows : 0;
+}
+
+double blend_measure(const struct blend *blend, const double weights[])
+{
+	double *value = xcalloc((size_t)blend->rows + 1, sizeof *value);
+	const double mean = values_of(blend, JUDGED, weights, value);
+	free(value);
+	return mean;
 }
 
 /* Of shares, by the units of the sources' scores. */
@@ -219,12 +234,12 @@ static bool improve(const struct blend *blend, int source, int step, int reach, 
 	return is_better;
 }
 
-double blend_fit(const struct blend *blend, double weights[])
+static void climb(const struct blend *blend, double shares[])
 {
 	static const struct {
 		int step, reach;
 	} passes[] = {{10, 10}, {3, 5}, {1, 3}};
-	double shares[BLEND_SOURCES] = {1};
+	double weights[BLEND_SOURCES];
 	weights_of(blend, shares, weights);
 	double best = blend_measure(blend, weights);
 	for (size_t pass = 0; pass < COUNT_OF(passes); pass++) {
@@ -235,8 +250,72 @@ double blend_fit(const struct blend *blend, double weights[])
 				is_better |= improve(blend, source, passes[pass].step, passes[pass].reach, shares, &best);
 		}
 	}
+}
+
+/* --- of what is as good, the best among more items --- */
+
+/* Whether histories tell the two apart: the first is better by more than the standard error of the difference. */
+static bool are_told_apart(const double *one, const double *other, int64_t rows)
+{
+	double sum = 0, squares = 0;
+	for (int64_t row = 0; row < rows; row++) {
+		sum += one[row] - other[row];
+		squares += (one[row] - other[row]) * (one[row] - other[row]);
+	}
+	return sum > 0 && sum * sum > squares - sum * sum / (double)rows;
+}
+
+/* How many hundredths the share of a source can go that way until histories tell it from the best. */
+static int reach_of(const struct blend *blend, const double best[], const double shares[], int source, int way)
+{
+	double *value = xcalloc((size_t)blend->rows, sizeof *value);
+	const int now = (int)lround(shares[source] * 100);
+	int reach = -1, share;
+	do {
+		double changed[BLEND_SOURCES], weights[BLEND_SOURCES];
+		share = now + ++reach * way + way;
+		with_share(blend, shares, source, share / 100.0, changed);
+		weights_of(blend, changed, weights);
+		values_of(blend, JUDGED, weights, value);
+	} while (share >= 0 && share < 100 && !are_told_apart(best, value, blend->rows));
+	free(value);
+	return reach;
+}
+
+/* Each share but the first is one of those that are as good, whichever ranks the targets best among more items. */
+static void settle(const struct blend *blend, double shares[])
+{
+	double *best = xcalloc((size_t)blend->rows + 1, sizeof *best);
+	double *value = xcalloc((size_t)blend->rows + 1, sizeof *value);
+	double weights[BLEND_SOURCES], now[BLEND_SOURCES];
 	weights_of(blend, shares, weights);
-	return best;
+	values_of(blend, JUDGED, weights, best);
+	for (int source = 1; source < blend->sources && blend->rows; source++) {
+		const int down = reach_of(blend, best, shares, source, -1), up = reach_of(blend, best, shares, source, 1);
+		double highest = -1;
+		memcpy(now, shares, sizeof now);
+		for (int by = -down; by <= up; by++) {
+			double changed[BLEND_SOURCES];
+			with_share(blend, now, source, now[source] + by / 100.0, changed);
+			weights_of(blend, changed, weights);
+			const double measure = values_of(blend, FURTHER, weights, value);
+			if (measure <= highest)
+				continue;
+			highest = measure;
+			memcpy(shares, changed, sizeof changed);
+		}
+	}
+	free(best);
+	free(value);
+}
+
+double blend_fit(const struct blend *blend, double weights[])
+{
+	double shares[BLEND_SOURCES] = {1};
+	climb(blend, shares);
+	settle(blend, shares);
+	weights_of(blend, shares, weights);
+	return blend_measure(blend, weights);
 }
 
 double blend_rounded(double weight, int digits)

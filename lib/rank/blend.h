@@ -24,8 +24,10 @@ bool blend_add(struct blend *blend, const float *const scores[], int64_t n_items
 /* Mean NDCG@10 of weights. */
 double blend_measure(const struct blend *blend, const double weights[]);
 /*
- * The best weights that were found, and their NDCG@10: shares in hundredths of all, one source after another until none
- * gains, each then by the unit of its scores. The first source keeps at least a hundredth.
+ * Weights, and their NDCG@10. The best are looked for, shares in hundredths of all, one source after another until none
+ * gains, each then by the unit of its scores; the first source keeps at least a hundredth. What is best of few is
+ * chance, so of those that are not worse by more than the standard error of the mean difference each share but the
+ * first becomes that of the largest NDCG@200, which more of the histories tell something of.
  */
 double blend_fit(const struct blend *blend, double weights[]);
 

@@ -105,8 +105,8 @@ static void score_parts(const struct ensemble *ensemble, const struct histories 
 		score_part(ensemble, i, histories, scores[i]);
 	float *texts = scores_of_texts(ensemble, histories, scores);
 	for (int i = 0; texts && i < ensemble->n; i++)
-		if (ensemble->met[i])
-			unmet_complete(scores[i], texts, ensemble->model->n_items, ensemble->met[i], UNMET_WORTH, histories);
+		if (ensemble->unmet[i])
+			unmet_complete(scores[i], texts, ensemble->model->n_items, ensemble->unmet[i], UNMET_WORTH, histories);
 	free(texts);
 }
 
@@ -175,6 +175,14 @@ static void score_by_catalog(struct model *model, const struct assortment *part,
 	model->own_row = part->model_row;
 }
 
+static float *shares_unmet(const struct model *model, const struct assortment *part, int64_t n_items)
+{
+	int32_t *met = model_met(model, part->model_row, n_items);
+	float *share = met ? unmet_shares(met, n_items) : NULL;
+	free(met);
+	return share;
+}
+
 void ensemble_match(struct ensemble *ensemble, struct assortment *assortment, const struct item_groups *groups)
 {
 	const struct catalog *catalog = groups->catalog;
@@ -189,7 +197,7 @@ void ensemble_match(struct ensemble *ensemble, struct assortment *assortment, co
 		if (is_single)
 			continue;
 		const struct model *model = ensemble->group[i].model;
-		ensemble->met[i] = reads_texts(model) ? NULL : model_met(model, part->model_row, catalog->n_items);
+		ensemble->unmet[i] = reads_texts(model) ? NULL : shares_unmet(model, part, catalog->n_items);
 		score_by_catalog(ensemble->group[i].model, part, catalog);
 	}
 	ensemble->model = is_single ? ensemble->group[0].model : whole_of(ensemble, catalog);
@@ -322,6 +330,6 @@ void ensemble_free(struct ensemble *ensemble)
 	for (int i = 0; i < ensemble->n; i++) {
 		model_group_free(&ensemble->group[i]);
 		assortment_free(&ensemble->part[i]);
-		free(ensemble->met[i]);
+		free(ensemble->unmet[i]);
 	}
 }

@@ -36,7 +36,7 @@ struct ensemble {
 	char *const *paths; /* of streams with a model each; NULL: the stream at hand has the only one */
 	struct model_group group[ENSEMBLE_MOST];
 	struct assortment part[ENSEMBLE_MOST]; /* what of the catalog each knows; not of a single one */
-	int32_t *met[ENSEMBLE_MOST];           /* by item of the catalog: model.h; NULL: by texts, or not known */
+	float *unmet[ENSEMBLE_MOST];           /* by item of the catalog: unmet.h; NULL: by texts, or not known */
 	double weight[ENSEMBLE_MOST];
 	struct architecture architecture; /* of the whole: its name is "ease+sasrec" */
 	struct model *model;              /* the whole, or the only one */
