@@ -13,6 +13,8 @@ struct array {
 	int64_t rows, columns, stride;
 	float *value;
 	bool kept;                    /* a backward pass needs the value */
+	bool restored;                /* one needs it, and asks for it by tape_restore() */
+	struct operation *again;      /* makes the value once more, from what is kept; or NULL */
 	bool wanted;                  /* d loss / d value is: neither frozen nor without training */
 	bool touched;                 /* the gradient holds something */
 	float *gradient;              /* laid out like value; not to be used but through tape_gradient() */

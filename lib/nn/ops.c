@@ -88,8 +88,8 @@ static float *gelu_of(struct tape *tape, const struct array *x)
 
 static void weight_backward(struct tape *tape, const struct linear *l, const float *gradient)
 {
-	const struct array *x = l->x;
-	struct array *weight = l->weight;
+	struct array *x = l->x, *weight = l->weight;
+	tape_restore(tape, x);
 	float *activated = l->of_gelu ? gelu_of(tape, x) : NULL;
 	gemm(true, false, weight->rows, x->columns, x->rows, 1, gradient, weight->rows, activated ? activated : x->value,
 		x->stride, gradient_beta(weight), tape_gradient(tape, weight), weight->stride);
@@ -116,8 +116,10 @@ static void linear_backward(struct tape *tape, struct operation *operation)
 		vec_sum_rows(gradient, n, width, width, tape_gradient(tape, l->bias));
 	if (x->wanted)
 		multiply(weight, 0, width, false, n, gradient, width, gradient_beta(x) > 0, tape_gradient(tape, x), x->stride);
-	if (x->wanted && l->of_gelu)
+	if (x->wanted && l->of_gelu) {
+		tape_restore(tape, x);
 		vec_gelu_backward(x->value, tape_gradient(tape, x), n * x->columns);
+	}
 }
 
 static struct array *product(struct tape *tape, struct array *x, bool of_gelu, struct array *weight, struct array *bias,
@@ -141,7 +143,7 @@ static struct array *product(struct tape *tape, struct array *x, bool of_gelu, s
 	uint64_t mask = tape_mask(tape);
 	drop(tape, out->value, out, tape->tokens, dropout, mask);
 	if (weight->wanted || (of_gelu && x->wanted))
-		tape_keep(x);
+		tape_keep_restored(x);
 	if (activation == ACT_RELU && out->wanted)
 		tape_keep(out);
 	if (apart && !out->wanted)
@@ -170,6 +172,7 @@ struct array *linear_of_gelu(struct tape *tape, struct array *x, struct array *w
 struct norm {
 	struct operation operation;
 	struct array *x, *update, *weight, *bias, *sum, *out; /* bias NULL: of the root mean square */
+	float epsilon;
 	float *moments; /* mean and 1 / deviation of each row, or head of it; or 1 / root mean square */
 };
 
@@ -209,32 +212,50 @@ static void norm_backward(struct tape *tape, struct operation *operation)
 	tape_give(tape, dx, 1, d);
 }
 
+/* x is what is normalised, or change is added to it for that. */
+static void norm_forward(const struct norm *o, const struct array *x, const struct array *change)
+{
+	int64_t d = o->weight->columns, heads = o->out->columns / d;
+	for (int64_t r = 0; r < o->out->rows * heads; r++) {
+		int64_t row = r / heads, column = r % heads * d;
+		const float *from = x->value + row * x->stride + column;
+		const float *update = change ? change->value + row * change->stride + column : NULL;
+		float *s = o->sum->value + row * o->sum->stride + column, *y = o->out->value + r * d;
+		if (o->bias)
+			vec_norm(from, update, s, y, o->weight->value, o->bias->value, o->epsilon, d, o->moments + 2 * r);
+		else
+			o->moments[r] = vec_rms_norm(from, update, s, y, o->weight->value, o->epsilon, d);
+	}
+}
+
+static void norm_again(struct operation *operation)
+{
+	const struct norm *o = (const struct norm *)operation;
+	norm_forward(o, o->sum, NULL);
+}
+
 static struct array *norm(struct tape *tape, struct array *x, struct array *update, struct array *weight,
 	struct array *bias, float epsilon, struct array **sum)
 {
-	int64_t n = x->rows, d = weight->columns, heads = x->columns / d;
 	bool gradient = x->wanted || weight->wanted || (update && update->wanted);
-	struct array *out = tape_array(tape, n, x->columns, gradient);
-	struct array *added = update ? tape_array(tape, n, x->columns, gradient) : x;
-	float *moments = arena_take(&tape->arena, n * heads, 2, sizeof *moments);
-	for (int64_t r = 0; r < n * heads; r++) {
-		int64_t row = r / heads, column = r % heads * d;
-		const float *from = x->value + row * x->stride + column;
-		const float *change = update ? update->value + row * update->stride + column : NULL;
-		float *s = added->value + row * added->stride + column, *y = out->value + r * d;
-		if (bias)
-			vec_norm(from, change, s, y, weight->value, bias->value, epsilon, d, moments + 2 * r);
-		else
-			moments[r] = vec_rms_norm(from, change, s, y, weight->value, epsilon, d);
+	struct norm o = {.operation = {.backward = norm_backward, .again = norm_again},
+		.x = x,
+		.update = update,
+		.weight = weight,
+		.bias = bias,
+		.epsilon = epsilon};
+	o.out = tape_array(tape, x->rows, x->columns, gradient);
+	o.sum = update ? tape_array(tape, x->rows, x->columns, gradient) : x;
+	o.moments = arena_take(&tape->arena, x->rows * (x->columns / weight->columns), 2, sizeof *o.moments);
+	norm_forward(&o, x, update);
+	if (o.out->wanted) {
+		tape_keep(o.sum);
+		tape_record(tape, &o, sizeof o);
+		o.out->again = tape->last;
 	}
-	if (out->wanted)
-		tape_keep(added);
-	if (out->wanted)
-		RECORD(tape, struct norm, norm_backward, .x = x, .update = update, .weight = weight, .bias = bias, .sum = added,
-			.out = out, .moments = moments);
 	if (sum)
-		*sum = added;
-	return out;
+		*sum = o.sum;
+	return o.out;
 }
 
 struct array *residual_norm(struct tape *tape, struct array *x, struct array *update, struct array *weight,

@@ -54,13 +54,17 @@ static bool any_gradient(const struct array *array)
 	return array;
 }
 
-static void give_gradients(struct tape *tape, struct array *array)
+/* Of what the operation made that is now behind: gradients, and values that were made again. */
+static void give_back(struct tape *tape, struct array *array)
 {
-	for (; array; array = array->before)
+	for (; array; array = array->before) {
 		if (array->gradient) {
 			tape_give(tape, array->gradient, array->rows, array->stride);
 			array->gradient = NULL;
 		}
+		if (array->again)
+			tape_done(tape, array);
+	}
 }
 
 void tape_backward(struct tape *tape)
@@ -69,7 +73,7 @@ void tape_backward(struct tape *tape)
 		if (operation->made && !any_gradient(operation->made))
 			continue;
 		operation->backward(tape, operation);
-		give_gradients(tape, operation->made);
+		give_back(tape, operation->made);
 	}
 }
 
@@ -113,10 +117,25 @@ void tape_keep(struct array *array)
 	owner_of(array)->kept = true;
 }
 
+void tape_keep_restored(struct array *array)
+{
+	owner_of(array)->restored = true;
+}
+
+void tape_restore(struct tape *tape, struct array *array)
+{
+	struct array *owner = owner_of(array);
+	if (!owner->value) {
+		owner->value = tape_take(tape, owner->rows, owner->stride);
+		owner->again->again(owner->again);
+	}
+	array->value = owner->value + array->offset;
+}
+
 void tape_done(struct tape *tape, struct array *array)
 {
 	struct array *owner = owner_of(array);
-	if (owner->kept || !owner->value)
+	if (owner->kept || (owner->restored && !owner->again) || !owner->value)
 		return;
 	tape_give(tape, owner->value, owner->rows, owner->stride);
 	owner->value = NULL;

@@ -45,8 +45,8 @@ struct array *tape_array(struct tape *tape, int64_t rows, int64_t columns, bool 
 /* A new array that no operation makes. If training its gradient is wanted, and stays after tape_backward. */
 struct array *tape_input(struct tape *tape, int64_t rows, int64_t columns);
 /*
- * Nothing reads its value (of a view: nor its owner's) any more but backward passes; where none does either, its memory
- * serves others. Until then memory grows with every array, without training too.
+ * Nothing reads its value (of a view: nor its owner's) any more but backward passes; where none does either, or it can
+ * be made again, its memory serves others. Until then memory grows with every array, without training too.
  */
 void tape_done(struct tape *tape, struct array *array);
 /* A parameter; of NULL, which a bias may be, NULL. */
@@ -68,6 +68,7 @@ struct array *tape_constant(struct tape *tape, const float *value, int64_t rows,
  */
 struct operation {
 	void (*backward)(struct tape *tape, struct operation *operation);
+	void (*again)(struct operation *operation); /* fills the value of the array whose `again` it is */
 	struct operation *before;
 	struct array *made; /* its outputs; without a gradient in any of them its backward pass is left out */
 };
@@ -76,8 +77,10 @@ void tape_record(struct tape *tape, const void *operation, size_t size);
 	tape_record(tape, &(type){.operation = {.backward = (function)}, __VA_ARGS__}, sizeof(type))
 /* The key of the next dropout mask. */
 uint64_t tape_mask(struct tape *tape);
-/* For operations: their backward pass reads the array's value. */
+/* For operations: their backward pass reads the array's value; or asks for it first, as it may be gone until then. */
 void tape_keep(struct array *array);
+void tape_keep_restored(struct array *array);
+void tape_restore(struct tape *tape, struct array *array);
 
 /*
  * For losses and backward passes. The gradient of an array, laid out like its value, uninitialised until touched. Its

@@ -434,6 +434,7 @@ static void global_backward(struct tape *tape, struct operation *operation)
 		weight_backward(tape, g, g->value_weight, 1, dout, g->d, g->c);
 	if (g->value_bias->wanted)
 		bias_backward(tape, g, dout);
+	tape_restore(tape, g->x);
 	float dx_beta = g->x->wanted ? gradient_beta(g->x) : 0, *dx = g->x->wanted ? tape_gradient(tape, g->x) : NULL;
 	for (int64_t s = 0; s < g->window.sequences; s++)
 		sequence_backward(tape, g, s, dout, dc + s * heads * g->d, weights, vectors, dx, dx_beta);
@@ -481,7 +482,7 @@ struct array *global_attention(struct tape *tape, struct array *x, struct array 
 		tape_give(tape, g.probabilities, x->rows, window->heads);
 		return g.out;
 	}
-	tape_keep(x);
+	tape_keep_restored(x);
 	tape_keep(q);
 	tape_record(tape, &g, sizeof g);
 	return g.out;

@@ -903,6 +903,57 @@ static void test_gradient_memory(void **state)
 	params_free(&params);
 }
 
+/* A stack of norms and linear maps; done: with what norms make. Returns the memory that its values and gradients took. */
+static size_t stack_of_norms(const struct params *params, float *gradients, bool root_mean_square, bool done)
+{
+	enum { ROWS = 50, DEEP = 20 };
+	struct tape tape = {0};
+	tape_begin(&tape, gradients, 1, 0);
+	struct array *weight = tape_param(&tape, params->list[0]), *gain = tape_param(&tape, params->list[1]);
+	struct array *bias = tape_param(&tape, params->list[2]), *x = tape_input(&tape, ROWS, weight->columns);
+	for (int64_t i = 0; i < x->rows * x->columns; i++)
+		x->value[i] = sinf((float)i);
+	for (int i = 0; i < DEEP; i++) {
+		struct array *normal = root_mean_square ? residual_rms_norm(&tape, x, NULL, gain, 1e-6f, NULL) :
+												  residual_norm(&tape, x, NULL, gain, bias, 1e-6f, NULL);
+		struct array *map = linear(&tape, normal, weight, NULL, ACT_NONE, 0);
+		x = linear_of_gelu(&tape, normal, weight, NULL, 0);
+		if (done)
+			tape_done(&tape, normal);
+		x = add(&tape, x, map);
+	}
+	float *gradient = tape_gradient(&tape, x);
+	for (int64_t i = 0; i < x->rows * x->columns; i++)
+		gradient[i] = cosf((float)i);
+	gradient_beta(x);
+	tape_backward(&tape);
+	const size_t memory = tape.arena.total;
+	tape_free(&tape);
+	return memory;
+}
+
+/* Values of norms are not kept for backward passes but made again, the same bytes. */
+static void test_values_made_again(void **state)
+{
+	(void)state;
+	enum { WIDTH = 24 };
+	struct params params = {0};
+	params_add(&params, WIDTH, WIDTH, false, "weight");
+	params_add(&params, 0, WIDTH, false, "gain");
+	params_add(&params, 0, WIDTH, false, "bias");
+	params_allocate(&params);
+	for (int64_t i = 0; i < params.size; i++)
+		params.value[i] = cosf((float)(3 * i));
+	for (int root_mean_square = 0; root_mean_square < 2; root_mean_square++) {
+		float kept[WIDTH * (WIDTH + 2)] = {0}, again[WIDTH * (WIDTH + 2)] = {0};
+		const size_t all = stack_of_norms(&params, kept, root_mean_square, false);
+		const size_t less = stack_of_norms(&params, again, root_mean_square, true);
+		assert_memory_equal(again, kept, sizeof kept);
+		assert_true(less + 15 * 50 * WIDTH * sizeof(float) < all);
+	}
+	params_free(&params);
+}
+
 static void test_dropout_share(void **state)
 {
 	(void)state;
@@ -951,6 +1002,7 @@ int main(void)
 		cmocka_unit_test(test_finite_differences),
 		cmocka_unit_test(test_full_cross_entropy),
 		cmocka_unit_test(test_gradient_memory),
+		cmocka_unit_test(test_values_made_again),
 		cmocka_unit_test_teardown(test_products_avx512, best_level),
 		cmocka_unit_test_teardown(test_products_avx2, best_level),
 		cmocka_unit_test(test_same_seed_same_bytes),
