@@ -122,6 +122,51 @@ parameters() {
 	[ "$(parameters --set item_dropout=0.9 pairs.tar.zst)" = "$(parameters pairs.tar.zst)" ]
 }
 
+# what trains and validates on histories of N events each
+histories_of() {
+	awk -v n="$1" 'BEGIN { print "user,item,time"; for (u = 0; u < 40; u++) for (t = 0; t < n; t++) print "u" u ",i" (u * 7 + t * t) % 30 "," t }' |
+		seq-tokenize -q -o "$2"
+}
+
+@test "seq-train: short histories have a mean, and an average of all steps is kept" {
+	histories_of 8 short.tar.zst
+	histories_of 24 long.tar.zst
+	small=(-q --no-history -j1 --epochs 2 --hidden-size 16)
+	parameters() {
+		seq-train "${small[@]}" "$@" | tar --zstd -xO --wildcards 'model/*.npy' | sha256sum
+	}
+	local plain=(--set history_mean=0 --set average=0)
+	for name in sasrec esasrec; do
+		[ "$(parameters --arch $name short.tar.zst)" = \
+			"$(parameters --arch $name --set history_mean=4 --set history_decay=0.7 --set average=0.99 short.tar.zst)" ]
+		[ "$(parameters --arch $name long.tar.zst)" = "$(parameters --arch $name "${plain[@]}" long.tar.zst)" ]
+		for other in history_mean=1 history_decay=0.2 average=0.05; do
+			[ "$(parameters --arch $name short.tar.zst)" != "$(parameters --arch $name --set $other short.tar.zst)" ]
+		done
+	done
+	# losses that read few rows have no average of all rows unless it is asked for
+	[ "$(parameters --loss bce short.tar.zst)" = "$(parameters --loss bce --set average=0 short.tar.zst)" ]
+	[ "$(parameters --loss bce short.tar.zst)" != "$(parameters --loss bce --set average=0.9 short.tar.zst)" ]
+}
+
+@test "seq-train: the average after one step, by its definition" {
+	histories_of 8 short.tar.zst
+	one() { # FILE OPTION...
+		seq-train -q -j1 --epochs 1 --batch-size 1000 --hidden-size 16 "${@:2}" short.tar.zst | tar --zstd -xO model/item_embedding.weight.npy >"$1"
+	}
+	one start.npy --learning-rate 0 --set average=0
+	one end.npy --set average=0
+	one between.npy --set average=0.99
+	one half.npy --set average=0.05
+	python3 - <<-'END'
+		import numpy
+		start, end, between, half = (numpy.load(f"{name}.npy") for name in ("start", "end", "between", "half"))
+		assert abs(end - start).max() > 1e-4
+		assert numpy.allclose(between, start + (end - start) * 10 / 11, rtol=0, atol=1e-7)
+		assert numpy.allclose(half, start + (end - start) * .95, rtol=0, atol=1e-7)
+	END
+}
+
 @test "seq-train: weight decay makes parameters smaller" {
 	for decay in 0 3; do
 		train -j1 --learning-rate 0.01 --weight-decay $decay -o decay.tar.zst

@@ -53,7 +53,7 @@ struct sasrec {
 	int activation; /* in ffn_names */
 	int64_t d, inner, max_length;
 	int n_layers, heads;
-	float epsilon;
+	float epsilon, history_mean, history_decay;
 	bool gates, input_norm, final_norm, scale_embedding;
 	struct item_options item_options;
 	float dropout, embedding_dropout, attention_dropout, attention_output_dropout, activation_dropout, hidden_dropout;
@@ -116,6 +116,11 @@ static void norm_behind_all(void *values)
 	s->final_norm = s->norm != POST;
 }
 
+static void no_history_mean(void *values)
+{
+	((struct sasrec *)values)->history_mean = 0;
+}
+
 static const struct option options[] = {
 	{OPTIONS_TITLE("Model:")},
 	{"hidden-size", .key = "hidden_size", .argument = "N", WHOLE_OPTION(struct sasrec, d, 1, 1 << 14), .fallback = "64",
@@ -162,6 +167,15 @@ static const struct option options[] = {
 		YES_NO_OPTION(struct sasrec, scale_embedding),
 		.fallback = "yes",
 		.help = "Multiply item vectors by sqrt(width) at the input"},
+	{.key = "history_mean",
+		REAL_OPTION(struct sasrec, history_mean, 0, 1000),
+		.derive = no_history_mean,
+		.fallback = "0; with less than 20 training events a user 4",
+		.help = "Add to each embedded item so many times the mean of the history up to it"},
+	{.key = "history_decay",
+		REAL_OPTION(struct sasrec, history_decay, 0, 1),
+		.fallback = "0.7",
+		.help = "How much an item counts in that mean, of what the one behind it does"},
 	{.key = "initialiser",
 		CHOICE_OPTION(struct sasrec, initialiser, initialisers),
 		.fallback = "normal",
@@ -231,7 +245,7 @@ static void initialise(struct model *model, struct rng *rng)
 
 /* --- forward --- */
 
-static struct array *embed(struct tape *tape, const struct sasrec *s, const struct histories *histories)
+static struct array *embed_items(struct tape *tape, const struct sasrec *s, const struct histories *histories)
 {
 	int64_t base = histories->indptr[0], n = histories->indptr[histories->rows] - base;
 	int32_t *position = NULL;
@@ -246,6 +260,14 @@ static struct array *embed(struct tape *tape, const struct sasrec *s, const stru
 	}
 	return embedding(tape, tape_param(tape, s->items), histories->item + histories->indptr[0], n,
 		s->scale_embedding ? sqrtf((float)s->d) : 1, tape_param(tape, s->position), position, s->embedding_dropout);
+}
+
+static struct array *embed(struct tape *tape, const struct sasrec *s, const struct histories *histories)
+{
+	struct array *x = embed_items(tape, s, histories);
+	if (!(s->history_mean > 0))
+		return x;
+	return with_history_mean(tape, x, s->history_decay, s->history_mean, histories->indptr, histories->rows);
 }
 
 static struct array *norm(struct tape *tape, const struct sasrec *s, const struct norm *norm, struct array *x,

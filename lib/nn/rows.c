@@ -111,6 +111,81 @@ struct array *weighted_sums(struct tape *tape, struct array *x, const float *wei
 	return out;
 }
 
+/* --- with_history_mean --- */
+
+struct history_mean {
+	struct operation operation;
+	struct array *x, *out;
+	float decay, factor;
+	const int64_t *indptr;
+	int64_t sequences;
+};
+
+/* What the sum up to a row, the first of a sequence or one further on, is multiplied by. */
+static float next_factor(const struct history_mean *m, float *total, bool first)
+{
+	*total = first ? 1 : *total * m->decay + 1;
+	return m->factor / *total;
+}
+
+static void history_mean_forward(struct tape *tape, const struct history_mean *m)
+{
+	const int64_t d = m->out->columns, base = m->indptr[0];
+	float *sum = tape_take(tape, 1, d), total = 0;
+	for (int64_t s = 0; s < m->sequences; s++) {
+		memset(sum, 0, (size_t)d * sizeof *sum);
+		for (int64_t t = m->indptr[s] - base; t < m->indptr[s + 1] - base; t++) {
+			const float *x = m->x->value + t * m->x->stride;
+			const float factor = next_factor(m, &total, t == m->indptr[s] - base);
+			for (int64_t i = 0; i < d; i++) {
+				sum[i] = sum[i] * m->decay + x[i];
+				m->out->value[t * d + i] = x[i] + factor * sum[i];
+			}
+		}
+	}
+	tape_give(tape, sum, 1, d);
+}
+
+/* A row gets what the sums of all rows from it on get. */
+static void history_mean_backward(struct tape *tape, struct operation *operation)
+{
+	struct history_mean *m = (struct history_mean *)operation;
+	const float *gradient = tape_gradient(tape, m->out);
+	const int64_t d = m->out->columns, base = m->indptr[0];
+	float *dx = started_gradient(tape, m->x), *sum = tape_take(tape, 1, d);
+	float *factor = tape_take(tape, 1, m->out->rows), total = 0;
+	for (int64_t s = 0; s < m->sequences; s++) {
+		const int64_t first = m->indptr[s] - base, end = m->indptr[s + 1] - base;
+		for (int64_t t = first; t < end; t++)
+			factor[t] = next_factor(m, &total, t == first);
+		memset(sum, 0, (size_t)d * sizeof *sum);
+		for (int64_t t = end - 1; t >= first; t--) {
+			for (int64_t i = 0; i < d; i++)
+				sum[i] = sum[i] * m->decay + factor[t] * gradient[t * d + i];
+			vec_axpy(1, gradient + t * d, dx + t * m->x->stride, d);
+			vec_axpy(1, sum, dx + t * m->x->stride, d);
+		}
+	}
+	tape_give(tape, factor, 1, m->out->rows);
+	tape_give(tape, sum, 1, d);
+}
+
+struct array *with_history_mean(struct tape *tape, struct array *x, float decay, float factor, const int64_t *indptr,
+	int64_t sequences)
+{
+	struct history_mean m = {.operation.backward = history_mean_backward,
+		.x = x,
+		.decay = decay,
+		.factor = factor,
+		.indptr = indptr,
+		.sequences = sequences};
+	m.out = tape_array(tape, x->rows, x->columns, x->wanted);
+	history_mean_forward(tape, &m);
+	if (m.out->wanted)
+		tape_record(tape, &m, sizeof m);
+	return m.out;
+}
+
 /* --- dropped --- */
 
 struct drop {

@@ -25,6 +25,13 @@ struct array *chosen_rows(struct tape *tape, struct array *x, const int64_t *row
 struct array *weighted_sums(struct tape *tape, struct array *x, const float *weight, const int64_t *indptr,
 	int64_t sequences);
 
+/*
+ * x + factor x the mean of the rows of its sequence up to it, of which each counts `decay` times as much as the one
+ * behind it: (n, d). indptr as above.
+ */
+struct array *with_history_mean(struct tape *tape, struct array *x, float decay, float factor, const int64_t *indptr,
+	int64_t sequences);
+
 /* dropout(x) */
 struct array *dropped(struct tape *tape, struct array *x, float dropout);
 

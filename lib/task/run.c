@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nn/average.h"
 #include "stream/bytes.h"
 #include "stream/process.h"
 #include "stream/progress.h"
@@ -26,6 +27,15 @@ const struct option run_options[] = {
 		.no_effect = true, .help = "How often within an epoch"},
 	{"resume", FLAG_OPTION(struct run_options, resume), .no_effect = true,
 		.help = "Go on from the checkpoint, if there is one, to the same result"},
+	{0},
+};
+
+const struct option average_options[] = {
+	{.key = "average",
+		REAL_OPTION(struct run_options, average, 0, .99999),
+		.derive = option_depends,
+		.fallback = "0; 0.99 with loss=ce and less than 20 training events a user",
+		.help = "Validate and keep the moving average of all steps' parameters, of this decay; 0: the parameters"},
 	{0},
 };
 
@@ -67,6 +77,7 @@ struct run {
 	double *curve; /* epochs done x CURVE_WIDTH */
 	float *best;   /* parameter values of the best epoch; NULL while they have never been others than those of now */
 	bool is_best;  /* those of now are */
+	struct average *average; /* what is validated and kept; NULL: the parameters are */
 	bool stopped;  /* by a signal */
 	double saved;  /* when the last checkpoint was written */
 	uint64_t file; /* the identity of what is at the checkpoint's place, by which we know it as ours */
@@ -128,7 +139,7 @@ enum {
 struct states {
 	int64_t now[NOW_WIDTH];
 	struct state own[OWN_STATES + 1];
-	const struct state *lists[5];
+	const struct state *lists[6];
 };
 
 static void list_states(struct run *run, struct states *states)
@@ -142,6 +153,8 @@ static void list_states(struct run *run, struct states *states)
 	int count = 0;
 	states->lists[count++] = states->own;
 	states->lists[count++] = run->trainer->adamw->optimiser.states;
+	if (run->average)
+		states->lists[count++] = run->average->states;
 	if (task->states)
 		states->lists[count++] = task->states;
 	if (task->optimiser)
@@ -222,6 +235,8 @@ static void train_epoch(struct run *run)
 																		run->n_examples - from;
 		struct step_result result;
 		run->task->step(run->task, run->trainer, run->order + from, n, rng_next(&run->rng), &result);
+		if (run->average)
+			average_step(run->average, run->trainer->adamw->step);
 		run->loss += result.loss;
 		run->positions += result.positions;
 		run->batch++;
@@ -266,15 +281,21 @@ static void end_epoch(struct run *run, double started)
 	double *point = run->curve + run->epoch * CURVE_WIDTH;
 	point[0] = run->positions ? run->loss / (double)run->positions : 0;
 	trainer_catch_up(run->trainer);
+	if (run->average)
+		average_exchange(run->average);
 	bool validated = run->task->validate && run->task->validate(run->task, run->trainer, run->epoch, point + 1);
 	bool better = !run->best_epoch || !validated || is_better(run, point[1]);
+	run->is_best = better;
+	if (run->average) {
+		keep_best(run);
+		average_exchange(run->average);
+	}
 	run->epoch++;
 	run->batch = 0;
 	run->loss = 0;
 	run->positions = 0;
 	if (better)
 		run->best_epoch = run->epoch;
-	run->is_best = better;
 	const double seconds = seconds_now() - started;
 	point[CURVE_SECONDS] = seconds + (run->epoch > 1 ? (point - CURVE_WIDTH)[CURVE_SECONDS] : 0);
 	tell_epoch(run, point, better, seconds);
@@ -371,6 +392,8 @@ json_t *run(struct task *task, struct trainer *trainer, const struct run_options
 	run.order = xreallocarray(NULL, (size_t)task->examples, sizeof *run.order);
 	run.curve = xcalloc((size_t)options->epochs * CURVE_WIDTH, sizeof *run.curve);
 	run.saved = seconds_now();
+	if (options->average > 0)
+		run.average = average_new(trainer->params, options->average);
 	if (options->checkpoint)
 		begin_checkpoint(&run);
 	if (task->validate && !task->measures[0])
@@ -383,5 +406,6 @@ json_t *run(struct task *task, struct trainer *trainer, const struct run_options
 	free(run.order);
 	free(run.curve);
 	free(run.best);
+	average_free(run.average);
 	return history;
 }

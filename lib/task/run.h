@@ -52,10 +52,13 @@ struct run_options {
 	int64_t epochs, stop_after, batch_size, patience;
 	const char *checkpoint; /* file; NULL: none */
 	double every;           /* seconds between checkpoints within an epoch */
+	double average;         /* decay of the average (nn/average.h) that is validated and kept; 0: the values themselves */
 	bool resume;
 };
 extern const struct option
 	run_options[]; /* without defaults of epochs, batch-size and patience, which a training has */
+/* Of the same struct: for trainings that have a use for it. Without a default where that depends on the data: NaN. */
+extern const struct option average_options[];
 /* Wrong usage where they do not go together. */
 void run_check(const struct run_options *options);
 /* How many epochs there are to be at most. */

@@ -1,4 +1,5 @@
 /* The training of models of what comes next in a user's sequence, by gradients. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,6 +24,7 @@ static const struct option next_item_options[] = {
 	{INCLUDED_OPTIONS(struct next_item_training, next.augmentation, augmentation_options)},
 	{INCLUDED_OPTIONS(struct next_item_training, optimisation, optimisation_options)},
 	{INCLUDED_OPTIONS(struct next_item_training, run, run_options)},
+	{INCLUDED_OPTIONS(struct next_item_training, run, average_options)},
 	{INCLUDED_OPTIONS(struct next_item_training, next.valid, validation_options)},
 	{0},
 };
@@ -105,15 +107,49 @@ static bool choose_features(struct training_job *job)
 	return true;
 }
 
-/* Short histories overfit: measured on validation, they want more dropout than long ones, learned vectors most. */
-static void choose_dropout(struct training_job *job, bool are_learned)
+/* On average of all users, in training events. */
+#define SHORT_HISTORY 20
+
+static bool are_histories_short(const struct training_job *job)
 {
 	const struct sequences *sequences = &job->inputs.sequences;
 	int64_t events = 0;
 	for (int64_t user = 0; user < sequences->n_users; user++)
 		events += train_length(sequences, user);
-	if (!is_given(job, "dropout") && events < 20 * sequences->n_users)
-		json_set(job->config, "dropout", json_real(are_learned ? .5 : .3));
+	return events < SHORT_HISTORY * sequences->n_users;
+}
+
+/* Where the architecture has such an option and none was given. */
+static void choose(struct training_job *job, const char *key, double value)
+{
+	struct option *rows = options_of(job->architecture->options);
+	if (option_keyed(rows, key) && !is_given(job, key))
+		json_set(job->config, key, json_real(value));
+	free(rows);
+}
+
+/*
+ * Short histories overfit: measured on validation, they want more dropout than long ones, learned vectors most; and as few
+ * events do not teach attention to average, a mean that it need not learn.
+ */
+static void choose_for_short_histories(struct training_job *job, bool are_learned)
+{
+	if (!are_histories_short(job))
+		return;
+	choose(job, "dropout", are_learned ? .5 : .3);
+	choose(job, "history_mean", 4);
+}
+
+/* Of average_options, which leave it to the data. */
+static struct run_options run_of(struct training_job *job)
+{
+	const struct next_item_training *training = job->values;
+	struct run_options run = training->run;
+	if (isnan(run.average)) {
+		run.average = training->next.loss.loss == LOSS_CE && are_histories_short(job) ? .99 : 0;
+		json_set(job->options, "average", json_real(run.average));
+	}
+	return run;
 }
 
 static struct model *new_model(const struct training_job *job)
@@ -152,17 +188,19 @@ static json_t *train(struct training_job *job)
 	const struct next_item_training *training = job->values;
 	if (job->inputs.start.model)
 		warm_require(job);
-	choose_dropout(job, !choose_features(job) || features_are(job, "initial"));
+	choose_for_short_histories(job, !choose_features(job) || features_are(job, "initial"));
+	const struct run_options run = run_of(job);
 	struct model *model = new_model(job);
 	json_t *identity = training_identity(job, model, training->optimisation.schedule != SCHEDULE_CONSTANT);
 	struct rng rng;
 	rng_seed(&rng, job->seed);
 	start(job, model, &rng);
 	struct task *task = next_item_task(model, &job->inputs.sequences, &training->next, job->threads);
-	next_item_by_rows(task, training->run.batch_size);
+	if (!(run.average > 0)) /* which is of all rows, step by step */
+		next_item_by_rows(task, run.batch_size);
 	struct trainer *trainer = trainer_new(&model->params, &training->optimisation, job->threads);
 	tell(task, model);
-	json_t *measured = training_run(job, model, task, trainer, &training->run, identity, &rng);
+	json_t *measured = training_run(job, model, task, trainer, &run, identity, &rng);
 	task->free(task);
 	trainer_free(trainer);
 	model_free(model);

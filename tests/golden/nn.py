@@ -30,6 +30,7 @@ CASES = {
                  intermediate_size=12, positions="end", scale_embedding=False, final_norm=False, layer_norm_eps=1e-5),
     "gru": dict(architecture="gru", hidden_size=D, dropout=0),
     "gru4rec": dict(architecture="gru", hidden_size=12, dense_size=D, bias=False, num_hidden_layers=2, dropout=0),
+    "mean": dict(SASREC, num_hidden_layers=1, norm="pre", num_attention_heads=2, history_mean=3, history_decay=0.6),
 }
 
 
@@ -100,6 +101,10 @@ def sasrec_hidden(c, p, items):
     if c.get("positions") != "none":
         first = MAX_LENGTH - n if c.get("positions") == "end" else 0
         x = x + p["position_embedding.weight"][first:first + n]
+    if "history_mean" in c:
+        back = torch.arange(n)[:, None] - torch.arange(n)
+        weight = torch.where(back >= 0, c["history_decay"] ** back.clamp(min=0).double(), 0.0)
+        x = x + c["history_mean"] * (weight / weight.sum(1, keepdim=True)) @ x
     if c.get("input_norm"):
         x = norm("input_norm", x)
     for i in range(c["num_hidden_layers"]):

@@ -88,7 +88,7 @@ static double loss_of(struct tape *tape, const struct golden_case *c, enum loss 
 	return 0;
 }
 
-static const char *const cases[] = {"original", "pre", "post", "recbole", "ligr", "gru", "gru4rec"};
+static const char *const cases[] = {"original", "pre", "post", "recbole", "ligr", "gru", "gru4rec", "mean"};
 
 static void test_equals_pytorch(void **state)
 {
