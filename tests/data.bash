@@ -9,7 +9,7 @@ export LC_ALL=C
 # batch of as many users as have about 2,048 positions: 400 of scientific, 300 of beauty.
 recbole=(--set norm=post --set input_norm=yes --heads 2 --hidden-size 64 --layers 2 --set intermediate_size=256 --set hidden_act=gelu
 	--dropout 0.5 --set attention_output_dropout=0.5 --set activation_dropout=0 --set scale_embedding=no --set positions=start
-	--set initialiser=normal --max-length 50 --epochs 100 --patience 10)
+	--set initialiser=normal --set history_mean=0 --set average=0 --max-length 50 --epochs 100 --patience 10)
 
 # events SET: as they are in its file, decompressed
 events() {

@@ -96,12 +96,22 @@ while read -ra recipe; do
 done < <(recipes)
 exit
 ids ids
+plain ids --set history_mean=0 --set average=0
+average ids --set history_mean=0
+mean ids --set average=0
+mean-1 ids --set history_mean=1
+mean-2 ids --set history_mean=2
+mean-8 ids --set history_mean=8
+decay-.5 ids --set history_decay=.5
+decay-.9 ids --set history_decay=.9
 backwards ids --set reversal=.5
 left-out ids --set item_dropout=.3
 both ids --set reversal=.5 --set item_dropout=.3
 esasrec ids --arch esasrec
+esasrec-plain ids --arch esasrec --set history_mean=0 --set average=0
 esasrec-sampled ids --arch esasrec --loss sampled --negatives 256 --dropout .1
 tfidf tfidf
+tfidf-plain tfidf --set history_mean=0 --set average=0
 tfidf-both tfidf --set reversal=.5 --set item_dropout=.3
 cosine ids --set score=cosine
 wide ids --hidden-size 128

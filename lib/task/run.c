@@ -77,10 +77,11 @@ struct run {
 	double *curve; /* epochs done x CURVE_WIDTH */
 	float *best;   /* parameter values of the best epoch; NULL while they have never been others than those of now */
 	bool is_best;  /* those of now are */
-	struct average *average; /* what is validated and kept; NULL: the parameters are */
 	bool stopped;  /* by a signal */
 	double saved;  /* when the last checkpoint was written */
 	uint64_t file; /* the identity of what is at the checkpoint's place, by which we know it as ours */
+	/* NULL, or what is validated and kept instead of the parameters */
+	struct average *average;
 };
 
 static float *memory_of_best(struct run *run)
@@ -276,20 +277,27 @@ static void tell_epoch(const struct run *run, const double point[], bool better,
 	notice("%s%s", text, end);
 }
 
-static void end_epoch(struct run *run, double started)
+/* Returns whether it is the best so far, or, where there is an average, that is. */
+static bool judge_epoch(struct run *run, double measured[])
 {
-	double *point = run->curve + run->epoch * CURVE_WIDTH;
-	point[0] = run->positions ? run->loss / (double)run->positions : 0;
 	trainer_catch_up(run->trainer);
 	if (run->average)
 		average_exchange(run->average);
-	bool validated = run->task->validate && run->task->validate(run->task, run->trainer, run->epoch, point + 1);
-	bool better = !run->best_epoch || !validated || is_better(run, point[1]);
-	run->is_best = better;
+	const bool validated = run->task->validate && run->task->validate(run->task, run->trainer, run->epoch, measured);
+	run->is_best = !run->best_epoch || !validated || is_better(run, measured[0]);
+	const bool better = run->is_best;
 	if (run->average) {
 		keep_best(run);
 		average_exchange(run->average);
 	}
+	return better;
+}
+
+static void end_epoch(struct run *run, double started)
+{
+	double *point = run->curve + run->epoch * CURVE_WIDTH;
+	point[0] = run->positions ? run->loss / (double)run->positions : 0;
+	const bool better = judge_epoch(run, point + 1);
 	run->epoch++;
 	run->batch = 0;
 	run->loss = 0;

@@ -52,7 +52,7 @@ struct run_options {
 	int64_t epochs, stop_after, batch_size, patience;
 	const char *checkpoint; /* file; NULL: none */
 	double every;           /* seconds between checkpoints within an epoch */
-	double average;         /* decay of the average (nn/average.h) that is validated and kept; 0: the values themselves */
+	double average; /* decay of the average (nn/average.h) that is validated and kept; 0: the values themselves */
 	bool resume;
 };
 extern const struct option

@@ -129,8 +129,8 @@ static void choose(struct training_job *job, const char *key, double value)
 }
 
 /*
- * Short histories overfit: measured on validation, they want more dropout than long ones, learned vectors most; and as few
- * events do not teach attention to average, a mean that it need not learn.
+ * Short histories overfit: measured on validation, they want more dropout than long ones, learned vectors most; and as
+ * few events do not teach attention to average, a mean that it need not learn.
  */
 static void choose_for_short_histories(struct training_job *job, bool are_learned)
 {
