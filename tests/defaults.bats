@@ -39,6 +39,7 @@ beats_popular() {
 		popular | llama | gpt2) continue ;; # the measure, and what ranks no items
 		recformer) options=(--task pretrain --size tiny --epochs 1) ;;
 		sasrec) options=(--arch "$name" "${first[@]}") ;;
+		esasrec) options=(--arch "$name" --set stop_after=70) ;;
 		*) options=(--arch "$name") ;;
 		esac
 		seq-train -q "${options[@]}" shop.tar.zst | beats_popular "$name"
