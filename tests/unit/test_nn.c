@@ -903,7 +903,9 @@ static void test_gradient_memory(void **state)
 	params_free(&params);
 }
 
-/* A stack of norms and linear maps; done: with what norms make. Returns the memory that its values and gradients took. */
+/*
+ * A stack of norms and linear maps; done: with what norms make. Returns the memory that its values and gradients took.
+ */
 static size_t stack_of_norms(const struct params *params, float *gradients, bool root_mean_square, bool done)
 {
 	enum { ROWS = 50, DEEP = 20 };
