@@ -127,8 +127,10 @@ static struct array *hidden(struct tape *tape, const struct model *model, const 
 		NULL, g->embedding_dropout);
 	for (int i = 0; i < g->n_layers; i++) {
 		const struct layer *layer = &g->layers[i];
-		x = gru_layer(tape, x, tape_param(tape, layer->weight_ih), tape_param(tape, layer->weight_hh),
+		struct array *read = x;
+		x = gru_layer(tape, read, tape_param(tape, layer->weight_ih), tape_param(tape, layer->weight_hh),
 			tape_param(tape, layer->bias_ih), tape_param(tape, layer->bias_hh), histories->indptr, histories->rows);
+		tape_done(tape, read);
 	}
 	return g->dense ? linear(tape, x, tape_param(tape, g->dense), tape_param(tape, g->dense_bias), ACT_NONE, 0) : x;
 }

@@ -76,18 +76,23 @@ static void scatter(const struct steps *steps, const float *by_step, struct arra
 	}
 }
 
-/* Back through the steps: gradients of the input products, of the recurrent ones, and by the way of the states. */
-static void steps_backward(const struct gru *g, float *dstate, float *dinput, float *drecurrent)
+/*
+ * Back through the steps: gates and recurrent products become their gradients, dstate by the way all that the states
+ * have. scratch: 6h floats for each sequence.
+ */
+static void steps_backward(const struct gru *g, float *dstate, float *scratch)
 {
 	int64_t h = g->out->columns, end = g->steps.count;
+	float *dinput = scratch, *drecurrent = scratch + g->steps.running[0] * 3 * h;
 	for (int64_t t = g->steps.n - 1; t >= 0; t--) {
 		int64_t rows = g->steps.running[t], at = end - rows;
 		int64_t before = t ? at - g->steps.running[t - 1] : 0;
 		vec_gru_backward(g->gates + at * 3 * h, g->recurrent + at * 3 * h, t ? g->state + before * h : NULL,
-			dstate + at * h, dinput + at * 3 * h, drecurrent + at * 3 * h, rows, h);
+			dstate + at * h, dinput, drecurrent, rows, h);
+		memcpy(g->gates + at * 3 * h, dinput, (size_t)(rows * 3 * h) * sizeof *dinput);
+		memcpy(g->recurrent + at * 3 * h, drecurrent, (size_t)(rows * 3 * h) * sizeof *drecurrent);
 		if (t) {
-			gemm(false, false, rows, h, 3 * h, 1, drecurrent + at * 3 * h, 3 * h, g->weight_hh->value, h, 1,
-				dstate + at * h, h);
+			gemm(false, false, rows, h, 3 * h, 1, drecurrent, 3 * h, g->weight_hh->value, h, 1, dstate + at * h, h);
 			vec_axpy(1, dstate + at * h, dstate + before * h, rows * h);
 		}
 		end = at;
@@ -112,10 +117,11 @@ static void gru_backward(struct tape *tape, struct operation *operation)
 	int64_t h = g->out->columns, n = g->steps.count, in = g->x->columns;
 	if (!n)
 		return;
-	float *dstate = tape_take(tape, n, h), *dinput = tape_take(tape, n, 3 * h);
-	float *drecurrent = tape_take(tape, n, 3 * h);
+	const int64_t sequences = g->steps.running[0];
+	float *dstate = tape_take(tape, n, h), *scratch = tape_take(tape, sequences, 6 * h);
+	const float *dinput = g->gates, *drecurrent = g->recurrent;
 	gather(&g->steps, tape_gradient(tape, g->out), h, dstate, h);
-	steps_backward(g, dstate, dinput, drecurrent);
+	steps_backward(g, dstate, scratch);
 	if (g->weight_hh->wanted) {
 		int64_t later = previous_states(g, dstate);
 		gemm(true, false, 3 * h, h, later, 1, drecurrent + (n - later) * 3 * h, 3 * h, dstate, h, 1,
@@ -132,8 +138,7 @@ static void gru_backward(struct tape *tape, struct operation *operation)
 		scatter(&g->steps, g->input, g->x, tape_gradient(tape, g->x), gradient_beta(g->x));
 	}
 	tape_give(tape, dstate, n, h);
-	tape_give(tape, dinput, n, 3 * h);
-	tape_give(tape, drecurrent, n, 3 * h);
+	tape_give(tape, scratch, sequences, 6 * h);
 }
 
 static void steps_forward(const struct gru *g)
