@@ -15,7 +15,7 @@ setup() {
 	own_folder
 }
 
-# a tenth of the epochs that there may be; by ids gru and esasrec learn later
+# a tenth of the epochs that there may be; by ids gru learns later
 first=(--set stop_after=20)
 
 # NDCG@10 of a model on stdin
@@ -38,8 +38,7 @@ beats_popular() {
 		case $name in
 		popular | llama | gpt2) continue ;; # the measure, and what ranks no items
 		recformer) options=(--task pretrain --size tiny --epochs 1) ;;
-		sasrec) options=(--arch "$name" "${first[@]}") ;;
-		esasrec) options=(--arch "$name" --set stop_after=70) ;;
+		sasrec | esasrec) options=(--arch "$name" "${first[@]}") ;;
 		*) options=(--arch "$name") ;;
 		esac
 		seq-train -q "${options[@]}" shop.tar.zst | beats_popular "$name"

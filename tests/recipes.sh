@@ -108,8 +108,9 @@ backwards ids --set reversal=.5
 left-out ids --set item_dropout=.3
 both ids --set reversal=.5 --set item_dropout=.3
 esasrec ids --arch esasrec
-esasrec-plain ids --arch esasrec --set history_mean=0 --set average=0
-esasrec-sampled ids --arch esasrec --loss sampled --negatives 256 --dropout .1
+esasrec-unscaled ids --arch esasrec --set scale_embedding=no
+esasrec-plain ids --arch esasrec --set scale_embedding=no --set history_mean=0 --set average=0
+esasrec-sampled ids --arch esasrec --loss sampled --negatives 256 --dropout .1 --set scale_embedding=no --set history_mean=0
 tfidf tfidf
 tfidf-plain tfidf --set history_mean=0 --set average=0
 tfidf-both tfidf --set reversal=.5 --set item_dropout=.3

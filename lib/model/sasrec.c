@@ -379,7 +379,6 @@ static const struct option esasrec_options[] = {
 	{.key = "hidden_act", OTHER_DEFAULT("swiglu")},
 	{.key = "intermediate_size", .derive = inner_of_esasrec, OTHER_DEFAULT("4 x hidden_size")},
 	{.key = "positions", OTHER_DEFAULT("end")},
-	{.key = "scale_embedding", OTHER_DEFAULT("no")},
 	{.key = "final_norm", OTHER_DEFAULT("no")},
 	{.key = "layer_norm_eps", OTHER_DEFAULT("1e-5")},
 	{.key = "attention_output_dropout", OTHER_DEFAULT("=dropout")},
