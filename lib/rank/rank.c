@@ -103,11 +103,20 @@ static void filter_group(const struct ranker *ranker, const struct probe *probe,
 	}
 }
 
+/* Whether n selections, `step` apart, have seen enough. */
+static bool all_settled(const struct selection *selection, int step, int n)
+{
+	for (int q = 0; q < n; q++)
+		if (selection[q * step].greater < selection[q * step].enough)
+			return false;
+	return true;
+}
+
 /*
  * One tile, all queries, in groups: it stays in the nearest cache while they pass over it. fine: NULL, or the room for
- * what its items lose in 8 bits, or for their numbers of 16.
+ * what its items lose in 8 bits, or for their numbers of 16. False where all have seen enough.
  */
-static void scan_tile(const struct ranker *ranker, const struct task *task, int64_t number, void *fine)
+static bool scan_tile(const struct ranker *ranker, const struct task *task, int64_t number, void *fine)
 {
 	const struct scan *scan = ranker->scan;
 	const int64_t first = number * SCAN_TILE, groups = (task->rows + scan->queries - 1) / scan->queries;
@@ -122,13 +131,19 @@ static void scan_tile(const struct ranker *ranker, const struct task *task, int6
 		scan->widen(vectors, ranker->width, tile.scale, ranker->finer, (int)tile.items, fine);
 	else if (fine)
 		scan->residues(vectors, ranker->width, tile.scale, (int)tile.items, fine);
+	bool any = false;
 	for (int64_t group = 0; group < groups; group++) {
 		const int64_t row = group * scan->queries;
+		const int n = (int)least(task->rows - row, scan->queries);
+		struct selection *selection = task->selections + row * task->parts;
+		if (all_settled(selection, task->parts, n))
+			continue;
+		any = true;
 		if (groups > 1 && number + 1 < task->end) /* one is in the order of memory */
 			prefetch(ranker, number + 1, group, groups, fine);
-		(scan->judge ? judge_group : filter_group)(ranker, task->probes + row, task->selections + row * task->parts,
-			task->parts, (int)least(task->rows - row, scan->queries), &tile);
+		(scan->judge ? judge_group : filter_group)(ranker, task->probes + row, selection, task->parts, n, &tile);
 	}
+	return any;
 }
 
 static void scan_tiles(const struct ranker *ranker, const struct task *task)
@@ -137,8 +152,8 @@ static void scan_tiles(const struct ranker *ranker, const struct task *task)
 	void *fine = NULL;
 	if (task->rows >= scan->fine_rows && task->selections[0].counts && (scan->residues || scan->widen))
 		fine = xaligned((size_t)(tile_bytes(ranker) + SCAN_BEYOND), scan->widen ? sizeof(int16_t) : 1);
-	for (int64_t tile = task->tile; tile < task->end; tile++)
-		scan_tile(ranker, task, tile, fine);
+	for (int64_t tile = task->tile; tile < task->end && scan_tile(ranker, task, tile, fine); tile++)
+		;
 	free(fine);
 }
 

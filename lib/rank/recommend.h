@@ -30,10 +30,11 @@ int64_t recommender_offers(const struct recommender *recommender);
 void recommender_free(struct recommender *recommender);
 
 /*
- * The counts alone, for validation in training: how many items score above, and the same as, each row's target.
- * remove_seen: items of the history (but not the target) are left out. Returns as recommend().
+ * The counts alone, for validation in training: how many items score above, and the same as, each row's target; from
+ * `enough` above on, which measures do not tell apart, any. remove_seen: items of the history (but not the target) are
+ * left out. Returns as recommend().
  */
 int64_t rank_targets(const struct model *model, const struct histories *histories, const int32_t *target,
-	bool remove_seen, int32_t *greater, int32_t *equal);
+	bool remove_seen, int32_t enough, int32_t *greater, int32_t *equal);
 
 #endif

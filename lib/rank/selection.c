@@ -76,11 +76,14 @@ struct selections selections_new(const struct ranks *ranks, int parts)
 			.bar = ranks->k ? -INFINITY : INFINITY,
 			.target = ranks->target ? ranks->target[row] : -1,
 			.counts = ranks->target && ranks->greater,
-			.target_score = INFINITY};
+			.target_score = INFINITY,
+			.enough = INT64_MAX};
 		if (n_seen) {
 			selection->seen = all.seen + ranks->seen_indptr[row] - base;
 			selection->n_seen = ranks->seen_indptr[row + 1] - ranks->seen_indptr[row];
 		}
+		if (ranks->enough && !ranks->k) /* each part counts seen items, which one of them takes away */
+			selection->enough = ranks->enough + selection->n_seen;
 	}
 	return all;
 }

@@ -24,6 +24,7 @@ struct selection {
 	bool counts;
 	float target_score; /* +inf where nothing is counted */
 	int32_t greater, equal;
+	int64_t enough; /* `greater` from which on nothing more needs to be seen */
 };
 
 /* The selections of all rows, `parts` of them for a row, and what they stand on. */

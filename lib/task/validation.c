@@ -43,6 +43,7 @@ struct validation validation_new(const struct sequences *sequences, const struct
 	assert(!wrong && validation.measures.count == VALIDATION_MEASURES);
 	for (int i = 0; i < VALIDATION_MEASURES; i++) {
 		const struct measure *measure = &validation.measures.at[i];
+		assert(measure->cut == VALIDATION_CUT);
 		snprintf(validation.title[i], sizeof validation.title[i], "%s%s@%lld", i ? "" : "valid ",
 			measure->metric->title, (long long)measure->cut);
 	}
@@ -72,7 +73,7 @@ bool validation_measure(const struct validation *validation, const struct model 
 	int64_t from, to;
 	ranks_share(validation->rows, 1, &from, &to);
 	const struct histories part = validation_part(validation, from, to);
-	if (rank_targets(model, &part, validation->target + from, validation->options.seen == SEEN_REMOVE,
+	if (rank_targets(model, &part, validation->target + from, validation->options.seen == SEEN_REMOVE, VALIDATION_CUT,
 			validation->greater + from, validation->equal + from) >= 0)
 		return false;
 	for (int i = 0; i < VALIDATION_MEASURES; i++) {

@@ -18,6 +18,7 @@ struct validation_options {
 extern const struct option validation_options[];
 
 #define VALIDATION_MEASURES 2
+#define VALIDATION_CUT 10
 struct validation {
 	struct validation_options options;
 	struct measures measures;            /* NDCG@10 and recall@10 */
@@ -25,7 +26,8 @@ struct validation {
 	int64_t rows;
 	struct ragged packed;     /* their histories */
 	int32_t *target;          /* of each */
-	int32_t *greater, *equal; /* of each: items that score above, and the same as, the target */
+	/* of each: items that score above, and the same as, the target, where it is within the cut-off */
+	int32_t *greater, *equal;
 };
 
 struct validation validation_new(const struct sequences *sequences, const struct validation_options *options);

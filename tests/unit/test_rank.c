@@ -150,6 +150,25 @@ static struct ranks part_of(const struct problem *problem, const struct answers 
 		.top_score = answers->top_score + row * problem->k};
 }
 
+/* Counts that need not go on: the same below what is enough, and at least that from there on. */
+static void check_enough(struct problem *problem, const struct ranker *ranker, const struct answers *expected,
+	int32_t enough)
+{
+	struct answers got = answers_new(problem);
+	struct ranks ranks = part_of(problem, &got, 0, problem->rows);
+	ranks.k = 0;
+	ranks.enough = enough;
+	assert_int_equal(rank_queries(ranker, problem->queries, &ranks), -1);
+	for (int64_t row = 0; row < problem->rows; row++)
+		if (expected->greater[row] < enough) {
+			assert_int_equal(got.greater[row], expected->greater[row]);
+			assert_int_equal(got.equal[row], expected->equal[row]);
+		} else {
+			assert_true(got.greater[row] >= enough);
+		}
+	answers_free(&got);
+}
+
 static void check(struct problem *problem)
 {
 	struct answers expected = answers_new(problem);
@@ -173,6 +192,8 @@ static void check(struct problem *problem)
 			assert_same(problem, &expected, &got);
 			answers_free(&got);
 		}
+	for (int32_t enough = 1; enough <= 100; enough *= 10)
+		check_enough(problem, ranker, &expected, enough);
 	ranker_free(ranker);
 	struct answers got = answers_new(problem);
 	struct ranks ranks = part_of(problem, &got, 0, problem->rows);
