@@ -309,8 +309,11 @@ int64_t rank_targets(const struct model *model, const struct histories *historie
 	bool remove_seen, int32_t enough, int32_t *greater, int32_t *equal)
 {
 	struct recommender *recommender = recommender_new(model, NULL, "model");
-	struct ranks ranks = {
-		.rows = histories->rows, .target = target, .enough = enough, .greater = greater, .equal = equal};
+	struct ranks ranks = {.rows = histories->rows,
+		.target = target,
+		.enough = enough,
+		.greater = greater,
+		.equal = equal};
 	if (remove_seen) {
 		ranks.seen_indptr = histories->indptr;
 		ranks.seen_item = histories->item;

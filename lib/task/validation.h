@@ -24,8 +24,8 @@ struct validation {
 	struct measures measures;            /* NDCG@10 and recall@10 */
 	char title[VALIDATION_MEASURES][32]; /* for people */
 	int64_t rows;
-	struct ragged packed;     /* their histories */
-	int32_t *target;          /* of each */
+	struct ragged packed; /* their histories */
+	int32_t *target;      /* of each */
 	/* of each: items that score above, and the same as, the target, where it is within the cut-off */
 	int32_t *greater, *equal;
 };
