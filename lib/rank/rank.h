@@ -31,7 +31,7 @@ struct ranks {
 	const int32_t *seen_item;
 	const int32_t *target; /* (rows), never left out; NULL: there are none */
 	int32_t k;             /* 0: counts alone, the lists may be NULL */
-	/* Of counts alone: where at least so many are above, any such number is an answer, and any of equal ones; 0: none */
+	/* Of counts alone: where so many are above or more, any such number answers, and any of equal ones; 0: none */
 	int32_t enough;
 
 	int32_t *greater, *equal; /* (rows): other items that score above, and the same as, the target; NULL: not counted */
