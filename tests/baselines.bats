@@ -150,6 +150,19 @@ equals_numpy() {
 		<(seq-train -q --no-history --arch ease other | tar --zstd -xO --wildcards 'model/item_weight*')
 }
 
+@test "where no two events of anybody are trained on, texts alone decide" {
+	awk -F, 'NR == 1 || ++n[$1] <= 3' events.csv >three.csv
+	seq-tokenize -q --items "$EXAMPLE/items.csv" three.csv -o three
+	local arch
+	for arch in ease itemknn; do
+		output=$(seq-train --arch $arch three -o model 2>&1)
+		awk '/valid NDCG@10/ { found = $NF > .05 } END { exit !found }' <<<"$output"
+		seq-train -q --arch $arch --set text=none three -o $arch
+	done
+	output=$(seq-rank --split next --model ease --model itemknn three 2>&1 >/dev/null)
+	says 'seq-rank: weights 1 ease'
+}
+
 @test "without validation items text counts nothing, and that is told" {
 	seq-tokenize -q --holdout none --items "$EXAMPLE/items.csv" events.csv -o all
 	output=$(seq-train --arch ease all 2>&1 >model)

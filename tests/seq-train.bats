@@ -804,6 +804,8 @@ assert tables == {"ids.tar.zst": 1, "features.tar.zst": 2, "gru.tar.zst": 4, "in
 	fails seq-train --model features.tar.zst --hidden-size 8 full.tar.zst -o x.tar.zst
 	says "--hidden-size 8: the model of features.tar.zst has 16"
 	fails seq-train --model features.tar.zst --set norm=post full.tar.zst -o x.tar.zst
+	fails seq-train --model features.tar.zst --set history_mean=3 full.tar.zst -o x.tar.zst
+	says 'history_mean 3: the model of features.tar.zst has 4, and goes on with that'
 	fails seq-train --model features.tar.zst --arch gru full.tar.zst -o x.tar.zst
 	says "--arch gru: the model of features.tar.zst is sasrec"
 	fails seq-train --model features.tar.zst full-text.tar.zst -o x.tar.zst

@@ -193,12 +193,12 @@ double blend_measure(const struct blend *blend, const double weights[])
 	return mean;
 }
 
-/* Of shares, by the units of the sources' scores. */
+/* Of shares, by the units of the sources' scores; those of one that never tells items apart have none. */
 static void weights_of(const struct blend *blend, const double shares[], double weights[])
 {
 	for (int source = 0; source < blend->sources; source++) {
 		const double unit = blend->deviation[source] / (double)(blend->rows ? blend->rows : 1);
-		weights[source] = unit > 0 ? shares[source] / unit : 0;
+		weights[source] = shares[source] / (unit > 0 ? unit : 1);
 	}
 }
 

@@ -34,6 +34,14 @@ json_t *warm_config(const struct model_group *start)
 	return config;
 }
 
+/* What belongs to a training, or to a start, and not to what the parameters mean; models that count do so anew. */
+static bool may_change(const struct architecture *architecture, const struct option *row)
+{
+	const char *key = option_key(row);
+	return row->kind == OPTION_REAL &&
+		(!architecture->hidden || strstr(key, "dropout") || strstr(key, "temperature") || strstr(key, "scale"));
+}
+
 void warm_require(const struct training_job *job)
 {
 	const struct model_group *start = &job->inputs.start;
@@ -44,7 +52,7 @@ void warm_require(const struct training_job *job)
 	for (const struct option *row = rows; row->kind; row++) {
 		const json_t *is = option_is_value(row) ? json_object_get(job->config, option_key(row)) : NULL;
 		const json_t *was = is ? json_object_get(start->model->config, option_key(row)) : NULL;
-		if (was && row->kind != OPTION_REAL && row->help && !json_equal(is, was))
+		if (was && !may_change(job->architecture, row) && row->help && !json_equal(is, was))
 			die("%s %s: the model of %s has %s, and goes on with that", option_spelt(row), option_text(is),
 				group_source(&start->group), option_text(was));
 	}

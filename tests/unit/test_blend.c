@@ -141,6 +141,25 @@ static void what_is_as_good_is_told_apart_by_more_items(void **state)
 	problem_free(problem);
 }
 
+/* Of sources that never tell items apart, and of one such beside another, weights are numbers, and the other decides. */
+static void sources_that_tell_nothing_have_weights(void **state)
+{
+	(void)state;
+	struct problem *problem = problem_new((const double[]){0, 2, 0}, (const double[]){0, 1, 0});
+	struct blend *blend = blend_of(problem, ROWS);
+	double weights[SOURCES];
+	assert_true(is_near(blend_fit(blend, weights), blend_measure(blend, (const double[]){0, 1, 0}), 1e-12));
+	assert_true(weights[0] > 0 && isfinite(weights[0]) && isfinite(weights[1] / weights[0]));
+	blend_free(blend);
+	problem_free(problem);
+	problem = problem_new((const double[]){0, 0, 0}, (const double[]){0, 0, 0});
+	blend = blend_of(problem, ROWS);
+	assert_true(blend_fit(blend, weights) < .1);
+	assert_true(weights[0] > 0 && isfinite(weights[0]) && isfinite(weights[1]) && isfinite(weights[2]));
+	blend_free(blend);
+	problem_free(problem);
+}
+
 static void scores_that_are_not_finite_are_told(void **state)
 {
 	(void)state;
@@ -168,6 +187,7 @@ int main(void)
 		cmocka_unit_test(what_is_measured_is_ndcg_of_all_items),
 		cmocka_unit_test(weights_follow_what_sources_tell),
 		cmocka_unit_test(what_is_as_good_is_told_apart_by_more_items),
+		cmocka_unit_test(sources_that_tell_nothing_have_weights),
 		cmocka_unit_test(scores_that_are_not_finite_are_told),
 		cmocka_unit_test(weights_are_rounded_to_digits),
 	};
