@@ -141,7 +141,7 @@ static void what_is_as_good_is_told_apart_by_more_items(void **state)
 	problem_free(problem);
 }
 
-/* Of sources that never tell items apart, and of one such beside another, weights are numbers, and the other decides. */
+/* Weights of sources that never tell items apart are numbers, and another one decides. */
 static void sources_that_tell_nothing_have_weights(void **state)
 {
 	(void)state;
