@@ -210,9 +210,7 @@ void content_read(struct model *model, const struct item_groups *groups, const i
 	model->catalog = groups->catalog;
 	model->own_row = own_row;
 	content->items = groups->catalog->n_items;
-	int32_t *met = model_met(model, own_row, content->items);
-	content->unmet = met ? unmet_shares(met, content->items) : NULL;
-	free(met);
+	content->unmet = unmet_shares_of(model, own_row, content->items);
 	if (!content->param)
 		read_words(content, groups);
 	else if (own_row)

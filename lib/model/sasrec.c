@@ -175,7 +175,7 @@ static const struct option options[] = {
 	{.key = "history_decay",
 		REAL_OPTION(struct sasrec, history_decay, 0, 1),
 		.fallback = "0.7",
-		.help = "How much an item counts in that mean, of what the one behind it does"},
+		.help = "How much an item counts in that mean, of what the next newer one does"},
 	{.key = "initialiser",
 		CHOICE_OPTION(struct sasrec, initialiser, initialisers),
 		.fallback = "normal",
@@ -267,7 +267,10 @@ static struct array *embed(struct tape *tape, const struct sasrec *s, const stru
 	struct array *x = embed_items(tape, s, histories);
 	if (!(s->history_mean > 0))
 		return x;
-	return with_history_mean(tape, x, s->history_decay, s->history_mean, histories->indptr, histories->rows);
+	struct array *with_mean = with_history_mean(tape, x, s->history_decay, s->history_mean, histories->indptr,
+		histories->rows);
+	tape_done(tape, x);
+	return with_mean;
 }
 
 static struct array *norm(struct tape *tape, const struct sasrec *s, const struct norm *norm, struct array *x,

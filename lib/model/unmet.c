@@ -90,6 +90,14 @@ float *unmet_shares(const int32_t met[], int64_t n_items)
 	return share;
 }
 
+float *unmet_shares_of(const struct model *model, const int32_t *row, int64_t n_items)
+{
+	int32_t *met = model_met(model, row, n_items);
+	float *share = met ? unmet_shares(met, n_items) : NULL;
+	free(met);
+	return share;
+}
+
 void unmet_complete(float *scores, const float *texts, int64_t n_items, const float share[], double worth,
 	const struct histories *histories)
 {

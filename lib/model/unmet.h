@@ -19,11 +19,14 @@
 #define RECPIPE_UNMET_H
 
 #include "data/histories.h"
+#include "model/model.h"
 
 #define UNMET_WORTH 1.3
 
 /* By item, K^2 / (1 + 2 m): what its text makes up for. met: how often the model met it in training. To be freed. */
 float *unmet_shares(const int32_t met[], int64_t n_items);
+/* Those of a catalog's items, as model_met() counts them; NULL where the model does not say how often it met any. */
+float *unmet_shares_of(const struct model *model, const int32_t *row, int64_t n_items);
 /*
  * Completes rows of scores by those of a text (rows x n_items both), in place. A history's have the same bits whatever
  * else is asked with it.

@@ -26,8 +26,8 @@ struct array *weighted_sums(struct tape *tape, struct array *x, const float *wei
 	int64_t sequences);
 
 /*
- * x + factor x the mean of the rows of its sequence up to it, of which each counts `decay` times as much as the one
- * behind it: (n, d). indptr as above.
+ * x + factor x the mean of the rows of its sequence up to it, of which each counts `decay` times as much as the next
+ * newer one: (n, d). indptr as above.
  */
 struct array *with_history_mean(struct tape *tape, struct array *x, float decay, float factor, const int64_t *indptr,
 	int64_t sequences);

@@ -176,15 +176,10 @@ static void score_by_catalog(struct model *model, const struct assortment *part,
 	model->own_row = part->model_row;
 }
 
-/* NULL: there is nothing to complete, or it is not known. Features of items tell of those that were not met. */
-static float *shares_unmet(const struct model *model, const struct assortment *part, int64_t n_items)
+/* Features of items tell of those that a model has not met. */
+static bool is_completed(const struct model *model)
 {
-	if (reads_texts(model) || items_kept_feature_size(model))
-		return NULL;
-	int32_t *met = model_met(model, part->model_row, n_items);
-	float *share = met ? unmet_shares(met, n_items) : NULL;
-	free(met);
-	return share;
+	return !reads_texts(model) && !items_kept_feature_size(model);
 }
 
 void ensemble_match(struct ensemble *ensemble, struct assortment *assortment, const struct item_groups *groups)
@@ -201,7 +196,7 @@ void ensemble_match(struct ensemble *ensemble, struct assortment *assortment, co
 		if (is_single)
 			continue;
 		const struct model *model = ensemble->group[i].model;
-		ensemble->unmet[i] = shares_unmet(model, part, catalog->n_items);
+		ensemble->unmet[i] = is_completed(model) ? unmet_shares_of(model, part->model_row, catalog->n_items) : NULL;
 		score_by_catalog(ensemble->group[i].model, part, catalog);
 	}
 	ensemble->model = is_single ? ensemble->group[0].model : whole_of(ensemble, catalog);

@@ -1,8 +1,9 @@
 /*
  * Models that rank together. Each gives scores for all items of the catalog; for each history their mean over the items
  * that the model knows is taken off, and what is left divided by the root of its deviation. Items that it does not know
- * have 0 there, as its average one. Where some of the models score items by their texts, scores of the others are
- * completed by these, whatever they weigh, for items that were seldom met (unmet.h). A score of the whole is the
+ * have 0 there, as its average one. Where some of the models score items by their texts, scores of those that
+ * know items neither by texts nor by features are completed by these, whatever they weigh, for items that were seldom
+ * met (unmet.h). A score of the whole is the
  * weighted sum (late fusion). Weights are given, or chosen on validation items (blend.h). A single model is itself.
  */
 #ifndef RECPIPE_ENSEMBLE_H
@@ -36,7 +37,7 @@ struct ensemble {
 	char *const *paths; /* of streams with a model each; NULL: the stream at hand has the only one */
 	struct model_group group[ENSEMBLE_MOST];
 	struct assortment part[ENSEMBLE_MOST]; /* what of the catalog each knows; not of a single one */
-	float *unmet[ENSEMBLE_MOST];           /* by item of the catalog: unmet.h; NULL: by texts, or not known */
+	float *unmet[ENSEMBLE_MOST];           /* by item of the catalog: unmet.h; NULL: not completed, or not known */
 	double weight[ENSEMBLE_MOST];
 	struct architecture architecture; /* of the whole: its name is "ease+sasrec" */
 	struct model *model;              /* the whole, or the only one */
