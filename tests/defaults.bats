@@ -15,8 +15,9 @@ setup() {
 	own_folder
 }
 
-# a tenth of the epochs that there may be; by ids gru learns later
-first=(--set stop_after=20)
+# of the epochs that there may be; by ids gru learns later
+first=(--set stop_after=8)
+later=(--set stop_after=20)
 
 # NDCG@10 of a model on stdin
 ndcg() {
@@ -39,6 +40,7 @@ beats_popular() {
 		popular | llama | gpt2) continue ;; # the measure, and what ranks no items
 		recformer) options=(--task pretrain --size tiny --epochs 1) ;;
 		sasrec | esasrec) options=(--arch "$name" "${first[@]}") ;;
+		gru) options=(--arch "$name" "${later[@]}") ;;
 		*) options=(--arch "$name") ;;
 		esac
 		seq-train -q "${options[@]}" shop.tar.zst | beats_popular "$name"

@@ -513,10 +513,9 @@ sorted_events() {
 		# shellcheck disable=SC2086
 		seq-tokenize -q --no-history --sorted $options sorted.csv -o parts
 		cmp whole parts
-		# shellcheck disable=SC2086
-		seq-tokenize -q -j1 --no-history --sorted $options sorted.csv -o parts
-		cmp whole parts
 	done
+	seq-tokenize -q -j1 --no-history --sorted --holdout none sorted.csv -o parts
+	cmp whole parts
 	seq-tokenize -q sorted.csv | tar --zstd -xO log/00-seq-tokenize.json | grep -o '"events_read".*"read"' >whole
 	seq-tokenize -q --sorted sorted.csv | tar --zstd -xO log/00-seq-tokenize.json | grep -o '"events_read".*"read"' >parts
 	cmp whole parts
