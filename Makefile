@@ -204,8 +204,9 @@ lint:
 	@tests/lint.sh
 
 bench: all $(BENCHES)
-	@cd tests/bench && for bench in bench_*.sh bench_*.py; do [ ! -x "$$bench" ] || \
-		RECPIPE_BIN=$(CURDIR)/$(BUILD)/bin RECPIPE_BENCH=$(CURDIR)/$(BUILD)/bench ./$$bench || exit; done
+	@cd tests/bench && failed=; for bench in bench_*.sh bench_*.py; do \
+		RECPIPE_BIN=$(CURDIR)/$(BUILD)/bin RECPIPE_BENCH=$(CURDIR)/$(BUILD)/bench ./$$bench || failed="$$failed $$bench"; \
+		done; [ -z "$$failed" ] || { echo "these benches failed:$$failed" >&2; exit 1; }
 
 growth: all $(BUILD)/bench/events
 	@RECPIPE_BIN=$(CURDIR)/$(BUILD)/bin RECPIPE_BENCH=$(CURDIR)/$(BUILD)/bench tests/bench/growth.py

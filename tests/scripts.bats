@@ -130,3 +130,38 @@ setup() {
 		[ "$(wc -c <$plot.png)" -gt 8000 ]
 	done
 }
+
+@test "benches: one that lacks what it needs says so in a line, and the others go on" {
+	needs python3
+	local bench module
+	mkdir none
+	for module in torch transformers faiss sklearn tokenizers; do
+		echo "raise ImportError(name='$module')" >"none/$module.py"
+	done
+	for bench in encode llm rank recformer tfidf tokenize train; do
+		PYTHONPATH=none ENCODER="$PWD" RECPIPE_BENCH=/none "$ROOT/tests/bench/bench_$bench.py" | tee said
+		[ "$(wc -l <said)" = 1 ]
+		grep -q "^bench_$bench: skipped, no " said
+	done
+}
+
+@test "benches: a peer at the fastest of its settings; one that cannot be tried is told of, and left out" {
+	needs python3
+	cat >peer.py <<-'END'
+		import sys
+		if sys.argv[1] == "bf16":
+		    sys.exit("no such instructions")
+		for line in sys.stdin:
+		    print(1, {"f32": 3, "f32 compiled": 2}[sys.argv[1]], 0, 0, flush=True)
+	END
+	CXX=true PYTHONPATH=$ROOT/tests/bench python3 - <<-'END' | tee said
+		import sys
+		from turns import Program, fastest
+		best, program, took = fastest(lambda setting: Program(sys.executable, "peer.py", setting), lambda p: p.ask("go"),
+		                              {"f32": 1, "bf16": 1})
+		print(best, program.ask("go"), took)
+		program.end()
+	END
+	[ "$(head -n 1 said)" = "  PyTorch, bf16, could not be tried: no such instructions" ]
+	[ "$(tail -n 1 said)" = "f32 compiled [1.0, 2.0, 0.0, 0.0] {'f32': 3.0, 'f32 compiled': 2.0}" ]
+}

@@ -1,30 +1,32 @@
 #!/usr/bin/env python3
-"""item-project --from encoder beside sentence-transformers on PyTorch, one thread each, in turns in one run, medians of
-three rounds: 1,000 titles of scientific (TITLES), by the encoder whose folder ENCODER names.
+"""item-project --from encoder beside sentence-transformers on PyTorch (without it, transformers' forward pass and the mean of
+its states), one thread each, in turns in one run, medians of three ($ROUNDS): 1,000 titles of scientific ($TITLES), by the
+encoder whose folder ENCODER names.
 
-Both encode 32 titles at a time, those of like length together. Measured is processor time, which other work on the
-machine changes little. Ours is the whole tool, from stream to stream, its tokenizer and the reading of its weights
-included; theirs is encode() alone, with all in memory. Prints: precision, ours, peer, ratio (above 1: ours is faster), then
-the peak memory of both processes, and the smallest and the mean cosine between the vectors of both.
+Both encode titles of like length together; the peer so many at a time as it is fastest with, in floats, in bf16 where the
+processor has instructions for it, or with its layers compiled. Measured is processor time, which other work on the machine
+changes little. Ours is the whole tool, from stream to stream, its tokenizer and the reading of its weights included; theirs is
+encode() alone, with all in memory. Prints: precision, ours, peer, ratio (above 1: ours is faster), then the peak memory of both
+processes, and the smallest and the mean cosine between our vectors and the peer's in floats.
 """
 import csv
 import io
 import json
 import os
 import resource
-import statistics
 import subprocess
 import sys
 import tarfile
 import tempfile
 import time
 
+from turns import ROUNDS, TUNED, Program, fastest, limits, median
+
 ROOT = os.path.dirname(os.path.abspath(__file__)) + "/../.."
 DATA = os.environ.get("RECPIPE_DATA", ROOT + "/../shared/data")
 ENCODER = os.environ.get("ENCODER", "")
 TITLES = int(os.environ.get("TITLES", 1000))
-ROUNDS = int(os.environ.get("ROUNDS", 3))
-PRECISIONS = "f32", "split", "bf16"
+BATCHES = 8, 16, 32, 64
 
 
 def make_stream(folder):
@@ -40,32 +42,73 @@ def make_stream(folder):
     return titles
 
 
-def peer(vectors_file):
-    """In a process of its own: reads the titles, then encodes them whenever it is asked to."""
+class Transformers:
+    """As sentence-transformers do it."""
+
+    def __init__(self, folder):
+        from transformers import AutoModel, AutoTokenizer
+        self.tokenizer, self.auto_model = AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder).eval()
+
+    def __getitem__(self, module):
+        return self
+
+    def bfloat16(self):
+        self.auto_model.bfloat16()
+
+    def encode(self, texts, batch_size, show_progress_bar):
+        import torch
+        order, vectors = sorted(range(len(texts)), key=lambda i: -len(texts[i])), [None] * len(texts)
+        with torch.inference_mode():
+            for at in range(0, len(order), batch_size):
+                batch = order[at:at + batch_size]
+                inputs = self.tokenizer([texts[i] for i in batch], padding=True, truncation=True, return_tensors="pt")
+                real = inputs["attention_mask"][..., None]
+                mean = (self.auto_model(**inputs).last_hidden_state * real).sum(1) / real.sum(1)
+                for i, vector in zip(batch, torch.nn.functional.normalize(mean).float().numpy()):
+                    vectors[i] = vector
+        return vectors
+
+
+def peer(titles_file, vectors_file, setting):
+    """In a process of its own: finds its best batch, then encodes whenever it is asked to."""
     import numpy
     import torch
-    from sentence_transformers import SentenceTransformer
     torch.set_num_threads(1)
-    encoder = SentenceTransformer(ENCODER, device="cpu")
-    titles = json.loads(sys.stdin.readline())
-    encoder.encode(titles[:32], show_progress_bar=False)
+    try:
+        from sentence_transformers import SentenceTransformer
+        encoder = SentenceTransformer(ENCODER, device="cpu")
+    except ImportError:
+        encoder = Transformers(ENCODER)
+    if setting.startswith("bf16"):
+        encoder.bfloat16()
+    if setting.endswith("compiled"):  # a layer once for all of them
+        for layer in encoder[0].auto_model.encoder.layer:
+            layer.compile(dynamic=True)
+    with open(titles_file, encoding="utf-8") as file:
+        titles = json.load(file)
+
+    def encode(texts, batch):
+        started, clock = time.perf_counter(), time.process_time()
+        vectors = encoder.encode(texts, batch_size=batch, show_progress_bar=False)
+        return time.perf_counter() - started, time.process_time() - clock, vectors
+
+    encode(titles[:128], 64)
+    batch = min(BATCHES, key=lambda batch: encode(titles[::4], batch)[1])
     for _ in sys.stdin:
-        started = time.process_time()
-        vectors = encoder.encode(titles, show_progress_bar=False)
-        seconds = time.process_time() - started
+        seconds, clock, vectors = encode(titles, batch)
+        print(seconds, clock, batch, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, flush=True)
         numpy.save(vectors_file, vectors)
-        print(json.dumps({"seconds": seconds, "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}), flush=True)
 
 
 def ours(precision, folder):
     out = f"{folder}/{precision}.tar.zst"
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    started, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run([os.environ["RECPIPE_BIN"] + "/item-project", "-q", "-j1", "--from", "encoder", "--encoder", ENCODER, "--template",
                     "{title}", "--precision", precision, folder + "/titles.tar.zst", "-o", out], check=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     record = json.loads(subprocess.check_output(["tar", "--zstd", "-xOf", out, "log/01-item-project.json"]))
-    return {"seconds": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, "memory": record["peak_memory_mib"],
-            "ran": f"{record['instructions']}, {record['precision']}"}
+    return (time.perf_counter() - started, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
+            f"{record['instructions']}, {record['precision']}", record["peak_memory_mib"])
 
 
 def vectors_of(stream):
@@ -75,21 +118,34 @@ def vectors_of(stream):
                                   if member.name.startswith("embedding/") and member.name.endswith(".vector.npy")])
 
 
-def measure(folder):
+def measure(folder, limit):
     titles = make_stream(folder)
-    environment = dict(os.environ, OMP_NUM_THREADS="1", MKL_NUM_THREADS="1", TOKENIZERS_PARALLELISM="false")
-    process = subprocess.Popen([sys.executable, __file__, folder + "/peer.npy"], env=environment, stdin=subprocess.PIPE,
-                               stdout=subprocess.PIPE, text=True)
-    print(json.dumps(titles), file=process.stdin, flush=True)
-    runs = {name: [] for name in (*PRECISIONS, "peer")}
+    with open(folder + "/titles.json", "w", encoding="utf-8") as file:
+        json.dump(titles, file)
+    environment = dict(TUNED, OMP_NUM_THREADS="1", MKL_NUM_THREADS="1", TOKENIZERS_PARALLELISM="false")
+    best, theirs, tried = fastest(
+        lambda setting: Program(sys.executable, __file__, "--peer", folder + "/titles.json", f"{folder}/{setting}.npy", setting,
+                                env=environment),
+        lambda program: program.ask("go"), limit)
+    runs = {name: [] for name in (*limit, "peer")}
     for _ in range(ROUNDS):
-        for precision in PRECISIONS:
+        for precision in limit:
             runs[precision].append(ours(precision, folder))
-        print("again", file=process.stdin, flush=True)
-        runs["peer"].append(json.loads(process.stdout.readline()))
-    process.stdin.close()
-    process.wait()
-    return runs, len(titles)
+        runs["peer"].append(theirs.ask("go"))
+    theirs.end()
+    print(f"{len(titles):,} titles, {peer_name()}, {best}, {runs['peer'][0][2]:.0f} at a time; tried: "
+          + ", ".join(f"{how} {took:.2f} s" for how, took in tried.items()))
+    return runs
+
+
+def peer_name():
+    import torch
+    try:
+        import sentence_transformers
+        return f"sentence-transformers {sentence_transformers.__version__}, PyTorch {torch.__version__}"
+    except ImportError:
+        import transformers
+        return f"transformers {transformers.__version__}, PyTorch {torch.__version__}"
 
 
 def main():
@@ -97,22 +153,23 @@ def main():
         return print("bench_encode: skipped, ENCODER names no folder, or scientific is not there")
     try:
         import numpy
-        import sentence_transformers
         import torch
+        import transformers
     except ImportError as missing:
         return print(f"bench_encode: skipped, no {missing.name}")
+    limit = limits()
     with tempfile.TemporaryDirectory() as folder:
-        runs, n = measure(folder)
-        print(f"{n:,} titles, sentence-transformers {sentence_transformers.__version__}, PyTorch {torch.__version__}")
-        theirs = numpy.load(folder + "/peer.npy")
-        other = {key: statistics.median(run[key] for run in runs["peer"]) for key in ("seconds", "memory")}
-        for precision in PRECISIONS:
-            seconds, memory = (statistics.median(run[key] for run in runs[precision]) for key in ("seconds", "memory"))
-            mine = vectors_of(f"{folder}/{precision}.tar.zst")
-            cosines = (mine * theirs).sum(1) / numpy.linalg.norm(mine, axis=1) / numpy.linalg.norm(theirs, axis=1)
-            print(f"{precision:6} {seconds:7.2f} s {other['seconds']:7.2f} s {other['seconds'] / seconds:6.2f}   {memory:.0f} MiB "
-                  f"{other['memory']:.0f} MiB   cosine {cosines.min():.7f} {cosines.mean():.7f}   ({runs[precision][0]['ran']})")
+        runs = measure(folder, limit)
+        reference = numpy.load(folder + "/f32.npy")
+        for precision in limit:
+            (mine, theirs), (memory, other) = ([median(runs[name], field) for name in (precision, "peer")] for field in (1, 3))
+            vectors = vectors_of(f"{folder}/{precision}.tar.zst")
+            cosines = (vectors * reference).sum(1) / numpy.linalg.norm(vectors, axis=1) / numpy.linalg.norm(reference, axis=1)
+            print(f"{precision:6} {mine:7.2f} s {theirs:7.2f} s {theirs / mine:6.2f}   {memory:.0f} MiB {other:.0f} MiB   "
+                  f"cosine {cosines.min():.7f} {cosines.mean():.7f}   ({runs[precision][0][2]})")
 
 
-if __name__ == "__main__":
-    peer(sys.argv[1]) if sys.argv[1:] else main()
+if sys.argv[1:2] == ["--peer"]:
+    peer(*sys.argv[2:])
+else:
+    main()

@@ -2,37 +2,38 @@
 """Recformer beside PyTorch: a step of pre-training, and vectors of items; random weights. Ours with each --precision that this
 processor is faster at; the peers are Hugging Face's Longformer, whose attention is ours, and a BERT of the same size, which
 attends to everything by scaled_dot_product_attention (without dropout there, with which PyTorch has no fast one on
-processors), each in floats and under autocast in bf16, in huge pages that are kept.
+processors), each tried in floats, under autocast in bf16 where the processor has instructions for it, and with its layers
+compiled, in huge pages that are kept.
 
 A step: histories of 1,024 tokens and the items that followed, all once more with masked words; contrast and masked
 words as in the public Recformer; dropout 0.1, clipping, AdamW. The peer computes words' logits at masked places alone,
 as its public code does not, and makes its batches before the clock starts. Items are encoded by the peer in batches of
 like lengths. Ours and one peer take turns, medians of three ($ROUNDS), as all together need more memory than most machines
-have; the peer's number of threads is what was best for it in a trial before. Prints: what, ours, peer, ratio (above 1: ours
-is faster or smaller), in seconds and in processor seconds, which other programs on the machine disturb less; peak memory;
-the rate, and what it is of the machine's limit.
+have. Prints: what, ours, peer, ratio (above 1: ours is faster or smaller), in seconds and in processor seconds, which other
+programs on the machine disturb less; peak memory; the rate, and what it is of the machine's limit.
 
-    bench_recformer.py [WHAT [PEER]]     parts of a case's, and of a peer's name
+    bench_recformer.py [WHAT [PEER]]     parts of a case's, and of a peer's name; "all": what takes long, too
 """
 import os
 import resource
 import sys
 import time
 
-from turns import ROUNDS, THREADS, TUNED, Program, limits, median
+from turns import ROUNDS, THREADS, TUNED, Program, fastest, limits, median
 
 TOKENS, WINDOW, MASKED, TEMPERATURE, PAD, MASK = 1024, 64, 0.15, 0.05, 1, 4
 ITEMS_AT_ONCE = 64
 # layers, width, heads, vocabulary
 SMALL, BASE = (4, 128, 4, 8192), (12, 768, 12, 50265)
-CASES = [  # what, size, request, and a shorter one to warm up and to find the peer's best number of threads
-    (f"small, step of 4 x {TOKENS} tokens", SMALL, "step 4", "step 4"),
-    (f"base, step of 1 x {TOKENS} tokens", BASE, "step 1", "encode 16"),
-    (f"base, step of 2 x {TOKENS} tokens", BASE, "step 2", "encode 16"),
-    ("small, vectors of 4,385 items", SMALL, "encode 4385", "encode 512"),
-    ("base, vectors of 64 items", BASE, "encode 64", "encode 16"),
+CASES = [  # what, size, request
+    (f"small, step of 4 x {TOKENS} tokens", SMALL, "step 4"),
+    (f"base, step of 1 x {TOKENS} tokens", BASE, "step 1"),
+    (f"base, step of 2 x {TOKENS} tokens", BASE, "step 2"),
+    ("small, vectors of 4,385 items", SMALL, "encode 4385"),
+    ("base, vectors of 64 items", BASE, "encode 64"),
 ]
-PEERS = [f"{model} {how}" for model in ("longformer", "bert") for how in ("f32", "bf16")]
+LONG = {f"base, step of 2 x {TOKENS} tokens"}
+PEERS = "longformer", "bert"
 
 
 def item(i):
@@ -40,12 +41,13 @@ def item(i):
     return [8 + i * 7 % 25, 3 + i % 3, 6 + i * 5 % 15]
 
 
-def peer(name, how, layers, width, heads, vocabulary):
-    """Answers as tests/bench/recformer.c does; the number of threads is the last word of a line."""
+def peer(name, setting, layers, width, heads, vocabulary):
+    """Answers as tests/bench/recformer.c does."""
     import torch
     import torch.nn.functional as F
     from torch import nn
     from transformers.models.longformer.modeling_longformer import LongformerConfig, LongformerEncoder, LongformerLMHead
+    torch.set_num_threads(THREADS)
     layers, width, heads, vocabulary = map(int, (layers, width, heads, vocabulary))
     config = LongformerConfig(
         vocab_size=vocabulary, hidden_size=width, num_hidden_layers=layers, num_attention_heads=heads, pad_token_id=PAD,
@@ -123,11 +125,15 @@ def peer(name, how, layers, width, heads, vocabulary):
     for parameter in model.parameters():
         if parameter.dim() == 2:
             nn.init.normal_(parameter, std=0.02)
+    if setting.endswith("compiled"):  # a layer once for all of them
+        for layer in model.longformer.layers.layer if name == "longformer" else model.longformer.layers:
+            layer.compile(dynamic=True)
+        model.lm_head.compile(dynamic=True)
     optimiser = torch.optim.AdamW(model.parameters(), lr=5e-5, weight_decay=0.0, fused=True)
     similarity = nn.CosineSimilarity(dim=-1)
 
     def cast():
-        return torch.autocast("cpu", torch.bfloat16, enabled=how == "bf16")
+        return torch.autocast("cpu", torch.bfloat16, enabled=setting.startswith("bf16"))
 
     def loss_of(histories, targets):
         encode = model.longformer
@@ -152,8 +158,7 @@ def peer(name, how, layers, width, heads, vocabulary):
             return torch.cat([model.longformer(*b)[:, 0] for b in batches]).float().norm(dim=1).mean().item()
 
     for line in sys.stdin:
-        what, n, threads = line.split()
-        torch.set_num_threads(int(threads))
+        what, n = line.split()
         if what == "step":
             model.train()
             draw = lambda count: torch.randint(4385, (count,)).tolist()
@@ -181,22 +186,21 @@ def operations(size, request):
     return 6 * (2 * tokens * 12 * d * d * (layers - 1) + tokens * 3 * d * d + words)
 
 
-def compare(what, size, request, trial, name, limit):
+def compare(what, size, request, name, limit):
     ours = {how: Program(os.environ["RECPIPE_BENCH"] + "/recformer", *size, THREADS) for how in limit}
-    theirs = Program(sys.executable, __file__, "--peer", *name.split(), *size, env=TUNED)
+    best, theirs, tried = fastest(
+        lambda setting: Program(sys.executable, __file__, "--peer", name, setting, *size, env=TUNED),
+        lambda program: program.ask(request), limit)
     for how, program in ours.items():
         program.ask(how)
-        program.ask(trial)
-    theirs.ask(trial, THREADS)
-    best = min({max(1, THREADS // 2), THREADS}, key=lambda n: theirs.ask(trial, n)[0])
     runs = {how: [] for how in [*ours, "peer"]}
-    for _ in range(ROUNDS):
-        for how, program in ours.items():
+    for _ in range(ROUNDS + 1):  # the first is not counted
+        for how, program in [*ours.items(), ("peer", theirs)]:
             runs[how].append(program.ask(request))
-        runs["peer"].append(theirs.ask(request, best))
     for program in [*ours.values(), theirs]:
         program.end()
-    print(f"{what}; peer: {name}, {best} threads")
+    runs = {how: run[1:] for how, run in runs.items()}
+    print(f"{what}; PyTorch: {name}, {best}; tried: " + ", ".join(f"{how} {took:.2f} s" for how, took in tried.items()))
     for how in ours:
         for field, unit, measure in (0, "s", "seconds"), (1, "s", "processor seconds"), (3, "MB", "peak memory"):
             a, b = median(runs[how], field), median(runs["peer"], field)
@@ -215,10 +219,11 @@ def main():
     print(f"Recformer beside PyTorch {torch.__version__}, transformers {transformers.__version__}, {THREADS} threads")
     case, which = (sys.argv[1:] + ["", ""])[:2]
     limit = limits()
-    for what, size, request, trial in CASES:
-        for name in PEERS:
-            if case in what and which in name:
-                compare(what, size, request, trial, name, limit)
+    for what, size, request in CASES:
+        if case == "all" or case in what and (case or what not in LONG):
+            for name in PEERS:
+                if which in name:
+                    compare(what, size, request, name, limit)
 
 
 if sys.argv[1:2] == ["--peer"]:
