@@ -81,7 +81,7 @@ reads_items() {
 	printf '%bNone,a,1\n' "$H" >sales.csv
 	seq-tokenize --domain shop=items.csv,sales.csv 2>said >s
 	output=$(<said)
-	says "warning: the user is 'shop:None' in 1 of 1 events"
+	says "warning: the user is 'shop:None' in 1 of 1 event"
 }
 
 @test "a header met again is an error with its line" {
@@ -178,7 +178,7 @@ u,a,20191006\nu,a,20191007\nu,a,20191008\nu,a,20191009\n"
 }
 
 @test "a time before 1970 is counted, and disables no check" {
-	tells "warning: 1 of 3 times are before 1970, the first in line 3 of told.csv: '-1'" "${H}u,a,1600000000\nu,b,-1\nv,a,1600000001\n"
+	tells "warning: 1 of 3 times is before 1970, the first in line 3 of told.csv: '-1'" "${H}u,a,1600000000\nu,b,-1\nv,a,1600000001\n"
 	fails seq-tokenize --split-time 1700000000 told.csv -o x
 	says "no user has events both before and after"
 }
@@ -197,7 +197,7 @@ u,a,20191006\nu,a,20191007\nu,a,20191008\nu,a,20191009\n"
 
 @test "repeated rows are counted, and --duplicates exact drops just these" {
 	text="${H}u,a,5\nu,b,5\nu,a,5\nu,a,6\nv,a,5\nv,a,5.5\n"
-	tells "warning: 1 events repeat an earlier one's user, item and time (--duplicates exact drops them)" "$text"
+	tells "warning: 1 event repeats an earlier one's user, item and time (--duplicates exact drops them)" "$text"
 	makes "$text" "u: a b a a/v: a a"
 	makes "$text" "u: a b a/v: a a" --duplicates exact
 	printf '%b' "$text" >rows.csv
@@ -215,7 +215,7 @@ u,a,20191006\nu,a,20191007\nu,a,20191008\nu,a,20191009\n"
 @test "--min-rating" {
 	text='user_id,item_id,rating,timestamp\nu,a,5,1\nu,b,3.5,2\nu,c,4,3\n'
 	makes "$text" "u: a c" --min-rating 4
-	tells "1 events left out for their rating" "$text" --min-rating 4
+	tells "1 event left out for their rating" "$text" --min-rating 4
 	makes 'user_id,item_id,liked\nu,a,1\nu,b,0\n' "u: a" --rating-column liked --min-rating 1
 	refuses "line 3, column rating: 'good': a number was expected" 'user_id,item_id,rating\nu,a,5\nu,b,good\n' --min-rating 4
 	refuses "no rating column by a usual name (name it with --rating-column)" "${H}u,a,1\n" --min-rating 4

@@ -408,7 +408,7 @@ assert v.shape == scored.shape and abs(v - scored).max() < 1e-6, (v[0], scored[0
 	{ head -n 1 "$EXAMPLE/items.csv"; echo new,New,1; sed 1d "$EXAMPLE/items.csv" | tac; } >grown.csv
 	seq-tokenize -q --items grown.csv "$EXAMPLE/events.csv" -o grown.tar.zst
 	item-project --from model --model sasrec.tar.zst grown.tar.zst -o other.tar.zst 2>told
-	grep -q "warning: 1 of 1106 items are new to the model; their vectors are zero" told
+	grep -q "warning: 1 of 1106 items is new to the model; its vector is zero" told
 	item-project -q --from model sasrec.tar.zst -o out.tar.zst
 	vectors out.tar.zst 'numpy.save("own.npy", v)
 open("own.txt", "w").write(open("seen/catalog/000000.item_id.txt").read())'
@@ -438,9 +438,9 @@ ids = open("seen/catalog/000000.item_id.txt").read().split()
 want = {"d": [.5, 1.5], "b": [2.5, 3.5], "a": [6.5, 7.5], "c": [10.5, 11.5], "e": [0, 0]}
 assert v.tolist() == [want[i] for i in ids] and meta["source"] == "file", v'
 	done
-	grep -q 'ids.txt: 1 of 6 ids are no items of the catalog, the first is "nobody"' told
-	grep -q 'ids.txt: 1 ids are there before, the first is "b"' told
-	grep -q 'warning: no vector of 1 of 5 items; theirs are zero' told
+	grep -q 'ids.txt: 1 of 6 ids is no item of the catalog, the first is "nobody"' told
+	grep -q 'ids.txt: 1 id is there before, the first is "b"' told
+	grep -q 'warning: no vector of 1 of 5 items; its is zero' told
 	[ "$(history items_without out.tar.zst)" = 1 ]
 	item-project -q --from file --vectors v.npy --ids - small.tar.zst -o piped.tar.zst <ids.txt 2>/dev/null
 	cmp <(tar --zstd -xOf out.tar.zst embedding/000000.vector.npy) <(tar --zstd -xOf piped.tar.zst embedding/000000.vector.npy)
@@ -482,7 +482,7 @@ assert v.tolist() == [want[i] for i in ids] and meta["source"] == "file", v'
 	says "three.txt: 3 lines, and v.npy has 2 rows"
 	printf 'x\ny\n' >strange.txt
 	fails item-project --from file --vectors v.npy --ids strange.txt small.tar.zst -o none
-	says 'strange.txt: none of its 2 ids is an item of the catalog; the first is "x"'
+	says 'strange.txt: its 2 ids are no items of the catalog; the first is "x"'
 	printf 'a\nb\xff\n' >latin.txt
 	fails item-project --from file --vectors v.npy --ids latin.txt small.tar.zst -o none
 	says "latin.txt: line 2: not UTF-8, an id a line was expected"

@@ -25,6 +25,15 @@ while IFS= read -r source; do
 	lint "at most 120 columns $source" wide_lines "$source"
 done < <(find lib tools tests -name '*.[ch]')
 
+# counted() and by_number() know that there may be one
+bare_plurals() {
+	! grep -nE '(%lld|PRId64 ")( [a-z]+)? (users|items|events|rows|lines|ids|targets|tokens|texts|positions|parameters|epochs|words)\b' "$1" |
+		grep -vE '(was|were) expected'
+}
+while IFS= read -r source; do
+	lint "numbers agree with their nouns $source" bare_plurals "$source"
+done < <(find lib tools -name '*.c')
+
 # bash -e passes over a negated command that fails: as it is, only the last one of a test decides anything
 negated_checks() {
 	! awk '/^\t+! / && !/\|\|/ { line = FNR ": " $0; next } line && !/^}/ { print line; found = 1 } { line = "" } END { exit !found }' "$1"

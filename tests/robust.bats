@@ -311,3 +311,22 @@ array("model/count.npy", lambda a: a.astype("<f8"))'
 	seq-train --epochs 3 --hidden-size 8 "$shop" -o out 2>said
 	[ "$(grep -c "$(printf '\r')" said)" = 0 ]
 }
+
+@test "one user, item or event is told as one" {
+	printf 'user_id,item_id,timestamp\nu,a,1\nu,b,2\nu,c,3\nu,d,4\nv,a,5\n' >events.csv
+	printf 'item_id,title\na,one\nb,two\nc,three\nd,four\n' >items.csv
+	{
+		printf 'user_id,item_id\nu,a\n' | seq-tokenize --holdout none | seq-train --arch popular | seq-rank --format tsv
+		seq-tokenize --items items.csv events.csv -o events
+		seq-train --epochs 1 --hidden-size 8 events -o sasrec
+		seq-train --arch ease events -o ease
+		seq-rank -o ranking sasrec
+		seq-rank --model sasrec --model ease events -o both
+		rec-eval ranking
+		rec-eval ranking --versus both
+		echo v | seq-rank --users - --split next --format tsv sasrec
+		item-project --from tfidf events -o /dev/null
+	} >said 2>&1
+	[ "$(wc -l <said)" -gt 30 ]
+	(! grep -E '(^|[^0-9.,])1 ([a-z]+ )?(users|items|events|rows|ids|targets|tokens|texts|positions|words|dimensions)\b' said) || return 1
+}

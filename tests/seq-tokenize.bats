@@ -271,12 +271,12 @@ open("pair/merges.txt", "w").write("\n".join(model["merges"]) + "\n")'
 	says '"attributes":["year","title"]'
 	printf 'user,item,time\nu1,other,9\n' >other.csv
 	fails seq-tokenize --domain shop=items.csv,events.csv --domain film=films.csv,other.csv -o bad.tar.zst
-	says "films.csv: none of its"
+	says "films.csv: its"
 }
 
 @test "--split-time is kept in the stream, and is a whole second" {
 	printf "%b" "${H}u,a,1\nu,b,86400\nv,a,5\n" >split.csv
-	seq-tokenize --split-time 1970-01-02 split.csv 2>&1 -o s.tar.zst | grep -F '1 users have events before and after'
+	seq-tokenize --split-time 1970-01-02 split.csv 2>&1 -o s.tar.zst | grep -F '1 user has events before and after'
 	member s.tar.zst sequences/meta.json | grep -F '"split_time":86400'
 	fails seq-tokenize --split-time 86401 split.csv -o x
 	says "--split-time 86401: no user has events both before and after; the times run from 1 to 86400"
@@ -353,7 +353,7 @@ open("pair/merges.txt", "w").write("\n".join(model["merges"]) + "\n")'
 @test "items and events without a common id are an error" {
 	printf 'item_id,title\nRed pen,a\n' >items.csv
 	fails seq-tokenize --items items.csv events.csv -o x
-	says "items.csv: none of its 1 items is in the events, whose first item is 'b'"
+	says "items.csv: its 1 item is not in the events, whose first item is 'b'"
 }
 
 @test "a quote that is never closed names the line where it opened" {
@@ -393,7 +393,7 @@ open("pair/merges.txt", "w").write("\n".join(model["merges"]) + "\n")'
 	says "empty: no events"
 	printf '%bu,a,noon\n' "$H" >empty
 	fails seq-tokenize --skip-bad empty -o x
-	says "no events but 1 wrong rows, the first: empty: line 2, column timestamp: 'noon'"
+	says "no events but 1 wrong row, the first: empty: line 2, column timestamp: 'noon'"
 	fails seq-tokenize missing.csv -o x
 	says "missing.csv: No such file or directory"
 	fails seq-tokenize . -o x

@@ -242,9 +242,8 @@ int main(int argc, char **argv)
 	bool *only = inputs.projector.group.complete ?
 		projector_start(projector, &inputs.projector, &inputs.catalog, settings.only_new) :
 		NULL;
-	notice("%s for %lld items, LLM %s: %lld parameters, width %lld", projector_names[projector->kind],
-		(long long)projector->n_items, inputs.llm->architecture->name, (long long)inputs.llm->params.size,
-		(long long)inputs.llm->width);
+	notice("%s for %s, LLM %s: %s, width %lld", projector_names[projector->kind], counted(projector->n_items, "items"),
+		inputs.llm->architecture->name, counted(inputs.llm->params.size, "parameters"), (long long)inputs.llm->width);
 	/* a network that is kept as it is knows new items by their texts */
 	bool nothing_to_train = settings.only_new && projector->kind == PROJECTOR_MLP;
 	json_t *measured = nothing_to_train ?

@@ -140,7 +140,7 @@ static void spread(struct settings *settings)
 	struct item_vectors_job *job = &settings->job;
 	const bool whiten = settings->whiten || settings->whiten_groups, standardise = settings->standardise || whiten;
 	if (settings->whiten_groups > job->width)
-		die("--whiten-groups %d: the vectors have %" PRId64 " dimensions", settings->whiten_groups, job->width);
+		die("--whiten-groups %d: the vectors have %s", settings->whiten_groups, counted(job->width, "dimensions"));
 	if (standardise)
 		standardise_vectors(job->vectors, job->catalog.n_items, job->width,
 			settings->whiten_groups ? settings->whiten_groups : whiten, job->threads);

@@ -229,11 +229,12 @@ static void tell(const struct settings *settings, const struct dataset *dataset,
 {
 	dataset_tell(dataset, facts);
 	if (dataset->n_repeated)
-		notice("%s%lld events repeat an earlier one's user, item and time%s",
-			settings->duplicates == DUPLICATES_KEEP ? "warning: " : "", (long long)dataset->n_repeated,
+		notice("%s%s %s an earlier one's user, item and time%s",
+			settings->duplicates == DUPLICATES_KEEP ? "warning: " : "", counted(dataset->n_repeated, "events"),
+			by_number(dataset->n_repeated, "repeats", "repeat"),
 			settings->duplicates == DUPLICATES_KEEP ? " (--duplicates exact drops them)" : "");
 	if (tables_have_items(&settings->tables))
-		notice("%lld tokens, %.1f an item", (long long)tokens, (double)tokens / (double)dataset->item_id.count);
+		notice("%s, %.1f an item", counted(tokens, "tokens"), (double)tokens / (double)dataset->item_id.count);
 	if (facts->textless_items)
 		notice("warning: no text in %s for %lld of the items",
 			settings->tables.items ? settings->tables.items : "the domains", (long long)facts->textless_items);
@@ -241,7 +242,8 @@ static void tell(const struct settings *settings, const struct dataset *dataset,
 		notice("%.1f %% of the users have one timestamp for their last two events; the order of these: %s",
 			100 * facts->tied_share, settings->ties == TIES_SHUFFLE ? "shuffled" : "the file's");
 	if (settings->split)
-		notice("%lld users have events before and after the split", (long long)split_users);
+		notice("%s %s events before and after the split", counted(split_users, "users"),
+			by_number(split_users, "has", "have"));
 	else if (settings->holdout == KEPT_NONE)
 		notice("nothing is held out: all events are for training");
 	else if (facts->future_share > 0)

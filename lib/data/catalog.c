@@ -171,7 +171,7 @@ void item_ids_read(struct strings *ids, const struct member *member, int64_t n_i
 	for (const char *stop; line < after && (stop = memchr(line, '\n', (size_t)(after - line))); line = stop + 1)
 		strings_add(ids, line, (size_t)(stop - line));
 	if (ids->count != n_items || line != after)
-		die("%s: %lld lines, %lld items were expected", member->where, (long long)ids->count, (long long)n_items);
+		die("%s: %s, %lld items were expected", member->where, counted(ids->count, "lines"), (long long)n_items);
 	fingerprint_text(fingerprint_of(ids), text);
 	if (strcmp(text, catalog))
 		die("%s: the item ids have fingerprint %s, meta.json says %s", member->where, text, catalog);

@@ -22,8 +22,9 @@ void dataset_require_overlap(const struct dataset *dataset, const char *items_pa
 {
 	if (dataset->n_described > described)
 		return;
-	die("%s: none of its %lld items is in the events, whose first item is '%s' (are these the columns of the ids?)",
-		items_path, (long long)dataset->attributes.n_items, strings_at(&dataset->item_id, dataset->first_item));
+	die("%s: its %s %s not in the events, whose first item is '%s' (are these the columns of the ids?)", items_path,
+		counted(dataset->attributes.n_items, "items"), by_number(dataset->attributes.n_items, "is", "are"),
+		strings_at(&dataset->item_id, dataset->first_item));
 }
 
 /* What programs write where there is no id. */
@@ -73,10 +74,11 @@ static void check_missing(struct dataset *dataset, enum role role)
 	const char *others = dataset->others[role];
 	if (!doubt->n_events)
 		return;
-	dataset_note(dataset, "warning: the %s is '%s' in %lld of %lld events (%.1f %%), as if that were one%s%s%s%s%s",
-		role == ROLE_USER ? "user" : "item", doubt->example, (long long)doubt->n_events, (long long)dataset->n_read,
-		100 * (double)doubt->n_events / (double)dataset->n_read, others ? "; is it " : "", others ? others : "",
-		others ? "? (" : "", others ? role_option(role) : "", others ? ")" : "");
+	dataset_note(dataset, "warning: the %s is '%s' in %lld of %s (%.1f %%), as if that were one%s%s%s%s%s",
+		role == ROLE_USER ? "user" : "item", doubt->example, (long long)doubt->n_events,
+		counted(dataset->n_read, "events"), 100 * (double)doubt->n_events / (double)dataset->n_read,
+		others ? "; is it " : "", others ? others : "", others ? "? (" : "", others ? role_option(role) : "",
+		others ? ")" : "");
 }
 
 static void check_lists(struct dataset *dataset)
@@ -84,8 +86,8 @@ static void check_lists(struct dataset *dataset)
 	const struct doubt *lists = &dataset->lists;
 	if (lists->n_events * 2 > dataset->n_read)
 		dataset_note(dataset,
-			"warning: the item is a list in %lld of %lld events, like '%.60s'; a row for each event was expected",
-			(long long)lists->n_events, (long long)dataset->n_read, lists->example);
+			"warning: the item is a list in %lld of %s, like '%.60s'; a row for each event was expected",
+			(long long)lists->n_events, counted(dataset->n_read, "events"), lists->example);
 }
 
 static void check_times(struct dataset *dataset)
@@ -98,8 +100,8 @@ static void check_times(struct dataset *dataset)
 		dataset_note(dataset, "warning: the times are whole days, and column %s is finer (--time-column)",
 			dataset->finer_time);
 	if (times->n_before_1970)
-		dataset_note(dataset, "warning: %lld of %lld times are before 1970, the first in %s",
-			(long long)times->n_before_1970, (long long)times->n_times, times->first_before_1970);
+		dataset_note(dataset, "warning: %lld of %s %s before 1970, the first in %s", (long long)times->n_before_1970,
+			counted(times->n_times, "times"), by_number(times->n_before_1970, "is", "are"), times->first_before_1970);
 }
 
 void dataset_check(struct dataset *dataset)
@@ -114,5 +116,5 @@ void dataset_check(struct dataset *dataset)
 		dataset_note(dataset, "warning: column %s has dates and is not taken for the time (--time-column)",
 			dataset->finer_time);
 	if (dataset->n_low_rated)
-		dataset_note(dataset, "%lld events left out for their rating", (long long)dataset->n_low_rated);
+		dataset_note(dataset, "%s left out for their rating", counted(dataset->n_low_rated, "events"));
 }

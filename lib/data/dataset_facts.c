@@ -283,9 +283,9 @@ void dataset_tell(const struct dataset *dataset, const struct dataset_facts *fac
 	for (int64_t i = 0; i < dataset->notes.count; i++)
 		notice("%s", strings_at(&dataset->notes, i));
 	if (dataset->n_skipped)
-		notice("%lld wrong rows left out, the first: %s", (long long)dataset->n_skipped, dataset->first_problem);
-	notice("%lld users, %lld items, %lld events; %.1f events a user (median %lld)", (long long)dataset->n_users,
-		(long long)dataset->item_id.count, (long long)dataset->n_events, facts->mean_length,
+		notice("%s left out, the first: %s", counted(dataset->n_skipped, "wrong rows"), dataset->first_problem);
+	notice("%s, %s, %s; %.1f events a user (median %lld)", counted(dataset->n_users, "users"),
+		counted(dataset->item_id.count, "items"), counted(dataset->n_events, "events"), facts->mean_length,
 		(long long)facts->median_length);
 }
 

@@ -71,7 +71,7 @@ static void read_events(struct dataset *dataset, char *const paths[], const char
 		dataset_read_events(dataset, *path, &reading);
 	const char *name = strcmp(*paths, "-") ? *paths : "stdin";
 	if (dataset->n_read == before && dataset->first_problem)
-		die("no events but %lld wrong rows, the first: %s", (long long)dataset->n_skipped, dataset->first_problem);
+		die("no events but %s, the first: %s", counted(dataset->n_skipped, "wrong rows"), dataset->first_problem);
 	if (dataset->n_read == before)
 		die("%s: no events", name);
 	if (needs_time && !dataset->has_time)

@@ -54,8 +54,8 @@ void embedding_check(const struct embedding *embedding, const struct catalog *ca
 	group_require(&embedding_group, &embedding->group);
 	catalog_require(catalog, &embedding_group, &embedding->group, embedding->catalog, NULL);
 	if (embedding->rows != catalog->n_items)
-		die("embedding: %lld vectors, the catalog has %lld items", (long long)embedding->rows,
-			(long long)catalog->n_items);
+		die("embedding: %s, the catalog has %s", counted(embedding->rows, "vectors"),
+			counted(catalog->n_items, "items"));
 }
 
 void embedding_write(struct bag_out *out, const struct catalog *catalog, const float *vectors, int64_t width,

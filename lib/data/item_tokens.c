@@ -268,8 +268,8 @@ void item_tokens_tell(const struct item_tokens *tokens)
 		free(entry);
 	}
 	buffer_append(&list, "", 1);
-	notice("%lld of %lld texts are longer than %lld tokens, and cut:%s", (long long)tokens->n_cut,
-		(long long)tokens->rows, (long long)tokens->budget, list.data);
+	notice("%lld of %s %s longer than %s, and cut:%s", (long long)tokens->n_cut, counted(tokens->rows, "texts"),
+		by_number(tokens->n_cut, "is", "are"), counted(tokens->budget, "tokens"), list.data);
 	buffer_free(&list);
 }
 

@@ -54,8 +54,8 @@ static void check_row(const struct ranking *ranking, int64_t row, const char *wh
 		die("%s: row %lld: target %lld, a row of the catalog below %lld was expected", where, (long long)row,
 			(long long)target, (long long)ranking->n_items);
 	if (target >= 0 && (greater < 0 || equal < 0 || greater + equal >= ranking->n_items))
-		die("%s: row %lld: %lld items above and %lld beside the target, of %lld items in all", where, (long long)row,
-			(long long)greater, (long long)equal, (long long)ranking->n_items);
+		die("%s: row %lld: %s above and %lld beside the target, of %s in all", where, (long long)row,
+			counted(greater, "items"), (long long)equal, counted(ranking->n_items, "items"));
 }
 
 /* -1: the user has fewer candidates than the list has places. */
@@ -125,7 +125,7 @@ void ranking_check(struct ranking *ranking, const struct catalog *catalog, const
 	if (catalog->group.complete) {
 		catalog_require(catalog, &ranking_group, &ranking->group, ranking->catalog, NULL);
 		if (catalog->n_items != ranking->n_items)
-			die("%s: ranking of %lld items, the catalog has %lld", run, (long long)ranking->n_items,
+			die("%s: ranking of %s, the catalog has %lld", run, counted(ranking->n_items, "items"),
 				(long long)catalog->n_items);
 	}
 	for (int64_t row = 0; row < ranking->n_users; row++) {

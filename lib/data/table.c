@@ -77,8 +77,8 @@ static void report_count(struct table *table)
 	if (table->delimiter && !*table->delimiter && row->n_fields > table->n_columns)
 		why = "; is the rest a list? a row for each event was expected";
 	report_line(table,
-		xasprintf("line %lld: %d field%s, %d were expected (%s)%s", (long long)row->line, row->n_fields,
-			row->n_fields == 1 ? "" : "s", table->n_columns, list, why));
+		xasprintf("line %lld: %s, %d were expected (%s)%s", (long long)row->line, counted(row->n_fields, "fields"),
+			table->n_columns, list, why));
 	free(list);
 }
 

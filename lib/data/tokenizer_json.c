@@ -123,8 +123,8 @@ static void check_holes(struct token_list *list, const char *where)
 	if (!list->count)
 		die("%s: the vocabulary is empty", where);
 	if (list->size - list->count > MAX_HOLES)
-		die("%s: %lld ids up to %lld have no token: at most %d were expected", where,
-			(long long)(list->size - list->count), (long long)list->size - 1, MAX_HOLES);
+		die("%s: %s up to %lld without a token: at most %d were expected", where,
+			counted(list->size - list->count, "ids"), (long long)list->size - 1, MAX_HOLES);
 }
 
 static void collect_vocab_object(struct token_list *list, const json_t *vocab, const char *where)

@@ -83,7 +83,7 @@ static json_t *factors_of(const struct metadata *metadata, const char *name, int
 	if (!tensor)
 		return NULL;
 	if (tensor->type != STORED_F32 || tensor->n_dims != 1 || tensor->shape[0] != pairs)
-		die("%s: %s: %lld numbers of type F32 were expected", gguf->path, name, (long long)pairs);
+		die("%s: %s: %s of type F32 were expected", gguf->path, name, counted(pairs, "numbers"));
 	json_t *factors = json_array();
 	for (int64_t i = 0; i < tensor->shape[0]; i++) {
 		float factor;

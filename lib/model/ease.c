@@ -101,14 +101,14 @@ static void count(struct model *model, const struct histories *training)
 {
 	struct ease *ease = model->state;
 	const int64_t n = model->n_items;
-	notice("ease: weights of %lld x %lld items, %.1f MB", (long long)n, (long long)n, (double)(n * n) * 4e-6);
+	notice("ease: weights of %lld x %s, %.1f MB", (long long)n, counted(n, "items"), (double)(n * n) * 4e-6);
 	struct sparse users = interactions_of(training, n);
 	ease->weight = xaligned((size_t)(n * n), sizeof *ease->weight);
 	count_pairs(ease, &users, ease->weight);
 	sparse_free(&users);
 	if (!positive_inverse(ease->weight, n))
-		die("ease: the matrix of %lld items cannot be inverted in single precision; a larger --lambda than %g helps",
-			(long long)n, ease->lambda);
+		die("ease: the matrix of %s cannot be inverted in single precision; a larger --lambda than %g helps",
+			counted(n, "items"), ease->lambda);
 	weights_of_inverse(ease->weight, n);
 	ease->taken = n;
 }
@@ -161,8 +161,8 @@ static bool take(struct model *model, const struct member *member)
 	npy_parse(member->bytes, member->size, &tensor, member->where);
 	if (tensor.n_dims != 2 || tensor.shape[1] != n || tensor.shape[0] > n - ease->taken) {
 		char text[128];
-		die("%s: %s, at most %lld rows of %lld were expected", member->where, tensor_describe(&tensor, text),
-			(long long)(n - ease->taken), (long long)n);
+		die("%s: %s, at most %s of %lld were expected", member->where, tensor_describe(&tensor, text),
+			counted(n - ease->taken, "rows"), (long long)n);
 	}
 	float *rows = tensor_as(&tensor, F4, member->where);
 	if (!ease->weight)

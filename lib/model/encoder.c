@@ -107,5 +107,5 @@ void encoder_rank_catalog(struct model *model, const struct catalog *catalog, co
 	encoder_items(model, vectors);
 	encoder_rank_by(model, vectors);
 	free(vectors);
-	notice("%lld items encoded in %.1f s", (long long)catalog->n_items, seconds_now() - started);
+	notice("%s encoded in %.1f s", counted(catalog->n_items, "items"), seconds_now() - started);
 }

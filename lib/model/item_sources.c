@@ -28,9 +28,10 @@ static struct item_texts *texts_of(struct item_vectors_job *job, const char *tem
 	}
 	buffer_free(&text);
 	if (without == items)
-		die("catalog: no text by the template '%s' in any of %lld items", item_texts_template(texts), (long long)items);
+		die("catalog: no text by the template '%s' in any of %s", item_texts_template(texts), counted(items, "items"));
 	if (without)
-		notice("warning: no text in %lld of %lld items; their vectors are zero", (long long)without, (long long)items);
+		notice("warning: no text in %lld of %s; %s zero", (long long)without, counted(items, "items"),
+			by_number(without, "its vector is", "their vectors are"));
 	json_set(job->facts, "template", json_string(item_texts_template(texts)));
 	json_set(job->measured, "textless_items", json_integer(without));
 	return texts;
@@ -75,7 +76,7 @@ static void check_vocabulary(const struct item_vectors_job *job, int64_t vectors
 {
 	int64_t tokens = tokenizer_vocab_size(job->tokenizer.tokenizer);
 	if (vectors < tokens)
-		die("the LLM has %lld token vectors, its tokenizer %lld tokens", (long long)vectors, (long long)tokens);
+		die("the LLM has %lld token vectors, its tokenizer %s", (long long)vectors, counted(tokens, "tokens"));
 }
 
 /* The tokens of the items' texts, at most `budget`, nor more than `longest` (0: no limit). */
@@ -102,7 +103,7 @@ static void tell_speed(struct item_vectors_job *job, const struct item_tokens *t
 {
 	int64_t n = tokens->indptr[tokens->rows];
 	double speed = (double)n / seconds;
-	notice("%lld tokens, %.0f a second", (long long)n, speed);
+	notice("%s, %.0f a second", counted(n, "tokens"), speed);
 	json_set(job->facts, "integers", json_boolean(job->options.integers));
 	json_set(job->measured, "tokens_a_second", json_real(speed));
 }
@@ -195,14 +196,13 @@ static void from_tfidf(struct item_vectors_job *job)
 		die("catalog: no words in the texts");
 	int64_t wordless = tfidf_wordless(&tfidf);
 	if (wordless > json_integer_value(json_object_get(job->measured, "textless_items")))
-		notice("warning: no words in %lld of %lld items; their vectors are zero", (long long)wordless,
-			(long long)tfidf.items);
+		notice("warning: no words in %lld of %s; %s zero", (long long)wordless, counted(tfidf.items, "items"),
+			by_number(wordless, "its vector is", "their vectors are"));
 	struct projection projection = tfidf_project(&tfidf, width, job->seed, job->threads);
 	if (projection.width < width)
-		notice("%lld dimensions instead of %lld: the texts have no more", (long long)projection.width,
-			(long long)width);
-	notice("%lld words; %lld dimensions hold %.1f %% of the sum of squares", (long long)tfidf.words,
-		(long long)projection.width, 100 * projection.share);
+		notice("%s instead of %lld: the texts have no more", counted(projection.width, "dimensions"), (long long)width);
+	notice("%s; %s %s %.1f %% of the sum of squares", counted(tfidf.words, "words"),
+		counted(projection.width, "dimensions"), by_number(projection.width, "holds", "hold"), 100 * projection.share);
 	json_object_update_new(job->measured,
 		json_build("{s:I, s:I, s:I, s:f, s:i}", "wordless_items", (json_int_t)wordless, "words",
 			(json_int_t)tfidf.words, "weights", (json_int_t)tfidf.indptr[tfidf.items], "share_of_squares",
@@ -228,7 +228,7 @@ void from_recformer(struct item_vectors_job *job)
 	job->vectors = xaligned((size_t)(job->catalog.n_items * model->width), sizeof *job->vectors);
 	double started = seconds_now();
 	encoder_items(model, job->vectors);
-	notice("%lld items encoded in %.1f s", (long long)job->catalog.n_items, seconds_now() - started);
+	notice("%s encoded in %.1f s", counted(job->catalog.n_items, "items"), seconds_now() - started);
 	json_set(job->facts, "model", json_string(job->model.group.id));
 	json_set(job->measured, "encoding_seconds", json_real(seconds_now() - started));
 }

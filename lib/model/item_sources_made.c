@@ -47,8 +47,8 @@ void from_model(struct item_vectors_job *job)
 		set_vector(job, item, at < 0 ? NULL : vectors + at * model->width);
 	}
 	if (n_new)
-		notice("warning: %" PRId64 " of %" PRId64 " items are new to the model; their vectors are zero", n_new,
-			job->catalog.n_items);
+		notice("warning: %" PRId64 " of %s %s zero", n_new, counted(job->catalog.n_items, "items"),
+			by_number(n_new, "is new to the model; its vector is", "are new to the model; their vectors are"));
 	json_set(job->facts, "model", json_string(group->group.id));
 	json_set(job->facts, "architecture", json_string(model->architecture->name));
 	json_set(job->measured, "new_items", json_integer(n_new));
@@ -93,17 +93,17 @@ static void tell_fit(const struct item_vectors_job *job, const struct fit *fit, 
 {
 	const char *path = job->options.ids;
 	if (fit->missing == job->catalog.n_items)
-		die("%s: none of its %" PRId64 " ids is an item of the catalog; the first is \"%.100s\"", path, rows,
-			fit->first_unknown);
+		die("%s: its %s %s of the catalog; the first is \"%.100s\"", path, counted(rows, "ids"),
+			by_number(rows, "is no item", "are no items"), fit->first_unknown);
 	if (fit->unknown)
-		warn("%s: %" PRId64 " of %" PRId64 " ids are no items of the catalog, the first is \"%.100s\"", path,
-			fit->unknown, rows, fit->first_unknown);
+		warn("%s: %" PRId64 " of %s %s of the catalog, the first is \"%.100s\"", path, fit->unknown,
+			counted(rows, "ids"), by_number(fit->unknown, "is no item", "are no items"), fit->first_unknown);
 	if (fit->repeated)
-		warn("%s: %" PRId64 " ids are there before, the first is \"%.100s\": the first vector of each counts", path,
-			fit->repeated, fit->first_repeated);
+		warn("%s: %s %s there before, the first is \"%.100s\": the first vector of each counts", path,
+			counted(fit->repeated, "ids"), by_number(fit->repeated, "is", "are"), fit->first_repeated);
 	if (fit->missing)
-		notice("warning: no vector of %" PRId64 " of %" PRId64 " items; theirs are zero", fit->missing,
-			job->catalog.n_items);
+		notice("warning: no vector of %" PRId64 " of %s; %s zero", fit->missing, counted(job->catalog.n_items, "items"),
+			by_number(fit->missing, "its is", "theirs are"));
 }
 
 void from_file(struct item_vectors_job *job)
@@ -118,8 +118,8 @@ void from_file(struct item_vectors_job *job)
 		die("%s: %s, a row for each item was expected: (items, width)", path, tensor_describe(&tensor, shape));
 	struct strings ids = lines_ids(job->options.ids);
 	if (ids.count != tensor.shape[0])
-		die("%s: %" PRId64 " lines, and %s has %" PRId64 " rows: an id for each was expected", job->options.ids,
-			ids.count, path, tensor.shape[0]);
+		die("%s: %s, and %s has %s: an id for each was expected", job->options.ids, counted(ids.count, "lines"), path,
+			counted(tensor.shape[0], "rows"));
 	if (!ids.count)
 		die("%s: no rows", path);
 	float *rows = tensor_as(&tensor, F4, path);

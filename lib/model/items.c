@@ -168,9 +168,9 @@ static void declare_fused(struct items *items, struct model *model, int64_t widt
 {
 	items->axes = llround(items->options.feature_share * (double)width);
 	if (items->axes < 1 || items->axes >= width || items->axes > items->options.feature_size)
-		die("%s: \"feature_share\" %g of %" PRId64 " columns is %" PRId64 ", and 1 to %" PRId64
+		die("%s: \"feature_share\" %g of %s is %" PRId64 ", and 1 to %" PRId64
 			" can be features, of an embedding %" PRId64 " wide",
-			where, items->options.feature_share, width, items->axes,
+			where, items->options.feature_share, counted(width, "columns"), items->axes,
 			width - 1 < items->options.feature_size ? width - 1 : items->options.feature_size,
 			items->options.feature_size);
 	items->own = declare_table(model, width - items->axes, "item_id.weight");

@@ -66,7 +66,7 @@ static void read_config(struct model *model, const char *where)
 struct model *model_declared(json_t *config, int64_t n_items, const char *belongs_to, const char *where)
 {
 	if (n_items < 1 || n_items > INT32_MAX)
-		die("%s: %lld items, 1 to %d were expected", where, (long long)n_items, INT32_MAX);
+		die("%s: %s, 1 to %d were expected", where, counted(n_items, "items"), INT32_MAX);
 	struct model *model = xcalloc(1, sizeof *model);
 	model->config = config;
 	model->n_items = n_items;

@@ -152,8 +152,8 @@ void model_require_catalog(const struct model_group *read, const struct catalog 
 {
 	catalog_require(catalog, &model_group, &read->group, read->model->belongs_to, &read->item_id);
 	if (read->model->n_items != catalog->n_items)
-		die("model of %s: made for %lld items, the catalog has %lld", group_source(&read->group),
-			(long long)read->model->n_items, (long long)catalog->n_items);
+		die("model of %s: made for %s, the catalog has %lld", group_source(&read->group),
+			counted(read->model->n_items, "items"), (long long)catalog->n_items);
 }
 
 int32_t *model_rows_by_id(struct model_group *read, const struct catalog *catalog, int64_t *n_new)

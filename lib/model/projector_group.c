@@ -83,8 +83,8 @@ static void check_texts(const struct projector *projector, int64_t n_ids, const 
 {
 	const struct item_tokens *texts = &projector->texts;
 	if (texts->indptr[0] != 0 || texts->indptr[texts->rows] != n_ids)
-		die("%s: text.indptr.npy ends at %lld, there are %lld words", where, (long long)texts->indptr[texts->rows],
-			(long long)n_ids);
+		die("%s: text.indptr.npy ends at %lld, there are %s", where, (long long)texts->indptr[texts->rows],
+			counted(n_ids, "words"));
 	for (int64_t row = 0; row < texts->rows; row++)
 		if (texts->indptr[row + 1] < texts->indptr[row])
 			die("%s: text.indptr.npy falls at row %lld", where, (long long)row);
@@ -134,8 +134,8 @@ void projector_require_catalog(const struct projector_group *read, const struct 
 {
 	catalog_require(catalog, &projector_group, &read->group, read->projector->catalog, &read->projector->item_id);
 	if (read->projector->n_items != catalog->n_items)
-		die("projector of %s: made for %lld items, the catalog has %lld", group_source(&read->group),
-			(long long)read->projector->n_items, (long long)catalog->n_items);
+		die("projector of %s: made for %s, the catalog has %lld", group_source(&read->group),
+			counted(read->projector->n_items, "items"), (long long)catalog->n_items);
 }
 
 /* --- writing --- */

@@ -48,8 +48,8 @@ bool *projector_start(struct projector *projector, const struct projector_group 
 		start_network(projector, earlier);
 	} else {
 		int64_t n_new = start_rows(projector, earlier, is_new);
-		notice("%lld of %lld items start from the stream's projector", (long long)(projector->n_items - n_new),
-			(long long)projector->n_items);
+		notice("%lld of %s %s from the stream's projector", (long long)(projector->n_items - n_new),
+			counted(projector->n_items, "items"), by_number(projector->n_items - n_new, "starts", "start"));
 	}
 	if (only_new)
 		return is_new;

@@ -212,8 +212,8 @@ static void check(const void *state, const char *where)
 		die("%s: \"max_token_num\" is %lld, at most %lld was expected: \"max_position_embeddings\" behind the padding",
 			where, (long long)r->limits.tokens, (long long)room);
 	if (r->counting == COUNT_ITEM && r->limits.attributes * r->limits.attribute_tokens + 2 > room)
-		die("%s: items of \"max_attr_num\" %lld times \"max_attr_length\" %lld tokens, at most %lld were expected",
-			where, (long long)r->limits.attributes, (long long)r->limits.attribute_tokens, (long long)room - 2);
+		die("%s: items of \"max_attr_num\" %lld times \"max_attr_length\" %s, at most %lld were expected", where,
+			(long long)r->limits.attributes, counted(r->limits.attribute_tokens, "tokens"), (long long)room - 2);
 }
 
 /* --- declaration --- */
@@ -287,8 +287,8 @@ static void declare_recformer(struct model *model, const char *where)
 	if (!r->vocab)
 		json_set(model->config, "vocab_size", json_integer(r->vocab = model->n_items));
 	if (r->vocab != model->n_items)
-		die("%s: \"vocab_size\" is %lld, the tokenizer has %lld tokens", where, (long long)r->vocab,
-			(long long)model->n_items);
+		die("%s: \"vocab_size\" is %lld, the tokenizer has %s", where, (long long)r->vocab,
+			counted(model->n_items, "tokens"));
 	if (r->bos >= r->vocab || r->pad >= r->vocab || r->limits.closing >= r->vocab)
 		die("%s: \"bos_token_id\" %d, \"pad_token_id\" %d, \"sep_token_id\" %d: less than \"vocab_size\" %lld "
 			"was expected",

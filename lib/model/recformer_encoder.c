@@ -217,5 +217,5 @@ void recformer_whiten(struct model *model, int threads)
 	free(vectors);
 	free(map);
 	free(mean);
-	notice("%lld items encoded and whitened in %.1f s", (long long)items, seconds_now() - started);
+	notice("%s encoded and whitened in %.1f s", counted(items, "items"), seconds_now() - started);
 }

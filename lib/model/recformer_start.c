@@ -97,8 +97,8 @@ static void whiten_anew(struct model *model, const struct recformer_start *start
 	if (!params_find(&model->params, "pooler.dense.weight"))
 		die("--set whiten=yes: the stream's model has no pooler, which whitens");
 	if (start->catalog->n_items < 2 * model->width)
-		die("--set whiten=yes: %lld items; vectors of %lld numbers need twice as many to be whitened by",
-			(long long)start->catalog->n_items, (long long)model->width);
+		die("--set whiten=yes: %s; vectors of %s need twice as many to be whitened by",
+			counted(start->catalog->n_items, "items"), counted(model->width, "numbers"));
 	encoder_read(model, start->catalog);
 	recformer_whiten(model, start->threads);
 }

@@ -28,8 +28,8 @@ static struct word_table read_words(const char *path, const struct tokenizer *to
 	tokenizer_require(tokenizer, fingerprint, path);
 	table.vectors = token_vectors(weights, path, &table.rows, &table.width);
 	if (table.rows != tokenizer_vocab_size(tokenizer))
-		die("%s: %lld token vectors, its tokenizer has %lld tokens", path, (long long)table.rows,
-			(long long)tokenizer_vocab_size(tokenizer));
+		die("%s: %lld token vectors, its tokenizer has %s", path, (long long)table.rows,
+			counted(tokenizer_vocab_size(tokenizer), "tokens"));
 	weights_close(weights);
 	return table;
 }

@@ -238,8 +238,8 @@ static void open_transformer(struct text_encoder *encoder, const char *path)
 	if (!encoder->tokenizer)
 		die("%s: no tokenizer comes with it", path);
 	if (tokenizer_vocab_size(encoder->tokenizer) > vocabulary)
-		die("%s: %lld token vectors, its tokenizer has %lld tokens", path, (long long)vocabulary,
-			(long long)tokenizer_vocab_size(encoder->tokenizer));
+		die("%s: %lld token vectors, its tokenizer has %s", path, (long long)vocabulary,
+			counted(tokenizer_vocab_size(encoder->tokenizer), "tokens"));
 	transformer_load(&encoder->t, &encoder->params, weights, true, path);
 	encoder->longest = encoder->t.max_length;
 	encoder->width = encoder->t.d;

@@ -43,8 +43,9 @@ static int64_t match_content(struct assortment *assortment, struct model_group *
 	if (n_new == catalog->n_items)
 		model_require_catalog(group, catalog);
 	if (n_told)
-		notice("%" PRId64 " of %" PRId64 " items are new to the model of %s and ranked by their %s", n_told,
-			catalog->n_items, group_source(&group->group), json_string_value(json_object_get(model->config, "text")));
+		notice("%" PRId64 " of %s %s new to the model of %s and ranked by %s %s", n_told,
+			counted(catalog->n_items, "items"), by_number(n_told, "is", "are"), group_source(&group->group),
+			by_number(n_told, "its", "their"), json_string_value(json_object_get(model->config, "text")));
 	return n_new;
 }
 
@@ -79,8 +80,9 @@ static int64_t match_features(struct assortment *assortment, struct model_group 
 		assortment->model_row[item] = is_new && !is_told ? -1 : (int32_t)item;
 		told += is_told;
 	}
-	notice("%" PRId64 " of %" PRId64 " items are new to the model of %s and ranked by their embedding", told,
-		catalog->n_items, group_source(&group->group));
+	notice("%" PRId64 " of %s %s new to the model of %s and ranked by %s embedding", told,
+		counted(catalog->n_items, "items"), by_number(told, "is", "are"), group_source(&group->group),
+		by_number(told, "its", "their"));
 	model_free(group->model);
 	group->model = model;
 	free(features);
@@ -130,10 +132,11 @@ void assortment_offer(struct assortment *assortment, struct catalog *catalog, co
 			first = id;
 	}
 	if (unknown == ids.count)
-		die("%s: none of its %" PRId64 " ids is an item of the catalog; the first is \"%.100s\"", path, unknown, first);
+		die("%s: its %s %s of the catalog; the first is \"%.100s\"", path, counted(unknown, "ids"),
+			by_number(unknown, "is no item", "are no items"), first);
 	if (unknown)
-		warn("%s: %" PRId64 " of %" PRId64 " ids are no items of the catalog, the first is \"%.100s\"", path, unknown,
-			ids.count, first);
+		warn("%s: %" PRId64 " of %s %s of the catalog, the first is \"%.100s\"", path, unknown,
+			counted(ids.count, "ids"), by_number(unknown, "is no item", "are no items"), first);
 	if (!assortment->offered) {
 		assortment->offered = xcalloc((size_t)catalog->n_items, sizeof *assortment->offered);
 		memset(assortment->offered, true, (size_t)catalog->n_items * sizeof *assortment->offered);

@@ -41,8 +41,8 @@ void measures_fit_lists(struct measures *measures, const struct ranking *ranking
 		struct measure *measure = &measures->at[i];
 		bool short_lists = !measure->metric->value && measure->cut > ranking->list_length;
 		if (short_lists && run)
-			die("%s: %s: the ranking holds the best %lld items of each user; rank with -k %lld or more", run,
-				measure->name, (long long)ranking->list_length, (long long)measure->cut);
+			die("%s: %s: the ranking holds the best %s of each user; rank with -k %lld or more", run, measure->name,
+				counted(ranking->list_length, "items"), (long long)measure->cut);
 		if (!short_lists)
 			measures->at[kept++] = *measure;
 	}

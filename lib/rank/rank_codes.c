@@ -75,7 +75,7 @@ static void set_reach(struct ranker *ranker, const struct loss loss[])
 struct ranker *ranker_new(const float *vectors, int64_t n_items, int64_t width, const char *where)
 {
 	if (n_items < 1 || n_items > INT32_MAX - SCAN_TILE || width < 1 || width > MAX_WIDTH)
-		die("%s: cannot rank %lld items of width %lld", where, (long long)n_items, (long long)width);
+		die("%s: cannot rank %s of width %lld", where, counted(n_items, "items"), (long long)width);
 	struct ranker *ranker = xcalloc(1, sizeof *ranker);
 	*ranker = (struct ranker){.scan = scan_choose(),
 		.vectors = vectors,

@@ -61,27 +61,31 @@ void report_write_protocol(FILE *out, const struct report *report, const struct 
 	const char *model = json_string_value(json_object_get(protocol, "model"));
 	const char *holdout = json_string_value(json_object_get(protocol, "holdout"));
 	const char *order = json_string_value(json_object_get(protocol, "equal_times"));
+	const int64_t without = ranking->n_users - slices->users[SLICE_ALL];
 	char a[32], b[32], c[32];
 	if (report->runs->count == 1 && model)
 		fprintf(out, "%s: ", model);
-	fprintf(out, "%s targets of %s users", ranking->part == PART_TEST ? "test" : "validation",
-		number_text(slices->users[SLICE_ALL], a));
-	if (slices->users[SLICE_ALL] != ranking->n_users)
-		fprintf(out, " (%s more have none)", number_text(ranking->n_users - slices->users[SLICE_ALL], a));
+	fprintf(out, "%s targets of %s %s", ranking->part == PART_TEST ? "test" : "validation",
+		number_text(slices->users[SLICE_ALL], a), by_number(slices->users[SLICE_ALL], "user", "users"));
+	if (without)
+		fprintf(out, " (%s more %s none)", number_text(without, a), by_number(without, "has", "have"));
 	if (holdout)
 		fprintf(out, ", %s%s%s", holdout, order ? ", equal times: " : "", order ? order : "");
-	fprintf(out, "\nranks among all %s items, seen items %s\n", number_text(ranking->n_items, a),
-		ranking->seen_removed ? "removed" : "kept");
+	fprintf(out, "\nranks among all %s %s, seen items %s\n", number_text(ranking->n_items, a),
+		by_number(ranking->n_items, "item", "items"), ranking->seen_removed ? "removed" : "kept");
 	fprintf(out, "equal scores: %s rank", ties_names[report->ties]);
 	if (report->runs->count == 1)
-		fprintf(out, "; %s targets share theirs", number_text(slices->tied, a));
+		fprintf(out, "; %s %s", number_text(slices->tied, a),
+			by_number(slices->tied, "target shares a rank", "targets share theirs"));
 	fputc('\n', out);
 	if (slices->count > 1 && slices->head_items)
-		fprintf(out, "head: %s training events or more (%s items), tail: fewer (%s), cold: none",
-			number_text(slices->head_events, a), number_text(slices->head_items, b),
+		fprintf(out, "head: %s training %s or more (%s %s), tail: fewer (%s), cold: none",
+			number_text(slices->head_events, a), by_number(slices->head_events, "event", "events"),
+			number_text(slices->head_items, b), by_number(slices->head_items, "item", "items"),
 			number_text(slices->tail_items, c));
 	else if (slices->count > 1)
-		fprintf(out, "tail: any training event (%s items), cold: none", number_text(slices->tail_items, a));
+		fprintf(out, "tail: any training event (%s %s), cold: none", number_text(slices->tail_items, a),
+			by_number(slices->tail_items, "item", "items"));
 	if (slices->count > 1)
 		fprintf(out, " (%s)\n", number_text(slices->cold_items, a));
 	json_decref(protocol);

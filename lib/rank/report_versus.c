@@ -24,9 +24,9 @@ static struct match match_of(const struct report *report, const struct system *s
 	match.pairs = pairs_make(ranking, n);
 	const int64_t here = match.pairs.left_out[0], there = match.pairs.left_out[match.n_here];
 	if (here || there)
-		warn("%lld users of %s are not in %s, %lld the other way; the %lld of both are compared", (long long)here,
-			group_source(&ranking[0]->group), group_source(&ranking[match.n_here]->group), (long long)there,
-			(long long)match.pairs.count);
+		warn("%s of %s %s not in %s, %lld the other way; the %lld of both are compared", counted(here, "users"),
+			group_source(&ranking[0]->group), by_number(here, "is", "are"), group_source(&ranking[match.n_here]->group),
+			(long long)there, (long long)match.pairs.count);
 	match.duels = xcalloc((size_t)report->measures->count, sizeof *match.duels);
 	for (int i = 0; i < report->measures->count; i++)
 		match.duels[i] = evaluate_pairs(ranking, match.n_here, &match.pairs, &report->measures->at[i], report->ties,
@@ -136,8 +136,9 @@ static void write_data(FILE *out, const struct report *report, const struct matc
 static void write_covered(FILE *out, const struct report *report, const struct match *match)
 {
 	char users[32], resamples[32];
-	fprintf(out, "95 %% intervals, two-sided p; %s paired bootstrap resamples of %s users",
-		number_text(report->resamples, resamples), number_text(match->pairs.count, users));
+	fprintf(out, "95 %% intervals, two-sided p; %s paired bootstrap resamples of %s %s",
+		number_text(report->resamples, resamples), number_text(match->pairs.count, users),
+		by_number(match->pairs.count, "user", "users"));
 	if (match->n_here > 1)
 		fprintf(out, ",\nof %d runs of A", match->n_here);
 	if (match->n_there > 1)

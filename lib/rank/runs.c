@@ -267,8 +267,7 @@ void runs_slice(struct runs *runs, bool by_slices, double head, const int64_t bo
 	if (runs->run[0].ranking.n_items == 1)
 		notice("warning: the catalog has one item, which every model ranks first");
 	else if (targets < FEW_TARGETS)
-		notice("warning: only %lld target%s: chance decides much of these figures", (long long)targets,
-			targets == 1 ? "" : "s");
+		notice("warning: only %s: chance decides much of these figures", counted(targets, "targets"));
 }
 
 void runs_free(struct runs *runs)

@@ -132,8 +132,8 @@ static void *load_again(void *of)
 	struct server *server = of;
 	if (passes_trial(server->options->trial)) {
 		struct holding *holding = load(server);
-		notice("SIGHUP: the model is now %s, of %" PRId64 " items", holding->served->model_id,
-			holding->served->advisor.catalog->n_items);
+		notice("SIGHUP: the model is now %s, of %s", holding->served->model_id,
+			counted(holding->served->advisor.catalog->n_items, "items"));
 		replace(server, holding);
 		server->endpoints.metrics.taken++;
 	} else {
@@ -205,7 +205,7 @@ void server_run(const struct server_options *options)
 	int signals = process_signals(numbers);
 	struct http *http = http_new(fd, options->threads, endpoint_routes, endpoint_parameters, server,
 		&server->endpoints.metrics);
-	notice("ready: %" PRId64 " items, listening on %s", server->now->served->advisor.catalog->n_items, url);
+	notice("ready: %s, listening on %s", counted(server->now->served->advisor.catalog->n_items, "items"), url);
 	wait_for_signals(server, http, signals);
 	notice("ending: answering what was asked");
 	http_end(http);

@@ -178,12 +178,15 @@ static struct asked items_asked(const struct advisor *advisor, struct strings *i
 			first = id;
 	}
 	if (unknown == n)
-		die("none of %lld ids is an item of the catalog; the first is \"%.100s\"", (long long)n, first);
+		die("the %s asked for %s of the catalog; the first is \"%.100s\"", counted(n, "ids"),
+			by_number(n, "is no item", "are no items"), first);
 	if (unknown)
-		warn("%lld of %lld ids are no items of the catalog, the first is \"%.100s\"", (long long)unknown, (long long)n,
-			first);
+		warn("%lld of %s %s of the catalog, the first is \"%.100s\"", (long long)unknown, counted(n, "ids"),
+			by_number(unknown, "is no item", "are no items"), first);
 	if (n_new)
-		notice("%lld of the items are new to the model, which does not know what they are like", (long long)n_new);
+		notice("%lld of the items %s like", (long long)n_new,
+			by_number(n_new, "is new to the model, which does not know what it is",
+				"are new to the model, which does not know what they are"));
 	return asked;
 }
 

@@ -114,7 +114,7 @@ void chunk_check(struct chunk *chunk)
 		const struct field *field = &chunk->fields[i];
 		int64_t length = field->tensor.shape[0];
 		if (field != indptr && length != chunk->rows && length != ragged)
-			die("%s: %s has %lld rows, %lld%s were expected", chunk->where, field->name, (long long)length,
+			die("%s: %s has %s, %lld%s were expected", chunk->where, field->name, counted(length, "rows"),
 				(long long)chunk->rows, indptr ? " (or as indptr says)" : "");
 	}
 }
@@ -172,7 +172,7 @@ const char *chunk_text(const struct chunk *chunk, const struct column *column)
 {
 	const struct field *field = required(chunk, column);
 	if (field->tensor.shape[0] != chunk->rows)
-		die("%s: %s has %lld lines, %lld were expected", chunk->where, column->name, (long long)field->tensor.shape[0],
+		die("%s: %s has %s, %lld were expected", chunk->where, column->name, counted(field->tensor.shape[0], "lines"),
 			(long long)chunk->rows);
 	return field->text;
 }

@@ -349,6 +349,21 @@ const char *number_text(int64_t number, char text[32])
 	return text;
 }
 
+const char *by_number(int64_t number, const char *one, const char *many)
+{
+	return number == 1 ? one : many;
+}
+
+const char *counted(int64_t number, const char *plural)
+{
+	static _Thread_local char texts[COUNTED_AT_ONCE][64];
+	static _Thread_local unsigned next;
+	char *text = texts[next++ % COUNTED_AT_ONCE];
+	const int without_s = (int)strlen(plural) - (number == 1);
+	snprintf(text, sizeof *texts, "%lld %.*s", (long long)number, without_s, plural);
+	return text;
+}
+
 double seconds_now(void)
 {
 	struct timespec now;

@@ -85,6 +85,11 @@ void fingerprint_text(uint64_t hash, char text[17]);
 
 /* With a comma every three digits: "1,105". */
 const char *number_text(int64_t number, char text[32]);
+/* "1 user", "2 users", of the plural. The text lasts until the thread has asked for COUNTED_AT_ONCE more. */
+#define COUNTED_AT_ONCE 8
+const char *counted(int64_t number, const char *plural);
+/* The verb of such a number: one of 1, many of others. */
+const char *by_number(int64_t number, const char *one, const char *many);
 
 double seconds_now(void);     /* monotonic */
 double peak_memory_mib(void); /* of this process so far; 0 where there is no /proc */

@@ -16,8 +16,8 @@ static json_t *result_json(const struct align_result *result)
 static void tell_result(const char *which, const struct align_result *result)
 {
 	if (result->items)
-		notice("%s: %lld items, %lld tokens, NLL %.4f, token accuracy %.4f, said exactly %.4f", which,
-			(long long)result->items, (long long)result->tokens, result->nll, result->accuracy, result->exact);
+		notice("%s: %s, %s, NLL %.4f, token accuracy %.4f, said exactly %.4f", which, counted(result->items, "items"),
+			counted(result->tokens, "tokens"), result->nll, result->accuracy, result->exact);
 }
 
 void align_tell(struct task *task, struct trainer *trainer, const char *learned_name, json_t *measured)

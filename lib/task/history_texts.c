@@ -166,9 +166,10 @@ struct task *history_texts_task(struct model *model, const struct sequences *seq
 		.batch = RAGGED(I4, I4)};
 	int64_t longest = model_max_length(model), most = form->items * (texts->budget + form->n_separator);
 	if (longest && most > longest)
-		die("%lld items of %lld tokens, and what stands between them, are %lld tokens, of which the model reads %lld; "
+		die("%s of %s, and what stands between them, are %s, of which the model reads %lld; "
 			"less than --last or --max-tokens is",
-			(long long)form->items, (long long)texts->budget, (long long)most, (long long)longest);
+			counted(form->items, "items"), counted(texts->budget, "tokens"), counted(most, "tokens"),
+			(long long)longest);
 	list_learned(task);
 	list_valid(task);
 	for (int64_t i = 0; i < task->task.examples; i++)

@@ -188,8 +188,8 @@ static json_t *train(struct training_job *job)
 	model_initialise(model, &rng);
 	struct trainer *trainer = trainer_new(&model->params, &training->optimisation, job->threads);
 	struct task *task = language_task(model, &tokens, text_ends_of(tokenizer, "tokenizer"), job->threads);
-	notice("%s: %lld parameters, vocabulary of %lld, %lld texts", model->architecture->name,
-		(long long)model->params.trainable, (long long)model->n_items, (long long)task->examples);
+	notice("%s: %s, vocabulary of %lld, %s", model->architecture->name, counted(model->params.trainable, "parameters"),
+		(long long)model->n_items, counted(task->examples, "texts"));
 	json_t *measured = training_run(job, model, task, trainer, &training->run, identity, &rng);
 	task->free(task);
 	trainer_free(trainer);

@@ -197,8 +197,8 @@ static void load(struct run *run)
 	run->positions = states.now[NOW_POSITIONS];
 	run->best_epoch = states.now[NOW_BEST];
 	if (run->epoch > run_length(run->options))
-		die("%s: %lld epochs are done, more than the %lld that are asked for", path, (long long)run->epoch,
-			(long long)run_length(run->options));
+		die("%s: %s %s done, more than the %lld that are asked for", path, counted(run->epoch, "epochs"),
+			by_number(run->epoch, "is", "are"), (long long)run_length(run->options));
 	if (run->epoch < 0 || run->batch < 0 || run->batch > run->task->examples || run->best_epoch < 0 ||
 		run->best_epoch > run->epoch)
 		die("%s: epoch %lld, batch %lld: not a state of this training", path, (long long)run->epoch,
@@ -405,8 +405,8 @@ json_t *run(struct task *task, struct trainer *trainer, const struct run_options
 	if (options->checkpoint)
 		begin_checkpoint(&run);
 	if (task->validate && !task->measures[0])
-		notice("nothing is held out to validate on: all of %lld epochs, and the last one is kept",
-			(long long)run_length(options));
+		notice("nothing is held out to validate on: all of %s, and the last one is kept",
+			counted(run_length(options), "epochs"));
 	train(&run);
 	if (run.best_epoch && task->measures[0])
 		show_curve(&run);

@@ -75,13 +75,12 @@ static struct model *start(struct training_job *job, struct rng *rng)
 		fingerprint_text(tokenizer_fingerprint(tokenizer), of_tokenizer);
 		model = model_new(json_deep_copy(job->config), tokenizer_vocab_size(tokenizer), of_tokenizer, "options");
 		model_initialise(model, rng);
-		notice(
-			"no LLM in the stream and no --weights: a new one, of %lld parameters, is trained on these histories alone",
-			(long long)model->params.trainable);
+		notice("no LLM in the stream and no --weights: a new one, of %s, is trained on these histories alone",
+			counted(model->params.trainable, "parameters"));
 	}
 	if (model->n_items < tokenizer_vocab_size(tokenizer))
-		die("the LLM has %lld token vectors, its tokenizer %lld tokens", (long long)model->n_items,
-			(long long)tokenizer_vocab_size(tokenizer));
+		die("the LLM has %lld token vectors, its tokenizer %s", (long long)model->n_items,
+			counted(tokenizer_vocab_size(tokenizer), "tokens"));
 	return model;
 }
 
@@ -99,8 +98,8 @@ static void tell(const struct task *task, const struct model *model)
 {
 	int64_t tokens, validated;
 	history_texts_counts(task, &tokens, &validated);
-	notice("%s: %lld parameters, %lld users, %lld tokens, validated on %lld users", model->architecture->name,
-		(long long)model->params.trainable, (long long)task->examples, (long long)tokens, (long long)validated);
+	notice("%s: %s, %s, %s, validated on %s", model->architecture->name, counted(model->params.trainable, "parameters"),
+		counted(task->examples, "users"), counted(tokens, "tokens"), counted(validated, "users"));
 }
 
 static json_t *train(struct training_job *job)

@@ -176,9 +176,9 @@ static void tell(const struct task *task, const struct model *model)
 {
 	int64_t users, positions, validated;
 	next_item_counts(task, &users, &positions, &validated);
-	char *of_validation = validated ? xasprintf(", validated on %lld users", (long long)validated) : xstrdup("");
-	notice("%s: %lld parameters, %lld users, %lld positions, %lld items%s%s", model->architecture->name,
-		(long long)model->params.trainable, (long long)users, (long long)positions, (long long)model->n_items,
+	char *of_validation = validated ? xasprintf(", validated on %s", counted(validated, "users")) : xstrdup("");
+	notice("%s: %s, %s, %s, %s%s%s", model->architecture->name, counted(model->params.trainable, "parameters"),
+		counted(users, "users"), counted(positions, "positions"), counted(model->n_items, "items"),
 		items_feature_size(model) ? " with features" : "", of_validation);
 	free(of_validation);
 }

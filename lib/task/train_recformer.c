@@ -74,8 +74,8 @@ static struct model *start(const struct training_job *job, bool anew, bool own, 
 static json_t *run_and_tell(struct training_job *job, struct model *model, struct task *task, struct trainer *trainer,
 	const struct run_options *options, json_t *identity, const struct rng *rng)
 {
-	notice("%s: %lld parameters, %lld users, %lld items", model->architecture->name, (long long)model->params.trainable,
-		(long long)task->examples, (long long)job->inputs.catalog.n_items);
+	notice("%s: %s, %s, %s", model->architecture->name, counted(model->params.trainable, "parameters"),
+		counted(task->examples, "users"), counted(job->inputs.catalog.n_items, "items"));
 	return training_run(job, model, task, trainer, options, identity, rng);
 }
 

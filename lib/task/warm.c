@@ -72,9 +72,8 @@ static int32_t *rows_before(struct training_job *job, const char *of_new)
 		for (int64_t item = 0; item < catalog->n_items; item++)
 			row[item] = (int32_t)item;
 	}
-	notice("%s of %s: %lld items known, %lld new%s, %lld gone", start->model->architecture->name,
-		group_source(&start->group), (long long)known, (long long)n_new, n_new ? of_new : "",
-		(long long)(start->model->n_items - known));
+	notice("%s of %s: %s known, %lld new%s, %lld gone", start->model->architecture->name, group_source(&start->group),
+		counted(known, "items"), (long long)n_new, n_new ? of_new : "", (long long)(start->model->n_items - known));
 	return row;
 }
 
