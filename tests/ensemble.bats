@@ -131,6 +131,35 @@ ndcg() {
 	(! tar --zstd -tf test | grep '^model/')
 }
 
+@test "together models are no worse on the validation items than the best alone; one that has all the weight ranks as if alone" {
+	seq-train -q --arch popular shop -o popular
+	local pair one other measured
+	valid() {
+		seq-rank --split valid "$@" shop 2>said >valid
+		rec-eval -q --no-slices --digits 6 -m ndcg -k 10 valid | awk -F'\t' '$1 == "ndcg@10" { print $3 }'
+	}
+	for pair in "ease nearest" "popular ease" "ease popular" "half ease" "sasrec half"; do
+		read -r one other <<<"$pair"
+		measured=$(valid --model "$one" --model "$other")
+		grep -q '^seq-rank: weights ' said
+		awk "BEGIN { exit !($measured >= $(valid --model "$one") && $measured >= $(valid --model "$other")) }"
+	done
+	# how popular an item is tells ease nothing
+	for pair in "popular ease" "ease popular"; do
+		read -r one other <<<"$pair"
+		output=$(seq-rank --model "$one" --model "$other" shop 2>&1 >both)
+		says 'seq-rank: ease ranks without the others: together they are no better'
+		seq-rank -q --model ease shop -o alone
+		cmp <(tar --zstd -xO --wildcards 'ranking/*' <both) <(tar --zstd -xO --wildcards 'ranking/*' <alone)
+	done
+	# an item that it does not know is not recommended; nothing completes what it knows
+	seq-rank -q --model half shop --format tsv -o alone
+	seq-rank -q --model half --model nearest --weights 1,0 shop --format tsv | cmp - alone
+	# one with vectors
+	seq-rank -q --model sasrec --split next --why --format json shop -o alone
+	seq-rank -q --model ease --model sasrec --weights 0,1 --split next --why --format json shop | cmp - alone
+}
+
 @test "a question alone is answered as all are, with reasons" {
 	local models=(--model ease --model sasrec --weights '.9,.1')
 	seq-rank -q -j2 --split next -k 5 --format json --why "${models[@]}" shop >all

@@ -40,6 +40,7 @@ struct settings {
 	const char *run_name, *users, *candidates, *exclude, *listen;
 	const char *items;
 	struct ensemble_options ensemble;
+	const char *spelt_fields;
 	char **fields;
 	bool similar, serve, why; /* serve: with --listen too */
 };
@@ -56,6 +57,7 @@ static void read_shard(const char *option, const char *value, void *values)
 static void read_fields(const char *option, const char *value, void *values)
 {
 	struct settings *settings = values;
+	settings->spelt_fields = value;
 	settings->fields = split_list(value);
 	if (!*settings->fields)
 		die_usage("%s '%s': names of attributes were expected", option, value);
@@ -128,8 +130,8 @@ static void check_serve(struct settings *settings, const struct cli *cli)
 		die_usage("--serve answers on stdout, --listen over HTTP: only one of them");
 	if (settings->format >= 0 || settings->shards > 1 || settings->users || settings->split >= 0)
 		die_usage("%s is told what to answer by its questions: no --format, --shard, --users or --split", option);
-	if (settings->listen && (settings->why || cli->output))
-		die_usage("--listen answers over HTTP, where a question says \"why\": no --why or -o");
+	if (settings->listen && cli->output)
+		die_usage("--listen answers over HTTP: no -o");
 	bool reads_stdin = !cli->n_inputs || ensemble_reads_stdin(&settings->ensemble);
 	for (int i = 0; i < cli->n_inputs; i++)
 		reads_stdin |= !strcmp(cli->inputs[i], "-");
@@ -143,8 +145,8 @@ static void check_similar(struct settings *settings, const struct cli *cli)
 {
 	cli_check_stdin(cli, "--items", settings->items);
 	if (settings->split >= 0 || settings->users || settings->shards > 1 || settings->why || settings->serve ||
-		settings->listen)
-		die_usage("--similar is about items: no --split, --users, --shard, --why, --serve or --listen");
+		settings->listen || json_object_get(cli->given, "--seen"))
+		die_usage("--similar is about items: no --split, --seen, --users, --shard, --why, --serve or --listen");
 	if (settings->ensemble.n_models > 1)
 		die_usage("--similar goes by the vectors of one model: --model is given %d times", settings->ensemble.n_models);
 	settings->format = settings->format < 0 ? FORMAT_TSV : settings->format;
@@ -223,7 +225,7 @@ static void prepare(struct run *run)
 	const bool is_next = settings->part == PART_NEXT;
 	const struct item_groups groups = {&run->catalog, &run->embedding, run->cli->threads};
 	ensemble_match(&run->ensemble, &run->assortment, &groups);
-	ensemble_choose(&run->ensemble, &settings->ensemble, settings->serve ? NULL : &run->users,
+	ensemble_choose(&run->ensemble, &settings->ensemble, &run->assortment, settings->serve ? NULL : &run->users,
 		run->known.group.complete ? &run->known : NULL, &run->catalog);
 	if (settings->candidates)
 		assortment_offer(&run->assortment, &run->catalog, settings->candidates, true);
@@ -237,7 +239,8 @@ static void prepare(struct run *run)
 	const int64_t offers = recommender_offers(run->recommender);
 	if (!settings->k)
 		settings->k = is_next ? 10 : 100;
-	settings->k = settings->k < offers ? settings->k : (int32_t)offers;
+	if (!settings->serve) /* a question is answered with what there is */
+		settings->k = settings->k < offers ? settings->k : (int32_t)offers;
 }
 
 static void run_free(struct run *run)
@@ -365,8 +368,8 @@ static void add_strangers(struct run *run, struct batch *batch, const struct wri
 			flush_batch(batch, run, writer);
 	}
 	if (strangers)
-		notice("%" PRId64 " of the %" PRId64 " users of %s have no history: the most popular items are recommended",
-			strangers, asked->ids.count, asked->path);
+		notice("%" PRId64 " of the %s of %s %s no history: the most popular items are recommended", strangers,
+			counted(asked->ids.count, "users"), asked->path, by_number(strangers, "has", "have"));
 }
 
 static void rank_users(struct run *run, const struct writer *writer)
@@ -415,12 +418,12 @@ static void finish(struct run *run, struct writer *writer, double seconds)
 	}
 	const char *seen = settings->seen == SEEN_KEEP ? "kept" : "removed";
 	if (settings->part == PART_NEXT)
-		notice("%" PRId64 " users, recommendations among %" PRId64 " items, seen items %s, %.1f s", run->n_ranked,
-			recommender_offers(run->recommender), seen, seconds);
+		notice("%s, recommendations among %s, seen items %s, %.1f s", counted(run->n_ranked, "users"),
+			counted(recommender_offers(run->recommender), "items"), seen, seconds);
 	else
-		notice("%" PRId64 " users, %s targets among %" PRId64 " items, seen items %s, %.1f s; %" PRId64
-			   " users without a target",
-			run->n_ranked, part_names[settings->part], run->catalog.n_items, seen, seconds, run->n_without_target);
+		notice("%s, %s targets among %s, seen items %s, %.1f s; %s without a target", counted(run->n_ranked, "users"),
+			part_names[settings->part], counted(run->catalog.n_items, "items"), seen, seconds,
+			counted(run->n_without_target, "users"));
 }
 
 static void rank_all(struct run *run)
@@ -433,7 +436,7 @@ static void rank_all(struct run *run)
 	double started = seconds_now();
 	rank_users(run, &writer);
 	if (!run->n_ranked && settings->shards == 1)
-		die("sequences: none of %" PRId64 " users has a %s target", run->users.n_users, part_names[settings->part]);
+		die("sequences: none of %s has a %s target", counted(run->users.n_users, "users"), part_names[settings->part]);
 	finish(run, &writer, seconds_now() - started);
 }
 
@@ -442,18 +445,18 @@ static void rank_all(struct run *run)
 /* Of what is loaded and prepared. */
 static struct advisor advisor_of(struct run *run)
 {
-	const int32_t offers = (int32_t)recommender_offers(run->recommender);
-	const bool is_short = run->settings->listen && offers > SERVER_LONGEST;
+	const struct settings *settings = run->settings;
 	struct advisor advisor = {
 		.model = run->ensemble.model,
 		.assortment = &run->assortment,
 		.recommender = run->recommender,
 		.catalog = &run->catalog,
 		.users = run->known.group.complete ? &run->known : NULL,
-		.keep_seen = run->settings->seen == SEEN_KEEP,
-		.longest = is_short ? SERVER_LONGEST : offers,
+		.keep_seen = settings->seen == SEEN_KEEP,
+		.wants_why = settings->why,
+		.longest = settings->listen ? SERVER_LONGEST : INT32_MAX - 1,
 	};
-	advisor.k = run->settings->k < advisor.longest ? run->settings->k : advisor.longest;
+	advisor.k = settings->k < advisor.longest ? settings->k : advisor.longest;
 	advisor_begin(&advisor);
 	return advisor;
 }
@@ -465,7 +468,7 @@ static void serve(struct run *run)
 	struct output *output = output_open(run->cli->output);
 	const struct listing listing = listing_of(run, NULL);
 	const struct advisor advisor = advisor_of(run);
-	notice("ready: %" PRId64 " items", run->catalog.n_items);
+	notice("ready: %s", counted(run->catalog.n_items, "items"));
 	answer_lines(&advisor, &listing, output);
 	output_commit(output);
 }
@@ -523,7 +526,8 @@ static struct served *load_served(void *context)
 /* The command that loads the same streams and then has no questions. To be freed. */
 static char **trial_of(const struct settings *settings, const struct cli *cli)
 {
-	const char *pairs[][2] = {{"--candidates", settings->candidates}, {"--exclude", settings->exclude}};
+	const char *pairs[][2] = {{"--candidates", settings->candidates}, {"--exclude", settings->exclude},
+		{"--fields", settings->spelt_fields}};
 	const char **command = xcalloc((size_t)cli->n_inputs + 16 + ENSEMBLE_WORDS, sizeof *command);
 	int n = 0;
 	command[n++] = program_name;

@@ -211,48 +211,14 @@ static void with_share(const struct blend *blend, const double shares[], int sou
 	changed[source] = share;
 }
 
-/* Tries shares of one source `step` hundredths apart, up to `reach` steps from where it is; whether any is better. */
-static bool improve(const struct blend *blend, int source, int step, int reach, double shares[], double *best)
-{
-	const int now = (int)lround(shares[source] * 100);
-	bool is_better = false;
-	double start[BLEND_SOURCES];
-	memcpy(start, shares, sizeof start);
-	for (int share = now - reach * step; share <= now + reach * step; share += step) {
-		if (share < (source ? 0 : 1) || share > (source ? 99 : 100) || share == now)
-			continue;
-		double changed[BLEND_SOURCES], weights[BLEND_SOURCES];
-		with_share(blend, start, source, share / 100.0, changed);
-		weights_of(blend, changed, weights);
-		const double measure = blend_measure(blend, weights);
-		if (measure <= *best)
-			continue;
-		*best = measure;
-		memcpy(shares, changed, sizeof changed);
-		is_better = true;
-	}
-	return is_better;
-}
+/* --- the best shares --- */
 
-static void climb(const struct blend *blend, double shares[])
-{
-	static const struct {
-		int step, reach;
-	} passes[] = {{10, 10}, {3, 5}, {1, 3}};
-	double weights[BLEND_SOURCES];
-	weights_of(blend, shares, weights);
-	double best = blend_measure(blend, weights);
-	for (size_t pass = 0; pass < COUNT_OF(passes); pass++) {
-		bool is_better = true;
-		for (int round = 0; round < 10 && is_better; round++) {
-			is_better = false;
-			for (int source = blend->sources - 1; source >= 0; source--)
-				is_better |= improve(blend, source, passes[pass].step, passes[pass].reach, shares, &best);
-		}
-	}
-}
-
-/* --- of what is as good, the best among more items --- */
+struct search {
+	const struct blend *blend;
+	double at_least;     /* NDCG@10 */
+	const double *found; /* by history, of the best there are; NULL: they are looked for */
+	double *value;       /* room for as many */
+};
 
 /* Whether histories tell the two apart: the first is better by more than the standard error of the difference. */
 static bool are_told_apart(const double *one, const double *other, int64_t rows)
@@ -265,57 +231,113 @@ static bool are_told_apart(const double *one, const double *other, int64_t rows)
 	return sum > 0 && sum * sum > squares - sum * sum / (double)rows;
 }
 
-/* How many hundredths the share of a source can go that way until histories tell it from the best. */
-static int reach_of(const struct blend *blend, const double best[], const double shares[], int source, int way)
+/* NDCG@10; once the best is found, NDCG@200 of what is as good, and less than any of what is not. */
+static double worth_of(const struct search *search, const double shares[])
 {
-	double *value = xcalloc((size_t)blend->rows, sizeof *value);
-	const int now = (int)lround(shares[source] * 100);
-	int reach = -1, share;
-	do {
-		double changed[BLEND_SOURCES], weights[BLEND_SOURCES];
-		share = now + ++reach * way + way;
-		with_share(blend, shares, source, share / 100.0, changed);
-		weights_of(blend, changed, weights);
-		values_of(blend, JUDGED, weights, value);
-	} while (share >= 0 && share < 100 && !are_told_apart(best, value, blend->rows));
-	free(value);
-	return reach;
+	double weights[BLEND_SOURCES];
+	weights_of(search->blend, shares, weights);
+	const double judged = values_of(search->blend, JUDGED, weights, search->value);
+	if (!search->found)
+		return judged;
+	if (judged < search->at_least || are_told_apart(search->found, search->value, search->blend->rows))
+		return -1;
+	return values_of(search->blend, FURTHER, weights, search->value);
 }
 
-/* Each share but the first is one of those that are as good, whichever ranks the targets best among more items. */
-static void settle(const struct blend *blend, double shares[])
+/*
+ * Of shares of one source `step` hundredths apart, as far as `reach` of them from where it is, takes the one of the
+ * greatest worth, if it is more than `worth`; whether there is one.
+ */
+static bool improve(const struct search *search, int source, int step, int reach, double shares[], double *worth)
 {
-	double *best = xcalloc((size_t)blend->rows + 1, sizeof *best);
-	double *value = xcalloc((size_t)blend->rows + 1, sizeof *value);
-	double weights[BLEND_SOURCES], now[BLEND_SOURCES];
-	weights_of(blend, shares, weights);
-	values_of(blend, JUDGED, weights, best);
-	for (int source = 1; source < blend->sources && blend->rows; source++) {
-		const int down = reach_of(blend, best, shares, source, -1), up = reach_of(blend, best, shares, source, 1);
-		double highest = -1;
-		memcpy(now, shares, sizeof now);
-		for (int by = -down; by <= up; by++) {
-			double changed[BLEND_SOURCES];
-			with_share(blend, now, source, now[source] + by / 100.0, changed);
-			weights_of(blend, changed, weights);
-			const double measure = values_of(blend, FURTHER, weights, value);
-			if (measure <= highest)
-				continue;
-			highest = measure;
-			memcpy(shares, changed, sizeof changed);
+	const int now = (int)lround(shares[source] * 100);
+	bool is_better = false;
+	double start[BLEND_SOURCES];
+	memcpy(start, shares, sizeof start);
+	for (int share = now - reach * step; share <= now + reach * step; share += step) {
+		if (share < (source ? 0 : 1) || share > (source ? 99 : 100))
+			continue;
+		double changed[BLEND_SOURCES];
+		with_share(search->blend, start, source, share / 100.0, changed);
+		const double found = worth_of(search, changed);
+		if (found <= *worth)
+			continue;
+		*worth = found;
+		memcpy(shares, changed, sizeof changed);
+		is_better = true;
+	}
+	return is_better;
+}
+
+/* To the largest NDCG@10, in ever smaller steps. */
+static void climb(const struct search *search, double shares[])
+{
+	static const struct {
+		int step, reach;
+	} passes[] = {{10, 10}, {3, 5}, {1, 3}};
+	double worth = worth_of(search, shares);
+	for (size_t pass = 0; pass < COUNT_OF(passes); pass++) {
+		bool is_better = true;
+		for (int round = 0; round < 10 && is_better; round++) {
+			is_better = false;
+			for (int source = search->blend->sources - 1; source >= 0; source--)
+				is_better |= improve(search, source, passes[pass].step, passes[pass].reach, shares, &worth);
 		}
 	}
-	free(best);
-	free(value);
 }
 
-double blend_fit(const struct blend *blend, double weights[])
+/* Each share but the first becomes the one, of those that are as good, that ranks the targets best among more items. */
+static void settle(struct search *search, double shares[])
 {
-	double shares[BLEND_SOURCES] = {1};
-	climb(blend, shares);
-	settle(blend, shares);
+	double weights[BLEND_SOURCES], *found = xcalloc((size_t)search->blend->rows + 1, sizeof *found);
+	weights_of(search->blend, shares, weights);
+	values_of(search->blend, JUDGED, weights, found);
+	search->found = found;
+	for (int source = 1; source < search->blend->sources && search->blend->rows; source++) {
+		double worth = -1;
+		improve(search, source, 1, 100, shares, &worth);
+	}
+	search->found = NULL;
+	free(found);
+}
+
+double blend_fit(const struct blend *blend, double at_least, double weights[])
+{
+	double shares[BLEND_SOURCES] = {1}, *value = xcalloc((size_t)blend->rows + 1, sizeof *value);
+	struct search search = {.blend = blend, .at_least = at_least, .value = value};
+	climb(&search, shares);
+	settle(&search, shares);
 	weights_of(blend, shares, weights);
+	free(value);
 	return blend_measure(blend, weights);
+}
+
+double blend_of_one(const struct blend *blend, const float *scores, int64_t n_items, const int32_t *row,
+	const struct histories *histories, const int32_t *target)
+{
+	double sum = 0;
+	bool *is_out = xcalloc((size_t)n_items, sizeof *is_out);
+	for (int64_t at = 0; at < histories->rows; at++, scores += n_items) {
+		const int64_t first = histories->indptr[at], end = histories->indptr[at + 1];
+		int64_t greater = 0, equal = 0;
+		if (row && row[target[at]] < 0)
+			continue;
+		for (int64_t i = first; i < end; i++)
+			is_out[histories->item[i]] = true;
+		is_out[target[at]] = true;
+		for (int64_t item = 0; item < n_items; item++) {
+			if (is_out[item] || (row && row[item] < 0))
+				continue;
+			greater += scores[item] > scores[target[at]];
+			equal += scores[item] == scores[target[at]];
+		}
+		sum += measure_value(&blend->measures.at[JUDGED], greater, equal, TIES_AVERAGE);
+		for (int64_t i = first; i < end; i++)
+			is_out[histories->item[i]] = false;
+		is_out[target[at]] = false;
+	}
+	free(is_out);
+	return sum;
 }
 
 double blend_rounded(double weight, int digits)

@@ -66,11 +66,20 @@ static void standardise(const struct assortment *part, float *scores, int64_t n)
 		scores[item] = knows(part, item) ? (float)(((double)scores[item] - mean) * scale) : 0;
 }
 
-/* Of one model, standardised: rows x items of the catalog. */
-static void score_part(const struct ensemble *ensemble, int i, const struct histories *histories, float *scores)
+/* What validation says of each model by itself: NDCG@10, summed over targets. */
+struct alone {
+	const struct blend *blend;
+	double sum[ENSEMBLE_MOST];
+};
+
+/* Of one model, standardised: rows x items of the catalog. As it is, it is judged before; alone NULL: by nothing. */
+static void score_part(const struct ensemble *ensemble, int i, const struct histories *histories, float *scores,
+	struct alone *alone, const int32_t *target)
 {
 	const int64_t n = ensemble->model->n_items;
 	model_scores(ensemble->group[i].model, histories, scores);
+	if (alone)
+		alone->sum[i] += blend_of_one(alone->blend, scores, n, ensemble->part[i].model_row, histories, target);
 #pragma omp parallel for if (histories->rows > 1)
 	for (int64_t row = 0; row < histories->rows; row++)
 		standardise(&ensemble->part[i], scores + row * n, n);
@@ -100,10 +109,11 @@ static float *scores_of_texts(const struct ensemble *ensemble, const struct hist
 }
 
 /* Of each model, completed: rows x items of the catalog. */
-static void score_parts(const struct ensemble *ensemble, const struct histories *histories, float *const scores[])
+static void score_parts(const struct ensemble *ensemble, const struct histories *histories, float *const scores[],
+	struct alone *alone, const int32_t *target)
 {
 	for (int i = 0; i < ensemble->n; i++)
-		score_part(ensemble, i, histories, scores[i]);
+		score_part(ensemble, i, histories, scores[i], alone, target);
 	float *texts = scores_of_texts(ensemble, histories, scores);
 	for (int i = 0; texts && i < ensemble->n; i++)
 		if (ensemble->unmet[i])
@@ -129,7 +139,7 @@ static void score(const struct model *model, const struct histories *histories, 
 	const int64_t entries = histories->rows * model->n_items;
 	float *of_part[ENSEMBLE_MOST];
 	parts_allocate(ensemble, histories->rows, of_part);
-	score_parts(ensemble, histories, of_part);
+	score_parts(ensemble, histories, of_part, NULL, NULL);
 	memset(scores, 0, (size_t)entries * sizeof *scores);
 	for (int i = 0; i < ensemble->n; i++)
 		vec_axpy((float)ensemble->weight[i], of_part[i], scores, entries);
@@ -167,13 +177,24 @@ static struct model *whole_of(struct ensemble *ensemble, const struct catalog *c
 	return model;
 }
 
-/* From now on the model gives rows of scores of the catalog's items. */
-static void score_by_catalog(struct model *model, const struct assortment *part, const struct catalog *catalog)
+/* Where there is one. */
+static void whole_free(struct ensemble *ensemble)
+{
+	if (!ensemble->architecture.name)
+		return;
+	model_free(ensemble->model);
+	free((char *)(uintptr_t)ensemble->architecture.name);
+	ensemble->architecture.name = NULL;
+}
+
+/* From now on the model gives rows of scores of the catalog's items; false: it did. */
+static bool score_by_catalog(struct model *model, const struct assortment *part, const struct catalog *catalog)
 {
 	if (model->catalog)
-		return;
+		return false;
 	model->catalog = catalog;
 	model->own_row = part->model_row;
+	return true;
 }
 
 /* Features of items tell of those that a model has not met. */
@@ -190,14 +211,14 @@ void ensemble_match(struct ensemble *ensemble, struct assortment *assortment, co
 		struct assortment *part = is_single ? assortment : &ensemble->part[i];
 		const int64_t n_new = assortment_of_model(part, &ensemble->group[i], groups);
 		if (n_new)
-			notice(
-				"%lld of %lld items are new to the model of %s and are not recommended until one is trained with them",
-				(long long)n_new, (long long)catalog->n_items, group_source(&ensemble->group[i].group));
+			notice("%lld of %s %s new to the model of %s and %s not recommended until one is trained with %s",
+				(long long)n_new, counted(catalog->n_items, "items"), by_number(n_new, "is", "are"),
+				group_source(&ensemble->group[i].group), by_number(n_new, "is", "are"), by_number(n_new, "it", "them"));
 		if (is_single)
 			continue;
 		const struct model *model = ensemble->group[i].model;
 		ensemble->unmet[i] = is_completed(model) ? unmet_shares_of(model, part->model_row, catalog->n_items) : NULL;
-		score_by_catalog(ensemble->group[i].model, part, catalog);
+		ensemble->is_mapped[i] = score_by_catalog(ensemble->group[i].model, part, catalog);
 	}
 	ensemble->model = is_single ? ensemble->group[0].model : whole_of(ensemble, catalog);
 	snprintf(ensemble->id, sizeof ensemble->id, "%s", ensemble->group[0].group.id);
@@ -235,8 +256,8 @@ static void weigh(struct ensemble *ensemble, const double weights[])
 #define SCORES_AT_ONCE ((int64_t)1 << 22)
 
 /* The validation items of every step-th user, the first of whom is user number `first` of the stream. */
-static void add_users(const struct ensemble *ensemble, struct blend *blend, const struct sequences *sequences,
-	int64_t first, int64_t step)
+static void add_users(const struct ensemble *ensemble, struct blend *blend, struct alone *alone,
+	const struct sequences *sequences, int64_t first, int64_t step)
 {
 	struct ragged packed;
 	int32_t *target;
@@ -247,7 +268,7 @@ static void add_users(const struct ensemble *ensemble, struct blend *blend, cons
 	parts_allocate(ensemble, rows < at_once ? rows : at_once, scores);
 	for (int64_t row = 0; row < rows; row += at_once) {
 		const struct histories part = histories_part(&all, row, row + at_once < rows ? row + at_once : rows);
-		score_parts(ensemble, &part, scores);
+		score_parts(ensemble, &part, scores, alone, target + row);
 		if (!blend_add(blend, (const float *const *)scores, n, &part, target + row))
 			die("models: scores of validation are not finite");
 	}
@@ -256,15 +277,13 @@ static void add_users(const struct ensemble *ensemble, struct blend *blend, cons
 	free(target);
 }
 
-/* "0.6 ease, 0.4 sasrec", and what each has alone; to be freed. */
-static char *told_weights(const struct ensemble *ensemble, const struct blend *blend)
+/* "0.6 ease (alone 0.0811), 0.4 sasrec (alone 0.0790)"; to be freed. */
+static char *told_weights(const struct ensemble *ensemble, const double weights[], const double alone[])
 {
 	struct buffer text = {0};
 	for (int i = 0; i < ensemble->n; i++) {
-		double alone[ENSEMBLE_MOST] = {0};
-		alone[i] = 1;
-		char *part = xasprintf("%s%g %s (alone %.4f)", i ? ", " : "", ensemble->weight[i],
-			ensemble->group[i].model->architecture->name, blend_measure(blend, alone));
+		char *part = xasprintf("%s%g %s (alone %.4f)", i ? ", " : "", weights[i],
+			ensemble->group[i].model->architecture->name, alone[i]);
 		buffer_append(&text, part, strlen(part));
 		free(part);
 	}
@@ -272,39 +291,105 @@ static char *told_weights(const struct ensemble *ensemble, const struct blend *b
 	return text.data;
 }
 
-static void fit(struct ensemble *ensemble, const struct blend *blend)
+/* Of sum 1, in as few digits as are not worse than at_least; what they measure. */
+static double round_weights(const struct ensemble *ensemble, const struct blend *blend, double at_least,
+	double weights[])
 {
-	double weights[BLEND_SOURCES], sum = 0;
-	if (!blend_count(blend))
-		die("sequences: nobody has a validation item to choose the models' weights on; --weights gives them");
-	blend_fit(blend, weights);
+	double exact[ENSEMBLE_MOST], sum = 0, measure = 0;
 	for (int i = 0; i < ensemble->n; i++)
 		sum += weights[i];
 	for (int i = 0; i < ensemble->n; i++)
-		weights[i] = blend_rounded(weights[i] / sum, 3);
-	weigh(ensemble, weights);
-	char *told = told_weights(ensemble, blend);
-	notice("weights %s: NDCG@10 %.4f of %lld validation items", told, blend_measure(blend, weights),
-		(long long)blend_count(blend));
+		exact[i] = weights[i] / sum;
+	for (int digits = 3; digits <= 6; digits++) {
+		for (int i = 0; i < ensemble->n; i++)
+			weights[i] = blend_rounded(exact[i], digits);
+		measure = blend_measure(blend, weights);
+		if (measure >= at_least)
+			break;
+	}
+	return measure;
+}
+
+/* The best weights there are: of all together, where these are no worse than the best model by itself. */
+static void fit(const struct ensemble *ensemble, const struct blend *blend, const struct alone *judged,
+	double weights[ENSEMBLE_MOST])
+{
+	double found[BLEND_SOURCES], alone[ENSEMBLE_MOST] = {0};
+	const int64_t targets = blend_count(blend);
+	int best = 0;
+	if (!targets)
+		die("sequences: nobody has a validation item to choose the models' weights on; --weights gives them");
+	for (int i = 0; i < ensemble->n; i++) {
+		alone[i] = judged->sum[i] / (double)targets;
+		best = alone[i] > alone[best] ? i : best;
+	}
+	blend_fit(blend, alone[best], found);
+	const double measure = round_weights(ensemble, blend, alone[best], found);
+	const bool is_worse = measure < alone[best];
+	for (int i = 0; i < ensemble->n; i++)
+		weights[i] = is_worse ? i == best : found[i];
+	char *told = told_weights(ensemble, weights, alone);
+	notice("weights %s: NDCG@10 %.4f of %s", told, is_worse ? alone[best] : measure,
+		counted(targets, "validation items"));
 	free(told);
 }
 
-void ensemble_choose(struct ensemble *ensemble, const struct ensemble_options *options, struct kept_sequences *users,
-	const struct sequences *known, const struct catalog *catalog)
+/* Chosen on the validation items of all users. */
+static void choose(const struct ensemble *ensemble, struct kept_sequences *users, const struct sequences *known,
+	const struct catalog *catalog, double weights[ENSEMBLE_MOST])
 {
+	struct blend *blend = blend_new(ensemble->n);
+	struct alone alone = {.blend = blend};
+	if (known)
+		add_users(ensemble, blend, &alone, known, 0, blend_step(known->n_users));
+	for (int64_t first = 0; users && sequences_next(users, catalog); first += users->part.n_users)
+		add_users(ensemble, blend, &alone, &users->part, first, blend_step(users->n_users));
+	fit(ensemble, blend, &alone, weights);
+	blend_free(blend);
+}
+
+/* The only one that counts; -1: there are several. */
+static int only_one(const struct ensemble *ensemble)
+{
+	int only = -1, n = 0;
+	for (int i = 0; i < ensemble->n; i++)
+		if (ensemble->weight[i] > 0) {
+			only = i;
+			n++;
+		}
+	return n == 1 ? only : -1;
+}
+
+/* One of the models ranks as if there were no others. */
+static void rank_alone(struct ensemble *ensemble, int i, struct assortment *assortment)
+{
+	whole_free(ensemble);
+	if (ensemble->is_mapped[i]) {
+		ensemble->group[i].model->catalog = NULL;
+		ensemble->group[i].model->own_row = NULL;
+	}
+	ensemble->model = ensemble->group[i].model;
+	snprintf(ensemble->id, sizeof ensemble->id, "%s", ensemble->group[i].group.id);
+	assortment_free(assortment);
+	*assortment = ensemble->part[i];
+	ensemble->part[i] = (struct assortment){0};
+}
+
+void ensemble_choose(struct ensemble *ensemble, const struct ensemble_options *options, struct assortment *assortment,
+	struct kept_sequences *users, const struct sequences *known, const struct catalog *catalog)
+{
+	double chosen[ENSEMBLE_MOST];
 	if (ensemble->n == 1)
 		return;
-	if (options->spelt) {
-		weigh(ensemble, options->weights);
+	if (!options->spelt)
+		choose(ensemble, users, known, catalog, chosen);
+	weigh(ensemble, options->spelt ? options->weights : chosen);
+	const int only = only_one(ensemble);
+	if (only < 0)
 		return;
-	}
-	struct blend *blend = blend_new(ensemble->n);
-	if (known)
-		add_users(ensemble, blend, known, 0, blend_step(known->n_users));
-	for (int64_t first = 0; users && sequences_next(users, catalog); first += users->part.n_users)
-		add_users(ensemble, blend, &users->part, first, blend_step(users->n_users));
-	fit(ensemble, blend);
-	blend_free(blend);
+	rank_alone(ensemble, only, assortment);
+	if (!options->spelt)
+		notice("%s ranks without the others: together they are no better", ensemble->model->architecture->name);
 }
 
 json_t *ensemble_describe(const struct ensemble *ensemble)
@@ -322,10 +407,7 @@ json_t *ensemble_describe(const struct ensemble *ensemble)
 
 void ensemble_free(struct ensemble *ensemble)
 {
-	if (ensemble->n > 1) {
-		model_free(ensemble->model);
-		free((char *)(uintptr_t)ensemble->architecture.name);
-	}
+	whole_free(ensemble);
 	for (int i = 0; i < ensemble->n; i++) {
 		model_group_free(&ensemble->group[i]);
 		assortment_free(&ensemble->part[i]);

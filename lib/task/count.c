@@ -65,10 +65,10 @@ static void tell(const struct training_job *job, const struct model *model, json
 {
 	const double value = validate(job, model);
 	if (isnan(value)) {
-		notice("%s: %lld items; nobody has a validation item", model->architecture->name, (long long)model->n_items);
+		notice("%s: %s; nobody has a validation item", model->architecture->name, counted(model->n_items, "items"));
 		return;
 	}
-	notice("%s: %lld items, valid NDCG@10 %.4f", model->architecture->name, (long long)model->n_items, value);
+	notice("%s: %s, valid NDCG@10 %.4f", model->architecture->name, counted(model->n_items, "items"), value);
 	json_set(measured, "ndcg@10", json_real(value));
 }
 
@@ -106,14 +106,16 @@ static void choose_weight(const struct training_job *job, struct model *model, j
 		const struct histories part = histories_part(&all, row, row + at_once < rows ? row + at_once : rows);
 		add_scores(model, blend, &part, target + row);
 	}
-	blend_fit(blend, weights);
-	const double weight = rows ? blend_rounded(weights[1] / weights[0], 2) : 0;
+	const double without = blend_measure(blend, weights);
+	blend_fit(blend, without, weights);
+	double weight = rows ? blend_rounded(weights[1] / weights[0], 2) : 0;
+	if (blend_measure(blend, (double[]){1, weight}) < without)
+		weight = 0;
 	content_set_weight(model, weight);
 	json_set(measured, "text_weight", json_real(weight));
 	if (rows)
-		notice("%s: text_weight %g chosen on %lld validation items: NDCG@10 %.4f, %.4f with 0",
-			model->architecture->name, weight, (long long)rows, blend_measure(blend, (double[]){1, weight}),
-			blend_measure(blend, (double[]){1, 0}));
+		notice("%s: text_weight %g chosen on %s: NDCG@10 %.4f, %.4f with 0", model->architecture->name, weight,
+			counted(rows, "validation items"), blend_measure(blend, (double[]){1, weight}), without);
 	else
 		warn("nobody has a validation item to choose text_weight on: it is 0; "
 			 "--set text_weight=, or --like a model that has one");
