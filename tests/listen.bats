@@ -210,7 +210,7 @@ waits_for() {
 	ask recommend -d @enough.json
 	[ "$status" = 200 ]
 	says '"unknown":11000'
-	refused 400 'at most 200 items' recommend -d @why.json
+	refused 400 'at most 200 are explained' recommend -d @why.json
 	refused 431 'more than 16384 bytes' healthz -H "X-Much: $(printf 'x%.0s' {1..17000})"
 	refused 431 'more than 16384 bytes' "recommend?user=$(printf 'x%.0s' {1..17000})"
 	ends TERM
@@ -327,6 +327,28 @@ waits_for() {
 	ends TERM
 }
 
+@test "listen: --why is the default of questions, --candidates bound the answers alone, and a new model must have the --fields" {
+	cp sasrec served
+	cut -d, -f 1 "$EXAMPLE/items.csv" | sed -n '2,4p' >stock
+	listens --why --fields title --candidates stock served
+	ask recommend -d '{"history": ["22752", "22755"], "k": 1000}'
+	[ "$(grep -o '"why"' body | wc -l)" = 3 ]
+	ask recommend -d '{"history": ["22752", "22755"], "k": 1000, "why": false}'
+	[ "$(grep -o '"item"' body | wc -l)" = 3 ]
+	[ "$(grep -c '"why"' body)" = 0 ]
+	ask similar -d '{"item": "22752", "k": 50}'
+	[ "$(grep -o '"item"' body | wc -l)" = 4 ] # and the one asked for
+	ask items -d '{"q": "heart", "k": 9}'
+	[ "$(grep -o '"item"' body | wc -l)" = 9 ]
+	seq-tokenize -q "$EXAMPLE/events.csv" | seq-train -q --arch popular -o bare
+	mv bare served
+	kill -HUP "$server"
+	waits_for 'the new model is not taken, the old one stays: seq-rank: '
+	ask healthz
+	says '"architecture":"sasrec"'
+	ends TERM
+}
+
 @test "listen: SIGTERM answers what was asked, lets nobody else in, and ends with 0" {
 	listens sasrec
 	python3 - "$url" "$server" 3>&- <<-'END'
@@ -393,7 +415,6 @@ waits_for() {
 	misused seq-rank --listen 0 --serve sasrec
 	misused seq-rank --listen 0 --format json sasrec
 	misused seq-rank --listen 0 -o out sasrec
-	misused seq-rank --listen 0 --why sasrec
 	misused seq-rank --listen 0 -
 	misused seq-rank --listen 70000 sasrec
 	says '[HOST:]PORT'

@@ -60,6 +60,21 @@ described_by_choice() {
 	says "--resamples: its default 10000 is not given"
 }
 
+# forms TOOL: those of its synopsis
+forms() {
+	"$ROOT/tests/synopsis.py" "$1" "${2:-$ROOT/man/$1.1}"
+}
+
+@test "each form of a synopsis has the options that it takes, and no others" {
+	forms seq-rank
+	forms rec-eval
+	sed -e '/^\.Op Fl -seen/d' -e 's/^\.Op Fl -items.*/&\n.Op Fl -why/' "$ROOT/man/seq-rank.1" >page.1
+	run forms seq-rank page.1
+	[ "$status" = 1 ]
+	says "--seen is taken by the form serve"
+	says "--why is not taken by the form similar"
+}
+
 @test "--help keeps to 80 columns" {
 	local tool
 	for tool in "$RECPIPE_BIN"/*; do

@@ -276,7 +276,7 @@ without_group() {
 	done
 	seq-train -q --arch popular xyz -o model
 	seq-rank --split next --format tsv --seen keep --model model wxyz >grown 2>said
-	grep -q '1 of 4 items are new to the model of model' said
+	grep -q '1 of 4 items is new to the model of model' said
 	seq-rank -q --split next --format tsv --seen keep --model model yxz | cut -f 3 | sort | diff - <(cut -f 3 grown | sort)
 	seq-tokenize -q other.csv -o abc
 	fails seq-rank -q --model model abc -o none
@@ -329,7 +329,7 @@ shown() {
 @test "seq-rank: users of a file, and strangers get what is popular" {
 	printf '%s\n' "$(tail -n 1 "$EXAMPLE/events.csv" | cut -d, -f1)" stranger >users
 	seq-rank -k 5 --users users --format tsv sasrec >lists 2>said
-	grep -q '1 of the 2 users of users have no history' said
+	grep -q '1 of the 2 users of users has no history' said
 	seq-rank -q -k 5 --split next --format tsv sasrec | awk -F'\t' -v u="$(head -n 1 users)" '$1 == u' | diff - <(grep -v stranger lists)
 	tail -n +2 "$EXAMPLE/events.csv" | cut -d, -f2 | sort | uniq -c | sort -k1,1nr | awk 'NR == 1 { print $2 }' >popular.item
 	[ "$(awk '$1 == "stranger" && $2 == 1 { print $3 }' lists)" = "$(cat popular.item)" ]
@@ -353,9 +353,9 @@ shown() {
 	seq-rank -q -k 40 --split next --candidates stock --format tsv sasrec | awk -F'\t' '{ print $1, $3, $4 }' | diff - filtered
 	printf 'no such item\n' >unknown
 	fails seq-rank -q --candidates unknown sasrec -o out
-	says "none of its 1 ids is an item of the catalog"
+	says "its 1 id is no item of the catalog"
 	seq-rank -q --exclude <(cat stock unknown) sasrec -o out 2>said
-	grep -q '1 of 41 ids are no items' said
+	grep -q '1 of 41 ids is no item' said
 }
 
 @test "seq-rank: a catalog that has grown or another order gives known items the same places" {
@@ -363,7 +363,7 @@ shown() {
 	seq-tokenize -q --items items.csv "$EXAMPLE/events.csv" -o grown
 	for model in sasrec markov popular; do
 		seq-rank -k 10 --split next --format tsv --model "$model" grown 2>said | cut -f 1,2,4 >new
-		grep -q '1 of [0-9,]* items are new to the model' said
+		grep -q '1 of [0-9,]* items is new to the model' said
 		seq-rank -q -k 10 --split next --format tsv "$model" | cut -f 1,2,4 | diff - new
 		[ "$(seq-rank -q -k 2000 --split next --format tsv --model "$model" grown | grep -c brand-new)" = 0 ]
 	done
@@ -431,6 +431,26 @@ shown() {
 	sed -n 6p answers | grep '\\"histori\\" is not known'
 	sed -n 7p answers | grep 'is not known, and there is no'
 	sed -n 8p answers | grep 'not JSON'
+}
+
+@test "seq-rank --serve: a question for more than there is has all there is; --why and --fields are in answers to JSON" {
+	cut -d, -f 1 "$EXAMPLE/items.csv" | sed -n '2,4p' >stock
+	printf '%s\n' '{"history": ["22752", "22755"], "k": 50, "user": "a"}' '{"history": ["22752", "22755"], "why": false}' >questions
+	for model in sasrec markov; do
+		seq-rank -q --serve --candidates stock --why "$model" <questions >answers
+		seq-rank -q --serve --candidates stock "$model" <questions >bare
+		python3 - <<-'END'
+			import json
+			answers, bare = ([json.loads(line)["items"] for line in open(name)] for name in ("answers", "bare"))
+			assert len(answers[0]) == len(answers[1]) == 3
+			assert all("why" in item for item in answers[0]) and not any("why" in item for item in answers[1] + bare[0])
+			assert [{k: v for k, v in item.items() if k != "why"} for item in answers[0]] == bare[0] == bare[1]
+		END
+	done
+	printf 'a\t22752\na\t22755\n' | seq-rank --serve --why sasrec 2>said >answers
+	[ "$(grep -c 'line 1: what --why adds stands in answers to JSON alone' said)" = 1 ]
+	[ "$(grep -c 'JSON alone' said)" = 1 ]
+	misused seq-rank --similar --seen keep sasrec
 }
 
 @test "seq-rank: markov's ties are those of fractions, not of their floats" {
@@ -518,12 +538,12 @@ shown() {
 	says "popular knows nothing of what items are like"
 	echo nothing >unknown.txt
 	fails seq-rank -q --similar --items unknown.txt model
-	says 'none of 1 ids is an item of the catalog; the first is "nothing"'
+	says 'the 1 id asked for is no item of the catalog; the first is "nothing"'
 	printf 'i1\0more\n' >nul.txt
 	fails seq-rank -q --similar --items nul.txt model
 	says "nul.txt: line 1: a NUL byte inside, an id a line was expected"
 	cat two.txt >>unknown.txt
-	seq-rank -q --similar --items unknown.txt model 2>&1 >/dev/null | grep "1 of 3 ids are no items" >/dev/null
+	seq-rank -q --similar --items unknown.txt model 2>&1 >/dev/null | grep "1 of 3 ids is no item" >/dev/null
 	misused seq-rank --items two.txt model
 	misused seq-rank --similar --split next model
 	misused seq-rank --similar --format trec model

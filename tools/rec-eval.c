@@ -125,16 +125,27 @@ static struct report report_of(const struct settings *settings, const struct cli
 	};
 }
 
-static void check_settings(const struct settings *settings)
+static void check_curve(const struct settings *settings, const struct cli *cli)
+{
+	const char *given;
+	json_t *value;
+	json_object_foreach (cli->given, given, value)
+		if (strcmp(given, "--curve") != 0 && strcmp(given, "--format") != 0)
+			die_usage("--curve prints what trainings left in the streams: no %s", given);
+	if (settings->format >= 0 && settings->format != REPORT_TSV)
+		die_usage("--curve prints TSV: no other --format");
+}
+
+static void check_settings(const struct settings *settings, const struct cli *cli)
 {
 	if (settings->versus && settings->per_user)
 		die_usage("-u and --versus do not go together; join the lines of two runs with -u");
 	if (settings->per_user && settings->format == REPORT_TSV)
 		die_usage("-u is for lines and json");
-	if (settings->curve &&
-		(settings->versus || settings->per_user || settings->json ||
-			(settings->format >= 0 && settings->format != REPORT_TSV)))
-		die_usage("--curve prints what trainings left in the streams, as TSV: no --versus, -u or other --format");
+	if (!settings->versus && json_object_get(cli->given, "--resamples"))
+		die_usage("--resamples is for --versus");
+	if (settings->curve)
+		check_curve(settings, cli);
 }
 
 /* --- what is printed --- */
@@ -187,7 +198,7 @@ int main(int argc, char **argv)
 	};
 	struct cli cli;
 	cli_parse(&tool, argc, argv, &cli, &settings);
-	check_settings(&settings);
+	check_settings(&settings, &cli);
 	const char *list = settings.measures ? settings.measures : "ndcg,recall,mrr,coverage";
 	struct measures measures;
 	const char *wrong = measures_parse(list, settings.cuts, settings.n_cuts, &measures);

@@ -31,7 +31,7 @@ static void clear(struct question *question, const struct advisor *advisor)
 	question->history.size = question->exclude.size = question->unknown.size = question->fields.size = 0;
 	set_text(&question->user, "", 0);
 	question->n_unknown = 0;
-	question->wants_why = false;
+	question->wants_why = advisor->wants_why;
 	question->k = advisor->k;
 }
 
@@ -145,7 +145,8 @@ static bool read_why(struct question *question, const json_t *json, char reason[
 	const json_t *why = json_object_get(json, "why");
 	if (why && !json_is_boolean(why))
 		return refuse(reason, "why", "true or false");
-	question->wants_why = json_is_true(why);
+	if (why)
+		question->wants_why = json_is_true(why);
 	return true;
 }
 
@@ -243,6 +244,7 @@ bool question_of_line(struct question *question, const struct advisor *advisor, 
 		return read_json_line(question, advisor, line, length, reason);
 	const char *end = line + length, *tab = memchr(line, '\t', length);
 	clear(question, advisor);
+	question->wants_why = false; /* its answer has no place for that */
 	set_text(&question->user, line, tab ? (size_t)(tab - line) : length);
 	if (!tab) {
 		if (add_known(question, advisor))

@@ -17,8 +17,10 @@ struct advisor {
 	struct catalog *catalog;
 	struct sequences *users; /* whose whole histories are known; NULL: nobody's */
 	bool keep_seen;
-	int32_t k;       /* where a question does not say */
-	int32_t longest; /* of answers: more is refused */
+	/* where a question does not say */
+	int32_t k;
+	bool wants_why;
+	int32_t longest; /* of answers, if there is more to list: to ask for more is refused */
 };
 /* Before the first question: ids can be looked up from then on. */
 void advisor_begin(struct advisor *advisor);

@@ -27,6 +27,13 @@ static void take_list(struct answer *answer, const int32_t *item, const float *s
 	}
 }
 
+/* How many of what there is. */
+static int32_t count_of(const struct advisor *advisor, const struct question *question)
+{
+	const int64_t offers = recommender_offers(advisor->recommender);
+	return question->k < offers ? question->k : (int32_t)offers;
+}
+
 void answer_find_all(struct answer answers[], const struct advisor *advisor, const struct question questions[], int n)
 {
 	const struct buffer nothing = {0};
@@ -37,7 +44,7 @@ void answer_find_all(struct answer answers[], const struct advisor *advisor, con
 	for (int i = 0; i < n; i++) {
 		add_items(&histories, &questions[i].history, &nothing);
 		add_items(&left_out, advisor->keep_seen ? &nothing : &questions[i].history, &questions[i].exclude);
-		k = questions[i].k > k ? questions[i].k : k;
+		k = count_of(advisor, &questions[i]) > k ? count_of(advisor, &questions[i]) : k;
 	}
 	/* Who asks for fewer gets the first of the longest list. */
 	int32_t *item = xreallocarray(NULL, (size_t)n * (size_t)k, sizeof *item);
@@ -52,7 +59,7 @@ void answer_find_all(struct answer answers[], const struct advisor *advisor, con
 	const bool is_finite = recommend(advisor->recommender, &asked, &ranks) < 0;
 	for (int i = 0; i < n; i++)
 		if (is_finite)
-			take_list(&answers[i], item + i * k, score + i * k, questions[i].k);
+			take_list(&answers[i], item + i * k, score + i * k, count_of(advisor, &questions[i]));
 		else if (n > 1)
 			answer_find_all(&answers[i], advisor, &questions[i], 1);
 		else

@@ -17,7 +17,7 @@ struct service {
 	char *line; /* QUESTION_BYTES */
 	size_t length;
 	int64_t number;
-	bool is_too_long;
+	bool is_too_long, is_told;
 	struct question question;
 	struct answer found;
 	struct buffer answer;
@@ -62,8 +62,8 @@ static void tell_unknown(const struct service *service)
 	if (question->n_unknown == 1)
 		warn("stdin: line %" PRId64 ": unknown item \"%.200s\"", service->number, question->unknown.data);
 	else if (question->n_unknown)
-		warn("stdin: line %" PRId64 ": %" PRId64 " unknown items, the first is \"%.200s\"", service->number,
-			question->n_unknown, question->unknown.data);
+		warn("stdin: line %" PRId64 ": %s, the first is \"%.200s\"", service->number,
+			counted(question->n_unknown, "unknown items"), question->unknown.data);
 }
 
 /* Whether the answer's entries need tabs between them. */
@@ -106,10 +106,24 @@ static void find(struct service *service)
 		die("model: the scores for user %s are not finite", service->question.user.data);
 }
 
+/* Once: what was asked for beside each item is not in a line of items. */
+static void tell_places(struct service *service)
+{
+	const struct listing *listing = service->listing;
+	const char *option = listing->has_why ? "--why" : listing->fields ? "--fields" : NULL;
+	if (option && !service->is_told)
+		warn("stdin: line %" PRId64 ": what %s adds stands in answers to JSON alone: {\"user\": ...}, or "
+			 "{\"history\": [...]}",
+			service->number, option);
+	service->is_told = true;
+}
+
 static void answer_line(struct service *service)
 {
 	char reason[REASON];
 	const bool is_json = service->length && *service->line == '{';
+	if (!is_json)
+		tell_places(service);
 	bool is_right = !service->is_too_long &&
 		question_of_line(&service->question, service->advisor, service->line, service->length, reason);
 	if (service->is_too_long)

@@ -115,7 +115,8 @@ static bool is_within(struct asking *asking, const char *key, size_t longest)
 {
 	size_t n = json_array_size(json_object_get(asking->json, key));
 	if (n > longest)
-		http_reply_error(asking->reply, 400, "\"%s\": %zu items, and at most %zu were expected", key, n, longest);
+		http_reply_error(asking->reply, 400, "\"%s\": %s, and at most %zu were expected", key,
+			counted((int64_t)n, "items"), longest);
 	return n <= longest;
 }
 
@@ -131,8 +132,8 @@ static bool read_question(struct asking *asking, struct question *question)
 	if (!is_right)
 		http_reply_error(asking->reply, 400, "%s", reason);
 	else if (question->wants_why && n > SERVER_WHY)
-		http_reply_error(asking->reply, 400, "\"why\": of histories of at most %d items, and this has %zu", SERVER_WHY,
-			n);
+		http_reply_error(asking->reply, 400,
+			"\"why\": false was expected: this history has %zu items, and at most %d are explained", n, SERVER_WHY);
 	return is_right && !asking->reply->status;
 }
 
