@@ -19,7 +19,7 @@ wrong() {
 	[ ! -e wrong.tar.zst ]
 	seq-tokenize --skip-bad "$@" wrong.csv 2>said >wrong.tar.zst
 	output=$(<said)
-	says "wrong rows left out, the first: wrong.csv: $message"
+	says " left out, the first: wrong.csv: $message"
 }
 
 H='user_id,item_id,timestamp\n'
