@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What an LLM's item vectors give a sequence model (SAID, WWW 2024): popular, markov, learned ids, and items by TF-IDF,
 # by token vectors, by an LLM's mean hidden states and by SAID, frozen and trainable, for sasrec and gru; with the
-# paired test against learned ids.
+# paired test against learned ids. VARIANT-initial are vectors that are learned from the principal axes of these on.
 #
 #     tests/said.sh LLM SET ...      LLM: a GGUF file or a Hugging Face folder; sets: scientific, beauty, ml-1m
 #     tests/said.sh LLM say          what 200 (ITEMS) items of scientific make the LLM say, with a table; hours
@@ -10,14 +10,15 @@
 #                                    as is best on the validation items; with the paired test against `ease` alone, too
 #
 # SEEDS ("1 2 3 4 5"), ARCHS ("sasrec gru") and VARIANTS narrow it down; MODEL has more options of seq-train, TRAIN those
-# for items with features alone, ALIGN of emb-align-train (for mlp), TABLE (for table, which starts from mlp) and SAY. SPLIT=valid
-# ranks the validation item: what choices are to be made by. Data are looked for in $RECPIPE_DATA (../shared/data); models
-# and logs are kept in $SAID (build/said): what is there is not computed again, what was interrupted goes on from its
-# checkpoint. THREADS: of each tool.
+# for items with features alone, ALIGN of emb-align-train (for mlp; a stream with the projector of another set among them
+# is where it starts), TABLE (for table, which starts from mlp) and SAY. SPLIT=valid ranks the validation item: what
+# choices are to be made by. Data are looked for in $RECPIPE_DATA (../shared/data); models and logs are kept in $SAID
+# (build/said): what is there is not computed again, what was interrupted goes on from its checkpoint. THREADS: of each
+# tool.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-[ $# -ge 2 ] || { sed -n '2,18s/^# \{0,1\}//p' "$0"; exit 2; }
+[ $# -ge 2 ] || { sed -n '2,19s/^# \{0,1\}//p' "$0"; exit 2; }
 # shellcheck source=tests/data.bash
 . tests/data.bash
 work=${SAID:-build/said}
@@ -51,7 +52,7 @@ teach() {
 }
 
 vectors() { # SET VARIANT: the stream with the embedding, made once
-	local set=$1 variant=${2%-trainable}
+	local set=$1 variant=${2%%-*}
 	local out=$work/$set-$variant.tar.zst
 	[ -e "$out" ] && return
 	case $variant in
@@ -77,7 +78,7 @@ model() { # SET ARCH VARIANT SEED: its file, trained once; of ease and what only
 	path=$work/$set-$arch-$variant.$seed.model.tar.zst
 	case $variant in
 	ids) features=none options=() ;;
-	*-trainable) features=trainable ;;
+	*-trainable | *-initial) features=${variant#*-} ;;
 	esac
 	case $arch in
 	popular | markov | ease)
@@ -86,7 +87,7 @@ model() { # SET ARCH VARIANT SEED: its file, trained once; of ease and what only
 		;;
 	*)
 		train "$(basename "$path" .tar.zst)" --arch "$arch" --features $features "${all[@]}" "${options[@]}" --seed "$seed" \
-			"$work/$set-${variant%-trainable}.tar.zst"
+			"$work/$set-${variant%%-*}.tar.zst"
 		;;
 	esac
 }

@@ -30,7 +30,7 @@ setup() {
 	python3 -c 'import numpy' || skip "no NumPy"
 	seq-tokenize -q --items data/scientific/items.csv data/scientific/events.tsv -o data.tar.zst
 	llm data.tar.zst
-	export ARCHS=sasrec VARIANTS="ids tokens mlp table-trainable" ALIGN="--epochs 1" TABLE="--epochs 1"
+	export ARCHS=sasrec VARIANTS="ids tokens-initial mlp table-trainable" ALIGN="--epochs 1" TABLE="--epochs 1"
 	TRAIN="--epochs 1" "$ROOT/tests/said.sh" "$PWD/llm" scientific | tee table
 	[ "$(grep -c '^\(popular\|markov\|sasrec\) .* 0\.[0-9]* *0\.[0-9]*' table)" = 6 ]
 	[ "$(grep -c '^sasrec *.* 0\.[0-9]*   [0-9.e-][0-9.e-]*$' table)" = 3 ] # with a p
