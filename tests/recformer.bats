@@ -106,6 +106,30 @@ same_model() {
 	END
 }
 
+parameters() {
+	tar --zstd -xOf "$1" --wildcards 'model/*.npy'
+}
+
+@test "recformer: where neither stage of fine-tuning is better than zero-shot, nor pre-training, the start is kept" {
+	for task in finetune pretrain; do
+		seq-train --task $task --epochs 3 --patience 2 --batch-size 16 --learning-rate 0.5 pre.tar.zst data.tar.zst -o kept.tar.zst 2>said
+		grep -qE '(zero-shot|before training): (valid NDCG@10|in-batch accuracy) 0\.' said
+		grep -qE 'no epoch of [0-9] is better than the start, which is kept: (valid NDCG@10|in-batch accuracy) 0\.' said
+		seq-train -q --task $task --epochs 0 pre.tar.zst data.tar.zst -o none.tar.zst
+		cmp <(parameters kept.tar.zst) <(parameters none.tar.zst)
+	done
+	# items are the start's, too
+	seq-train -q --task finetune --epochs 3 --patience 2 --batch-size 16 --learning-rate 0.5 pre.tar.zst data.tar.zst -o kept.tar.zst
+	seq-train -q --task finetune --epochs 0 pre.tar.zst data.tar.zst -o none.tar.zst
+	cmp <(member kept.tar.zst embedding/000000.vector.npy) <(member none.tar.zst embedding/000000.vector.npy)
+	member kept.tar.zst model/training.json | grep '"best":{"second_stop_after":0,"stop_after":0}\|"best":{"stop_after":0,"second_stop_after":0}'
+	# a second stage alone
+	seq-train --task finetune --epochs 3 --set stop_after=0 --set second_stop_after=2 --batch-size 16 --learning-rate 0.002 pre.tar.zst data.tar.zst \
+		-o second.tar.zst 2>said
+	[ "$(grep -c 'epoch *[0-9]* loss' said)" = 2 ]
+	[ "$(grep -c 'stage 1 is over' said)" = 0 ]
+}
+
 LEARNED=(--set item_vectors=learned --set stop_after=1 --set second_stop_after=3 --set temperature=0.1 --set item_decay=0.5)
 
 @test "recformer: items' own vectors, beside those of their texts" {

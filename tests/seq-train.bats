@@ -800,6 +800,49 @@ assert tables == {"ids.tar.zst": 1, "features.tar.zst": 2, "gru.tar.zst": 4, "in
 	cmp <(parameters counted.tar.zst) <(seq-train -q --arch markov full.tar.zst | tar --zstd -xO --wildcards "model/*.npy")
 }
 
+# start FILE: the measure of its history's "start", and its best epoch
+start() {
+	tar --zstd -xOf "$1" --wildcards 'log/*-seq-train.json' | python3 -c 'import json, sys
+log = json.load(sys.stdin); print(log["best_epoch"], *("%.4f" % log["start"][key] for key in ("ndcg@10", "recall@10")))'
+}
+
+@test "seq-train: --model: what it goes on from is measured, and kept where no epoch is better" {
+	needs python3
+	seq-train -q -j1 --hidden-size 16 --epochs 12 --batch-size 16 --learning-rate 0.003 data.tar.zst -o good.tar.zst
+	seq-rank -q --split valid good.tar.zst | rec-eval -q -m ndcg,recall -k 10 >valid
+	measures="$(value ndcg@10 valid) $(value recall@10 valid)"
+	# a rate that breaks it; with items updated row by row, by an average, with ties to other tables
+	for how in "" "--loss bce" "--set average=0.9"; do
+		read -ra options <<<"$how"
+		said_by seq-train -j1 --epochs 9 --patience 2 --learning-rate 1 "${options[@]}" --model good.tar.zst data.tar.zst -o kept.tar.zst
+		grep -qxE "seq-train: before training: valid NDCG@10 ${measures/ / +Recall@10 }" told
+		grep -qE "no epoch of 2 is better than the start, which is kept: valid NDCG@10 ${measures% *}$" told
+		[ "$(start kept.tar.zst)" = "0 $measures" ]
+		cmp <(parameters good.tar.zst) <(parameters kept.tar.zst)
+		tar --zstd -xOf kept.tar.zst model/training.json | grep '"best":{"stop_after":0}'
+	done
+	# as it is at a stop before the first epoch is over, and when that has gone on
+	train=(--model good.tar.zst --learning-rate 1 --patience 2 -j1 data.tar.zst)
+	[ "$(interrupted "exec seq-train ${train[*]} --batch-size 1 -o stopped.tar.zst" 'before training' SIGINT 1)" = 0 ]
+	grep -q 'stopped in epoch 1: no epoch is better than the start, which is kept; with' told
+	cmp <(parameters good.tar.zst) <(parameters stopped.tar.zst)
+	killed_and_resumed run.ckpt resumed.tar.zst seq-train -q "${train[@]}" --batch-size 16
+	cmp <(parameters good.tar.zst) <(parameters resumed.tar.zst)
+	# one that is better than the start is kept instead
+	seq-train -q -j1 --hidden-size 16 --epochs 1 --learning-rate 0.003 data.tar.zst -o poor.tar.zst
+	said_by seq-train -j1 --epochs 8 --learning-rate 0.003 --batch-size 16 --model poor.tar.zst data.tar.zst -o better.tar.zst
+	[[ "$(start better.tar.zst)" = [1-8]" "* ]]
+	# no epochs: the model as it is, for these data; where nothing is held out there is nothing to measure
+	seq-train -q --model good.tar.zst --like kept.tar.zst data.tar.zst -o as-it-was.tar.zst
+	cmp <(parameters good.tar.zst) <(parameters as-it-was.tar.zst)
+	fails seq-train --like kept.tar.zst data.tar.zst -o x.tar.zst
+	says 'kept.tar.zst: model/training.json: no epoch was better than the model that it went on from'
+	seq-tokenize -q --holdout none -o all.tar.zst "$EXAMPLE/events.csv"
+	said_by seq-train --epochs 1 --model good.tar.zst all.tar.zst -o all-model.tar.zst
+	[ "$(grep -c 'before training\|valid ' told)" = 0 ]
+	(! cmp -s <(parameters good.tar.zst) <(parameters all-model.tar.zst))
+}
+
 @test "seq-train: --model of what cannot go on" {
 	grown
 	seq-train -q --epochs 1 --hidden-size 16 early.tar.zst -o features.tar.zst

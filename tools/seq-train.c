@@ -142,6 +142,7 @@ static void parse(int argc, char **argv, struct cli *cli, struct settings *setti
 	};
 	*settings = (struct settings){.cli = cli};
 	cli_parse(&tool, argc, argv, cli, settings);
+	settings->job.like = settings->like;
 	settings->job.seed = cli->seed;
 	settings->job.threads = cli->threads;
 	if (settings->job.training->check)

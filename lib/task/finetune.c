@@ -278,16 +278,19 @@ static void end_stage(struct finetune *task)
 static bool validate(struct task *base, struct trainer *trainer, int64_t epoch, double measured[])
 {
 	struct finetune *task = (struct finetune *)base;
-	(void)trainer, (void)epoch;
+	(void)trainer;
 	struct progress_state *now = &task->now;
 	bool any = task->valid.rows > 0;
+	if (epoch < 0) {
+		memcpy(measured, task->zero_shot, sizeof task->zero_shot);
+		return any;
+	}
 	bool due = !task->options.as_code || (now->at[EPOCHS] + 1) % MEASURED_AS_CODE == 0;
 	measured[0] = measured[1] = 0;
 	now->at[EPOCHS]++;
 	if (due && any)
 		rank(task, measured);
-	const bool first = due && !now->at[STAGE] && !now->at[BEST]; /* best so far, even where it finds nothing */
-	if (!any || first || measured[0] > now->best) {
+	if (!any || measured[0] > now->best) {
 		now->best = measured[0];
 		now->at[WAITED] = 0;
 		now->at[BEST + now->at[STAGE]] = now->at[EPOCHS];
@@ -305,11 +308,11 @@ static void describe(struct task *base, json_t *history)
 {
 	struct finetune *task = (struct finetune *)base;
 	const int64_t *best = task->now.at + BEST;
+	const json_int_t kept = json_integer_value(json_object_get(history, "best_epoch"));
+	/* a second stage with items' own vectors has a best epoch of its own, which may be worse than the first stage's */
 	json_set(history, "best_of_stages",
-		json_build("{s:I, s:I}", "stop_after", (json_int_t)best[0], "second_stop_after", (json_int_t)best[1]));
-	if (task->valid.rows)
-		json_set(history, "zero_shot",
-			json_build("{s:f, s:f}", "ndcg@10", task->zero_shot[0], "recall@10", task->zero_shot[1]));
+		json_build("{s:I, s:I}", "stop_after", (json_int_t)best[0], "second_stop_after",
+			kept > best[0] ? (json_int_t)best[1] : 0));
 }
 
 /* --- all of it --- */
@@ -349,7 +352,7 @@ static void measure_zero_shot(struct finetune *task)
 	if (!task->valid.rows)
 		return;
 	rank(task, task->zero_shot);
-	notice("zero-shot: valid NDCG@10 %.4f  Recall@10 %.4f", task->zero_shot[0], task->zero_shot[1]);
+	task->now.best = task->zero_shot[0];
 }
 
 struct task *finetune_task(struct model *model, struct trainer *trainer, const struct sequences *sequences,
@@ -361,6 +364,7 @@ struct task *finetune_task(struct model *model, struct trainer *trainer, const s
 								  .validate = validate,
 								  .describe = describe,
 								  .free = free_task,
+								  .start = "zero-shot",
 								  .stages = 2},
 		.options = *options,
 		.stages = *stages,
@@ -383,6 +387,9 @@ struct task *finetune_task(struct model *model, struct trainer *trainer, const s
 	task->valid = validation_new(sequences, &options->valid);
 	validation_name(&task->valid, &task->task);
 	measure_zero_shot(task);
-	task->now.at[STAGE] = by_items(task); /* without a first stage, which trains what reads texts */
+	/* the first stage trains what reads texts */
+	task->now.at[STAGE] = by_items(task) || !stages->epochs[0];
+	if (trains_own(task))
+		task->now.best = 0;
 	return &task->task;
 }

@@ -136,8 +136,7 @@ bool language_suits(const struct architecture *architecture)
 void language_check(const struct training_job *job, const struct run_options *run)
 {
 	run_check(run);
-	if (!run_length(run))
-		die_usage("--epochs 0 would learn nothing");
+	training_require_epochs(job, run);
 	die_status = 2;
 	architecture_check(job->architecture, job->config, "options");
 	die_status = 1;

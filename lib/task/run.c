@@ -60,6 +60,7 @@ void run_forget_length(json_t *identity, bool epochs_count)
 /* of an epoch: the loss, what was measured, and the seconds until its end */
 #define CURVE_SECONDS (1 + RUN_MEASURES)
 #define CURVE_WIDTH (CURVE_SECONDS + 1)
+#define CURVE_SIZE(epochs) (((epochs) + 1) * CURVE_WIDTH)
 
 struct run {
 	struct task *task;
@@ -73,8 +74,9 @@ struct run {
 	int64_t *order;
 	double loss;
 	int64_t positions; /* of this epoch so far */
-	int64_t best_epoch;
-	double *curve; /* epochs done x CURVE_WIDTH */
+	int64_t best_epoch; /* 0: the start, or none yet */
+	double *curve;      /* 1 + epochs done x CURVE_WIDTH, the start before the first */
+	bool is_start_kept; /* where no epoch is better */
 	float *best;   /* parameter values of the best epoch; NULL while they have never been others than those of now */
 	bool is_best;  /* those of now are */
 	bool stopped;  /* by a signal */
@@ -83,6 +85,18 @@ struct run {
 	/* NULL, or what is validated and kept instead of the parameters */
 	struct average *average;
 };
+
+/* Of an epoch, from 1, or of the start, 0. */
+static double *curve_at(const struct run *run, int64_t epoch)
+{
+	return run->curve + epoch * CURVE_WIDTH;
+}
+
+/* Whether there is something that is to be kept rather than what there is now. */
+static bool has_best(const struct run *run)
+{
+	return run->best_epoch || run->is_start_kept;
+}
 
 static float *memory_of_best(struct run *run)
 {
@@ -148,7 +162,7 @@ static void list_states(struct run *run, struct states *states)
 	const struct params *params = run->trainer->params;
 	const struct task *task = run->task;
 	*states = (struct states){.own = {{"now.npy", I8, NOW_WIDTH, states->now}, {"loss.npy", F8, 1, &run->loss},
-								  {"curve.npy", F8, run->options->epochs * CURVE_WIDTH, run->curve, .grows = true},
+								  {"curve.npy", F8, CURVE_SIZE(run->options->epochs), run->curve, .grows = true},
 								  {"value.npy", F4, params->size, params->value},
 								  {"best.npy", F4, params->size, run->is_best ? params->value : memory_of_best(run)}}};
 	int count = 0;
@@ -176,7 +190,7 @@ static void save(struct run *run)
 	memcpy(states.now, numbers, sizeof numbers);
 	memcpy(states.now + NOW_RNG, run->rng.word, sizeof run->rng.word);
 	memcpy(states.now + NOW_EPOCH_RNG, run->epoch_rng.word, sizeof run->epoch_rng.word);
-	states.own[2].count = run->epoch * CURVE_WIDTH;
+	states.own[2].count = CURVE_SIZE(run->epoch);
 	checkpoint_write(run->options->checkpoint, run->identity, states.lists);
 	run->saved = seconds_now();
 	run->file = file_identity(run->options->checkpoint);
@@ -254,18 +268,17 @@ static void train_epoch(struct run *run)
 
 static bool is_better(const struct run *run, double value)
 {
-	double best = run->curve[(run->best_epoch - 1) * CURVE_WIDTH + 1];
+	const double best = curve_at(run, run->best_epoch)[1];
 	return run->task->lower_is_better ? value < best : value > best;
 }
 
 #define LINE_WIDTH 80 /* of a terminal */
 
 /* In a line of a terminal: the first measure always, the others while they fit. */
-static void tell_epoch(const struct run *run, const double point[], bool better, double seconds)
+static void tell_measures(const struct run *run, const char *begin, const double point[], const char *end)
 {
-	char text[256], end[64];
-	int length = snprintf(text, sizeof text, "epoch %3lld loss %.4f", (long long)run->epoch, point[0]);
-	snprintf(end, sizeof end, "%s %.1fs", better && run->task->measures[0] ? " best" : "", seconds);
+	char text[256];
+	int length = snprintf(text, sizeof text, "%s", begin);
 	int room = LINE_WIDTH - (int)(strlen(program_name) + strlen(": ") + strlen(end));
 	for (int i = 0; run->task->measures[i]; i++) {
 		char measure[64];
@@ -277,6 +290,26 @@ static void tell_epoch(const struct run *run, const double point[], bool better,
 	notice("%s%s", text, end);
 }
 
+static void tell_epoch(const struct run *run, const double point[], bool better, double seconds)
+{
+	char begin[64], end[64];
+	snprintf(begin, sizeof begin, "epoch %3lld loss %.4f", (long long)run->epoch, point[0]);
+	snprintf(end, sizeof end, "%s %.1fs", better && run->task->measures[0] ? " best" : "", seconds);
+	tell_measures(run, begin, point, end);
+}
+
+/* What training goes on from; a checkpoint has it. */
+static void measure_start(struct run *run)
+{
+	if (run->epoch || run->batch)
+		return;
+	run->task->validate(run->task, run->trainer, -1, curve_at(run, 0) + 1);
+	run->is_best = true;
+	char *begin = xasprintf("%s:", run->task->start);
+	tell_measures(run, begin, curve_at(run, 0), "");
+	free(begin);
+}
+
 /* Returns whether it is the best so far, or, where there is an average, that is. */
 static bool judge_epoch(struct run *run, double measured[])
 {
@@ -284,7 +317,7 @@ static bool judge_epoch(struct run *run, double measured[])
 	if (run->average)
 		average_exchange(run->average);
 	const bool validated = run->task->validate && run->task->validate(run->task, run->trainer, run->epoch, measured);
-	run->is_best = !run->best_epoch || !validated || is_better(run, measured[0]);
+	run->is_best = !has_best(run) || !validated || is_better(run, measured[0]);
 	const bool better = run->is_best;
 	if (run->average) {
 		keep_best(run);
@@ -295,7 +328,7 @@ static bool judge_epoch(struct run *run, double measured[])
 
 static void end_epoch(struct run *run, double started)
 {
-	double *point = run->curve + run->epoch * CURVE_WIDTH;
+	double *point = curve_at(run, run->epoch + 1);
 	point[0] = run->positions ? run->loss / (double)run->positions : 0;
 	const bool better = judge_epoch(run, point + 1);
 	run->epoch++;
@@ -305,7 +338,7 @@ static void end_epoch(struct run *run, double started)
 	if (better)
 		run->best_epoch = run->epoch;
 	const double seconds = seconds_now() - started;
-	point[CURVE_SECONDS] = seconds + (run->epoch > 1 ? (point - CURVE_WIDTH)[CURVE_SECONDS] : 0);
+	point[CURVE_SECONDS] = seconds + curve_at(run, run->epoch - 1)[CURVE_SECONDS];
 	tell_epoch(run, point, better, seconds);
 	if (run->options->checkpoint)
 		save(run);
@@ -317,7 +350,8 @@ static void end_stopped(struct run *run)
 	const char *checkpoint = run->options->checkpoint;
 	char *kept = run->best_epoch ? xasprintf("epoch %lld, the %s, is kept", (long long)run->best_epoch,
 									   run->task->measures[0] ? "best so far" : "last whole one") :
-								   xstrdup("no epoch is over yet, and the parameters are kept as they are");
+		run->is_start_kept             ? xstrdup("no epoch is better than the start, which is kept") :
+										 xstrdup("no epoch is over yet, and the parameters are kept as they are");
 	char *how = checkpoint ? xasprintf("--resume goes on from %s", checkpoint) :
 							 xstrdup("with --checkpoint FILE it could be gone on with");
 	if (checkpoint)
@@ -329,7 +363,6 @@ static void end_stopped(struct run *run)
 
 static void train(struct run *run)
 {
-	process_stoppable(ranks_count() == 1); /* mpirun ends all of its processes */
 	while (!run->stopped && run->epoch < run_length(run->options) &&
 		run->epoch - run->best_epoch < run->options->patience) {
 		double started = seconds_now();
@@ -345,7 +378,7 @@ static void train(struct run *run)
 	process_stoppable(false);
 	if (run->stopped)
 		end_stopped(run);
-	if (run->best_epoch && !run->is_best && run->trainer->params->size)
+	if (has_best(run) && !run->is_best && run->trainer->params->size)
 		memcpy(run->trainer->params->value, run->best, (size_t)run->trainer->params->size * sizeof *run->best);
 }
 
@@ -355,34 +388,48 @@ static void train(struct run *run)
 static void show_curve(const struct run *run)
 {
 	static const char *const blocks[] = {"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
-	double best = run->curve[(run->best_epoch - 1) * CURVE_WIDTH + 1], high = best;
+	const double best = curve_at(run, run->best_epoch)[1];
+	double high = best;
 	int64_t columns = run->epoch < 60 ? run->epoch : 60;
 	struct buffer line = {0};
-	for (int64_t epoch = 0; epoch < run->epoch; epoch++)
-		high = run->curve[epoch * CURVE_WIDTH + 1] > high ? run->curve[epoch * CURVE_WIDTH + 1] : high;
+	for (int64_t epoch = 1; epoch <= run->epoch; epoch++)
+		high = curve_at(run, epoch)[1] > high ? curve_at(run, epoch)[1] : high;
 	for (int64_t column = 0; column < columns && high > 0; column++) {
-		double value = run->curve[column * run->epoch / columns * CURVE_WIDTH + 1] / high;
+		double value = curve_at(run, 1 + column * run->epoch / columns)[1] / high;
 		buffer_append(&line, blocks[(int)(value * 7.999 < 7 ? value * 7.999 : 7)], strlen("▁"));
 	}
 	buffer_append(&line, "", 1);
-	notice("%s  best epoch %lld of %lld: %s %.4f", line.data, (long long)run->best_epoch, (long long)run->epoch,
-		run->task->measures[0], best);
+	char *kept = run->best_epoch ? xasprintf("best epoch %lld of %lld", (long long)run->best_epoch,
+									   (long long)run->epoch) :
+								   xasprintf("no epoch of %lld is better than the start, which is kept",
+									   (long long)run->epoch);
+	notice("%s  %s: %s %.4f", line.data, kept, run->task->measures[0], best);
+	free(kept);
 	buffer_free(&line);
+}
+
+static void add_measures(const struct run *run, json_t *entry, const double *point)
+{
+	for (int i = 0; run->task->keys[i]; i++)
+		json_set(entry, run->task->keys[i], json_real(point[1 + i]));
 }
 
 static json_t *measured(const struct run *run)
 {
 	const struct task *task = run->task;
 	json_t *curve = json_array();
-	for (int64_t epoch = 0; epoch < run->epoch; epoch++) {
-		const double *point = run->curve + epoch * CURVE_WIDTH;
-		json_t *entry = json_build("{s:I, s:f}", "epoch", (json_int_t)epoch + 1, "loss", point[0]);
-		for (int i = 0; task->keys[i]; i++)
-			json_set(entry, task->keys[i], json_real(point[1 + i]));
+	for (int64_t epoch = 1; epoch <= run->epoch; epoch++) {
+		const double *point = curve_at(run, epoch);
+		json_t *entry = json_build("{s:I, s:f}", "epoch", (json_int_t)epoch, "loss", point[0]);
+		add_measures(run, entry, point);
 		json_set(entry, "seconds", json_real(point[CURVE_SECONDS]));
 		json_append(curve, entry);
 	}
 	json_t *history = json_build("{s:I, s:o}", "best_epoch", (json_int_t)run->best_epoch, "curve", curve);
+	if (run->is_start_kept) {
+		json_set(history, "start", json_object());
+		add_measures(run, json_object_get(history, "start"), curve_at(run, 0));
+	}
 	if (run->stopped)
 		json_set(history, "stopped",
 			json_build("{s:I, s:I}", "epoch", (json_int_t)run->epoch + 1, "batch", (json_int_t)run->batch));
@@ -394,11 +441,16 @@ static json_t *measured(const struct run *run)
 json_t *run(struct task *task, struct trainer *trainer, const struct run_options *options, const json_t *identity,
 	const struct rng *rng)
 {
-	struct run run = {.task = task, .trainer = trainer, .options = options, .identity = identity, .rng = *rng};
+	struct run run = {.task = task,
+		.trainer = trainer,
+		.options = options,
+		.identity = identity,
+		.rng = *rng,
+		.is_start_kept = task->start && task->measures[0]};
 	int64_t batches = (task->examples + options->batch_size - 1) / options->batch_size;
 	trainer->options.total = options->epochs / (task->stages > 1 ? task->stages : 1) * batches;
 	run.order = xreallocarray(NULL, (size_t)task->examples, sizeof *run.order);
-	run.curve = xcalloc((size_t)options->epochs * CURVE_WIDTH, sizeof *run.curve);
+	run.curve = xcalloc((size_t)CURVE_SIZE(options->epochs), sizeof *run.curve);
 	run.saved = seconds_now();
 	if (options->average > 0)
 		run.average = average_new(trainer->params, options->average);
@@ -407,8 +459,11 @@ json_t *run(struct task *task, struct trainer *trainer, const struct run_options
 	if (task->validate && !task->measures[0])
 		notice("nothing is held out to validate on: all of %s, and the last one is kept",
 			counted(run_length(options), "epochs"));
+	process_stoppable(ranks_count() == 1); /* mpirun ends all of its processes */
+	if (run.is_start_kept)
+		measure_start(&run);
 	train(&run);
-	if (run.best_epoch && task->measures[0])
+	if (run.epoch && has_best(&run) && task->measures[0])
 		show_curve(&run);
 	json_t *history = measured(&run);
 	free(run.order);

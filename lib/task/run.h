@@ -24,6 +24,11 @@ struct task {
 	const char *measures[RUN_MEASURES + 1];
 	const char *keys[RUN_MEASURES + 1]; /* the same for the history: "ndcg@10" */
 	bool lower_is_better;
+	/*
+	 * What the training goes on from, for people: "zero-shot". It is measured before the first epoch, and kept where no
+	 * epoch is better. NULL: values at random, which are worth nothing
+	 */
+	const char *start;
 	/* that epochs are divided into, for the schedule of the learning rate; 0 and 1: one */
 	int64_t stages;
 	const float *best; /* set by run(): parameters of the best epoch so far */
@@ -41,7 +46,10 @@ struct task {
 	/* One update; result->loss is a sum over result->positions. Seed: of all that is random in this step. */
 	void (*step)(struct task *task, struct trainer *trainer, const int64_t example[], int64_t n, uint64_t seed,
 		struct step_result *result);
-	/* False: nothing was measured, the latest epoch is the best. epoch: as above, for messages and state. */
+	/*
+	 * False: nothing was measured, the latest epoch is the best. epoch: as above, for messages and state; -1: the
+	 * start.
+	 */
 	bool (*validate)(struct task *task, struct trainer *trainer, int64_t epoch, double measured[]);
 	/* What is true of all epochs, for the history; may be NULL. */
 	void (*describe)(struct task *task, json_t *history);
@@ -70,7 +78,7 @@ int64_t run_length(const struct run_options *options);
 void run_forget_length(json_t *identity, bool epochs_count);
 
 /*
- * Trains; params hold the best epoch's values afterwards. rng: draws order and seeds from here on, as left by the
+ * Trains; params hold the best epoch's values afterwards, or those of a start that is better. rng: draws order and seeds from here on, as left by the
  * initialisation. identity: all that decides the result, each under a name for people; a checkpoint where any of it is
  * different is refused, by these names. Returns the curve and best epoch, for the history.
  *

@@ -123,6 +123,7 @@ static json_t *train(struct training_job *job)
 		.valid_users = training->valid_users};
 	struct trainer *trainer = trainer_new(&model->params, &training->optimisation, job->threads);
 	struct task *task = history_texts_task(model, &job->inputs.sequences, &tokens, &form, trainer->n_workers);
+	task->start = job->inputs.start.model || training->weights ? TRAINING_START : NULL;
 	tell(task, model);
 	json_t *measured = training_run(job, model, task, trainer, &training->run, identity, &rng);
 	task->free(task);

@@ -38,8 +38,7 @@ static void check(const struct training_job *job)
 {
 	const struct next_item_training *training = job->values;
 	run_check(&training->run);
-	if (!run_length(&training->run))
-		die_usage("--epochs 0 would learn nothing");
+	training_require_epochs(job, &training->run);
 	die_status = 2;
 	architecture_check(job->architecture, job->config, "options");
 	die_status = 1;
@@ -199,6 +198,7 @@ static json_t *train(struct training_job *job)
 	if (!(run.average > 0)) /* which is of all rows, step by step */
 		next_item_by_rows(task, run.batch_size);
 	struct trainer *trainer = trainer_new(&model->params, &training->optimisation, job->threads);
+	task->start = job->inputs.start.model ? TRAINING_START : NULL;
 	tell(task, model);
 	json_t *measured = training_run(job, model, task, trainer, &run, identity, &rng);
 	task->free(task);

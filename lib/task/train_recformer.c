@@ -115,6 +115,7 @@ static json_t *pretrain(struct training_job *job)
 	struct trainer *trainer = trainer_new(&model->params, &optimisation, job->threads);
 	struct task *task = pretrain_task(model, &job->inputs.sequences, job->inputs.tokenizer.tokenizer, run.batch_size,
 		&options->pretrain, trainer->n_workers);
+	task->start = job->inputs.start.model || options->encoder.from.weights ? TRAINING_START : NULL;
 	run.batch_size *= options->pretrain.accumulate;
 	json_t *identity = training_identity(job, model, optimisation.schedule != SCHEDULE_CONSTANT);
 	json_t *measured = run_and_tell(job, model, task, trainer, &run, identity, &rng);
@@ -187,7 +188,7 @@ static json_t *finetune(struct training_job *job)
 	struct trainer *trainer = trainer_new(&model->params, &optimisation, job->threads);
 	struct task *task = finetune_task(model, trainer, &job->inputs.sequences, &stages, &options->finetune);
 	run.epochs *= 2;
-	run.stop_after = stages.epochs[0] ? stages.epochs[0] + stages.epochs[1] : 0;
+	run.stop_after = stages.epochs[0] + stages.epochs[1];
 	run.patience = INT64_MAX; /* the task ends its stages itself */
 	json_t *identity = training_identity(job, model, true);
 	json_t *measured = run_and_tell(job, model, task, trainer, &run, identity, &rng);

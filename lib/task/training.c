@@ -43,6 +43,17 @@ const struct architecture *architecture_of_task(const char *task)
 	die("no architecture is trained for %s", task);
 }
 
+void training_require_epochs(const struct training_job *job, const struct run_options *run)
+{
+	if (run_length(run) || job->inputs.start.model)
+		return;
+	if (job->like)
+		die("%s: model/training.json: no epoch was better than the model that it went on from, and there is none here; "
+			"--model goes on from one, --set stop_after= is another number of epochs",
+			job->like);
+	die_usage("--epochs 0 would learn nothing");
+}
+
 /* --- identity --- */
 
 json_t *training_identity(const struct training_job *job, const struct model *model, bool epochs_count)

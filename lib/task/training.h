@@ -29,6 +29,7 @@ struct training_job {
 	void *values;    /* the struct they fill, training->size bytes */
 	struct training_inputs inputs;
 	struct bag_out *out;
+	const char *like; /* whose options are those that are not given; NULL: nobody's */
 	uint64_t seed;
 	int threads;
 };
@@ -66,11 +67,15 @@ const struct architecture *architecture_of_task(const char *task);
 json_t *training_identity(const struct training_job *job, const struct model *model, bool epochs_count);
 /* The identity and the number of epochs, which tells two results from each other even where it is no part of that. */
 uint64_t training_fingerprint(const struct training_job *job, const json_t *identity);
+/* Dies where no epoch is to be trained, of a model that is not there already. */
+void training_require_epochs(const struct training_job *job, const struct run_options *run);
 /* Of a model that knows items by their ids: how often it meets each, or has met it where it goes on from another. */
 void training_count_items(const struct training_job *job, struct model *model);
 /* Writes the model with that as its id. best: see like_record(); stolen. */
 void training_write_model(const struct training_job *job, const struct model *model, const json_t *identity,
 	json_t *best);
+/* What a training that goes on from a model calls that one: see struct task. */
+#define TRAINING_START "before training"
 /*
  * Trains by gradients, as run() does, and writes the best model; returns what was measured, for the history. Where it
  * was stopped is added to the identity.
