@@ -47,3 +47,21 @@ setup() {
 	run complete_words seq-rank -j ''
 	[ "$output" = "" ]
 }
+
+@test "the keys of --set are offered, those of what was chosen, and the words that a key takes" {
+	run complete_words seq-train --set ''
+	grep -qx history_mean= <<<"$output"
+	[ "$(grep -c '^bias=' <<<"$output")" = 0 ]
+	run complete_words seq-train --arch = gru --set bi
+	[ "$output" = bias= ]
+	run complete_words seq-train --task pretrain --set item_v
+	[ "$output" = "" ]
+	run complete_words seq-train --task=finetune --set item_v
+	[ "$(sort <<<"$output" | tr '\n' ' ')" = "item_vector_dropout= item_vector_scale= item_vectors= " ]
+	run complete_words seq-train --arch esasrec --task next --set norm = po
+	[ "$output" = post ]
+	run complete_words seq-train --set tied = ''
+	[ "$(tr '\n' ' ' <<<"$output")" = "yes no " ]
+	run complete_words emb-align-train --projector mlp --set war
+	[ "$output" = warmup= ]
+}

@@ -28,7 +28,7 @@ for block in blocks:
     for option in set(re.findall(r"Fl (-[a-z][a-z0-9-]+)", tag)) | set(re.findall(r"Fl -set Cm (\w+=)", tag)):
         described[option] = described.get(option, "") + re.sub(r"(\d),(?=\d{3})", r"\1", block) + "\n"
 
-shared = {"-output", "-threads", "-level", "-quiet", "-usage", "-help", "-version", "-seed", "-no-history"}  # recpipe(7)
+shared = {"-output", "-threads", "-level", "-quiet", "-help", "-version", "-seed", "-no-history"}  # recpipe(7)
 mistakes = []
 for option in title:
     if option in shared:

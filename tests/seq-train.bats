@@ -411,6 +411,37 @@ assert len(curve) < 60 and h["best_epoch"] == 1 + curve.index(max(curve)) == len
 	says "--set adaptor_size is for --set adaptor=two-layer|mlp"
 	misused seq-train -o x.tar.zst --features none --set feature_scale=1 missing.tar.zst
 	says "--set feature_scale is for --features frozen|trainable"
+	# by what the other options say, and by what else was given
+	while IFS='|' read -r line expected; do
+		# shellcheck disable=SC2086
+		misused seq-train -o x.tar.zst $line missing.tar.zst
+		says "$expected"
+	done <<-'END'
+		--set history_mean=0 --set history_decay=0.5|--set history_decay is for --set history_mean other than 0
+		--resume|--resume is for --checkpoint, which is not given
+		--checkpoint-every 9|--checkpoint-every is for --checkpoint
+		--task pretrain --set item_vector_scale=3|--set item_vector_scale is no option of --arch recformer --task pretrain
+		--task pretrain --set item_vector_dropout=0|is no option of
+		--task pretrain --set words_weight=0 --set mask_rate=0.1|--set mask_rate is for --set words_weight other than 0
+		--task pretrain --set words_weight=0 --set tie_word_embeddings=yes|is for --set words_weight other than 0
+		--task finetune --set tie_word_embeddings=yes|is no option of --arch recformer --task finetune
+		--task finetune --set item_vector_scale=3|is for --set item_vectors=learned, which is encoded here
+		--task finetune --set histories=items|it needs --set item_vectors=learned
+		--task finetune --set pooling=first --set histories=text --set item_decay=0.1|is for --set pooling=items, which is first here, or
+		--task pretrain --size tiny --model x|--size does not go with --model
+		--task pretrain --initialiser normal --weights x|--initialiser does not go with --weights
+		--task pretrain --words x --weights x|--words does not go with --weights
+		--task pretrain --weights x --model x|--weights does not go with --model
+		--task pretrain --set whiten=yes --size tiny|--set whiten does not go with --size
+	END
+	# by what the data decide
+	misused seq-train -q --arch ease -o x.tar.zst --set text_whiten=no data.tar.zst
+	says "--set text_whiten is for --set text=embedding, which is none here"
+	local long
+	long=$(awk -F, 'NR == 1 || $1 < 20' "$EXAMPLE/events.csv"; awk -F, 'NR > 1 && $1 < 20 { print $1 "," $2 "," $3 + 1e9 }' "$EXAMPLE/events.csv")
+	seq-tokenize -q -o long.tar.zst - <<<"$long"
+	misused seq-train -q -o x.tar.zst --set history_decay=0.5 long.tar.zst
+	says "--set history_decay is for --set history_mean other than 0"
 	[ ! -e x.tar.zst ]
 }
 

@@ -91,7 +91,6 @@ static void parse(int argc, char **argv, struct cli *cli, struct settings *setti
 	};
 	*settings = (struct settings){.given = json_object()};
 	cli_parse(&tool, argc, argv, cli, settings);
-	run_check(&settings->training.run);
 	if (!run_length(&settings->training.run))
 		die_usage("--epochs 0 would learn nothing");
 	if (settings->only_new && settings->training.sample)

@@ -84,10 +84,12 @@ static void choose(void *values, struct cli_choice *choice)
 	job->values = xcalloc(1, job->training->size + 1);
 	if (settings->model)
 		choose_start(settings);
+	job->said = json_object();
 	choice->section[0] = (struct cli_section){job->training->options, job->values, job->options, true, like->options,
-		settings->like};
+		settings->like, .said = job->said};
 	choice->section[1] = (struct cli_section){job->architecture->options, NULL, job->config, true,
-		like->training ? like->config : settings->warm_config, settings->like};
+		like->training ? like->config : settings->warm_config, settings->like, .is_open = job->training->takes_model,
+		.said = job->said};
 	snprintf(choice->of, sizeof choice->of, "--arch %s%s%s", job->architecture->name, task ? " --task " : "",
 		task ? task : "");
 }
@@ -112,15 +114,32 @@ static const char *const examples = "  seq-tokenize events.csv | seq-train | seq
 									"  seq-tokenize --tokenizer recformer.tar.zst --items items.csv events.csv |\n"
 									"    seq-train --task finetune recformer.tar.zst - | seq-rank | rec-eval\n";
 
+/* "sasrec, gru: the next item of users' sequences" */
+static char *trained_by(const struct training *training)
+{
+	const char *names[N_ARCHITECTURES + 1];
+	int n = 0;
+	for (int i = 0; architecture_names[i]; i++)
+		if (training->suits(architecture_named(architecture_names[i])))
+			names[n++] = architecture_names[i];
+	names[n] = NULL;
+	char *list = list_words(names, ", ");
+	char *line = xasprintf("%s: %s", list, training->summary);
+	free(list);
+	return line;
+}
+
 static void print_choices(void)
 {
 	printf("\nArchitectures (--arch NAME --help has the options of each):\n");
 	for (int i = 0; architecture_names[i]; i++)
 		printf("  %-10s %s\n", architecture_names[i], architecture_named(architecture_names[i])->summary);
-	printf("\nTasks:\n");
+	printf("\nTasks (--task NAME), and whom they train:\n");
 	for (int i = 0; trainings[i]; i++) {
-		bool again = i && !strcmp(trainings[i - 1]->task, trainings[i]->task);
-		printf("  %-10s %s\n", again ? "" : trainings[i]->task, trainings[i]->summary);
+		char *trained = trained_by(trainings[i]);
+		int column = printf("  %-10s ", trainings[i]->task);
+		write_wrapped(stdout, trained, column, column);
+		free(trained);
 	}
 }
 
@@ -188,6 +207,7 @@ static void free_job(struct training_job *job)
 	catalog_free(&inputs->catalog);
 	json_decref(job->config);
 	json_decref(job->options);
+	json_decref(job->said);
 	free(job->values);
 }
 

@@ -21,10 +21,12 @@ const struct option item_table_options[] = {
 	{.key = "item_vector_scale",
 		REAL_OPTION(struct item_table, scale, 1e-3, 1e4),
 		.fallback = "10",
+		.only = "item_vectors=learned",
 		.help = "How many times as fast as the rest items' own vectors learn"},
 	{.key = "item_vector_dropout",
 		REAL_OPTION(struct item_table, dropout, 0, .99),
 		.fallback = "0.1",
+		.only = "item_vectors=learned",
 		.help = "Dropout of items' own vectors in histories"},
 	{0},
 };

@@ -82,6 +82,7 @@ const struct option item_options[] = {
 		REAL_OPTION(struct item_options, temperature, 1e-4, 1e4),
 		.fallback = "0.05",
 		.only = "score=cosine",
+		.going_on = VALUE_CHANGES,
 		.help = "What cosines are divided by"},
 	{0},
 };

@@ -100,6 +100,8 @@ struct architecture {
 	EACH(recformer) \
 	EACH(llama) \
 	EACH(gpt2)
+#define ONE_ARCHITECTURE(name) +1
+#define N_ARCHITECTURES (0 ARCHITECTURES(ONE_ARCHITECTURE))
 #define DECLARE_ARCHITECTURE(name) extern const struct architecture name##_architecture;
 ARCHITECTURES(DECLARE_ARCHITECTURE)
 /* clang-format on */

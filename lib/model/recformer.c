@@ -58,8 +58,7 @@ static void offset_by_padding(void *values)
 
 static void four_times_width(void *values)
 {
-	struct recformer *r = values;
-	r->inner = 4 * r->d;
+	((struct recformer *)values)->inner = 4 * ((struct recformer *)values)->d;
 }
 
 /* A published model says how many positions it has, one of our own how many items and tokens it reads. */
@@ -71,8 +70,7 @@ static void items_by_positions(void *values)
 
 static void positions_by_items(void *values)
 {
-	struct recformer *r = values;
-	r->item_positions = r->limits.items + 1;
+	((struct recformer *)values)->item_positions = ((struct recformer *)values)->limits.items + 1;
 }
 
 static void tokens_by_positions(void *values)
@@ -98,12 +96,13 @@ static const struct option options[] = {
 		WHOLE_OPTION(struct recformer, position_offset, 0, 1 << 20),
 		.derive = offset_by_padding},
 	{"hidden-size", .key = "hidden_size", .argument = "N", WHOLE_OPTION(struct recformer, d, 1, 1 << 14),
-		.fallback = "128", .help = "Width of the model"},
+		.depends = "size", .fallback = "128", .help = "Width of the model"},
 	{"layers", .key = "num_hidden_layers", .argument = "N",
-		WHOLE_OPTION(struct recformer, n_layers, 1, COUNT_OF(((struct recformer *)0)->layers)), .fallback = "4",
-		.help = "Blocks"},
+		WHOLE_OPTION(struct recformer, n_layers, 1, COUNT_OF(((struct recformer *)0)->layers)), .depends = "size",
+		.fallback = "4", .help = "Blocks"},
 	{.key = "num_attention_heads",
 		WHOLE_OPTION(struct recformer, heads, 1, 256),
+		.depends = "size",
 		.fallback = "4",
 		.help = "Attention heads"},
 	{.key = "attention_window",
@@ -113,16 +112,16 @@ static const struct option options[] = {
 	{"dropout", .argument = "P", REAL_OPTION(struct recformer, dropout, 0, .99), .fallback = "0.1",
 		.help = "Dropout where it is not set by key"},
 	{"initialiser", CHOICE_OPTION(struct recformer, initialiser, initialisers), .fallback = "words",
-		.help =
-			"A new model's matrices: words: vectors of texts start as the mean of their words; normal: deviation 0.02"},
+		.only = "!weights|model",
+		.help = "A new model's matrices: words (a text starts as the mean of its words) or normal (deviation 0.02)"},
 	{.key = "pooling",
 		CHOICE_OPTION(struct recformer, pooling, poolings),
 		.fallback = "first",
-		.help =
-			"A text's vector: the state of its first token, or the mean of its items', each the mean of its tokens'"},
+		.help = "A text's vector: its first token's state, or the mean of its items', each the mean of its tokens'"},
 	{.key = "item_decay",
 		REAL_OPTION(struct recformer, item_decay, 0, 1),
 		.fallback = "0.7",
+		.only = "pooling=items, item_vectors=learned, histories=items",
 		.help = "In the mean, weight of an item beside the one after it"},
 	{.key = "pooler",
 		YES_NO_OPTION(struct recformer, has_pooler),
@@ -183,6 +182,7 @@ static const struct option options[] = {
 	{.key = "tie_word_embeddings",
 		YES_NO_OPTION(struct recformer, tied),
 		.fallback = "no",
+		.only = "words_weight!=0",
 		.help = "Masked words are told by the input's word vectors"},
 	{.key = "max_item_embeddings",
 		WHOLE_OPTION(struct recformer, item_positions, 2, 1 << 16),

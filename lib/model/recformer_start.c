@@ -15,27 +15,20 @@ enum { SMALL = 1 };
 
 const struct option recformer_from_options[] = {
 	{OPTIONS_TITLE("Model:")},
-	{"size", CHOICE_OPTION(struct recformer_from, size, recformer_sizes), .argument = "NAME",
+	{"size", CHOICE_OPTION(struct recformer_from, size, recformer_sizes), .argument = "NAME", .only = "!weights|model",
 		.help = "New: tiny (2 layers of 64), small (4 of 128, default), base (12 of 768, the paper's)"},
-	{"weights", .argument = "FOLDER", FILE_OPTION(struct recformer_from, weights),
+	{"weights", .argument = "FOLDER", FILE_OPTION(struct recformer_from, weights), .only = "!model",
 		.help =
 			"Start from a published Longformer or Recformer, or a text encoder: BERT, RoBERTa, sentence-transformers'"},
-	{"words", .argument = "LLM", FILE_OPTION(struct recformer_from, words),
+	{"words", .argument = "LLM", FILE_OPTION(struct recformer_from, words), .only = "!weights|model",
 		.help = "New: word vectors from a language model's, GGUF or Hugging Face's folder"},
 	{.key = "whiten",
 		YES_NO_OPTION(struct recformer_from, whiten),
 		.fallback = "no",
+		.only = "!size|weights|words",
 		.help = "Of a model with a pooler: items' vectors without correlations, anew, in this catalog"},
 	{0},
 };
-
-void recformer_check_from(const struct recformer_from *from)
-{
-	if (from->size >= 0 && from->weights)
-		die_usage("--size is for a new model, --weights has a size");
-	if (from->words && from->weights)
-		die_usage("--words is for a new model, --weights has words");
-}
 
 void recformer_size(json_t *config, int size)
 {
@@ -70,6 +63,8 @@ static struct model *make(const struct recformer_start *start, const char *where
 
 static struct model *start_anew(const struct recformer_start *start)
 {
+	if (start->from->whiten)
+		die("--set whiten=yes: no model in the stream whose vectors it would whiten");
 	set_tokens(start->config, start->tokenizer);
 	struct model *model = make(start, "options");
 	const char *initialiser = json_string_value(json_object_get(model->config, "initialiser"));

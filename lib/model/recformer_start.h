@@ -21,8 +21,6 @@ struct recformer_from {
 	bool whiten;         /* the stream's model, for this catalog: recformer_whiten() */
 };
 extern const struct option recformer_from_options[];
-/* Wrong usage where they do not go together. */
-void recformer_check_from(const struct recformer_from *from);
 
 /* What a start needs to know: config holds the options given; stolen. rng draws what is new. */
 struct recformer_start {

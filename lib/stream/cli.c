@@ -38,7 +38,6 @@ const struct option cli_shared_options[] = {
 		.help = "Leave no log/NN-tool.json in the stream"},
 	{"quiet", .letter = 'q', FLAG_OPTION(struct cli, quiet), .no_effect = true, .help = "No progress and no notices"},
 	{"help", .letter = '?', FLAG_OPTION(struct cli, help), .no_effect = true, .help = "Print this help"},
-	{"usage", FLAG_OPTION(struct cli, usage), .no_effect = true, .help = "Print a line of usage"},
 	{"version", FLAG_OPTION(struct cli, version), .no_effect = true, .help = "Print the version"},
 	{0},
 };
@@ -111,10 +110,6 @@ static void read_command(const struct cli_tool *tool, int argc, char **argv, str
 		cli->output = NULL;
 	if (cli->version)
 		print_version(tool);
-	if (cli->usage) {
-		cli_print_usage(tool, stdout);
-		exit(0);
-	}
 }
 
 void cli_parse(const struct cli_tool *tool, int argc, char **argv, struct cli *cli, void *settings)

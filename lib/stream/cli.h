@@ -29,7 +29,7 @@ struct cli {
 	double started; /* seconds_now() */
 	/* objects, whose texts settings borrow: of the tool's own options, of those of all tools, of chosen ones */
 	json_t *options;
-	bool help, usage, version; /* asked for */
+	bool help, version; /* asked for */
 };
 
 /* Options that apply by what was chosen. */
@@ -44,6 +44,8 @@ struct cli_section {
 	 */
 	const json_t *base;
 	const char *base_of;
+	bool is_open; /* what is not given may still come from a stream */
+	json_t *said; /* NULL, or an object of the caller's for what the command line says, without the base's */
 };
 #define CLI_SECTIONS 4
 struct cli_choice {

@@ -275,14 +275,51 @@ static void tell_differences(const struct option *rows, const struct cli_section
 	}
 }
 
+/* Returns how many. */
+static int sets_of(const struct command *command, struct option_set sets[])
+{
+	for (int i = 0; i < command->n_sections; i++)
+		sets[i] = (struct option_set){command->rows[i], command->section[i].given, command->section[i].base,
+			command->section[i].is_open};
+	return command->n_sections;
+}
+
+/* The base without what follows from values that are given otherwise; told. To be freed. */
+static json_t *base_of(const struct command *command, const struct option_set sets[], int section)
+{
+	const struct cli_section *filled = &command->section[section];
+	json_t *base = json_copy((json_t *)(uintptr_t)filled->base);
+	for (const struct option *row = command->rows[section]; row->kind; row++) {
+		const json_t *was = option_is_value(row) ? json_object_get(base, option_key(row)) : NULL;
+		const struct option *cause = was && !json_object_get(filled->given, option_key(row)) ?
+			option_cause(row, sets, command->n_sections) :
+			NULL;
+		if (!cause)
+			continue;
+		char *value = option_text(was), *words[] = {option_spelt(row), option_spelt(cause)};
+		if (filled->base_of && row->help)
+			notice("%s %s of %s is not taken over, as %s is another", words[0], value, filled->base_of, words[1]);
+		json_object_del(base, option_key(row));
+		free(words[0]);
+		free(words[1]);
+		free(value);
+	}
+	return base;
+}
+
 static void fill(struct command *command, int section)
 {
 	struct cli_section *filled = &command->section[section];
-	options_check_only(command->rows[section], filled->given, filled->base);
+	if (filled->said && json_object_update(filled->said, filled->given))
+		die_memory(0, 0);
 	if (filled->base) {
+		struct option_set sets[2 + CLI_SECTIONS];
+		sets_of(command, sets);
 		if (filled->base_of)
 			tell_differences(command->rows[section], filled);
-		options_inherit(filled->table, filled->given, filled->base, DERIVED_ANEW);
+		json_t *base = base_of(command, sets, section);
+		options_inherit(filled->table, filled->given, base, DERIVED_ANEW);
+		json_decref(base);
 	}
 	if (filled->values)
 		options_read(filled->table, filled->given, filled->values, NULL);
@@ -325,6 +362,17 @@ static void print_rows(const struct command *command)
 		options_print_rows(command->rows[i]);
 }
 
+/* What is for nothing that was chosen is no option of it. */
+static void leave_out_useless(struct command *command)
+{
+	struct option_set sets[2 + CLI_SECTIONS];
+	const int n = sets_of(command, sets);
+	for (int i = 0; i < n; i++)
+		for (struct option *row = command->rows[i]; row->kind; row++)
+			if (option_is_value(row) && !option_has_use(row, sets, n))
+				row->help = NULL;
+}
+
 static void free_command(struct command *command)
 {
 	for (int i = 0; i < command->n_sections; i++)
@@ -358,6 +406,7 @@ void cli_read_words(const struct cli_tool *tool, int argc, char **argv, struct c
 		tool->choose(settings, &command.choice);
 	for (int i = 0; i < CLI_SECTIONS && command.choice.section[i].table; i++)
 		add_section(&command, command.choice.section[i]);
+	leave_out_useless(&command);
 	if (cli->help || command.print_rows) {
 		(command.print_rows ? print_rows : print_help)(&command);
 		exit(0);
@@ -368,6 +417,8 @@ void cli_read_words(const struct cli_tool *tool, int argc, char **argv, struct c
 											!is_given[i] && !give_word(&command, word, 2))
 			die_usage("--%s is no option of %s", word->row->name, command.choice.of);
 	}
+	struct option_set sets[2 + CLI_SECTIONS];
+	options_check_only(sets, sets_of(&command, sets));
 	for (int i = 2; i < command.n_sections; i++)
 		fill(&command, i);
 	if (command.repeated)

@@ -73,6 +73,7 @@ static void set_other_default(struct option *rows, int n, const struct option *o
 			continue;
 		row->fallback = other->fallback;
 		row->derive = other->derive;
+		row->depends = other->depends ? other->depends : row->depends;
 		if (other->kind == OPTION_FIXED) {
 			row->key = option_key(row);
 			row->name = row->help = NULL;
@@ -426,111 +427,7 @@ void options_read(const struct option *table, json_t *object, void *values, cons
 	die_status = status;
 }
 
-/* --- what was given --- */
-
-/* The key of the row that .only asks; its values follow. */
-static const char *only_key(const struct option *row, char key[LONGEST_WORD + 1])
-{
-	const char *values = strchr(row->only, '=') + 1;
-	snprintf(key, LONGEST_WORD + 1, "%.*s", (int)(values - row->only - 1), row->only);
-	return values;
-}
-
-void options_check_only(const struct option *rows, const json_t *given, const json_t *base)
-{
-	for (const struct option *row = rows; row->kind; row++) {
-		if (!option_is_value(row) || !row->only || !json_object_get(given, option_key(row)))
-			continue;
-		char key[LONGEST_WORD + 1];
-		const char *values = only_key(row, key);
-		const struct option *other = option_keyed(rows, key);
-		const json_t *is = json_object_get(given, key);
-		if (!is)
-			is = json_object_get(base, key);
-		char *text = is ? option_text(is) : other->fallback && !other->derive ? xstrdup(other->fallback) : NULL;
-		bool fits = !text; /* that depends on data */
-		for (const char *at = values; !fits && at; at = strchr(at, '|')) {
-			at += *at == '|';
-			fits = strcspn(at, "|") == strlen(text) && !strncmp(at, text, strlen(text));
-		}
-		if (!fits) {
-			char *spelt[] = {option_spelt(row), option_spelt(other)};
-			die_usage("%s is for %s%s%s", spelt[0], spelt[1], other->name ? " " : "=", values);
-		}
-		free(text);
-	}
-}
-
-/* Whether another value that is given stands behind this one: what it follows, or what it is for. */
-static bool is_overruled(const struct option *row, const json_t *given, const json_t *base)
-{
-	char key[LONGEST_WORD + 1];
-	if (row->fallback && *row->fallback == '=')
-		return json_object_get(given, row->fallback + 1);
-	if (!row->only)
-		return false;
-	only_key(row, key);
-	const json_t *other = json_object_get(given, key);
-	return other && !json_equal(other, json_object_get(base, key));
-}
-
-/* The struct that the rows fill is no larger. */
-static size_t size_of_values(const struct option *rows)
-{
-	size_t size = 0;
-	for (; rows->kind; rows++)
-		if (option_is_value(rows) && rows->offset + sizeof(int64_t) > size)
-			size = rows->offset + sizeof(int64_t);
-	return size + 64;
-}
-
-/*
- * Whether the row's value in `base` is what .derive makes of the
- * others, which are those of `given` before those of `base`.
- */
-static bool is_derived(const struct option *table, const struct option *rows, const struct option *row,
-	const json_t *given, const json_t *base)
-{
-	json_t *others = json_object();
-	for (const struct option *other = rows; other->kind; other++) {
-		const char *key = option_key(other);
-		json_t *value = option_is_value(other) && other != row ? json_object_get(given, key) : NULL;
-		if (!value && option_is_value(other) && other != row)
-			value = json_object_get(base, key);
-		if (value)
-			json_set(others, key, json_incref(value));
-	}
-	void *values = xcalloc(1, size_of_values(rows));
-	options_read(table, others, values, "options");
-	const bool same = json_equal(json_object_get(others, option_key(row)), json_object_get(base, option_key(row)));
-	free(values);
-	json_decref(others);
-	return same;
-}
-
-/* Whether the base's value was derived, and what is given makes another. */
-static bool is_derived_anew(const struct option *table, const struct option *rows, const struct option *row,
-	const json_t *given, const json_t *base)
-{
-	return row->derive && row->derive != option_depends && is_derived(table, rows, row, NULL, base) &&
-		!is_derived(table, rows, row, given, base);
-}
-
-void options_inherit(const struct option *table, json_t *given, const json_t *base, enum derived_values derived)
-{
-	struct option *rows = options_of(table);
-	json_t *more = json_object();
-	for (const struct option *row = rows; row->kind; row++) {
-		json_t *value = option_is_value(row) ? json_object_get(base, option_key(row)) : NULL;
-		if (value && !json_object_get(given, option_key(row)) && !is_overruled(row, given, base) &&
-			(derived == DERIVED_KEPT || !is_derived_anew(table, rows, row, given, base)))
-			json_set(more, option_key(row), json_incref(value));
-	}
-	if (json_object_update(given, more))
-		die_memory(0, 0);
-	json_decref(more);
-	free(rows);
-}
+/* --- parts of what was given --- */
 
 json_t *options_to_repeat(const struct option *table, const json_t *object)
 {

@@ -58,8 +58,21 @@ struct option {
 	 * as the struct was. values: the struct of the table the row stands in.
 	 */
 	void (*derive)(void *values);
-	const char *only; /* "KEY=A|B": wrong usage where another row of the command line has another value than these */
-	char letter;      /* as in -k; 0: none */
+	/*
+	 * What the row is for, and wrong usage without that: "KEY=A|B", another row's value; "KEY!=A|B", where it has none
+	 * of these; "KEY", where it is given; "!KEY|KEY", where none of these is; and several, of which one will do, with
+	 * ", " between. The other row may stand in another table; where it is in none of those that go together this one
+	 * is no option.
+	 */
+	const char *only;
+	/* "KEY|KEY": other rows, in whichever table, that the default follows from, beside the data */
+	const char *depends;
+	enum {
+		VALUE_STAYS,      /* as it is a part of what parameters mean, or of how they started */
+		VALUE_CHANGES,    /* to another one that is given */
+		VALUE_BEGINS_ANEW /* as if there were none, as the training's events decide on it */
+	} going_on;           /* what becomes of the value where a training goes on from a model */
+	char letter;          /* as in -k; 0: none */
 	/* is no part of an identity: never changes what comes out, or names a stream, whose groups are told by their ids */
 	bool no_effect;
 	/* what the macros below set */
@@ -140,11 +153,18 @@ json_t *options_identity(const struct option *table, const json_t *object);
  * What of a complete object could have been given, and matters: without what has no effect, or the program alone sets.
  */
 json_t *options_to_repeat(const struct option *table, const json_t *object);
-/*
- * Wrong usage where an option was given that its .only rules out.
- * base: values of what is not given; NULL: the defaults.
- */
-void options_check_only(const struct option *rows, const json_t *given, const json_t *base);
+/* Flat tables that go together, each with what was given of it, and what is so of the rest: NULL, the defaults. */
+struct option_set {
+	const struct option *rows;
+	const json_t *given, *base;
+	bool is_open; /* defaults may yet be others, and are not gone by */
+};
+/* Wrong usage where an option was given that its .only rules out. */
+void options_check_only(const struct option_set sets[], int n);
+/* Whether its .only asks for rows that one of them has, or for nothing. */
+bool option_has_use(const struct option *row, const struct option_set sets[], int n);
+/* A row of .depends that was given and is not as in its base; NULL: there is none. */
+const struct option *option_cause(const struct option *row, const struct option_set sets[], int n);
 
 /*
  * For people, in 80 columns: the named rows under their titles; and, of rows that have a key alone, a list of the keys

@@ -158,7 +158,7 @@ static const struct option no_options[] = {{0}};
 
 const struct training counted_training = {
 	.task = "next",
-	.summary = "the same by counting",
+	.summary = "the next item, by counting",
 	.suits = by_counting,
 	.options = no_options,
 	.needs_sequences = true,
@@ -168,7 +168,7 @@ const struct training counted_training = {
 
 const struct training item_training = {
 	.task = "next",
-	.summary = "the same by counting, or by what items are like",
+	.summary = "the next item, by counting or by what items are like",
 	.suits = by_items,
 	.options = validation_options,
 	.size = sizeof(struct validation_options),

@@ -135,7 +135,6 @@ bool language_suits(const struct architecture *architecture)
 
 void language_check(const struct training_job *job, const struct run_options *run)
 {
-	run_check(run);
 	training_require_epochs(job, run);
 	die_status = 2;
 	architecture_check(job->architecture, job->config, "options");

@@ -19,6 +19,7 @@ const struct option pretrain_options[] = {
 	{.key = "mask_rate",
 		REAL_OPTION(struct pretrain_options, mask_rate, 0, 1),
 		.fallback = "0.15",
+		.only = "words_weight!=0",
 		.help = "Share of the tokens that is masked"},
 	{.key = "accumulate",
 		WHOLE_OPTION(struct pretrain_options, accumulate, 1, 1 << 16),

@@ -24,8 +24,8 @@ const struct option run_options[] = {
 	{"checkpoint", .argument = "FILE", FILE_OPTION(struct run_options, checkpoint), .no_effect = true,
 		.help = "Keep the state of training in FILE"},
 	{"checkpoint-every", .argument = "SECONDS", REAL_OPTION(struct run_options, every, 0, 1e9), .fallback = "60",
-		.no_effect = true, .help = "How often within an epoch"},
-	{"resume", FLAG_OPTION(struct run_options, resume), .no_effect = true,
+		.no_effect = true, .only = "checkpoint", .help = "How often within an epoch"},
+	{"resume", FLAG_OPTION(struct run_options, resume), .no_effect = true, .only = "checkpoint",
 		.help = "Go on from the checkpoint, if there is one, to the same result"},
 	{0},
 };
@@ -34,16 +34,11 @@ const struct option average_options[] = {
 	{.key = "average",
 		REAL_OPTION(struct run_options, average, 0, .99999),
 		.derive = option_depends,
+		.depends = "loss",
 		.fallback = "0; 0.99 with loss=ce and less than 20 training events a user",
 		.help = "Validate and keep the moving average of all steps' parameters, of this decay; 0: the parameters"},
 	{0},
 };
-
-void run_check(const struct run_options *options)
-{
-	if (options->resume && !options->checkpoint)
-		die_usage("--resume needs --checkpoint FILE");
-}
 
 int64_t run_length(const struct run_options *options)
 {
@@ -73,7 +68,7 @@ struct run {
 	struct rng rng, epoch_rng; /* now, and when this epoch's order was drawn */
 	int64_t *order;
 	double loss;
-	int64_t positions; /* of this epoch so far */
+	int64_t positions;  /* of this epoch so far */
 	int64_t best_epoch; /* 0: the start, or none yet */
 	double *curve;      /* 1 + epochs done x CURVE_WIDTH, the start before the first */
 	bool is_start_kept; /* where no epoch is better */
@@ -350,8 +345,8 @@ static void end_stopped(struct run *run)
 	const char *checkpoint = run->options->checkpoint;
 	char *kept = run->best_epoch ? xasprintf("epoch %lld, the %s, is kept", (long long)run->best_epoch,
 									   run->task->measures[0] ? "best so far" : "last whole one") :
-		run->is_start_kept             ? xstrdup("no epoch is better than the start, which is kept") :
-										 xstrdup("no epoch is over yet, and the parameters are kept as they are");
+		run->is_start_kept       ? xstrdup("no epoch is better than the start, which is kept") :
+								   xstrdup("no epoch is over yet, and the parameters are kept as they are");
 	char *how = checkpoint ? xasprintf("--resume goes on from %s", checkpoint) :
 							 xstrdup("with --checkpoint FILE it could be gone on with");
 	if (checkpoint)
@@ -399,10 +394,9 @@ static void show_curve(const struct run *run)
 		buffer_append(&line, blocks[(int)(value * 7.999 < 7 ? value * 7.999 : 7)], strlen("▁"));
 	}
 	buffer_append(&line, "", 1);
-	char *kept = run->best_epoch ? xasprintf("best epoch %lld of %lld", (long long)run->best_epoch,
-									   (long long)run->epoch) :
-								   xasprintf("no epoch of %lld is better than the start, which is kept",
-									   (long long)run->epoch);
+	char *kept = run->best_epoch ?
+		xasprintf("best epoch %lld of %lld", (long long)run->best_epoch, (long long)run->epoch) :
+		xasprintf("no epoch of %lld is better than the start, which is kept", (long long)run->epoch);
 	notice("%s  %s: %s %.4f", line.data, kept, run->task->measures[0], best);
 	free(kept);
 	buffer_free(&line);

@@ -67,8 +67,6 @@ extern const struct option
 	run_options[]; /* without defaults of epochs, batch-size and patience, which a training has */
 /* Of the same struct: for trainings that have a use for it. Without a default where that depends on the data: NaN. */
 extern const struct option average_options[];
-/* Wrong usage where they do not go together. */
-void run_check(const struct run_options *options);
 /* How many epochs there are to be at most. */
 int64_t run_length(const struct run_options *options);
 /*
@@ -78,9 +76,10 @@ int64_t run_length(const struct run_options *options);
 void run_forget_length(json_t *identity, bool epochs_count);
 
 /*
- * Trains; params hold the best epoch's values afterwards, or those of a start that is better. rng: draws order and seeds from here on, as left by the
- * initialisation. identity: all that decides the result, each under a name for people; a checkpoint where any of it is
- * different is refused, by these names. Returns the curve and best epoch, for the history.
+ * Trains; params hold the best epoch's values afterwards, or those of a start that is better. rng: draws order and
+ * seeds from here on, as left by the initialisation. identity: all that decides the result, each under a name for
+ * people; a checkpoint where any of it is different is refused, by these names. Returns the curve and best epoch, for
+ * the history.
  *
  * The first SIGINT or SIGTERM ends it behind its step, with what
  * was best so far; then "stopped" is in what is returned.

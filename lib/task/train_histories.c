@@ -16,7 +16,7 @@ struct histories_training {
 
 static const struct option options[] = {
 	{OPTIONS_TITLE("Training:")},
-	{"weights", .argument = "LLM", FILE_OPTION(struct histories_training, weights),
+	{"weights", .argument = "LLM", FILE_OPTION(struct histories_training, weights), .only = "!model",
 		.help = "Start from this LLM: a GGUF file or a Hugging Face folder (default the stream's, or a new one)"},
 	{"template", .argument = "TEXT", TEXT_OPTION(struct histories_training, template),
 		.help = "An item's text, with attributes in braces (default all attributes by name)"},

@@ -37,7 +37,6 @@ static bool by_gradients(const struct architecture *architecture)
 static void check(const struct training_job *job)
 {
 	const struct next_item_training *training = job->values;
-	run_check(&training->run);
 	training_require_epochs(job, &training->run);
 	die_status = 2;
 	architecture_check(job->architecture, job->config, "options");

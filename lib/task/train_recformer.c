@@ -1,6 +1,7 @@
 /* Trainings of text encoders: Recformer's pre-training, and its fine-tuning in two stages. */
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "model/encoder.h"
 #include "model/recformer_start.h"
@@ -22,7 +23,8 @@ struct encoder_training {
 };
 
 #define ENCODER_RATE                                                                                                   \
-	.key = "learning-rate", .derive = option_depends, OTHER_DEFAULT("0.0005; of models 256 wide and more 0.00005")
+	.key = "learning-rate", .derive = option_depends, .depends = "size|hidden_size",                                   \
+	OTHER_DEFAULT("0.0005; of models 256 wide and more 0.00005")
 
 static struct optimisation optimisation_of(struct training_job *job, const struct model *model)
 {
@@ -38,8 +40,6 @@ static void check(const struct training_job *job)
 {
 	const struct encoder_training *options = job->values;
 	json_t *config = json_deep_copy(job->config);
-	run_check(&options->run);
-	recformer_check_from(&options->from);
 	if (options->from.size >= 0)
 		recformer_size(config, options->from.size);
 	if (!json_object_get(config, "hidden_size") != !json_object_get(config, "num_attention_heads")) {
@@ -161,6 +161,15 @@ static const struct option finetuning_options[] = {
 	{0},
 };
 
+static void check_finetuning(const struct training_job *job)
+{
+	const struct finetuning *options = job->values;
+	const char *histories = json_string_value(json_object_get(job->said, "histories"));
+	if (histories && !strcmp(histories, "items") && options->finetune.item_vectors != VECTORS_LEARNED)
+		die_usage("--set histories=items trains items' own vectors alone: it needs --set item_vectors=learned");
+	check(job);
+}
+
 static void write_items(const struct training_job *job, const struct model *model, const float *vectors,
 	uint64_t model_id)
 {
@@ -209,6 +218,6 @@ const struct training finetuning = {
 	.needs_sequences = true,
 	.needs_text = true,
 	.takes_model = true,
-	.check = check,
+	.check = check_finetuning,
 	.train = finetune,
 };

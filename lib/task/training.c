@@ -56,8 +56,21 @@ void training_require_epochs(const struct training_job *job, const struct run_op
 
 /* --- identity --- */
 
+static void require_use(const struct training_job *job, const json_t *config)
+{
+	struct option *of_training = options_of(job->training->options);
+	struct option *of_model = options_of(job->architecture->options);
+	const struct option_set sets[] = {{of_training, job->said, job->options, false},
+		{of_model, job->said, config, false}};
+	options_check_only(sets, COUNT_OF(sets));
+	free(of_training);
+	free(of_model);
+}
+
 json_t *training_identity(const struct training_job *job, const struct model *model, bool epochs_count)
 {
+	if (job->architecture->size)
+		require_use(job, model->config);
 	const struct training_inputs *inputs = &job->inputs;
 	json_t *identity = identity_new(job->seed, job->threads);
 	identity_add(identity, "--arch", job->architecture->name);

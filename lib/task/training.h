@@ -26,6 +26,7 @@ struct training_job {
 	const struct architecture *architecture;
 	json_t *config;  /* the options of the model that were given, under their keys */
 	json_t *options; /* those of the training; complete when it begins */
+	json_t *said;    /* of both, what the command line has, and no --like or --model */
 	void *values;    /* the struct they fill, training->size bytes */
 	struct training_inputs inputs;
 	struct bag_out *out;
@@ -61,8 +62,9 @@ const struct training *training_of(const struct architecture *architecture, cons
 const struct architecture *architecture_of_task(const char *task);
 
 /*
- * All that decides the result, each under a name for people: options as they are spelt, groups by fingerprints. epochs:
- * those of an --epochs that changes what a single epoch does, by the schedule or else, count.
+ * When what the data decided is in the options and in the model's config: wrong usage where an option was given that
+ * has no use beside it. All that decides the result, each under a name for people: options as they are spelt, groups by
+ * fingerprints. epochs: those of an --epochs that changes what a single epoch does, by the schedule or else, count.
  */
 json_t *training_identity(const struct training_job *job, const struct model *model, bool epochs_count);
 /* The identity and the number of epochs, which tells two results from each other even where it is no part of that. */

@@ -11,35 +11,24 @@
 /* Of a new item's vector from the mean of all. */
 #define NEW_DEVIATION .02
 
-/* Dropout is a rate of the training: how much is wanted follows from how much there is to train on, which has grown. */
-static void leave_dropout(json_t *config)
-{
-	const char *key;
-	json_t *value;
-	void *next;
-	json_object_foreach_safe(config, next, key, value)
-	{
-		if (strstr(key, "dropout"))
-			json_object_del(config, key);
-	}
-}
-
 json_t *warm_config(const struct model_group *start)
 {
 	const struct architecture *architecture = start->model->architecture;
 	if (!architecture->size)
 		return json_object();
 	json_t *config = options_to_repeat(architecture->options, start->model->config);
-	leave_dropout(config);
+	struct option *rows = options_of(architecture->options);
+	for (const struct option *row = rows; row->kind; row++)
+		if (option_is_value(row) && row->going_on == VALUE_BEGINS_ANEW)
+			json_object_del(config, option_key(row));
+	free(rows);
 	return config;
 }
 
-/* What belongs to a training, or to a start, and not to what the parameters mean; models that count do so anew. */
+/* Models that count do so anew. */
 static bool may_change(const struct architecture *architecture, const struct option *row)
 {
-	const char *key = option_key(row);
-	return row->kind == OPTION_REAL &&
-		(!architecture->hidden || strstr(key, "dropout") || strstr(key, "temperature") || strstr(key, "scale"));
+	return !architecture->hidden || row->going_on != VALUE_STAYS;
 }
 
 void warm_require(const struct training_job *job)

@@ -191,19 +191,94 @@ static void paths_are_kept_as_they_are(void **state)
 	free(rows);
 }
 
-static void check_only(const void *data)
+/* Two tables that go together: the one above, and one whose rows are for its values. */
+static const struct option beside_options[] = {
+	{"rough", WHOLE_OPTION(struct inner, half, 0, 9), .only = "width!=64|65", .help = "Where the width is unusual"},
+	{"either", WHOLE_OPTION(struct inner, half, 0, 9), .only = "colour=red, width=7, there=9", .help = "Of several"},
+	{"beside", WHOLE_OPTION(struct inner, half, 0, 9), .only = "shard", .help = "Where another is given"},
+	{"alone", WHOLE_OPTION(struct inner, half, 0, 9), .only = "!name|shard", .help = "Where others are not"},
+	{"derived", WHOLE_OPTION(struct inner, half, 0, 9), .only = "half=4", .help = "For what follows from values"},
+	{"nowhere", WHOLE_OPTION(struct inner, half, 0, 9), .only = "there=9", .help = "For what there is not"},
+	{"follows", WHOLE_OPTION(struct inner, half, 0, 9), .depends = "there|colour|width", .help = "From values"},
+	{0},
+};
+
+/* With ' for ". */
+static json_t *parse_quoted(const char *text)
 {
-	options_check_only(options_of(outer_options), data, NULL);
+	char *quoted = xstrdup(text);
+	for (char *at = quoted; (at = strchr(at, '\'')); at++)
+		*at = '"';
+	json_t *object = json_parse(quoted, strlen(quoted), "test");
+	free(quoted);
+	return object;
 }
 
-static void rows_may_depend_on_others(void **state)
+static void check_only(const void *data)
+{
+	const json_t *const *given = data;
+	const struct option_set sets[] = {{options_of(outer_options), given[0], given[1], given[2] != NULL},
+		{options_of(beside_options), given[0], NULL, false}};
+	options_check_only(sets, COUNT_OF(sets));
+}
+
+static void rows_are_for_values_of_others(void **state)
 {
 	(void)state;
-	json_t *red = json_pack("{s:s, s:s}", "path", "x", "colour", "red"), *alone = json_pack("{s:s}", "path", "x");
-	check_only(red);
-	expect_end(check_only, alone, 2, "--path is for --colour red");
-	json_decref(red);
-	json_decref(alone);
+	static const struct {
+		const char *given, *base, *said; /* NULL: it fits */
+		bool is_open;
+	} cases[] = {
+		{"{'path': 'x', 'colour': 'red'}", "{}", NULL, false},
+		{"{'path': 'x'}", "{'colour': 'red'}", NULL, false},
+		{"{'path': 'x'}", "{}", "--path is for --colour red, which is green here (see", false},
+		{"{'path': 'x'}", "{}", NULL, true},
+		{"{'path': 'x', 'colour': 'green'}", "{}", "--path is for --colour red, which is green here (see", true},
+		{"{'rough': 1, 'width': 66}", "{}", NULL, false},
+		{"{'rough': 1, 'width': 65}", "{}", "--rough is for --width other than 64|65 (see", false},
+		{"{'rough': 1}", "{}", "--rough is for --width other than 64|65 (see", false},
+		{"{'either': 1, 'width': 7}", "{}", NULL, false},
+		{"{'either': 1, 'colour': 'red'}", "{}", NULL, false},
+		{"{'either': 1}", "{}", "--either is for --colour red, which is green here, or --width 7, which is 64 here",
+			false},
+		{"{'beside': 1, 'shard': '3'}", "{}", NULL, false},
+		{"{'beside': 1}", "{}", "--beside is for --shard, which is not given (see", false},
+		{"{'alone': 1, 'width': 3}", "{}", NULL, false},
+		{"{'alone': 1, 'name': 'x'}", "{}", "--alone does not go with --name (see", false},
+		{"{'derived': 1}", "{}", NULL, false},
+		{"{'derived': 1}", "{'half': 3}", "--derived is for --set half=4, which is 3 here (see", false},
+		{"{'derived': 1}", "{'half': 4}", NULL, false},
+	};
+	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+		json_t *given = parse_quoted(cases[i].given), *base = parse_quoted(cases[i].base);
+		const json_t *const data[] = {given, base, cases[i].is_open ? given : NULL};
+		if (cases[i].said)
+			expect_end(check_only, data, 2, cases[i].said);
+		else
+			check_only(data);
+		json_decref(given);
+		json_decref(base);
+	}
+}
+
+static void rows_of_no_use_and_what_values_follow_from(void **state)
+{
+	(void)state;
+	struct option *rows[] = {options_of(outer_options), options_of(beside_options)};
+	json_t *given = parse_quoted("{'width': 3, 'colour': 'red'}"), *base = parse_quoted("{'colour': 'red'}");
+	const struct option_set sets[] = {{rows[0], given, base, false}, {rows[1], given, base, false}};
+	const struct option *follows = option_keyed(rows[1], "follows");
+	assert_true(option_has_use(option_keyed(rows[0], "path"), sets, 2));
+	assert_true(option_has_use(option_keyed(rows[1], "either"), sets, 2));
+	assert_true(option_has_use(option_keyed(rows[1], "alone"), sets + 1, 1));
+	assert_false(option_has_use(option_keyed(rows[1], "nowhere"), sets, 2));
+	assert_ptr_equal(option_cause(follows, sets, 2), option_keyed(rows[0], "width"));
+	json_object_set(base, "width", json_object_get(given, "width"));
+	assert_null(option_cause(follows, sets, 2));
+	json_decref(given);
+	json_decref(base);
+	free(rows[0]);
+	free(rows[1]);
 }
 
 static void an_identity_leaves_out_what_changes_nothing(void **state)
@@ -244,7 +319,8 @@ int main(void)
 		cmocka_unit_test(what_does_not_fit_is_named),
 		cmocka_unit_test(words_that_do_not_fit_are_wrong_usage),
 		cmocka_unit_test(paths_are_kept_as_they_are),
-		cmocka_unit_test(rows_may_depend_on_others),
+		cmocka_unit_test(rows_are_for_values_of_others),
+		cmocka_unit_test(rows_of_no_use_and_what_values_follow_from),
 		cmocka_unit_test(an_identity_leaves_out_what_changes_nothing),
 		cmocka_unit_test(the_word_that_was_meant),
 	};
