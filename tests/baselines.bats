@@ -100,6 +100,20 @@ equals_numpy() {
 	says 'no texts of the items, as they were read'
 }
 
+@test "items whose texts have no words are known by events alone, and that is told" {
+	sed '1!s/,.*/," ",-/' "$EXAMPLE/items.csv" | cut -d , -f 1-3 | seq-tokenize -q --items - events.csv -o blank
+	for name in ease itemknn; do
+		seq-train --arch $name blank -o model 2>said
+		grep -qx "seq-train: $name: there is no word in the texts of the items: it goes by events alone" said
+		seq-train -q --arch $name --set text=none shop -o none
+		cmp <(ranks model) <(ranks none)
+		fails seq-train -q --arch $name --set text=words blank -o x
+		says '--set text=words: there is no word in the texts of the items; --set text=none goes by events alone'
+	done
+	fails seq-train --arch nearest blank -o x
+	says 'nearest goes by the texts of items or by an embedding, and has neither'
+}
+
 @test "ease is the closed form, alone, beside words and beside an embedding" {
 	seq-train -q --arch ease --set text=none shop -o model
 	equals_numpy model text=none lambda=100.0

@@ -190,6 +190,8 @@ ndcg() {
 	misused seq-rank --model ease --model nearest --weights 1,2,3 shop -o out
 	misused seq-rank --model ease --model nearest --weights 0,0 shop -o out
 	says 'one of them must be more than 0'
+	misused seq-rank --model ease --model nearest --weights 1,2000000 shop -o out
+	says 'numbers from 0 to 1000000 were expected'
 	misused seq-rank --model ease --model nearest --weights 1,-1 shop -o out
 	misused seq-rank --model ease --model nearest --weights 1,x shop -o out
 	misused seq-rank --model ease --model ease shop -o out

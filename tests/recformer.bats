@@ -401,6 +401,21 @@ print(data[8 + n + a:8 + n + b].hex())')" ]
 	misused seq-train --task finetune --set mask_rate=0.1 data.tar.zst -o x.tar.zst
 }
 
+@test "recformer: options for a new model, where there is one" {
+	for option in "--size tiny" "--words x" "--initialiser normal" "--weights x"; do
+		# shellcheck disable=SC2086
+		misused seq-train -q --task pretrain $option --model pre.tar.zst data.tar.zst -o x.tar.zst
+		says "${option% *} does not go with --model"
+	done
+	fails seq-train -q --task pretrain --size tiny pre.tar.zst data.tar.zst -o x.tar.zst
+	says "--size is for a new model, the stream has one"
+	# whose width decides the learning rate, which another one does not take over
+	seq-train -q --task pretrain --size tiny --epochs 0 data.tar.zst -o tiny.tar.zst
+	seq-train --task pretrain --like tiny.tar.zst --size small --epochs 0 data.tar.zst -o small.tar.zst 2>said
+	grep -qx "seq-train: --hidden-size 64 of tiny.tar.zst is not taken over, as --size is another" said
+	member small.tar.zst model/config.json | grep '"hidden_size":128'
+}
+
 @test "recformer: bad input" {
 	seq-tokenize -q events.csv -o plain.tar.zst
 	fails pretrain plain.tar.zst -o x.tar.zst

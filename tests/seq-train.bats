@@ -336,6 +336,17 @@ for name, near in ("split", 1e-3), ("bf16", 3e-2):
 	fails train --checkpoint cut.ckpt --resume -o b.tar.zst
 	says "truncated"
 	fails train --checkpoint data.tar.zst --resume -o b.tar.zst
+	says "data.tar.zst: no checkpoint in it"
+	# of an older version, which began with the state; and of one that keeps another
+	mkdir parts && tar --zstd -xf a.ckpt -C parts
+	(cd parts && tar --format=ustar -cf ../old.ckpt checkpoint/meta.json checkpoint/now.npy checkpoint/identity.json)
+	mv parts/checkpoint/epochs.npy parts/checkpoint/curve.npy
+	(cd parts && tar --format=ustar -cf ../other.ckpt checkpoint/meta.json checkpoint/identity.json checkpoint/curve.npy)
+	for name in old other; do
+		fails train --checkpoint $name.ckpt --resume -o b.tar.zst
+		says "$name.ckpt: "
+		says "it is of another version of recpipe, which alone can go on from it; here --checkpoint with another name begins anew"
+	done
 	misused seq-train --resume -o b.tar.zst data.tar.zst
 }
 
@@ -428,10 +439,8 @@ assert len(curve) < 60 and h["best_epoch"] == 1 + curve.index(max(curve)) == len
 		--task finetune --set item_vector_scale=3|is for --set item_vectors=learned, which is encoded here
 		--task finetune --set histories=items|it needs --set item_vectors=learned
 		--task finetune --set pooling=first --set histories=text --set item_decay=0.1|is for --set pooling=items, which is first here, or
-		--task pretrain --size tiny --model x|--size does not go with --model
 		--task pretrain --initialiser normal --weights x|--initialiser does not go with --weights
 		--task pretrain --words x --weights x|--words does not go with --weights
-		--task pretrain --weights x --model x|--weights does not go with --model
 		--task pretrain --set whiten=yes --size tiny|--set whiten does not go with --size
 	END
 	# by what the data decide
@@ -562,6 +571,10 @@ print(*[p["nll"] for p in json.load(sys.stdin)["curve"]])'
 		fails seq-train -q --features $features data.tar.zst -o x.tar.zst
 		says "no embedding"
 	done
+	misused seq-train -q --set feature_share=0.3 items.tar.zst -o x.tar.zst
+	says "--set feature_share is for --features alphafuse, which is frozen here"
+	fails seq-train -q --features alphafuse --hidden-size 2 --heads 1 --set feature_share=0.01 items.tar.zst -o x.tar.zst
+	says "--set feature_share= is another share"
 	[ ! -e x.tar.zst ]
 	seq-train -q --arch popular items.tar.zst | tar --zstd -xO model/config.json >popular.json
 	[ "$(cat popular.json)" = '{"architecture":"popular"}' ]
@@ -597,6 +610,15 @@ training, config = (json.load(open(f"other/model/{name}.json")) for name in ("tr
 options = training["options"]
 assert (options["negatives"], options["learning-rate"], options["schedule"]) == (1, 0.03, "linear"), training
 assert (config["embedding_size"], config["dropout"]) == (8, 0.1) and training["best"] == {"stop_after": 2}, (config, training)'
+	# what followed from what is another now is chosen anew, and that is told
+	seq-train -q --epochs 1 --hidden-size 8 data.tar.zst -o short.tar.zst
+	tar --zstd -xOf short.tar.zst model/training.json | grep '"average":0.99'
+	said_by seq-train --like short.tar.zst --loss bce data.tar.zst -o other.tar.zst
+	grep -qx "seq-train: --set average 0.99 of short.tar.zst is not taken over, as --loss is another" told
+	tar --zstd -xOf other.tar.zst model/training.json | grep '"average":0.0'
+	said_by seq-train --like short.tar.zst --loss bce --set average=0.9 data.tar.zst -o other.tar.zst
+	(! grep -q 'not taken over' told)
+	tar --zstd -xOf other.tar.zst model/training.json | grep '"average":0.9,'
 	# a model that counts has no options
 	seq-train -q --arch markov data.tar.zst | seq-train -q --like - all.tar.zst -o markov.tar.zst
 	tar --zstd -xOf markov.tar.zst model/config.json | grep markov

@@ -102,9 +102,28 @@ void content_set_weight(struct model *model, double weight)
 
 /* --- what the stream has --- */
 
-static bool has_words(const struct item_groups *groups)
+static bool has_texts(const struct item_groups *groups)
 {
 	return groups->catalog->text;
+}
+
+/* All values of all attributes; to be freed. */
+static struct item_texts *texts_of(const struct item_groups *groups)
+{
+	char *template = item_template_of_values(groups->catalog);
+	struct item_texts *texts = item_texts_new(groups->catalog, NULL, template);
+	free(template);
+	return texts;
+}
+
+static bool has_words(const struct item_groups *groups)
+{
+	if (!has_texts(groups))
+		return false;
+	struct item_texts *texts = texts_of(groups);
+	const bool any = tfidf_any_word(texts);
+	item_texts_free(texts);
+	return any;
 }
 
 static const char *source_of(const struct embedding *embedding)
@@ -119,38 +138,43 @@ static int text_of_stream(const struct item_groups *groups)
 	return has_words(groups) ? CONTENT_WORDS : CONTENT_NONE;
 }
 
-void content_choose(json_t *config, const struct item_groups *groups)
+bool content_choose(json_t *config, const struct item_groups *groups)
 {
 	const struct embedding *embedding = groups->embedding;
-	if (!json_object_get(config, "text"))
-		json_set(config, "text", json_string(text_names[text_of_stream(groups)]));
+	bool are_left_out = false;
+	if (!json_object_get(config, "text")) {
+		const int of_stream = text_of_stream(groups);
+		json_set(config, "text", json_string(text_names[of_stream]));
+		are_left_out = of_stream == CONTENT_NONE && has_texts(groups);
+	}
 	const char *text = json_string_value(json_object_get(config, "text"));
 	if (!strcmp(text, "embedding")) {
 		if (!embedding->group.complete)
 			die("--set text=embedding: no embedding in the stream; item-project adds one");
 		json_set(config, "text_width", json_integer(embedding->width));
 		json_set(config, "text_source", json_string(source_of(embedding)));
-	} else if (!strcmp(text, "words") && !has_words(groups)) {
+	} else if (!strcmp(text, "words") && !has_texts(groups)) {
 		die("--set text=words: the stream has no items with text; seq-tokenize --items gives them one");
+	} else if (!strcmp(text, "words") && !has_words(groups)) {
+		die("--set text=words: there is no word in the texts of the items; --set text=none goes by events alone");
 	}
+	return !are_left_out;
 }
 
 /* --- words and vectors --- */
 
 static void read_words(struct content *content, const struct item_groups *groups)
 {
-	if (!has_words(groups))
+	if (!has_texts(groups))
 		die("catalog of %s: no texts of the items, as they were read; seq-tokenize --items gives them",
 			group_source(&groups->catalog->group));
-	char *template = item_template_of_values(groups->catalog);
-	struct item_texts *texts = item_texts_new(groups->catalog, NULL, template);
+	struct item_texts *texts = texts_of(groups);
 	content->words = tfidf_new(texts, groups->threads);
 	if (!content->words.words)
 		die("catalog of %s: no words in the texts of its items", group_source(&groups->catalog->group));
 	const struct sparse words = tfidf_matrix(&content->words);
 	content->items_of_word = sparse_transpose(&words);
 	item_texts_free(texts);
-	free(template);
 }
 
 /* The vectors of an embedding of the catalog, as they are compared. */

@@ -34,8 +34,11 @@ struct item_groups {
 
 /* For an architecture's declare(): sets model->content where there is any. The options live as long as the model. */
 void content_declare(struct model *model, struct content_options *options);
-/* Before a model is made: what the stream has becomes what `config` says of it, as far as that leaves it open. */
-void content_choose(json_t *config, const struct item_groups *groups);
+/*
+ * Before a model is made: what the stream has becomes what `config` says of it, as far as that leaves it open. False:
+ * there are texts, but no words in them, and they are left out.
+ */
+bool content_choose(json_t *config, const struct item_groups *groups);
 /* Of the stream a model is trained on: its vectors become the model's, or its words are read. */
 void content_learn(struct model *model, const struct item_groups *groups);
 /*

@@ -169,8 +169,8 @@ static void declare_fused(struct items *items, struct model *model, int64_t widt
 {
 	items->axes = llround(items->options.feature_share * (double)width);
 	if (items->axes < 1 || items->axes >= width || items->axes > items->options.feature_size)
-		die("%s: \"feature_share\" %g of %s is %" PRId64 ", and 1 to %" PRId64
-			" can be features, of an embedding %" PRId64 " wide",
+		die("%s: \"feature_share\" %g of %s is %" PRId64 " principal axes, and 1 to %" PRId64
+			" can be had, of an embedding %" PRId64 " wide; --set feature_share= is another share",
 			where, items->options.feature_share, counted(width, "columns"), items->axes,
 			width - 1 < items->options.feature_size ? width - 1 : items->options.feature_size,
 			items->options.feature_size);

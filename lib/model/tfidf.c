@@ -139,6 +139,34 @@ static int64_t count_words(struct counts *counts, const char **words, int64_t n)
 	return different;
 }
 
+/* The words of an item's text, appended; returns how many. */
+static int64_t cut_item(const struct cutter *cutter, struct matcher *matcher, const struct item_texts *texts,
+	int64_t item, struct buffer *text, struct buffer *clean, struct buffer *words)
+{
+	text->size = 0;
+	item_text(texts, item, text);
+	const char *data = text->data;
+	size_t length = text->size;
+	utf8_clean(&data, &length, clean);
+	return length ? cut_words(cutter, matcher, data, length, words) : 0;
+}
+
+bool tfidf_any_word(const struct item_texts *texts)
+{
+	struct cutter cutter = cutter_new();
+	struct matcher *matcher = matcher_new();
+	struct buffer text = {0}, clean = {0}, words = {0};
+	bool any = false;
+	for (int64_t item = 0; item < item_texts_count(texts) && !any; item++)
+		any = cut_item(&cutter, matcher, texts, item, &text, &clean, &words);
+	buffer_free(&text);
+	buffer_free(&clean);
+	buffer_free(&words);
+	matcher_free(matcher);
+	cutter_free(&cutter);
+	return any;
+}
+
 /* Threads cut texts into words, each in turn counts them, so that words are numbered in the order of the items. */
 static void count_all(const struct item_texts *texts, struct counts *counts, int64_t *indptr, int threads)
 {
@@ -153,14 +181,8 @@ static void count_all(const struct item_texts *texts, struct counts *counts, int
 		for (int64_t from = 0; from < items; from += ITEMS_AT_ONCE) {
 			int64_t to = from + ITEMS_AT_ONCE < items ? from + ITEMS_AT_ONCE : items;
 			words.size = 0;
-			for (int64_t item = from; item < to; item++) {
-				text.size = 0;
-				item_text(texts, item, &text);
-				const char *data = text.data;
-				size_t length = text.size;
-				utf8_clean(&data, &length, &clean);
-				n_words[item - from] = length ? cut_words(&cutter, matcher, data, length, &words) : 0;
-			}
+			for (int64_t item = from; item < to; item++)
+				n_words[item - from] = cut_item(&cutter, matcher, texts, item, &text, &clean, &words);
 			const char *next = words.data;
 #pragma omp ordered
 			for (int64_t item = from; item < to; item++)

@@ -24,7 +24,9 @@ struct tfidf {
 	struct strings vocabulary;
 };
 struct tfidf tfidf_new(const struct item_texts *texts, int threads);
-/* The same as a matrix of items by words; borrowed. */
+/* Whether any of the texts has a word; it looks no further than for the first. */
+bool tfidf_any_word(const struct item_texts *texts);
+/* The weights as a matrix of items by words; borrowed. */
 struct sparse tfidf_matrix(const struct tfidf *tfidf);
 /* How many items have no word: their vectors are zero. */
 int64_t tfidf_wordless(const struct tfidf *tfidf);

@@ -19,7 +19,7 @@ static void read_weights(const char *option, const char *value, void *values)
 	int n = 0;
 	for (; list[n]; sum += options->weights[n++])
 		if (n == ENSEMBLE_MOST || !parse_float(list[n], 0, 1e6, &options->weights[n]))
-			die_usage("%s %s: numbers from 0 on were expected, one for each --model", option, value);
+			die_usage("%s %s: numbers from 0 to 1000000 were expected, one for each --model", option, value);
 	if (sum <= 0)
 		die_usage("%s %s: one of them must be more than 0", option, value);
 	options->spelt = value;

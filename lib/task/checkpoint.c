@@ -7,6 +7,9 @@
 #include "stream/bytes.h"
 #include "task/identity.h"
 
+static const char *const begin_anew = ": it is of another version of recpipe, which alone can go on from it; here "
+									  "--checkpoint with another name begins anew";
+
 /* What is still to be read: states, as lists have them. */
 struct expected {
 	const struct state **state;
@@ -41,7 +44,7 @@ static const struct state *take_expected(struct expected *expected, const struct
 			expected->state[i] = expected->state[--expected->count];
 			return state;
 		}
-	die("%s: not a member of this training's checkpoint, or there twice", member->where);
+	die("%s: not a member of this training's checkpoint, or there twice%s", member->where, begin_anew);
 }
 
 static void load(const struct state *state, const struct member *member)
@@ -67,7 +70,7 @@ static void take_member(void *group, const struct member *member)
 		return;
 	}
 	if (strcmp(member->name, "identity.json"))
-		die("%s: identity.json was expected before this", member->where);
+		die("%s: does not begin with identity.json%s", checkpoint->path, begin_anew);
 	json_t *was = json_parse(member->bytes, member->size, member->where);
 	identity_require(checkpoint->identity, was, checkpoint->path);
 	checkpoint->is_ours = true;
@@ -87,7 +90,8 @@ void checkpoint_read(const char *path, const json_t *identity, const struct stat
 	struct bag *bag = bag_open((char *const[]){(char *)(uintptr_t)path, NULL});
 	bag_take(bag, &checkpoint_group, &checkpoint);
 	bag_read(bag);
-	group_require(&checkpoint_group, &checkpoint.group);
+	if (!checkpoint.group.complete)
+		die("%s: no checkpoint in it; --checkpoint writes one", path);
 	if (checkpoint.expected.count)
 		die("%s: %s is missing in the checkpoint", path, checkpoint.expected.state[0]->name);
 	group_free(&checkpoint.group);

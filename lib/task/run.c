@@ -157,7 +157,7 @@ static void list_states(struct run *run, struct states *states)
 	const struct params *params = run->trainer->params;
 	const struct task *task = run->task;
 	*states = (struct states){.own = {{"now.npy", I8, NOW_WIDTH, states->now}, {"loss.npy", F8, 1, &run->loss},
-								  {"curve.npy", F8, CURVE_SIZE(run->options->epochs), run->curve, .grows = true},
+								  {"epochs.npy", F8, CURVE_SIZE(run->options->epochs), run->curve, .grows = true},
 								  {"value.npy", F4, params->size, params->value},
 								  {"best.npy", F4, params->size, run->is_best ? params->value : memory_of_best(run)}}};
 	int count = 0;

@@ -94,8 +94,6 @@ static bool choose_features(struct training_job *job)
 		die("%s: no embedding in the stream; item-project adds one", spelt);
 	if (!embedding->group.complete)
 		return false;
-	if (!features && is_given(job, "feature_share"))
-		die("--set feature_share is for --features alphafuse");
 	if (!features)
 		json_set(job->config, "features", json_string("frozen"));
 	json_set(job->config, "feature_size", json_integer(embedding->width));
@@ -132,19 +130,17 @@ static void choose(struct training_job *job, const char *key, double value)
  */
 static void choose_for_short_histories(struct training_job *job, bool are_learned)
 {
-	if (!are_histories_short(job))
-		return;
 	choose(job, "dropout", are_learned ? .5 : .3);
 	choose(job, "history_mean", 4);
 }
 
 /* Of average_options, which leave it to the data. */
-static struct run_options run_of(struct training_job *job)
+static struct run_options run_of(struct training_job *job, bool is_short)
 {
 	const struct next_item_training *training = job->values;
 	struct run_options run = training->run;
 	if (isnan(run.average)) {
-		run.average = training->next.loss.loss == LOSS_CE && are_histories_short(job) ? .99 : 0;
+		run.average = training->next.loss.loss == LOSS_CE && is_short ? .99 : 0;
 		json_set(job->options, "average", json_real(run.average));
 	}
 	return run;
@@ -186,8 +182,10 @@ static json_t *train(struct training_job *job)
 	const struct next_item_training *training = job->values;
 	if (job->inputs.start.model)
 		warm_require(job);
-	choose_for_short_histories(job, !choose_features(job) || features_are(job, "initial"));
-	const struct run_options run = run_of(job);
+	const bool is_short = are_histories_short(job), are_learned = !choose_features(job) || features_are(job, "initial");
+	if (is_short)
+		choose_for_short_histories(job, are_learned);
+	const struct run_options run = run_of(job, is_short);
 	struct model *model = new_model(job);
 	json_t *identity = training_identity(job, model, training->optimisation.schedule != SCHEDULE_CONSTANT);
 	struct rng rng;
