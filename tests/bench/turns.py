@@ -32,8 +32,9 @@ class Program:
         line = self.process.stdout.readline()
         if not line:
             self.errors.seek(0)
-            said = self.errors.read().split("\n")
-            raise Ended(next((line.strip() for line in reversed(said) if line.strip()), "ended without an answer"))
+            said = [line.strip() for line in self.errors if line.strip()]
+            named = [line for line in said if re.match(r"[\w.]+(Error|Exception|Unsupported)\b", line)]
+            raise Ended((named or said or ["no answer"])[-1])
         return [float(word) for word in line.split()]
 
     def ask(self, *words):
