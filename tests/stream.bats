@@ -77,6 +77,22 @@ for m in tarfile.open(fileobj=sys.stdin.buffer, mode="r|"):
 	zstd -lv model.tar.zst | grep 'Check: XXH64'
 }
 
+@test "what is no stream is told as what it is" {
+	local name
+	printf 'user,item\nu,a\n' >events.csv
+	printf '{"a": 1}\n' >a.json
+	printf 'GGUF\3\0\0\0' >a.gguf
+	printf '\223NUMPY\1\0' >a.npy
+	printf 'PK\3\4\24\0' >a.zip
+	zstd -q events.csv
+	for name in events.csv:text events.csv.zst:text a.json:JSON "a.gguf:a GGUF model" "a.npy:a NumPy array" "a.zip:a zip archive"; do
+		fails rec-eval "${name%%:*}"
+		says "${name%%:*}: not a tensor stream: ${name#*:}"
+	done
+	fails seq-train events.csv -o x
+	says "text (seq-tokenize makes a stream of a table)"
+}
+
 @test "text members are UTF-8 lines and json members one document" {
 	needs python3
 	zstd -dcq model.tar.zst | python3 -c '

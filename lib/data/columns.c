@@ -275,6 +275,15 @@ static _Noreturn void die_without_names(const struct table *table)
 		table_name(table), table_column_list(table), list, guess_names(table));
 }
 
+static void require_table(const struct table *table, const char *what, const char *names, const char *row)
+{
+	const char *doubt = table_doubt(table);
+	if (doubt)
+		die("%s: this does not look like a table of %s, for %s; a line that names the columns, as \"%s\", and a row "
+			"for each %s were expected, as CSV, TSV or JSON lines",
+			table_name(table), what, doubt, names, row);
+}
+
 static int wanted_column(const struct table *table, const char *name, enum role role)
 {
 	int column = table_find(table, name);
@@ -319,6 +328,7 @@ static const char *name_of_lists(const struct table *table)
 
 static _Noreturn void die_unnamed(const struct table *table, const struct columns *columns, enum role role)
 {
+	require_table(table, "events", "user_id,item_id,timestamp", "event");
 	if (table_header_is_data(table))
 		die_without_names(table);
 	char *others = columns_others(table, columns, role);
@@ -364,6 +374,8 @@ void columns_of_items(const struct table *table, const char *const wanted[N_ROLE
 	int id = name ? wanted_column(table, name, ROLE_ITEM_ID) : find_usual(table, roles[ROLE_ITEM].usual, false);
 	if (id < 0)
 		id = find_usual(table, (const char *const[]){"id", NULL}, false);
+	if (id < 0)
+		require_table(table, "items", "item_id,title", "item");
 	if (id < 0)
 		die_column(table, "item id column by a usual name (name it with --item-id-column)");
 	columns->of[ROLE_ITEM_ID] = id;

@@ -76,6 +76,12 @@ static const struct magic {
 	{BYTES("<stata_dta>"), 0, "a Stata file", PANDAS("read_stata")},
 	{BYTES("MATLAB 5.0"), 0, "a MATLAB file",
 		"python3 -c 'import scipy.io, sys; print(scipy.io.loadmat(sys.argv[1]))' %s"},
+	{BYTES("\x89PNG\r\n"), 0, "an image", NULL},
+	{BYTES("\xff\xd8\xff"), 0, "an image", NULL},
+	{BYTES("GIF8"), 0, "an image", NULL},
+	{BYTES("\x7f"
+		   "ELF"),
+		0, "a program", NULL},
 	{BYTES("%PDF-"), 0, "a PDF document", "pdftotext -layout %s"},
 	{BYTES("GGUF"), 0, "a GGUF model (for --tokenizer)", NULL},
 	{BYTES("version https://git-lfs"), 0, "a Git LFS pointer, not the file itself", "git lfs pull --include %s"},
@@ -164,13 +170,23 @@ static void refuse_markup(const struct container *container, const unsigned char
 	const unsigned char *text = head + at;
 	if (*text == '[' && strchr("{[ \t\r\n", text[1]) && text[1])
 		die_kind(container, "one JSON array, not an object a line", "jq -c '.[]' %s >table.jsonl");
-	if (*text != '<' || !(text[1] == '!' || text[1] == '?' || (text[1] | 32) >= 'a'))
+	if (*text != '<' || !(text[1] == '!' || text[1] == '?' || ((text[1] | 32) >= 'a' && (text[1] | 32) <= 'z')))
 		return;
 	for (size_t i = at; i + 4 <= size; i++)
 		if (!strncasecmp((const char *)head + i, "html", 4))
 			die("%s: an HTML page, not a table: the answer of a server that did not send the file?",
 				container_name(container));
 	die_kind(container, "XML, not a table", NULL);
+}
+
+/* Characters that text has not; those that some tables have as delimiters, ^A and the separators, do not count. */
+static void refuse_controls(const struct container *container, const unsigned char *head, size_t size)
+{
+	size_t controls = 0;
+	for (size_t i = 0; i < size; i++)
+		controls += head[i] < 28 && head[i] != 1 && (!head[i] || !strchr("\t\n\v\f\r\x1b", head[i]));
+	if (controls >= 4 && controls * 20 > size)
+		die_kind(container, "not text", NULL);
 }
 
 /* Dies where these first bytes are not those of text that can be a table. */
@@ -184,6 +200,7 @@ static void refuse_kinds(const struct container *container, const unsigned char 
 	refuse_zip(container, head, size);
 	refuse_tar(container, head, size);
 	refuse_wide(container, head, size);
+	refuse_controls(container, head, size);
 	refuse_markup(container, head, size);
 }
 

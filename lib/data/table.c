@@ -7,7 +7,8 @@
 #include "data/container.h"
 #include "data/utf8.h"
 
-#define SHOWN 60 /* bytes of a value in messages */
+#define SHOWN 60      /* bytes of a value in messages */
+#define LOOK_LINES 50 /* that tell whether it is a table */
 
 struct table {
 	struct lines *lines;
@@ -19,6 +20,7 @@ struct table {
 	int n_columns;
 	char *delimiter; /* NULL: JSON */
 	bool has_header, header_is_data;
+	int looked[LOOK_LINES], n_looked; /* fields of the first lines */
 
 	int64_t skipped;
 	char *first_problem;
@@ -209,6 +211,76 @@ static void choose_reader(struct table *table, const struct table_format *format
 		table->reader = split_reader(table->lines, delimiter);
 }
 
+/* --- whether it is a table --- */
+
+/* Fields of a line, up to its end; its length, with that, into *length; 0: it does not end here. */
+static int count_fields(const char *line, size_t size, const char *delimiter, size_t *length)
+{
+	const size_t width = strlen(delimiter);
+	int fields = 1;
+	bool quoted = false, blank = true;
+	size_t i = 0;
+	for (; i < size && (quoted || !line_ends(line + i, 1)); i++) {
+		quoted ^= line[i] == '"';
+		const bool is_blank = !width && strchr(" \t", line[i]);
+		if (width)
+			fields += !quoted && size - i >= width && !memcmp(line + i, delimiter, width);
+		else
+			fields += blank && !is_blank && i;
+		blank = is_blank;
+	}
+	*length = i + 1;
+	return i < size ? fields : 0;
+}
+
+/* Before anything is taken: how many fields the first lines have. */
+static void look_ahead(struct table *table)
+{
+	const char *bytes;
+	size_t size, length;
+	if (!table->delimiter || !lines_peek(table->lines, &bytes, &size))
+		return;
+	while (table->n_looked < LOOK_LINES && size) {
+		const int fields = count_fields(bytes, size, table->delimiter, &length);
+		if (!fields)
+			break;
+		if (length > 1)
+			table->looked[table->n_looked++] = fields;
+		bytes += length;
+		size -= length;
+	}
+}
+
+char *table_doubt(const struct table *table)
+{
+	int uneven = 0;
+	if (!table->delimiter || !table->has_header)
+		return NULL;
+	if (table->n_columns == 1)
+		return xstrdup("it has one column");
+	if (table->n_looked < 2)
+		return table->header_is_data ? NULL : xstrdup("it has one line");
+	for (int i = 1; i < table->n_looked; i++)
+		uneven += table->looked[i] != table->looked[0];
+	if (2 * uneven < table->n_looked - 1)
+		return NULL;
+	struct buffer list = {0};
+	for (int i = 0; i < table->n_looked && list.size < 12; i++) {
+		bool is_told = false;
+		for (int before = 0; before < i; before++)
+			is_told |= table->looked[before] == table->looked[i];
+		if (is_told)
+			continue;
+		char *number = xasprintf("%s%d", i ? ", " : "", table->looked[i]);
+		buffer_append(&list, number, strlen(number));
+		free(number);
+	}
+	buffer_append(&list, "", 1);
+	char *doubt = xasprintf("its first lines have %s fields", list.data);
+	buffer_free(&list);
+	return doubt;
+}
+
 /* --- the columns --- */
 
 /* The type behind a name of RecBole's, ":token_seq"; NULL: none. */
@@ -271,7 +343,8 @@ static void take_names(struct table *table, char *const *given)
 	if (of_format)
 		count = (int)of_format->count;
 	if (!count)
-		die("%s: no line with an object of named values", table_name(table));
+		die("%s: no line with an object of named values; before it is read: jq -c . %s >table.jsonl", table_name(table),
+			container_shell_name(table_name(table)));
 	char **names = xcalloc((size_t)count, sizeof *names);
 	for (int i = 0; i < count; i++)
 		names[i] = xstrdup(of_format ? strings_at(of_format, i) : given[i]);
@@ -285,6 +358,7 @@ struct table *table_open(const char *path, const struct table_format *format)
 	table->lines = lines_open(path);
 	table->skip_bad = format->skip_bad;
 	choose_reader(table, format);
+	look_ahead(table);
 	table->row.n_kept = COLUMNS_MAX;
 	table->row.start = xreallocarray(NULL, COLUMNS_MAX + 1, sizeof *table->row.start);
 	table->row.is_list = xcalloc(COLUMNS_MAX, sizeof *table->row.is_list);

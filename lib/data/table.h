@@ -49,6 +49,12 @@ bool table_has_header(const struct table *table);
 /* Whether the first line, taken for names, looks like a row of the table. */
 bool table_header_is_data(const struct table *table);
 
+/*
+ * Why it is hardly a table, where none of the columns is called as usual: "it has one column", or lines of ever so many
+ * fields; NULL: it looks like one. To be freed.
+ */
+char *table_doubt(const struct table *table);
+
 /* The next good row; false at the end of the file. */
 bool table_next(struct table *table) MUST_USE;
 /* A field of the row: NUL-terminated, borrowed until table_next(). length may be NULL. */

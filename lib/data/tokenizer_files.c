@@ -180,7 +180,16 @@ static struct tokenizer *load_wordpiece(const char *path)
 
 static struct tokenizer *load_json(const char *path)
 {
-	json_t *document = read_json(path);
+	struct buffer text = read_file(path);
+	size_t at = 0;
+	while (at < text.size && text.data[at] && strchr(" \t\r\n", text.data[at]))
+		at++;
+	if (at == text.size || text.data[at] != '{')
+		die("%s: no tokenizer: a tokenizer.json, a GGUF, a BERT's vocab.txt, vocab.json,merges.txt, or a folder with "
+			"one was expected",
+			path);
+	json_t *document = json_parse(text.data, text.size, path);
+	buffer_free(&text);
 	struct tokenizer *tokenizer = tokenizer_from_json(document, path);
 	json_decref(document);
 	return tokenizer;

@@ -109,14 +109,43 @@ static void take_name(struct frame_in *in, const struct tar_header *header)
 	memmove(in->name, in->name + skip, strlen(in->name + skip) + 1);
 }
 
+/* Of what is no stream: what it is instead, by its first bytes. */
+static const char *kind_of(const unsigned char *head, size_t size)
+{
+	static const struct {
+		const char *bytes, *kind;
+	} kinds[] = {{"GGUF", "a GGUF model"}, {"\x93NUMPY", "a NumPy array"}, {"PK\3\4", "a zip archive"},
+		{"\x1f\x8b", "a gzip file"}, {"%PDF", "a PDF document"},
+		{"\x7f"
+		 "ELF",
+			"a program"}};
+	bool is_text = size > 0;
+	for (size_t i = 0; i < COUNT_OF(kinds); i++)
+		if (size >= strlen(kinds[i].bytes) && !memcmp(head, kinds[i].bytes, strlen(kinds[i].bytes)))
+			return kinds[i].kind;
+	for (size_t i = 0; i < size; i++)
+		is_text &= head[i] >= ' ' || (head[i] && strchr("\t\n\r\f", head[i]));
+	return is_text && strchr("{[", *head) ? "JSON" : is_text ? "text (seq-tokenize makes a stream of a table)" : NULL;
+}
+
+static _Noreturn void die_no_stream(const struct frame_in *in, const void *head, size_t size)
+{
+	const char *kind = kind_of(head, size);
+	if (kind)
+		die("%s: not a tensor stream: %s", source_name(in->source), kind);
+	if (size < BLOCK)
+		die("%s: not a tensor stream: %zu bytes", source_name(in->source), size);
+	die("%s: not a tensor stream: %s", source_name(in->source),
+		source_is_compressed(in->source) ? "no tar inside the zstd frame" : "neither zstd nor tar");
+}
+
 static void check_header(struct frame_in *in, const struct tar_header *header)
 {
 	const char *source = source_name(in->source);
 	uint64_t checksum;
 	bool has_magic = !memcmp(header->magic, "ustar", 5);
 	if (!in->any_member && !has_magic)
-		die("%s: not a tensor stream: %s", source,
-			source_is_compressed(in->source) ? "no tar inside the zstd frame" : "neither zstd nor tar");
+		die_no_stream(in, header, sizeof *header);
 	if (!has_magic || !parse_octal(header->checksum, sizeof header->checksum, &checksum) ||
 		checksum != checksum_of(header))
 		die("%s: after %s: damaged tar header", source, in->name[0] ? in->name : "the start");
@@ -146,7 +175,7 @@ static bool read_header(struct frame_in *in, struct tar_header *header)
 		if (got == 0)
 			return false;
 		if (got < BLOCK && !in->any_member)
-			die("%s: not a tensor stream: %zu bytes", source_name(in->source), got);
+			die_no_stream(in, header, got);
 		if (got < BLOCK)
 			die_truncated(in);
 		if (!is_zero(header))
