@@ -339,6 +339,18 @@ shown() {
 	says "one a line was expected"
 }
 
+@test "seq-rank: users of a file in shards are those of the whole, and a file of other things is told" {
+	cut -d, -f 1 "$EXAMPLE/events.csv" | tail -n +2 | sort -u | awk 'NR % 9 == 1' >users
+	printf 'stranger\n' >>users
+	seq-rank -q -k 3 --users users --format tsv sasrec >whole
+	for shard in 1 2 3; do
+		seq-rank -q -k 3 --users users --format tsv --shard $shard/3 sasrec
+	done | cmp - whole
+	printf 'some prose\nin lines\n' >prose
+	seq-rank -q -k 3 --users prose --format tsv sasrec 2>said >/dev/null
+	grep -q 'prose: the stream has none of its 2 users: the most popular items are recommended to all; an id a line was expected' said
+}
+
 @test "seq-rank: only what is in stock, and nothing that is excluded" {
 	seq-rank -q -k 20 --split next --format tsv sasrec >all
 	shown all | sort | uniq -c | sort -k1,1nr | awk 'NR <= 40 { print $2 }' >stock

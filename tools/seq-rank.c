@@ -367,7 +367,11 @@ static void add_strangers(struct run *run, struct batch *batch, const struct wri
 		if (batch->rows == batch->capacity)
 			flush_batch(batch, run, writer);
 	}
-	if (strangers)
+	if (strangers == asked->ids.count && strangers)
+		warn("%s: the stream has none of its %s: the most popular items are recommended to all; an id a line "
+			 "was expected",
+			asked->path, counted(strangers, "users"));
+	else if (strangers)
 		notice("%" PRId64 " of the %s of %s %s no history: the most popular items are recommended", strangers,
 			counted(asked->ids.count, "users"), asked->path, by_number(strangers, "has", "have"));
 }
@@ -384,7 +388,8 @@ static void rank_users(struct run *run, const struct writer *writer)
 	progress_start(&progress, "users", end - first);
 	for (int64_t base = 0; sequences_next(&run->users, &run->catalog); base += users->n_users)
 		for (int64_t user = 0; user < users->n_users; user++) {
-			if (base + user < first || base + user >= end || !asked_users_meet(&asked, users, user))
+			const bool is_asked = asked_users_meet(&asked, users, user); /* which counts, of other shards too */
+			if (base + user < first || base + user >= end || !is_asked)
 				continue;
 			add_user(run, &batch, users, user);
 			if (batch.rows == batch.capacity) {
@@ -392,7 +397,8 @@ static void rank_users(struct run *run, const struct writer *writer)
 				progress_at(&progress, base + user + 1 - first, NULL);
 			}
 		}
-	add_strangers(run, &batch, writer, &asked);
+	if (settings->shard == settings->shards)
+		add_strangers(run, &batch, writer, &asked);
 	flush_batch(&batch, run, writer);
 	progress_end(&progress);
 	batch_free(&batch);
