@@ -4,6 +4,8 @@
 
 #include "model/content.h"
 
+#define PLACES_EXACT (1 << 24) /* in a float */
+
 struct sparse interactions_of(const struct histories *histories, int64_t n_items)
 {
 	const size_t events = (size_t)(histories->indptr[histories->rows] - histories->indptr[0]);
@@ -28,6 +30,8 @@ struct sparse interactions_of(const struct histories *histories, int64_t n_items
 			item[n - 1 - i] = item[i];
 			item[i] = last;
 		}
+		if (n > PLACES_EXACT)
+			die("a user has met %lld different items, and %d at most are taken", (long long)n, PLACES_EXACT);
 		for (int64_t i = 0; i < n; i++)
 			users.value[users.indptr[row] + i] = (float)i;
 		users.indptr[row + 1] = users.indptr[row] + n;
