@@ -387,7 +387,7 @@ foreign() {
 @test "text that is no table of events or items is told as that, and so are bytes that are not text" {
 	local not='this does not look like a table of events, for'
 	foreign 'Call me Ishmael. Some years ago, never mind how long, having\nno money in my purse, and nothing particular\nto interest me.\n' \
-		"$not its first lines have 3, 2, 1 fields; a line that names the columns, as \"user_id,item_id,timestamp\", and a row for each event"
+		"$not its first lines have 3, 2, 1 fields; a first line that names the columns, as \"user_id,item_id,timestamp\", and a row for each event"
 	foreign 'alpha\nbeta\n' "$not it has one column"
 	foreign 'a single line\n' "$not it has one line"
 	foreign '2024-01-01 12:00:00 INFO started\n2024-01-01 12:00:01 WARN the disk is full\n' "$not its first lines have 4, 7 fields"
@@ -395,6 +395,7 @@ foreign() {
 	# what has even rows may be one, and names in quotes may have commas
 	foreign 'who,what,when\nu,a,1\nv,b,2\n' 'no user column by a usual name (name it with --user-column); the columns are who, what, when'
 	foreign '"who, or","what"\n"a, b",c\n"d\ne",f\n' 'no user column by a usual name'
+	foreign 'user,item,item\nu,a,b\n' 'two columns are called item; rename one of them'
 	foreign 'u1,i1,5\n' 'the first line should name the columns'
 	foreign '{\n "user": 1,\n "item": 2\n}\n' "no line with an object of named values; before it is read: jq -c . 'a file.csv'"
 	foreign '\x7fELF\x02\x01\x01\0\0\0' "a program; a table as text was expected: CSV, TSV or JSON lines"
@@ -403,7 +404,7 @@ foreign() {
 	printf '%bu,b,2\n' "$H" >events.csv
 	printf 'Some prose, which is\nno table.\n' >items.txt
 	fails seq-tokenize --items items.txt events.csv -o x
-	says 'items.txt: this does not look like a table of items, for its first lines have 2, 1 fields; a line that names the columns, as "item_id,title"'
+	says 'items.txt: this does not look like a table of items, for its first lines have 2, 1 fields; a first line that names the columns, as "item_id,title"'
 	fails seq-tokenize --items events.csv --tokenizer items.txt events.csv -o x
 	says 'items.txt: no tokenizer: a tokenizer.json, a GGUF'
 }

@@ -100,6 +100,8 @@ H='user_id,item_id,timestamp\n'
 	[ "$(sort shuffled | uniq | wc -l)" = 2 ]
 	[ "$(tr ' ' '\n' <shuffled | sort | uniq -c | awk '/[0-9]$/ { print $1 }' | sort -u)" = 3 ]
 	seq-tokenize ties.csv 2>&1 >s | grep -F "100.0 % of the users have one timestamp for their last two events"
+	printf 'user,item,time\nu,a,1.5\nu,b,1.25\n' >parts.csv
+	seq-tokenize parts.csv 2>&1 >s | grep -F "last two events in one second; the order of these: by its fractions, then the file's"
 }
 
 @test "no time column: the order of the file, and no timestamps" {

@@ -239,8 +239,10 @@ static void tell(const struct settings *settings, const struct dataset *dataset,
 		notice("warning: no text in %s for %lld of the items",
 			settings->tables.items ? settings->tables.items : "the domains", (long long)facts->textless_items);
 	if (facts->tied_share > 0.01 && settings->holdout != KEPT_NONE)
-		notice("%.1f %% of the users have one timestamp for their last two events; the order of these: %s",
-			100 * facts->tied_share, settings->ties == TIES_SHUFFLE ? "shuffled" : "the file's");
+		notice("%.1f %% of the users have %s; the order of these: %s%s", 100 * facts->tied_share,
+			dataset->has_fractions ? "their last two events in one second" : "one timestamp for their last two events",
+			dataset->has_fractions ? "by its fractions, then " : "",
+			settings->ties == TIES_SHUFFLE ? "shuffled" : "the file's");
 	if (settings->split)
 		notice("%s %s events before and after the split", counted(split_users, "users"),
 			by_number(split_users, "has", "have"));

@@ -94,6 +94,13 @@ static int find_usual(const struct table *table, const char *const names[], bool
 	return found;
 }
 
+/* The same, of a name that no other column has. */
+static int find_only(const struct table *table, const char *const names[])
+{
+	const int found = find_usual(table, names, false);
+	return found < 0 ? found : table_find(table, table_column(table, found));
+}
+
 int columns_title(const struct table *table)
 {
 	static const char *const names[] = {"title", "itemtitle", "producttitle", "movietitle", "booktitle", "name",
@@ -279,8 +286,8 @@ static void require_table(const struct table *table, const char *what, const cha
 {
 	const char *doubt = table_doubt(table);
 	if (doubt)
-		die("%s: this does not look like a table of %s, for %s; a line that names the columns, as \"%s\", and a row "
-			"for each %s were expected, as CSV, TSV or JSON lines",
+		die("%s: this does not look like a table of %s, for %s; a first line that names the columns, as \"%s\", and a "
+			"row for each %s were expected, as CSV, TSV or JSON lines",
 			table_name(table), what, doubt, names, row);
 }
 
@@ -294,7 +301,7 @@ static int wanted_column(const struct table *table, const char *name, enum role 
 
 static int find_column(const struct table *table, const char *wanted, enum role role)
 {
-	return wanted ? wanted_column(table, wanted, role) : find_usual(table, roles[role].usual, false);
+	return wanted ? wanted_column(table, wanted, role) : find_only(table, roles[role].usual);
 }
 
 /* RecBole's list of the items met before: the item column's name and "list". */
@@ -371,9 +378,9 @@ void columns_of_items(const struct table *table, const char *const wanted[N_ROLE
 {
 	const char *name = wanted[ROLE_ITEM_ID];
 	*columns = (struct columns){.of = {-1, -1, -1, -1, -1}, .history = -1};
-	int id = name ? wanted_column(table, name, ROLE_ITEM_ID) : find_usual(table, roles[ROLE_ITEM].usual, false);
+	int id = name ? wanted_column(table, name, ROLE_ITEM_ID) : find_only(table, roles[ROLE_ITEM].usual);
 	if (id < 0)
-		id = find_usual(table, (const char *const[]){"id", NULL}, false);
+		id = find_only(table, (const char *const[]){"id", NULL});
 	if (id < 0)
 		require_table(table, "items", "item_id,title", "item");
 	if (id < 0)

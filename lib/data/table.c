@@ -422,7 +422,7 @@ int table_find(const struct table *table, const char *name)
 		if (strcmp(table->column[i], name))
 			continue;
 		if (found >= 0)
-			die("%s: two columns are called %s", table_name(table), name);
+			die("%s: two columns are called %s; rename one of them", table_name(table), name);
 		found = i;
 	}
 	return found;
