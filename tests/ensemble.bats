@@ -186,7 +186,7 @@ ndcg() {
 
 @test "models and weights that do not go together are refused" {
 	misused seq-rank --model ease --weights 1 shop -o out
-	says '--weights has 1 numbers, and --model is given 1 times'
+	says '--weights has 1 number, and --model is given 1 time'
 	misused seq-rank --model ease --model nearest --weights 1,2,3 shop -o out
 	misused seq-rank --model ease --model nearest --weights 0,0 shop -o out
 	says 'one of them must be more than 0'

@@ -42,8 +42,8 @@ void ensemble_check(const struct ensemble_options *options)
 			if (!strcmp(options->models[i], options->models[other]))
 				die_usage("--model %s is given twice", options->models[i]);
 	if (options->spelt && (options->n_models < 2 || options->n_weights != options->n_models))
-		die_usage("--weights has %d numbers, and --model is given %d times: one for each of two and more was expected",
-			options->n_weights, options->n_models);
+		die_usage("--weights has %s, and --model is given %s: one for each of two and more was expected",
+			counted(options->n_weights, "numbers"), counted(options->n_models, "times"));
 }
 
 bool ensemble_reads_stdin(const struct ensemble_options *options)
