@@ -244,29 +244,46 @@ static double worth_of(const struct search *search, const double shares[])
 	return values_of(search->blend, FURTHER, weights, search->value);
 }
 
+/* Worths of shares from `from` on, `step` apart; of those behind one that is not as good, seen from `now`: -1. */
+static void find_worths(const struct search *search, const double shares[], int source, int from, int now, int step,
+	int n, double worth[])
+{
+	for (int i = 0; i < n; i++) {
+		double changed[BLEND_SOURCES];
+		with_share(search->blend, shares, source, (from + i * step) / 100.0, changed);
+		worth[i] = worth_of(search, changed);
+	}
+	for (int i = 1; i < n; i++)
+		if (from + i * step > now && worth[i - 1] < 0)
+			worth[i] = -1;
+	for (int i = n - 2; i >= 0; i--)
+		if (from + i * step < now && worth[i + 1] < 0)
+			worth[i] = -1;
+}
+
 /*
  * Of shares of one source `step` hundredths apart, as far as `reach` of them from where it is, takes the one of the
  * greatest worth, if it is more than `worth`; whether there is one.
  */
 static bool improve(const struct search *search, int source, int step, int reach, double shares[], double *worth)
 {
-	const int now = (int)lround(shares[source] * 100);
-	bool is_better = false;
-	double start[BLEND_SOURCES];
+	const int least = source ? 0 : 1, most = source ? 99 : 100, rounded = (int)lround(shares[source] * 100);
+	const int now = rounded < least ? least : rounded > most ? most : rounded;
+	const int down = (now - least) / step < reach ? (now - least) / step : reach;
+	const int up = (most - now) / step < reach ? (most - now) / step : reach;
+	const int from = now - down * step, n = down + up + 1;
+	double found[101], start[BLEND_SOURCES];
+	int best = -1;
 	memcpy(start, shares, sizeof start);
-	for (int share = now - reach * step; share <= now + reach * step; share += step) {
-		if (share < (source ? 0 : 1) || share > (source ? 99 : 100))
-			continue;
-		double changed[BLEND_SOURCES];
-		with_share(search->blend, start, source, share / 100.0, changed);
-		const double found = worth_of(search, changed);
-		if (found <= *worth)
-			continue;
-		*worth = found;
-		memcpy(shares, changed, sizeof changed);
-		is_better = true;
-	}
-	return is_better;
+	find_worths(search, start, source, from, now, step, n, found);
+	for (int i = 0; i < n; i++)
+		if (found[i] > *worth) {
+			*worth = found[i];
+			best = i;
+		}
+	if (best >= 0)
+		with_share(search->blend, start, source, (from + best * step) / 100.0, shares);
+	return best >= 0;
 }
 
 /* To the largest NDCG@10, in ever smaller steps. */

@@ -26,9 +26,9 @@ double blend_measure(const struct blend *blend, const double weights[]);
 /*
  * Weights, and their NDCG@10. The best are looked for, shares in hundredths of all, one source after another until none
  * gains, each then by the unit of its scores; the first source keeps at least a hundredth. What is best of few is
- * chance, so of those that are not worse by more than the standard error of the mean difference, and whose NDCG@10 is
- * `at_least` that, each share but the first becomes that of the largest NDCG@200, which more of the histories tell
- * something of. Less than at_least is returned where no shares reach it.
+ * chance, so of those around them that are not worse by more than the standard error of the mean difference, and whose
+ * NDCG@10 is `at_least` that, each share but the first becomes that of the largest NDCG@200, which more of the
+ * histories tell something of. Less than at_least is returned where no shares reach it.
  */
 double blend_fit(const struct blend *blend, double at_least, double weights[]);
 /*
