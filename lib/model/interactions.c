@@ -31,7 +31,7 @@ struct sparse interactions_of(const struct histories *histories, int64_t n_items
 			item[i] = last;
 		}
 		if (n > PLACES_EXACT)
-			die("a user has met %lld different items, and %d at most are taken", (long long)n, PLACES_EXACT);
+			die("a user has met %s, and %d at most are taken", counted(n, "different items"), PLACES_EXACT);
 		for (int64_t i = 0; i < n; i++)
 			users.value[users.indptr[row] + i] = (float)i;
 		users.indptr[row + 1] = users.indptr[row] + n;
