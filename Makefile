@@ -49,6 +49,9 @@ VEC_OBJECTS := $(patsubst %,$(BUILD)/lib/nn/vec_%.o,base $(if $(filter x86_64%,$
 LIB_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(filter-out lib/nn/vec.c,$(wildcard $(FLOORS:%=lib/%/*.c)))) \
 	$(if $(filter nn,$(FLOORS)),$(VEC_OBJECTS)) $(if $(COVERAGE),$(BUILD)/tests/unit/counted.o)
 UNITS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c))
+MODELLED := $(if $(filter x86_64%,$(shell $(CC) -dumpmachine)),$(addprefix $(BUILD)/modelled/,test_bf16 test_integer test_precision test_rank))
+MODELLED_OBJECTS := $(addprefix $(BUILD)/modelled/,tests/unit/modelled/instructions.o lib/nn/bf16.o lib/nn/integer.o \
+	lib/nn/kernel.o lib/rank/rank_scan.o)
 BENCHES := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c))
 
 all: $(TOOLS:%=$(LINKED)/bin/%)
@@ -175,7 +178,16 @@ check:
 	$(if $(shell pkg-config --exists ompi-c 2>/dev/null && echo 1),$(again) MPI=1 all)
 	@tests/run $(BUILD)
 
-units: $(UNITS) $(BENCHES) $(BUILD)/faults/fault.so # benches are built too: they must not rot
+# The code for processors that this one may not be, by a model of their instructions: the same tests, of the same sources.
+MODELLED_FLAGS := -isystem tests/unit/modelled -Wno-psabi -ffp-contract=off
+$(BUILD)/modelled/%.o: %.c tests/unit/modelled/immintrin.h | $(BUILD)/packages
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(MODELLED_FLAGS) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+
+$(BUILD)/modelled/%: $(BUILD)/tests/unit/%.o $(MODELLED_OBJECTS) $(BUILD)/librecpipe.a
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -Wl,--wrap=cpu_level,--wrap=cpu_best,--wrap=cpu_use -o $@ $^ -lcmocka $(LDLIBS)
+
+units: $(UNITS) $(MODELLED) $(BENCHES) $(BUILD)/faults/fault.so # benches are built too: they must not rot
 
 # preloaded into the tools by tests/faults
 $(BUILD)/faults/fault.so: tests/faults/fault.c

@@ -246,6 +246,8 @@ TILE_FUNCTION(tile_plain_8, tile_plain, 1)
 
 #include <immintrin.h>
 
+#include "nn/tiles.h"
+
 #define AVX2 __attribute__((target("avx2,fma")))
 #define AVX2_INLINE AVX2 static inline __attribute__((always_inline))
 
@@ -372,14 +374,12 @@ AVX2 TILE_FUNCTION(tile_avx2_8, tile_vectors, 1)
 #define VNNI __attribute__((target("avx512f,avx512vnni")))
 #define VNNI_INLINE VNNI static inline __attribute__((always_inline))
 
-/* In assembly: the compiler would fetch the unit by an instruction of its own. */
 VNNI_INLINE __m512i plus_units(__m512i sum, __m512i right, const uint8_t *unit, int bytes)
 {
-	const uint8_t(*left)[UNIT] = (const uint8_t(*)[UNIT])unit;
 	if (bytes == 2)
-		__asm__("vpdpwssd %2%{1to16%}, %1, %0" : "+v"(sum) : "v"(right), "m"(*left));
+		VNNI_PRODUCTS_OF_UNIT("vpdpwssd", sum, right, unit);
 	else
-		__asm__("vpdpbusd %2%{1to16%}, %1, %0" : "+v"(sum) : "v"(right), "m"(*left));
+		VNNI_PRODUCTS_OF_UNIT("vpdpbusd", sum, right, unit);
 	return sum;
 }
 

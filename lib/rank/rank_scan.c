@@ -392,7 +392,6 @@ VNNI INLINE void judge_sums(const struct probe *probe, const struct verdict *ver
 	*hits = hit;
 }
 
-/* The products in assembly: the compiler would move its sums to and fro between registers. */
 VNNI INLINE void judge_vnni_body(const uint8_t *items, int64_t words, const struct probe *probe, int64_t stride,
 	const int n_queries, const int n_blocks, const float *scale, const float *reach, struct verdict *verdict,
 	const bool counts)
@@ -414,7 +413,7 @@ VNNI INLINE void judge_vnni_body(const uint8_t *items, int64_t words, const stru
 #pragma GCC unroll 8
 				for (int q = 0; q < n_queries; q++) {
 					const __m512i query = _mm512_set1_epi32(word_at(probe->codes + q * stride, word));
-					__asm__("vpdpbusd %2, %1, %0" : "+v"(sum[q * n_blocks + b]) : "v"(codes), "v"(query));
+					VNNI_PRODUCTS("vpdpbusd", sum[q * n_blocks + b], codes, query);
 				}
 			}
 		} while (++word < words);

@@ -8,9 +8,8 @@
 
 #include <cmocka.h>
 
-#include "nn/cpu.h"
+#include "levels.h"
 #include "nn/integer.h"
-#include "skip.h"
 #include "stream/util.h"
 
 /* y (+)= x times rows [first, first + count) of a matrix, or of the transposed one. */
@@ -115,7 +114,8 @@ static double error_of(const struct product *p)
 static const struct {
 	int64_t n, rows, columns, first, count;
 } shapes[] = {{1, 1, 1, 0, 1}, {1, 16, 64, 0, 16}, {4, 64, 64, 0, 64}, {5, 70, 130, 0, 70}, {13, 48, 200, 0, 48},
-	{3, 300, 65, 64, 128}, {9, 300, 65, 256, 44}, {2, 7, 576, 0, 7}, {33, 192, 96, 0, 192}};
+	{3, 300, 65, 64, 128}, {9, 300, 65, 256, 44}, {2, 7, 576, 0, 7}, {33, 192, 96, 0, 192}, {17, 49, 500, 0, 49},
+	{31, 300, 47, 256, 44}, {15, 31, 33, 0, 31}};
 
 /* at_most: of 16 bits, and of 8 */
 static void expect_errors(bool in_grid, double at_most, double at_most_in_8)
@@ -148,7 +148,7 @@ static void test_near(void **state)
 static void same_bytes(enum cpu level)
 {
 	if (!cpu_use(level))
-		skip_for_lack_of(cpu_names[level]);
+		skip_for_lack_of_level(level);
 	for (size_t s = 0; s < COUNT_OF(shapes); s++)
 		for (int flags = 0; flags < 4; flags++) {
 			struct product p = new_product(shapes[s].n, shapes[s].rows, shapes[s].columns, shapes[s].first,

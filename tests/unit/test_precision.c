@@ -12,10 +12,11 @@
 
 #include <cmocka.h>
 
-#include "nn/cpu.h"
 #include "nn/loss.h"
 #include "nn/matrix.h"
 #include "nn/ops.h"
+
+#include "levels.h"
 
 #define ROWS 300
 #define ITEMS 700
@@ -94,7 +95,7 @@ static void test_gradients(void **state)
 	(void)state;
 	for (size_t s = 0; s < COUNT_OF(shapes); s++) {
 		struct network n = network_new(shapes[s][0], shapes[s][1], ITEMS);
-		for (enum cpu level = CPU_NONE; level < N_CPU && cpu_use(level); level++) {
+		for (enum cpu level = first_level(); level < N_CPU && cpu_use(level); level++) {
 			expect_near(&n, PRECISION_SPLIT, CPU_AMX, 1e-7, 1e-4);
 			expect_near(&n, PRECISION_BF16, CPU_BF16, 1e-4, 3e-2);
 			products_where(WHERE_LARGE);
