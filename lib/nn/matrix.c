@@ -22,11 +22,6 @@ enum precision products_in(enum precision now)
 	return before;
 }
 
-enum precision products_default(void)
-{
-	return cpu_level() >= CPU_AMX ? PRECISION_SPLIT : PRECISION_F32;
-}
-
 void products_where(enum products_where now)
 {
 	where = now;

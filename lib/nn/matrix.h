@@ -23,8 +23,6 @@ enum precision products_in(enum precision precision);
  */
 enum products_where { WHERE_FASTER, WHERE_LARGE, EVERYWHERE };
 void products_where(enum products_where where);
-/* The most exact that is as fast as the processor can: split with AMX, else f32. */
-enum precision products_default(void);
 
 /* c (m x n) = alpha op(a) op(b) + beta c; row-major with strides (floats between rows). */
 void gemm(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, float alpha, const float *a,
