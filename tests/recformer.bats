@@ -433,7 +433,7 @@ print(data[8 + n + a:8 + n + b].hex())')" ]
 	says "no model in the stream to fine-tune"
 	seq-train -q --arch popular data.tar.zst -o popular.tar.zst
 	fails finetune popular.tar.zst -o x.tar.zst
-	says "popular, recformer was expected"
+	says "popular, where recformer was expected"
 	misused seq-train --arch recformer data.tar.zst -o x.tar.zst
 	misused seq-train --arch gru --task finetune data.tar.zst -o x.tar.zst
 	misused seq-train --task pretrain --size huge data.tar.zst -o x.tar.zst

@@ -906,6 +906,15 @@ log = json.load(sys.stdin); print(log["best_epoch"], *("%.4f" % log["start"][key
 	says 'history_mean 3: the model of features.tar.zst has 4, and goes on with that'
 	fails seq-train --model features.tar.zst --arch gru full.tar.zst -o x.tar.zst
 	says "--arch gru: the model of features.tar.zst is sasrec"
+	seq-train -q --arch gru --epochs 1 --hidden-size 16 data.tar.zst -o gru.tar.zst # whose initialiser is none of sasrec's
+	fails seq-train --arch sasrec --model gru.tar.zst data.tar.zst -o x.tar.zst
+	says "--arch sasrec: the model of gru.tar.zst is gru"
+	fails seq-train --arch sasrec --model gru.tar.zst --like features.tar.zst data.tar.zst -o x.tar.zst
+	says "--arch sasrec: the model of gru.tar.zst is gru"
+	fails seq-train --task histories --arch llama --model gru.tar.zst full-text.tar.zst -o x.tar.zst
+	says "model of gru.tar.zst: gru, where a language model was expected"
+	fails seq-train --task pretrain --model gru.tar.zst full-text.tar.zst -o x.tar.zst
+	says "model of gru.tar.zst: gru, where recformer was expected"
 	fails seq-train --model features.tar.zst full-text.tar.zst -o x.tar.zst
 	says "no embedding in the stream"
 	item-project -q --from tfidf --width 16 full-text.tar.zst -o other.tar.zst

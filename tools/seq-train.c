@@ -56,9 +56,10 @@ static void choose_start(struct settings *settings)
 	const struct training_job *job = &settings->job;
 	if (!job->training->takes_model && !job->training->goes_on)
 		die_usage("--model is no option of --arch %s", job->architecture->name);
-	if (!job->inputs.start.model || !job->training->goes_on || settings->like)
+	if (!job->inputs.start.model || !job->training->goes_on)
 		return;
-	settings->warm_config = warm_config(&job->inputs.start);
+	warm_require_architecture(job);
+	settings->warm_config = settings->like ? NULL : warm_config(&job->inputs.start);
 }
 
 static void choose(void *values, struct cli_choice *choice)

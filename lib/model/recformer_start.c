@@ -252,8 +252,6 @@ struct model *recformer_started(const struct recformer_start *start, bool anew)
 		return is_longformer(from->weights) ? start_from_longformer(start) : start_from_encoder(start);
 	if (start->model && (from->words || from->size >= 0))
 		die("--%s is for a new model, the stream has one", from->words ? "words" : "size");
-	if (start->model && start->model->architecture != &recformer_architecture)
-		die("model: %s, recformer was expected", start->model->architecture->name);
 	if (start->model)
 		return start_from_model(start);
 	if (!anew)

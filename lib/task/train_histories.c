@@ -49,8 +49,8 @@ static void require_own_options(const struct training_job *job, const struct mod
 {
 	const char *key;
 	json_t *value;
-	if (!is_llm(model) || model->architecture != job->architecture)
-		die("%s: the model is %s, --arch %s was expected", of, model->architecture->name, model->architecture->name);
+	if (model->architecture != job->architecture)
+		die("%s: the model is %s; --arch %s was expected", of, model->architecture->name, model->architecture->name);
 	json_object_foreach (job->config, key, value)
 		if (!json_equal(value, json_object_get(model->config, key)))
 			die("%s: its \"%s\" is %s, and stays so", of, key, option_text(json_object_get(model->config, key)));
@@ -68,6 +68,9 @@ static struct model *start(struct training_job *job, struct rng *rng)
 		tokenizer_require(tokenizer, model->belongs_to, training->weights);
 		require_own_options(job, model, training->weights);
 	} else if (model) {
+		if (!is_llm(model))
+			die("model of %s: %s, where a language model was expected", group_source(&stream->group),
+				model->architecture->name);
 		model_require_tokenizer(stream, &job->inputs.catalog);
 		require_own_options(job, model, group_source(&stream->group));
 	} else {

@@ -64,7 +64,10 @@ static struct model *start(const struct training_job *job, bool anew, bool own, 
 		.model = job->inputs.start.group.complete ? job->inputs.start.model : NULL,
 		.catalog = &job->inputs.catalog,
 		.threads = job->threads};
-	if (start.model && start.model->architecture->reads_tokens && !start.from->weights)
+	if (start.model && !is_encoder(start.model->architecture) && !start.from->weights)
+		die("model of %s: %s, where recformer was expected", group_source(&job->inputs.start.group),
+			start.model->architecture->name);
+	if (start.model && !start.from->weights)
 		model_require_tokenizer(&job->inputs.start, &job->inputs.catalog);
 	struct model *model = recformer_started(&start, anew);
 	encoder_read(model, &job->inputs.catalog);

@@ -11,6 +11,14 @@
 /* Of a new item's vector from the mean of all. */
 #define NEW_DEVIATION .02
 
+void warm_require_architecture(const struct training_job *job)
+{
+	const struct model_group *start = &job->inputs.start;
+	if (start->model->architecture != job->architecture)
+		die("--arch %s: the model of %s is %s, and goes on as that", job->architecture->name,
+			group_source(&start->group), start->model->architecture->name);
+}
+
 json_t *warm_config(const struct model_group *start)
 {
 	const struct architecture *architecture = start->model->architecture;
@@ -34,9 +42,6 @@ static bool may_change(const struct architecture *architecture, const struct opt
 void warm_require(const struct training_job *job)
 {
 	const struct model_group *start = &job->inputs.start;
-	if (start->model->architecture != job->architecture)
-		die("--arch %s: the model of %s is %s, and goes on as that", job->architecture->name,
-			group_source(&start->group), start->model->architecture->name);
 	struct option *rows = options_of(job->architecture->options);
 	for (const struct option *row = rows; row->kind; row++) {
 		const json_t *is = option_is_value(row) ? json_object_get(job->config, option_key(row)) : NULL;

@@ -8,6 +8,8 @@
 
 #include "task/training.h"
 
+/* Dies where that model is of another architecture. Before options are read, which would be taken from it. */
+void warm_require_architecture(const struct training_job *job);
 /* Options of the model that a warm start takes from the one that goes on, for what is not given: all but dropout. */
 json_t *warm_config(const struct model_group *start);
 /* Dies where options ask for another model than goes on, naming both. After the options are read. */
