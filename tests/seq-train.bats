@@ -375,6 +375,10 @@ assert len(curve) < 60 and h["best_epoch"] == 1 + curve.index(max(curve)) == len
 	says "num_attention_heads"
 	misused seq-train -o x.tar.zst --heads 3 missing.tar.zst
 	misused seq-train -o x.tar.zst --set norm=sideways missing.tar.zst
+	# means that never begin, of which nothing or infinity would be learned
+	misused seq-train -o x.tar.zst --set beta1=1 missing.tar.zst
+	says "--set beta1 1: a number from 0 to 0.999999 was expected"
+	misused seq-train -o x.tar.zst --set beta2=1 missing.tar.zst
 	misused seq-train -o x.tar.zst --features sideways missing.tar.zst
 	misused seq-train -o x.tar.zst --arch gpt2 --hidden-size 7 --heads 2 missing.tar.zst
 	misused seq-train -o x.tar.zst --arch gru --dense-size 3 --set embedding_size=5 missing.tar.zst
