@@ -121,7 +121,7 @@ static const struct option options[] = {
 	{.key = "item_decay",
 		REAL_OPTION(struct recformer, item_decay, 0, 1),
 		.fallback = "0.7",
-		.only = "pooling=items, item_vectors=learned, histories=items",
+		.only = "pooling=mean, item_vectors=learned, histories=items",
 		.help = "In the mean, weight of an item beside the one after it"},
 	{.key = "pooler",
 		YES_NO_OPTION(struct recformer, has_pooler),

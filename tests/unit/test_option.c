@@ -8,6 +8,7 @@
 
 #include "death.h"
 #include "stream/option.h"
+#include "task/training.h"
 
 enum colour { RED, GREEN };
 static const char *const colours[] = {"red", "green", NULL};
@@ -281,6 +282,48 @@ static void rows_of_no_use_and_what_values_follow_from(void **state)
 	free(rows[1]);
 }
 
+/* Each word of .only after its KEY= is one that the other row takes, in whichever table that is. */
+static void require_choices(const struct option *row, const struct option *const tables[])
+{
+	char *only = xstrdup(row->only), *rest = only, *condition;
+	while ((condition = strsep(&rest, ","))) {
+		char *key = condition + strspn(condition, " "), *values = strchr(key, '=');
+		if (*key == '!' || !values)
+			continue;
+		*values++ = '\0';
+		key[strcspn(key, "!")] = '\0';
+		for (char *value; (value = strsep(&values, "|"));)
+			for (int i = 0; tables[i]; i++) {
+				struct option *rows = options_of(tables[i]);
+				const struct option *other = option_keyed(rows, key);
+				if (other)
+					json_decref(option_parse(other, key, value));
+				free(rows);
+			}
+	}
+	free(only);
+}
+
+static void what_options_are_for_there_is(void **state)
+{
+	(void)state;
+	const struct option *tables[64] = {NULL};
+	int n = 0;
+	for (int i = 0; trainings[i]; i++)
+		tables[n++] = trainings[i]->options;
+	for (int i = 0; architecture_names[i]; i++)
+		if (architecture_named(architecture_names[i])->options)
+			tables[n++] = architecture_named(architecture_names[i])->options;
+	assert_true(n > 10 && n < (int)COUNT_OF(tables));
+	for (int i = 0; i < n; i++) {
+		struct option *rows = options_of(tables[i]);
+		for (const struct option *row = rows; row->kind; row++)
+			if (option_is_value(row) && row->only)
+				require_choices(row, tables);
+		free(rows);
+	}
+}
+
 static void an_identity_leaves_out_what_changes_nothing(void **state)
 {
 	(void)state;
@@ -321,6 +364,7 @@ int main(void)
 		cmocka_unit_test(paths_are_kept_as_they_are),
 		cmocka_unit_test(rows_are_for_values_of_others),
 		cmocka_unit_test(rows_of_no_use_and_what_values_follow_from),
+		cmocka_unit_test(what_options_are_for_there_is),
 		cmocka_unit_test(an_identity_leaves_out_what_changes_nothing),
 		cmocka_unit_test(the_word_that_was_meant),
 	};
