@@ -126,6 +126,13 @@ kill_it() {
 	kill -KILL "$(pgrep -P "$1")" "$1"
 }
 
+@test "emb-align-train: stopped, it writes what it has, and does not wait for all items to be said" {
+	timeout 3 emb-align-train --projector table --template '{title}' --epochs 100000 llm.tar.zst -o stopped.tar.zst 2>told || [ $? = 124 ]
+	grep -q "stopped in epoch" told
+	history stopped.tar.zst 'assert "stopped" in h and "all" not in h and len(h["curve"]) >= 1, h'
+	item-project -q stopped.tar.zst >items.tar.zst
+}
+
 # resumed KIND: killed again and again, it ends with the bytes of an undisturbed training
 resumed() {
 	local command=(align --batch-size 4 --projector "$@" llm.tar.zst)

@@ -8,6 +8,7 @@
 #include "nn/loss.h"
 #include "nn/rows.h"
 #include "nn/vec.h"
+#include "stream/progress.h"
 
 const struct option align_network_options[] = {
 	{"moments", .argument = "N", WHOLE_OPTION(struct align_training, moments, 1, 1024), .fallback = "8",
@@ -347,12 +348,25 @@ static bool validate_mlp(struct task *base, struct trainer *trainer, int64_t epo
 	return task->n_held_out > 0;
 }
 
+static void measure_all(struct align *task, struct trainer *trainer, const int64_t items[], int64_t n,
+	struct progress *progress, int64_t done)
+{
+	for (int64_t from = 0; from < n; from += MEASURED_AT_ONCE) {
+		const int64_t count = n - from < MEASURED_AT_ONCE ? n - from : MEASURED_AT_ONCE;
+		measure(task, trainer, items + from, count);
+		progress_at(progress, done + from + count, "measured");
+	}
+}
+
 void align_measure(struct task *base, struct trainer *trainer, struct align_result *learned,
 	struct align_result *held_out)
 {
 	struct align *task = (struct align *)base;
-	measure(task, trainer, task->learned, task->n_learned);
-	measure(task, trainer, task->held_out, task->n_held_out);
+	struct progress progress;
+	progress_start(&progress, "items", task->n_learned + task->n_held_out);
+	measure_all(task, trainer, task->learned, task->n_learned, &progress, 0);
+	measure_all(task, trainer, task->held_out, task->n_held_out, &progress, task->n_learned);
+	progress_end(&progress);
 	*learned = sum_up(task, task->learned, task->n_learned);
 	*held_out = sum_up(task, task->held_out, task->n_held_out);
 }

@@ -51,7 +51,10 @@ struct align_result {
 /* Of all items that are learned and, of an mlp, of those held out. */
 void align_measure(struct task *task, struct trainer *trainer, struct align_result *learned,
 	struct align_result *held_out);
-/* Measures, tells people, and adds the same to the history; `learned_name` says which items were learned from. */
+/*
+ * Measures, tells people, and adds the same to the history; `learned_name` says which items were learned from. Nothing of
+ * a training that was stopped.
+ */
 void align_tell(struct task *task, struct trainer *trainer, const char *learned_name, json_t *measured);
 /*
  * Prints `count` items from all over the catalog on stderr, with their texts and what the LLM says from the vector

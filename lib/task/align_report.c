@@ -22,6 +22,9 @@ static void tell_result(const char *which, const struct align_result *result)
 
 void align_tell(struct task *task, struct trainer *trainer, const char *learned_name, json_t *measured)
 {
+	/* who stops it wants what there is, and not to wait until all items are said */
+	if (json_object_get(measured, "stopped"))
+		return;
 	struct align_result learned, held_out;
 	align_measure(task, trainer, &learned, &held_out);
 	tell_result(learned_name, &learned);
