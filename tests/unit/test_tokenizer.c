@@ -434,7 +434,7 @@ static void malformed_documents(void **state)
 		{"{\"model\":{\"vocab\":{\"a\":0,\"a\":1},\"merges\":[]}}", "duplicate"},
 		{"{\"model\":{\"vocab\":{\"a\":-1},\"merges\":[]}}", "ids are from 0 to"},
 		{"{\"model\":{\"vocab\":{\"a\":99999999999},\"merges\":[]}}", "ids are from 0 to"},
-		{"{\"model\":{\"vocab\":{\"a\":16777215},\"merges\":[]}}", "have no token"},
+		{"{\"model\":{\"vocab\":{\"a\":16777215},\"merges\":[]}}", "without a token"},
 		{"{\"model\":{\"vocab\":{\"a\":0.5},\"merges\":[]}}", "not a whole number"},
 		{"{\"model\":{\"vocab\":{\"\":0},\"merges\":[]}}", "is empty"},
 		{"{\"model\":{\"vocab\":{\"a\\u0000\":0},\"merges\":[]}}", "line 1"},
@@ -509,8 +509,8 @@ static void missing_files(void **state)
 	expect_death(load_path, "/nonexistent/tokenizer.json", "/nonexistent/tokenizer.json: No such file");
 	expect_death(load_path, "/nonexistent/v.json,m.txt", "/nonexistent/v.json: No such file");
 	expect_death(load_path, "examples", "no tokenizer there");
-	expect_death(load_path, "Makefile", "not JSON");
-	expect_death(load_path, "/dev/null", "not JSON");
+	expect_death(load_path, "Makefile", "no tokenizer: a tokenizer.json, a GGUF");
+	expect_death(load_path, "/dev/null", "no tokenizer: a tokenizer.json, a GGUF");
 }
 
 /* --- GGUF --- */
