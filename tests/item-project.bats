@@ -84,7 +84,7 @@ assert v.shape == (5, 1) and abs(v[:, 0]).tolist() == abs(v[0, 0] * numpy.array(
 	item-project --from tfidf --template '{brand}' small.tar.zst 2>said >out.tar.zst
 	output=$(<said)
 	says "warning: no text in 2 of 5 items"
-	says "1 dimensions instead of 300"
+	says "1 dimension instead of 300"
 	[ "$(history textless_items out.tar.zst)" = 2 ]
 	[ "$(history width out.tar.zst)" = 1 ]
 	printf 'item_id,title\na,Pen\nb,!!!\nc,\n' >items.csv
