@@ -261,9 +261,9 @@ assert abs(z[known, :6] - made).max() < 2e-4'
 		seq-rank -q model.tar.zst | rec-eval -q >out
 	done
 	fails seq-train -q --features alphafuse --hidden-size 64 items.tar.zst -o x.tar.zst
-	says "\"feature_share\" 0.5 of 64 columns is 32, and 1 to 24 can be features, of an embedding 24 wide"
+	says '"feature_share" 0.5 of 64 columns is 32 principal axes, and 1 to 24 can be had, of an embedding 24 wide'
 	misused seq-train -q --features frozen --set feature_share=.2 items.tar.zst -o x.tar.zst
-	fails seq-train -q --set feature_share=.2 items.tar.zst -o x.tar.zst
+	misused seq-train -q --set feature_share=.2 items.tar.zst -o x.tar.zst
 	says "--set feature_share is for --features alphafuse"
 }
 
@@ -504,9 +504,11 @@ assert (get("hidden_size", "n_embd"), get("num_hidden_layers", "n_layer"), get("
 	[ ! -e x.tar.zst ]
 }
 
-# nlls STREAM: the validation NLL of each epoch
+# nlls STREAM: the validation NLL of each epoch of its last training
 nlls() {
-	tar --zstd -xOf "$1" --wildcards 'log/*-seq-train.json' | python3 -c 'import json, sys
+	local log
+	log=$(tar --zstd -tf "$1" --wildcards 'log/*-seq-train.json' | tail -n 1)
+	tar --zstd -xOf "$1" "$log" | python3 -c 'import json, sys
 print(*[p["nll"] for p in json.load(sys.stdin)["curve"]])'
 }
 
@@ -523,7 +525,7 @@ print(*[p["nll"] for p in json.load(sys.stdin)["curve"]])'
 	seq-train -q "${histories[@]}" words.tar.zst -o tuned.tar.zst
 	seq-train -q "${histories[@]}" --model words.tar.zst shop.tar.zst -o same.tar.zst
 	cmp <(tar --zstd -xOf tuned.tar.zst model) <(tar --zstd -xOf same.tar.zst model)
-	awk 'NR == 1 { from = $1 } NR == 2 { exit !($1 < from - 0.1) }' <(nlls llama.tar.zst) <(nlls tuned.tar.zst)
+	awk 'NR == 1 { from = $1 } NR == 2 { less = $1 < from - 0.1 } END { exit !less }' <(nlls llama.tar.zst) <(nlls tuned.tar.zst)
 	item-project -q --from llm tuned.tar.zst -o vectors.tar.zst
 	item-project -q --from llm words.tar.zst -o before.tar.zst
 	for from in vectors before; do
@@ -533,7 +535,7 @@ print(*[p["nll"] for p in json.load(sys.stdin)["curve"]])'
 	fails seq-train -q --task histories --layers 3 words.tar.zst -o x.tar.zst
 	says 'words.tar.zst: its "num_hidden_layers" is 2, and stays so'
 	fails seq-train -q --task histories gpt2.tar.zst -o x.tar.zst
-	says "gpt2.tar.zst: the model is gpt2, --arch gpt2 was expected"
+	says "gpt2.tar.zst: the model is gpt2; --arch gpt2 was expected"
 	fails seq-train -q --task histories --last 100 shop.tar.zst -o x.tar.zst
 	says "less than --last or --max-tokens"
 	fails seq-train -q --task histories --weights "$EXAMPLE/items.csv" shop.tar.zst -o x.tar.zst
@@ -693,10 +695,11 @@ interrupted() {
 
 @test "seq-train: the first signal ends it with the best so far, from which --resume goes on as if nothing had been" {
 	needs python3
-	train=(--batch-size 4 --hidden-size 16 --checkpoint-every 100 -j1)
+	train=(--batch-size 4 --hidden-size 16 -j1)
+	local often=(--checkpoint run.ckpt --checkpoint-every 100)
 	for signal in SIGINT SIGTERM; do
 		rm -f run.ckpt
-		[ "$(interrupted "exec seq-train ${train[*]} --checkpoint run.ckpt -o stopped.tar.zst data.tar.zst" 'epoch   2' $signal 1)" = 0 ]
+		[ "$(interrupted "exec seq-train ${train[*]} ${often[*]} -o stopped.tar.zst data.tar.zst" 'epoch   2' $signal 1)" = 0 ]
 		grep -q "stopped in epoch [3-9]: epoch [2-9], the best so far, is kept; --resume goes on from run.ckpt" told
 		best=$(sed -n 's/.*stopped in .*: epoch \([0-9]*\), .*/\1/p' told)
 		seq-train -q "${train[@]}" --epochs "$best" -o whole.tar.zst data.tar.zst
@@ -705,7 +708,7 @@ interrupted() {
 		tar --zstd -xOf stopped.tar.zst --wildcards 'log/*-seq-train.json' | grep '"stopped":{"epoch":'
 	done
 	seq-train -q "${train[@]}" --epochs $((best + 2)) -o whole.tar.zst data.tar.zst
-	seq-train -q "${train[@]}" --epochs $((best + 2)) --checkpoint run.ckpt --resume -o resumed.tar.zst data.tar.zst
+	seq-train -q "${train[@]}" --epochs $((best + 2)) "${often[@]}" --resume -o resumed.tar.zst data.tar.zst
 	cmp <(parameters resumed.tar.zst) <(parameters whole.tar.zst)
 }
 

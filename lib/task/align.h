@@ -52,8 +52,8 @@ struct align_result {
 void align_measure(struct task *task, struct trainer *trainer, struct align_result *learned,
 	struct align_result *held_out);
 /*
- * Measures, tells people, and adds the same to the history; `learned_name` says which items were learned from. Nothing of
- * a training that was stopped.
+ * Measures, tells people, and adds the same to the history; `learned_name` says which items were learned from. Nothing
+ * of a training that was stopped.
  */
 void align_tell(struct task *task, struct trainer *trainer, const char *learned_name, json_t *measured);
 /*
