@@ -44,7 +44,8 @@ void answer_find_all(struct answer answers[], const struct advisor *advisor, con
 	for (int i = 0; i < n; i++) {
 		add_items(&histories, &questions[i].history, &nothing);
 		add_items(&left_out, advisor->keep_seen ? &nothing : &questions[i].history, &questions[i].exclude);
-		k = count_of(advisor, &questions[i]) > k ? count_of(advisor, &questions[i]) : k;
+		const int32_t count = count_of(advisor, &questions[i]);
+		k = count > k ? count : k;
 	}
 	/* Who asks for fewer gets the first of the longest list. */
 	int32_t *item = xreallocarray(NULL, (size_t)n * (size_t)k, sizeof *item);

@@ -244,21 +244,21 @@ static double worth_of(const struct search *search, const double shares[])
 	return values_of(search->blend, FURTHER, weights, search->value);
 }
 
-/* Worths of shares from `from` on, `step` apart; of those behind one that is not as good, seen from `now`: -1. */
-static void find_worths(const struct search *search, const double shares[], int source, int from, int now, int step,
-	int n, double worth[])
+static double worth_at(const struct search *search, const double shares[], int source, int hundredths)
 {
-	for (int i = 0; i < n; i++) {
-		double changed[BLEND_SOURCES];
-		with_share(search->blend, shares, source, (from + i * step) / 100.0, changed);
-		worth[i] = worth_of(search, changed);
-	}
-	for (int i = 1; i < n; i++)
-		if (from + i * step > now && worth[i - 1] < 0)
-			worth[i] = -1;
-	for (int i = n - 2; i >= 0; i--)
-		if (from + i * step < now && worth[i + 1] < 0)
-			worth[i] = -1;
+	double changed[BLEND_SOURCES];
+	with_share(search->blend, shares, source, hundredths / 100.0, changed);
+	return worth_of(search, changed);
+}
+
+/* Of n shares from `from` on, `step` apart, seen from number `now`: behind one that is not as good none is, -1. */
+static void find_worths(const struct search *search, const double shares[], int source, int from, int step, int n,
+	int now, double worth[])
+{
+	for (int i = now; i < n; i++)
+		worth[i] = i > now && worth[i - 1] < 0 ? -1 : worth_at(search, shares, source, from + i * step);
+	for (int i = now - 1; i >= 0; i--)
+		worth[i] = worth[i + 1] < 0 ? -1 : worth_at(search, shares, source, from + i * step);
 }
 
 /*
@@ -275,7 +275,7 @@ static bool improve(const struct search *search, int source, int step, int reach
 	double found[101], start[BLEND_SOURCES];
 	int best = -1;
 	memcpy(start, shares, sizeof start);
-	find_worths(search, start, source, from, now, step, n, found);
+	find_worths(search, start, source, from, step, n, down, found);
 	for (int i = 0; i < n; i++)
 		if (found[i] > *worth) {
 			*worth = found[i];

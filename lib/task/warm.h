@@ -10,7 +10,10 @@
 
 /* Dies where that model is of another architecture. Before options are read, which would be taken from it. */
 void warm_require_architecture(const struct training_job *job);
-/* Options of the model that a warm start takes from the one that goes on, for what is not given: all but dropout. */
+/*
+ * Options of the model that a warm start takes from the one that goes on, for what is not given: all but those that
+ * begin anew, as dropout does.
+ */
 json_t *warm_config(const struct model_group *start);
 /* Dies where options ask for another model than goes on, naming both. After the options are read. */
 void warm_require(const struct training_job *job);
