@@ -405,6 +405,8 @@ foreign() {
 	printf 'Some prose, which is\nno table.\n' >items.txt
 	fails seq-tokenize --items items.txt events.csv -o x
 	says 'items.txt: this does not look like a table of items, for its first lines have 2, 1 fields; a first line that names the columns, as "item_id,title"'
+	fails seq-tokenize --items "$EXAMPLE/SOURCE.txt" events.csv -o x
+	says 'SOURCE.txt: this does not look like a table of items, for its first line is no list of names'
 	fails seq-tokenize --items events.csv --tokenizer items.txt events.csv -o x
 	says 'items.txt: no tokenizer: a tokenizer.json, a GGUF'
 }

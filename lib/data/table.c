@@ -9,6 +9,7 @@
 
 #define SHOWN 60      /* bytes of a value in messages */
 #define LOOK_LINES 50 /* that tell whether it is a table */
+#define LONG_NAME 100 /* bytes: a sentence rather than a column's name */
 
 struct table {
 	struct lines *lines;
@@ -260,6 +261,9 @@ char *table_doubt(const struct table *table)
 		return xstrdup("it has one column");
 	if (table->n_looked < 2)
 		return table->header_is_data ? NULL : xstrdup("it has one line");
+	for (int i = 0; i < table->n_columns; i++)
+		if (strlen(table->column[i]) > LONG_NAME)
+			return xstrdup("its first line is no list of names");
 	for (int i = 1; i < table->n_looked; i++)
 		uneven += table->looked[i] != table->looked[0];
 	if (2 * uneven < table->n_looked - 1)
