@@ -39,8 +39,9 @@ SANITIZE := $(if $(SAN),-O1 -fno-omit-frame-pointer -fsanitize=address$(comma)un
 COUNTED := $(if $(COVERAGE),-O1 --coverage -fprofile-update=atomic -Wl$(comma)--wrap=_exit)
 override CPPFLAGS += -D_GNU_SOURCE -Ilib $(BLAS_CFLAGS)
 override CFLAGS += -std=c11 -fopenmp -fno-math-errno -fno-trapping-math -MMD -MP $(WARNINGS) $(SANITIZE) $(COUNTED)
-# as needed: what a tool does not call it does not wait for, of which OpenBLAS takes longest to start
-LDLIBS := -Wl,--as-needed -lzstd -lz -ljansson -lmicrohttpd -lpcre2-8 -lutf8proc -lcsv $(BLAS_LIBS) -lmvec -lm
+# as needed: what a tool does not call it does not wait for, of which OpenBLAS takes longest to start: where it stands first its
+# 12,000 names are not looked for in the others before. (lib/rank/http.c loads libmicrohttpd when it is asked for.)
+LDLIBS := -Wl,--as-needed $(BLAS_LIBS) -lmvec -lm -lzstd -lz -ljansson -lpcre2-8 -lutf8proc -lcsv
 
 TOOLS := $(patsubst tools/%.c,%,$(wildcard tools/*.c))
 FLOORS := stream data nn model rank task

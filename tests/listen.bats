@@ -75,6 +75,12 @@ waits_for() {
 	return 1
 }
 
+@test "where its library is not to be had that is said, before anything is read" {
+	: >libmicrohttpd.so.12
+	LD_LIBRARY_PATH=$PWD fails seq-rank --listen 0 sasrec
+	says "libmicrohttpd.so.12: file too short: --listen needs this library, which Debian's package libmicrohttpd-dev brings"
+}
+
 @test "listen: a user's and a history's ten best are those of --split next" {
 	listens sasrec
 	python3 - "$url" <<-'END'

@@ -1,5 +1,6 @@
 #include "rank/http.h"
 
+#include <dlfcn.h>
 #include <microhttpd.h>
 #include <omp.h>
 #include <pthread.h>
@@ -50,6 +51,45 @@ struct http {
 	bool is_ending, no_more;
 };
 
+/* --- the library: loaded where somebody listens, as the TLS that comes with it takes longest to start --- */
+
+#define LIBRARY "libmicrohttpd.so.12"
+#define FUNCTIONS(OF)                                                                                                  \
+	OF(add_response_header)                                                                                            \
+	OF(create_response_from_buffer)                                                                                    \
+	OF(destroy_response)                                                                                               \
+	OF(get_connection_info)                                                                                            \
+	OF(get_connection_values_n)                                                                                        \
+	OF(queue_response)                                                                                                 \
+	OF(quiesce_daemon)                                                                                                 \
+	OF(resume_connection)                                                                                              \
+	OF(set_panic_func)                                                                                                 \
+	OF(start_daemon)                                                                                                   \
+	OF(stop_daemon)                                                                                                    \
+	OF(suspend_connection)
+
+#define POINTER(name) __typeof__(MHD_##name) *name;
+static struct {
+	FUNCTIONS(POINTER)
+} mhd;
+
+static void *function(void *library, const char *name)
+{
+	void *found = dlsym(library, name);
+	if (!found)
+		die("%s", dlerror());
+	return found;
+}
+
+void http_load(void)
+{
+	void *library = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
+	if (!library)
+		die("%s: --listen needs this library, which Debian's package libmicrohttpd-dev brings", dlerror());
+#define LOAD(name) mhd.name = function(library, "MHD_" #name);
+	FUNCTIONS(LOAD)
+}
+
 static void lock(struct http *http)
 {
 	pthread_mutex_lock(&http->lock);
@@ -87,7 +127,7 @@ void http_reply_error(struct http_reply *reply, unsigned status, const char *for
 
 static void add_header(struct MHD_Response *response, const char *name, const char *value)
 {
-	if (MHD_add_response_header(response, name, value) != MHD_YES)
+	if (mhd.add_response_header(response, name, value) != MHD_YES)
 		die("out of memory for the header of an answer");
 }
 
@@ -95,7 +135,7 @@ static enum MHD_Result send_reply(struct request *request)
 {
 	struct http *http = request->http;
 	struct http_reply *reply = &request->question.reply;
-	struct MHD_Response *response = MHD_create_response_from_buffer(reply->body.size, reply->body.data,
+	struct MHD_Response *response = mhd.create_response_from_buffer(reply->body.size, reply->body.data,
 		MHD_RESPMEM_MUST_FREE);
 	if (!response)
 		die("out of memory for an answer of %zu bytes", reply->body.size);
@@ -116,8 +156,8 @@ static enum MHD_Result send_reply(struct request *request)
 	request->client->since = seconds_now();
 	unlock(http);
 	metrics_count(http->metrics, request->route, reply->status, seconds_now() - request->started);
-	enum MHD_Result result = MHD_queue_response(request->connection, reply->status, response);
-	MHD_destroy_response(response);
+	enum MHD_Result result = mhd.queue_response(request->connection, reply->status, response);
+	mhd.destroy_response(response);
 	return result;
 }
 
@@ -166,7 +206,7 @@ static bool read_question(struct request *request)
 {
 	if (!request->is_post) {
 		request->question.json = json_object();
-		MHD_get_connection_values_n(request->connection, MHD_GET_ARGUMENT_KIND, add_parameter, request);
+		mhd.get_connection_values_n(request->connection, MHD_GET_ARGUMENT_KIND, add_parameter, request);
 		return !request->question.reply.status;
 	}
 	json_error_t error;
@@ -187,7 +227,7 @@ static void check_header(struct request *request, const char *url, const char *m
 {
 	const struct http *http = request->http;
 	const bool is_get = !strcmp(method, "GET") || !strcmp(method, "HEAD");
-	const union MHD_ConnectionInfo *header = MHD_get_connection_info(request->connection,
+	const union MHD_ConnectionInfo *header = mhd.get_connection_info(request->connection,
 		MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
 	request->is_post = !strcmp(method, "POST");
 	if (header && header->header_size > HTTP_HEADER_BYTES)
@@ -211,7 +251,7 @@ static void take_body(struct request *request, const char *data, size_t size)
 static void enqueue(struct request *request)
 {
 	struct http *http = request->http;
-	MHD_suspend_connection(request->connection);
+	mhd.suspend_connection(request->connection);
 	lock(http);
 	if (http->first)
 		http->last->next = request;
@@ -272,7 +312,7 @@ void http_send(struct http_question *question)
 {
 	struct request *request = (struct request *)question;
 	request->has_reply = true;
-	MHD_resume_connection(request->connection);
+	mhd.resume_connection(request->connection);
 }
 
 /* Those that have not waited too long; the others are told so. */
@@ -309,7 +349,7 @@ static void *answer_requests(void *of)
 
 static struct client *client_of(struct MHD_Connection *connection)
 {
-	return MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+	return mhd.get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
 }
 
 static struct request *request_new(struct http *http, struct MHD_Connection *connection, const char *url)
@@ -420,7 +460,7 @@ static void connection_changed(void *of, struct MHD_Connection *connection, void
 			make_room(http);
 		*slot = client = xcalloc(1, sizeof *client);
 		*client = (struct client){.next = http->clients, .waited_for = true, .since = seconds_now()};
-		client->fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+		client->fd = mhd.get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
 		if (client->next)
 			client->next->previous = client;
 		http->clients = client;
@@ -482,8 +522,8 @@ struct http *http_new(int fd, int threads, const struct http_route *routes, cons
 			die("-j %d: no thread is to be had", threads);
 	if (listen(fd, SOMAXCONN))
 		die_errno("listen");
-	MHD_set_panic_func(panic, NULL);
-	http->daemon = MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME |
+	mhd.set_panic_func(panic, NULL);
+	http->daemon = mhd.start_daemon(MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME |
 			MHD_USE_ERROR_LOG,
 		0, NULL, NULL, handle, http, MHD_OPTION_EXTERNAL_LOGGER, say_nothing, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
 		MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTP_CONNECTIONS, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL_BYTES,
@@ -515,11 +555,11 @@ static void drain(struct http *http)
 
 void http_end(struct http *http)
 {
-	close(MHD_quiesce_daemon(http->daemon));
+	close(mhd.quiesce_daemon(http->daemon));
 	drain(http);
 	for (int i = 0; i < http->threads; i++)
 		pthread_join(http->thread[i], NULL);
-	MHD_stop_daemon(http->daemon);
+	mhd.stop_daemon(http->daemon);
 	pthread_cond_destroy(&http->asked);
 	pthread_cond_destroy(&http->fewer);
 	pthread_mutex_destroy(&http->lock);

@@ -58,6 +58,9 @@ struct http_route {
 	int together; /* from 1 to HTTP_TOGETHER */
 };
 
+/* Loads libmicrohttpd, before http_new(). Dies where it is not there. */
+void http_load(void);
+
 /*
  * A socket at [HOST:]PORT, of the loopback interface without HOST; port 0: any that is free. Nobody is let in yet. url:
  * "http://127.0.0.1:8080/", to be freed. Dies where it is not to be had, as wrong usage where it is no address.

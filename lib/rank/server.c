@@ -197,6 +197,7 @@ void server_run(const struct server_options *options)
 	struct server *server = xcalloc(1, sizeof *server);
 	char *url;
 	int fd = http_bind(options->address, &url);
+	http_load();
 	server->options = options;
 	server->endpoints.take = take;
 	server->endpoints.put_back = put_back;
