@@ -417,7 +417,7 @@ waits_for() {
 
 @test "listen: wrong usage, and places that are not to be had" {
 	misused seq-rank --listen 0 <sasrec
-	says 'name the streams as arguments'
+	says 'the stream cannot be read from stdin: --listen reads it again on SIGHUP; name a file'
 	misused seq-rank --listen 0 --serve sasrec
 	misused seq-rank --listen 0 --format json sasrec
 	misused seq-rank --listen 0 -o out sasrec

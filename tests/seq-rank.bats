@@ -262,7 +262,7 @@ without_group() {
 	misused seq-rank -q --model - -o none
 	says "--model - and the stream"
 	misused seq-rank -q --serve --model - popular
-	says "stdin is for questions"
+	says "--model - cannot be read from stdin: there --serve reads its questions"
 	[ ! -e none ]
 }
 
@@ -562,6 +562,15 @@ shown() {
 	misused seq-rank --similar --format stream model
 	misused seq-rank --similar --serve model
 	misused seq-rank --similar --items - <two.txt
+	says "--items - and the stream cannot both be read from stdin"
+	misused seq-rank --users - --exclude - --model model sequences -o out
+	says "--exclude - and --users - cannot both be read from stdin"
+	misused seq-rank --serve --candidates - model
+	says "--candidates - cannot be read from stdin: there --serve reads its questions"
+	misused seq-rank --run mine --format tsv model
+	says "--run is for --format trec, which is tsv here"
+	misused seq-rank -q --format qrels --users two.txt model
+	says "--format qrels writes targets, and what comes next has none"
 	misused seq-rank --similar --why model
 	fails seq-rank --similar --items missing.txt model
 	fails seq-rank --similar --fields colour model

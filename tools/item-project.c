@@ -26,7 +26,7 @@ struct settings {
 static const struct option options[] = {
 	{"from", .argument = "SOURCE", CHOICE_OPTION(struct settings, from, item_source_names),
 		.help = "Source, of those below (default projector or recformer, as the stream has it)"},
-	{"model", .argument = "STREAM", FILE_OPTION(struct settings, model),
+	{"model", .argument = "STREAM", FILE_OPTION(struct settings, model), .may_be_stdin = true,
 		.help = "For model, recformer, llm and tokens: the model of this stream"},
 	{"standardise", FLAG_OPTION(struct settings, standardise), .help = "Bring each dimension to mean 0 and variance 1"},
 	{"whiten", FLAG_OPTION(struct settings, whiten), .help = "Besides, take away the dimensions' correlations"},
@@ -101,12 +101,10 @@ static void parse(int argc, char **argv, struct cli *cli, struct settings *setti
 		die_usage("--from encoder needs --encoder PATH");
 	if (settings->from == SOURCE_FILE && (!job->options.vectors || !job->options.ids))
 		die_usage("--from file needs --vectors FILE and --ids FILE");
-	cli_check_stdin(cli, "--ids", job->options.ids);
 	if (settings->model && settings->from >= 0 && !item_sources[settings->from].takes_model)
 		die_usage("--model is no option of --from %s", item_source_names[settings->from]);
 	if (settings->model && job->options.llm)
 		die_usage("--llm and --model both name the LLM");
-	cli_check_stdin(cli, "--model", settings->model);
 }
 
 /* --- load --- */

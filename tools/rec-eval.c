@@ -71,13 +71,14 @@ static const struct option options[] = {
 		.help = "Cut-offs of measures that name none"},
 	{"ties", .argument = "RULE", CHOICE_OPTION(struct settings, ties, ties_names), .fallback = "average",
 		.help = "Rank among items of the target's score: average, best or worst"},
-	{"per-user", .letter = 'u', FLAG_OPTION(struct settings, per_user), .help = "Lines for each user too"},
-	{"versus", .argument = "STREAM", OWN_OPTION(read_versus),
+	{"per-user", .letter = 'u', FLAG_OPTION(struct settings, per_user), .only = "format!=tsv",
+		.help = "Lines for each user too"},
+	{"versus", .argument = "STREAM", OWN_OPTION(read_versus), .may_be_stdin = true, .only = "!per-user",
 		.help = "Difference to the ranking in STREAM, with interval and p-value; again for more of its runs"},
 	{"curve", FLAG_OPTION(struct settings, curve),
 		.help = "The curves of the trainings that made the streams, as TSV: epoch, loss, what was validated"},
 	{"resamples", .argument = "N", WHOLE_OPTION(struct settings, resamples, 1, 10000000), .fallback = "10000",
-		.help = "Of the bootstrap"},
+		.only = "versus", .help = "Of the bootstrap"},
 	{"head", .argument = "PERCENT", REAL_OPTION(struct settings, head, 0, 100), .fallback = "20",
 		.help = "Share of the trained items that is called the head"},
 	{"history", .argument = "LIST", OWN_OPTION(read_bounds), .fallback = "5,10,20,50",
@@ -136,18 +137,6 @@ static void check_curve(const struct settings *settings, const struct cli *cli)
 		die_usage("--curve prints TSV: no other --format");
 }
 
-static void check_settings(const struct settings *settings, const struct cli *cli)
-{
-	if (settings->versus && settings->per_user)
-		die_usage("-u and --versus do not go together; join the lines of two runs with -u");
-	if (settings->per_user && settings->format == REPORT_TSV)
-		die_usage("-u is for lines and json");
-	if (!settings->versus && json_object_get(cli->given, "--resamples"))
-		die_usage("--resamples is for --versus");
-	if (settings->curve)
-		check_curve(settings, cli);
-}
-
 /* --- what is printed --- */
 
 static void write_curves(FILE *out, const struct cli *cli)
@@ -198,7 +187,8 @@ int main(int argc, char **argv)
 	};
 	struct cli cli;
 	cli_parse(&tool, argc, argv, &cli, &settings);
-	check_settings(&settings, &cli);
+	if (settings.curve)
+		check_curve(&settings, &cli);
 	const char *list = settings.measures ? settings.measures : "ndcg,recall,mrr,coverage";
 	struct measures measures;
 	const char *wrong = measures_parse(list, settings.cuts, settings.n_cuts, &measures);

@@ -23,8 +23,8 @@
 
 /* --- options --- */
 
-enum format { FORMAT_STREAM, FORMAT_TSV, FORMAT_CSV, FORMAT_JSON, FORMAT_TREC, FORMAT_QRELS };
-static const char *const format_names[] = {"stream", "tsv", "csv", "json", "trec", "qrels", NULL};
+enum { FORMAT_STREAM, FORMAT_LISTINGS }; /* behind it those of listing.h */
+static const char *const format_names[] = {"stream", LISTING_FORMATS, NULL};
 static const char *const split_names[] = {"test", "valid", "next", NULL};
 static const enum part parts[] = {PART_TEST, PART_VALID, PART_NEXT};
 enum seen { SEEN_REMOVE, SEEN_KEEP };
@@ -34,15 +34,13 @@ struct settings {
 	int32_t k; /* 0: the default */
 	int split; /* in its names; -1: by what is held out */
 	enum part part;
-	int seen, format; /* format -1: not given */
+	int seen, format;
 	int shard, shards;
 	int64_t batch;
-	const char *run_name, *users, *candidates, *exclude, *listen;
-	const char *items;
+	const char *run_name, *users, *candidates, *exclude, *items, *listen;
 	struct ensemble_options ensemble;
-	const char *spelt_fields;
 	char **fields;
-	bool similar, serve, why; /* serve: with --listen too */
+	bool similar, serve, why;
 };
 
 static void read_shard(const char *option, const char *value, void *values)
@@ -57,7 +55,6 @@ static void read_shard(const char *option, const char *value, void *values)
 static void read_fields(const char *option, const char *value, void *values)
 {
 	struct settings *settings = values;
-	settings->spelt_fields = value;
 	settings->fields = split_list(value);
 	if (!*settings->fields)
 		die_usage("%s '%s': names of attributes were expected", option, value);
@@ -65,44 +62,45 @@ static void read_fields(const char *option, const char *value, void *values)
 
 static const struct option options[] = {
 	{OPTIONS_TITLE("What is asked:")},
-	{"split", CHOICE_OPTION(struct settings, split, split_names),
+	{"split", CHOICE_OPTION(struct settings, split, split_names), .only = "!similar|serve|listen",
 		.help = "Where a user's test or valid item stands, or what to recommend next, after all that was met (default "
 				"test; next where nothing is held out)"},
 	{"top", .letter = 'k', .argument = "N", WHOLE_OPTION(struct settings, k, 1, INT32_MAX - 1),
 		.help = "Best items to a user (default 100; 10 with --split next, --similar, --serve and --listen)"},
-	{"seen", CHOICE_OPTION(struct settings, seen, seen_names), .fallback = "remove",
+	{"seen", CHOICE_OPTION(struct settings, seen, seen_names), .only = "!similar", .fallback = "remove",
 		.help = "Items of the history: leave them out, or rank them too"},
-	{"users", .argument = "FILE", FILE_OPTION(struct settings, users),
+	{"users", .argument = "FILE", FILE_OPTION(struct settings, users), .may_be_stdin = true,
+		.only = "!similar|serve|listen; split!=test|valid",
 		.help = "With --split next: for the users in FILE alone, an id a line"},
-	{"candidates", .argument = "FILE", FILE_OPTION(struct settings, candidates),
+	{"candidates", .argument = "FILE", FILE_OPTION(struct settings, candidates), .may_be_stdin = true,
 		.help = "Recommend only items that are in FILE, an id a line: what is in stock"},
-	{"exclude", .argument = "FILE", FILE_OPTION(struct settings, exclude),
+	{"exclude", .argument = "FILE", FILE_OPTION(struct settings, exclude), .may_be_stdin = true,
 		.help = "Recommend no item that is in FILE, an id a line"},
-	{"similar", FLAG_OPTION(struct settings, similar),
+	{"similar", FLAG_OPTION(struct settings, similar), .only = "!serve|listen; format!=stream|trec|qrels",
 		.help = "For each item of the catalog those most like it, by the cosine of their vectors in the model"},
-	{"items", .argument = "FILE", FILE_OPTION(struct settings, items),
+	{"items", .argument = "FILE", FILE_OPTION(struct settings, items), .may_be_stdin = true, .only = "similar",
 		.help = "With --similar: for the items in FILE alone, an id a line"},
 	{INCLUDED_OPTIONS(struct settings, ensemble, ensemble_options)},
 	{"serve", FLAG_OPTION(struct settings, serve),
 		.help = "Answer lines of stdin at once: a user, user<TAB>item item ..., or JSON"},
-	{"listen", .argument = "[HOST:]PORT", TEXT_OPTION(struct settings, listen),
+	{"listen", .argument = "[HOST:]PORT", TEXT_OPTION(struct settings, listen), .only = "!serve|output",
 		.help =
 			"The same over HTTP, with a page to try it on; only this machine is let in, unless HOST says otherwise. "
 			"SIGHUP takes a new model"},
 	/* the parts of one ranking are of the same options */
-	{"shard", .argument = "I/N", OWN_OPTION(read_shard), .no_effect = true,
+	{"shard", .argument = "I/N", OWN_OPTION(read_shard), .no_effect = true, .only = "!similar|serve|listen",
 		.help = "Rank the I-th of N parts of the users; cat joins the parts"},
 	{"batch", .argument = "N", WHOLE_OPTION(struct settings, batch, 1, 1 << 24), .fallback = "1024", .no_effect = true,
 		.help = "Users at a time: changes memory and speed, never the result"},
 	{OPTIONS_TITLE("What comes out:")},
-	{"format", CHOICE_OPTION(struct settings, format, format_names),
+	{"format", CHOICE_OPTION(struct settings, format, format_names), .only = "!serve|listen",
 		.help = "stream (default); tsv, csv, json: user, rank, item, score; trec: a run, and qrels: its targets, for "
 				"trec_eval"},
-	{"fields", .argument = "A,B", OWN_OPTION(read_fields),
+	{"fields", .argument = "A,B", OWN_OPTION(read_fields), .only = "format=tsv|csv|json, similar, serve, listen",
 		.help = "Attributes of the items beside them, in tsv, csv and json: title,brand"},
-	{"why", FLAG_OPTION(struct settings, why),
+	{"why", FLAG_OPTION(struct settings, why), .only = "!similar; format=tsv|csv|json, serve, listen",
 		.help = "The two items of the history without which the score would fall most, in tsv, csv and json"},
-	{"run", .argument = "NAME", TEXT_OPTION(struct settings, run_name),
+	{"run", .argument = "NAME", TEXT_OPTION(struct settings, run_name), .only = "format=trec",
 		.help = "Name of the run in --format trec (default the model's architecture)"},
 	{0},
 };
@@ -117,65 +115,25 @@ static const char examples[] = "  seq-rank --split next --format csv --fields ti
 							   "  seq-rank --listen 8080 model.tar.zst\n"
 							   "  seq-rank --similar --fields title model.tar.zst > alike.tsv\n";
 
-static bool is_listing(const struct settings *settings)
+/* Whether users come one at a time, on stdin or over HTTP. */
+static bool is_asked(const struct settings *settings)
 {
-	return settings->format >= FORMAT_TSV && settings->format <= FORMAT_JSON;
-}
-
-/* Of --serve and --listen, which both read whole users, and stdin or the streams more than once. */
-static void check_serve(struct settings *settings, const struct cli *cli)
-{
-	const char *option = settings->listen ? "--listen" : "--serve";
-	if (settings->listen && settings->serve)
-		die_usage("--serve answers on stdout, --listen over HTTP: only one of them");
-	if (settings->format >= 0 || settings->shards > 1 || settings->users || settings->split >= 0)
-		die_usage("%s is told what to answer by its questions: no --format, --shard, --users or --split", option);
-	if (settings->listen && cli->output)
-		die_usage("--listen answers over HTTP: no -o");
-	bool reads_stdin = !cli->n_inputs || ensemble_reads_stdin(&settings->ensemble);
-	for (int i = 0; i < cli->n_inputs; i++)
-		reads_stdin |= !strcmp(cli->inputs[i], "-");
-	if (reads_stdin)
-		die_usage("%s: name the streams as arguments: %s", option,
-			settings->listen ? "they are read again on SIGHUP" : "stdin is for questions");
-	settings->serve = true;
-}
-
-static void check_similar(struct settings *settings, const struct cli *cli)
-{
-	cli_check_stdin(cli, "--items", settings->items);
-	if (settings->split >= 0 || settings->users || settings->shards > 1 || settings->why || settings->serve ||
-		settings->listen || json_object_get(cli->given, "--seen"))
-		die_usage("--similar is about items: no --split, --seen, --users, --shard, --why, --serve or --listen");
-	if (settings->ensemble.n_models > 1)
-		die_usage("--similar goes by the vectors of one model: --model is given %d times", settings->ensemble.n_models);
-	settings->format = settings->format < 0 ? FORMAT_TSV : settings->format;
-	if (!is_listing(settings))
-		die_usage("--similar prints tsv, csv or json");
+	return settings->serve || settings->listen;
 }
 
 static void check_settings(struct settings *settings, const struct cli *cli)
 {
 	ensemble_check(&settings->ensemble);
-	if (ensemble_reads_stdin(&settings->ensemble))
-		cli_check_stdin(cli, "--model", "-");
-	if (settings->items && !settings->similar)
-		die_usage("--items is for --similar");
-	if (settings->similar)
-		check_similar(settings, cli);
-	else if (settings->serve || settings->listen)
-		check_serve(settings, cli);
-	else if (settings->format <= FORMAT_STREAM && !cli->output && isatty(STDOUT_FILENO))
+	if (settings->similar && settings->ensemble.n_models > 1)
+		die_usage("--similar goes by the vectors of one model: --model is given %d times", settings->ensemble.n_models);
+	if (is_asked(settings) && cli->of_stdin)
+		die_usage("%s cannot be read from stdin: %s", cli->of_stdin,
+			settings->listen ? "--listen reads it again on SIGHUP; name a file" :
+							   "there --serve reads its questions; name a file");
+	if (settings->format < 0)
+		settings->format = settings->similar ? FORMAT_LISTINGS + LISTING_TSV : FORMAT_STREAM;
+	if (settings->format == FORMAT_STREAM && !is_asked(settings) && !cli->output && isatty(STDOUT_FILENO))
 		die_usage("refusing to write a binary stream to a terminal; use -o FILE, a pipe or --format tsv");
-	if (settings->users && settings->split >= 0 && parts[settings->split] != PART_NEXT)
-		die_usage("--users is for --split next");
-	if ((settings->fields || settings->why) && !is_listing(settings) && !settings->serve)
-		die_usage("--fields and --why are for --format tsv, csv and json");
-	if (settings->run_name && settings->format != FORMAT_TREC)
-		die_usage("--run is for --format trec");
-	if (settings->format == FORMAT_QRELS && settings->split >= 0 && parts[settings->split] == PART_NEXT)
-		die_usage("--format qrels writes targets, and --split next has none");
-	settings->format = settings->format < 0 ? FORMAT_STREAM : settings->format;
 }
 
 /* --- groups: users often come before the model, and are kept aside until it is there --- */
@@ -184,8 +142,8 @@ struct run {
 	struct settings *settings;
 	const struct cli *cli;
 	struct catalog catalog;
-	struct kept_sequences users; /* chunk by chunk; with --serve known, whole */
-	struct sequences known;
+	struct kept_sequences users; /* chunk by chunk */
+	struct sequences known;      /* the same, whole, where anybody may be asked for */
 	struct ensemble ensemble;
 	struct embedding embedding; /* what a text encoder ranks, or items are known by, where the stream has it */
 	struct assortment assortment;
@@ -200,7 +158,7 @@ static void load(struct run *run, struct bag_out *out)
 	struct bag *bag = bag_open(run->cli->inputs);
 	bag_take(bag, &catalog_group, &run->catalog);
 	bag_take(bag, &embedding_group, &run->embedding);
-	if (settings->serve)
+	if (is_asked(settings))
 		bag_take(bag, &sequences_group, &run->known);
 	else if (!settings->similar)
 		bag_take(bag, &kept_sequences_group, &run->users);
@@ -210,36 +168,54 @@ static void load(struct run *run, struct bag_out *out)
 	bag_read(bag);
 	ensemble_read(&run->ensemble);
 	group_require(&catalog_group, &run->catalog.group);
-	if (!settings->similar && (!settings->serve || run->known.group.complete))
-		sequences_check(settings->serve ? &run->known : &run->users.part, &run->catalog);
+	if (is_asked(settings) && run->known.group.complete)
+		sequences_check(&run->known, &run->catalog);
+	else if (!is_asked(settings) && !settings->similar)
+		sequences_check(&run->users.part, &run->catalog);
 	if (!run->catalog.n_items)
 		die("catalog: no items to rank");
+}
+
+static enum part part_of(const struct run *run)
+{
+	const struct settings *settings = run->settings;
+	if (settings->split >= 0)
+		return parts[settings->split];
+	const bool has_targets = !is_asked(settings) && !settings->similar && !settings->users &&
+		run->users.part.holdout != HOLDOUT_NONE;
+	return has_targets ? PART_TEST : PART_NEXT;
+}
+
+/* What is offered, and what is popular. */
+static void stock(struct run *run)
+{
+	const struct settings *settings = run->settings;
+	if (settings->candidates)
+		assortment_offer(&run->assortment, &run->catalog, settings->candidates, true);
+	if (settings->exclude)
+		assortment_offer(&run->assortment, &run->catalog, settings->exclude, false);
+	if (run->known.group.complete)
+		assortment_count(&run->assortment, &run->known);
+	while (settings->part == PART_NEXT && run->users.part.group.complete && sequences_next(&run->users, &run->catalog))
+		assortment_count(&run->assortment, &run->users.part);
 }
 
 static void prepare(struct run *run)
 {
 	struct settings *settings = run->settings;
-	settings->part = settings->split >= 0 ? parts[settings->split] :
-		settings->serve || settings->similar || settings->users || run->users.part.holdout == HOLDOUT_NONE ? PART_NEXT :
-																											 PART_TEST;
-	const bool is_next = settings->part == PART_NEXT;
 	const struct item_groups groups = {&run->catalog, &run->embedding, run->cli->threads};
+	settings->part = part_of(run);
+	if (settings->part == PART_NEXT && settings->format == FORMAT_LISTINGS + LISTING_QRELS)
+		die_usage("--format qrels writes targets, and what comes next has none");
 	ensemble_match(&run->ensemble, &run->assortment, &groups);
-	ensemble_choose(&run->ensemble, &settings->ensemble, &run->assortment, settings->serve ? NULL : &run->users,
+	ensemble_choose(&run->ensemble, &settings->ensemble, &run->assortment, is_asked(settings) ? NULL : &run->users,
 		run->known.group.complete ? &run->known : NULL, &run->catalog);
-	if (settings->candidates)
-		assortment_offer(&run->assortment, &run->catalog, settings->candidates, true);
-	if (settings->exclude)
-		assortment_offer(&run->assortment, &run->catalog, settings->exclude, false);
-	while (is_next && !settings->serve && !settings->similar && sequences_next(&run->users, &run->catalog))
-		assortment_count(&run->assortment, &run->users.part);
-	if (run->known.group.complete)
-		assortment_count(&run->assortment, &run->known);
+	stock(run);
 	run->recommender = recommender_new(run->ensemble.model, &run->assortment, "model");
 	const int64_t offers = recommender_offers(run->recommender);
 	if (!settings->k)
-		settings->k = is_next ? 10 : 100;
-	if (!settings->serve) /* a question is answered with what there is */
+		settings->k = settings->part == PART_NEXT ? 10 : 100;
+	if (!is_asked(settings)) /* a question is answered with what there is */
 		settings->k = settings->k < offers ? settings->k : (int32_t)offers;
 }
 
@@ -265,16 +241,9 @@ struct writer {
 static struct listing listing_of(const struct run *run, FILE *file)
 {
 	const struct settings *settings = run->settings;
-	static const enum listing_format formats[] = {
-		[FORMAT_TSV] = LISTING_TSV,
-		[FORMAT_CSV] = LISTING_CSV,
-		[FORMAT_JSON] = LISTING_JSON,
-		[FORMAT_TREC] = LISTING_TREC,
-		[FORMAT_QRELS] = LISTING_TREC,
-	};
 	const struct listing listing = {
 		.file = file,
-		.format = settings->serve ? LISTING_JSON : formats[settings->format],
+		.format = is_asked(settings) ? LISTING_JSON : (enum listing_format)(settings->format - FORMAT_LISTINGS),
 		.whose = settings->similar ? "to" : "user",
 		.run_name = settings->run_name ? settings->run_name : run->ensemble.model->architecture->name,
 		.catalog = &run->catalog,
@@ -315,7 +284,7 @@ static void write_lists(const struct writer *writer, const struct run *run, cons
 	struct why *why = writer->listing.has_why ? xreallocarray(NULL, (size_t)batch->k, sizeof *why) : NULL;
 	for (int64_t row = 0; row < batch->rows; row++, user += strlen(user) + 1) {
 		const int32_t *item = batch->top_item + row * batch->k;
-		if (run->settings->format == FORMAT_QRELS) {
+		if (writer->listing.format == LISTING_QRELS) {
 			listing_target(&writer->listing, user, batch->target[row]);
 			continue;
 		}
@@ -530,36 +499,31 @@ static struct served *load_served(void *context)
 }
 
 /* The command that loads the same streams and then has no questions. To be freed. */
-static char **trial_of(const struct settings *settings, const struct cli *cli)
+static const char **trial_of(const struct cli *cli)
 {
-	const char *pairs[][2] = {{"--candidates", settings->candidates}, {"--exclude", settings->exclude},
-		{"--fields", settings->spelt_fields}};
-	const char **command = xcalloc((size_t)cli->n_inputs + 16 + ENSEMBLE_WORDS, sizeof *command);
+	const char **command = xcalloc((size_t)(cli->n_words + cli->n_inputs) + 5, sizeof *command);
 	int n = 0;
 	command[n++] = program_name;
 	command[n++] = "--quiet";
 	command[n++] = "--serve";
-	n += ensemble_words(&settings->ensemble, command + n);
-	for (size_t i = 0; i < COUNT_OF(pairs); i++)
-		if (pairs[i][1]) {
-			command[n++] = pairs[i][0];
-			command[n++] = pairs[i][1];
-		}
+	for (int i = 0; i < cli->n_words; i++)
+		if (strncmp(cli->words[i], "--listen=", strlen("--listen=")) != 0)
+			command[n++] = cli->words[i];
 	command[n++] = "--";
 	for (int i = 0; i < cli->n_inputs; i++)
 		command[n++] = cli->inputs[i];
-	return (char **)(uintptr_t)command;
+	return command;
 }
 
 static void serve_http(struct run *run)
 {
-	char **trial = trial_of(run->settings, run->cli);
+	const char **trial = trial_of(run->cli);
 	const struct server_options server = {
 		.address = run->settings->listen,
 		.threads = run->cli->threads,
 		.load = load_served,
 		.context = run,
-		.trial = trial,
+		.trial = (char **)(uintptr_t)trial,
 	};
 	server_run(&server);
 	free(trial);

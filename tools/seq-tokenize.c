@@ -110,7 +110,7 @@ static const struct option options[] = {
 	{"split-time", .argument = "TIME", TEXT_OPTION(struct settings, split),
 		.help = "Split by time, not leave-one-out: the test event is the first from TIME on"},
 	{OPTIONS_TITLE("Items:")},
-	{"items", .argument = "FILE", FILE_OPTION(struct settings, tables.items),
+	{"items", .argument = "FILE", FILE_OPTION(struct settings, tables.items), .may_be_stdin = true,
 		.help = "Texts of the items: an id and attributes"},
 	{"item-id-column", COLUMN_OPTION(ROLE_ITEM_ID), .help = "Column of the id in FILE"},
 	{"items-columns", .argument = "A,B,...", OWN_OPTION(read_items_columns),
@@ -198,7 +198,6 @@ static void parse(int argc, char **argv, struct cli *cli, struct settings *setti
 		die_usage("--split-time holds out what is later: no --holdout none beside it");
 	if (settings->is_sorted && settings->min_item > 1)
 		die_usage("--sorted writes sequences before all events of an item are counted: no --min-item beside it");
-	cli_check_stdin(cli, "--items", tables->items);
 }
 
 /* --- compute --- */

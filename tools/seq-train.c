@@ -20,7 +20,6 @@ struct settings {
 	const char *model, *like;
 	struct like pattern; /* of --like */
 	json_t *warm_config; /* of a model that goes on */
-	const struct cli *cli;
 	struct training_job job;
 };
 
@@ -29,9 +28,9 @@ static const struct option options[] = {
 		.help = "Architecture, of those below (default sasrec, or the first of the task)"},
 	{"task", .argument = "NAME", CHOICE_OPTION(struct settings, task, task_names),
 		.help = "What to train it for (default next)"},
-	{"model", .argument = "STREAM", FILE_OPTION(struct settings, model), .no_effect = true,
+	{"model", .argument = "STREAM", FILE_OPTION(struct settings, model), .no_effect = true, .may_be_stdin = true,
 		.help = "Go on from the model of this stream, of which nothing else is taken; new items are added to it"},
-	{"like", .argument = "STREAM", FILE_OPTION(struct settings, like),
+	{"like", .argument = "STREAM", FILE_OPTION(struct settings, like), .may_be_stdin = true,
 		.help = "Train as the model of this stream was, for as many epochs as validated best"},
 	{"set", .argument = "KEY=VALUE", SET_OPTION,
 		.help = "Any other option, by its key in the model's config.json; see below"},
@@ -41,7 +40,6 @@ static const struct option options[] = {
 /* The model of --model, whose architecture is the default. */
 static const struct architecture *read_start(const struct settings *settings, struct training_inputs *inputs)
 {
-	cli_check_stdin(settings->cli, "--model", settings->model);
 	struct bag *bag = bag_open((char *const[]){(char *)(uintptr_t)settings->model, NULL});
 	bag_take(bag, &model_group, &inputs->start);
 	bag_read(bag);
@@ -67,7 +65,6 @@ static void choose(void *values, struct cli_choice *choice)
 	struct settings *settings = values;
 	struct training_job *job = &settings->job;
 	struct like *like = &settings->pattern;
-	cli_check_stdin(settings->cli, "--like", settings->like);
 	if (settings->like && !choice->for_help)
 		like_read(like, settings->like);
 	const struct architecture *of_start = settings->model && !choice->for_help ? read_start(settings, &job->inputs) :
@@ -160,7 +157,7 @@ static void parse(int argc, char **argv, struct cli *cli, struct settings *setti
 		.usage_without_input = true,
 		.binary_output = true,
 	};
-	*settings = (struct settings){.cli = cli};
+	*settings = (struct settings){0};
 	cli_parse(&tool, argc, argv, cli, settings);
 	settings->job.like = settings->like;
 	settings->job.seed = cli->seed;

@@ -277,7 +277,8 @@ static const struct option llm_options[] = {
 static const struct option file_options[] = {
 	{"vectors", .argument = "FILE", FILE_OPTION(struct source_options, vectors),
 		.help = "A .npy of floats, a row for each item"},
-	{"ids", .argument = "FILE", FILE_OPTION(struct source_options, ids), .help = "The items' ids, a line for each row"},
+	{"ids", .argument = "FILE", FILE_OPTION(struct source_options, ids), .may_be_stdin = true,
+		.help = "The items' ids, a line for each row"},
 	{0},
 };
 

@@ -381,14 +381,14 @@ void ensemble_choose(struct ensemble *ensemble, const struct ensemble_options *o
 	double chosen[ENSEMBLE_MOST];
 	if (ensemble->n == 1)
 		return;
-	if (!options->spelt)
+	if (!options->n_weights)
 		choose(ensemble, users, known, catalog, chosen);
-	weigh(ensemble, options->spelt ? options->weights : chosen);
+	weigh(ensemble, options->n_weights ? options->weights : chosen);
 	const int only = only_one(ensemble);
 	if (only < 0)
 		return;
 	rank_alone(ensemble, only, assortment);
-	if (!options->spelt)
+	if (!options->n_weights)
 		notice("%s ranks without the others: together they are no better", ensemble->model->architecture->name);
 }
 

@@ -20,17 +20,12 @@
 struct ensemble_options {
 	char *models[ENSEMBLE_MOST]; /* streams that have one each; none: the stream at hand has it */
 	int n_models;
-	const char *spelt; /* weights, as they were given; NULL: they are chosen */
 	double weights[ENSEMBLE_MOST];
-	int n_weights;
+	int n_weights; /* 0: they are chosen */
 };
 extern const struct option ensemble_options[];
 /* Wrong usage where they do not go together. */
 void ensemble_check(const struct ensemble_options *options);
-bool ensemble_reads_stdin(const struct ensemble_options *options);
-/* The words of the command line that say the same; how many, ENSEMBLE_WORDS at most. */
-#define ENSEMBLE_WORDS (2 * ENSEMBLE_MOST + 2)
-int ensemble_words(const struct ensemble_options *options, const char *words[]);
 
 struct ensemble {
 	int n;

@@ -22,15 +22,14 @@ static void read_weights(const char *option, const char *value, void *values)
 			die_usage("%s %s: numbers from 0 to 1000000 were expected, one for each --model", option, value);
 	if (sum <= 0)
 		die_usage("%s %s: one of them must be more than 0", option, value);
-	options->spelt = value;
 	options->n_weights = n;
 	free(list);
 }
 
 const struct option ensemble_options[] = {
-	{"model", .argument = "STREAM", OWN_OPTION(read_model), .no_effect = true,
+	{"model", .argument = "STREAM", OWN_OPTION(read_model), .no_effect = true, .may_be_stdin = true,
 		.help = "Rank with the model of this stream; given again, with all of these together"},
-	{"weights", .argument = "A,B", OWN_OPTION(read_weights),
+	{"weights", .argument = "A,B", OWN_OPTION(read_weights), .only = "model",
 		.help = "How much each of several models counts (default chosen on the validation items)"},
 	{0},
 };
@@ -41,29 +40,7 @@ void ensemble_check(const struct ensemble_options *options)
 		for (int other = 0; other < i; other++)
 			if (!strcmp(options->models[i], options->models[other]))
 				die_usage("--model %s is given twice", options->models[i]);
-	if (options->spelt && (options->n_models < 2 || options->n_weights != options->n_models))
+	if (options->n_weights && (options->n_models < 2 || options->n_weights != options->n_models))
 		die_usage("--weights has %s, and --model is given %s: one for each of two and more was expected",
 			counted(options->n_weights, "numbers"), counted(options->n_models, "times"));
-}
-
-bool ensemble_reads_stdin(const struct ensemble_options *options)
-{
-	for (int i = 0; i < options->n_models; i++)
-		if (!strcmp(options->models[i], "-"))
-			return true;
-	return false;
-}
-
-int ensemble_words(const struct ensemble_options *options, const char *words[])
-{
-	int n = 0;
-	for (int i = 0; i < options->n_models; i++) {
-		words[n++] = "--model";
-		words[n++] = options->models[i];
-	}
-	if (options->spelt) {
-		words[n++] = "--weights";
-		words[n++] = options->spelt;
-	}
-	return n;
 }

@@ -5,7 +5,7 @@
 
 #include "stream/json.h"
 
-static const char *const format_names[] = {"tsv", "csv", "json", "trec"};
+static const char *const format_names[] = {LISTING_FORMATS};
 
 void listing_check(const struct listing *listing)
 {
@@ -22,10 +22,11 @@ void listing_check(const struct listing *listing)
 /* An id with a separator inside would be read as something else. */
 static const char *plain(const struct listing *listing, const char *id)
 {
-	const char *separators = listing->format == LISTING_TREC ? " \t\v\f\r" : "\t";
+	const bool is_trec = listing->format >= LISTING_TREC;
+	const char *separators = is_trec ? " \t\v\f\r" : "\t";
 	if (!*id || id[strcspn(id, separators)])
 		die("id \"%s\": --format %s cannot hold an id that is empty or has %s; json and csv can", id,
-			format_names[listing->format], listing->format == LISTING_TREC ? "blanks" : "tabs");
+			format_names[listing->format], is_trec ? "blanks" : "tabs");
 	return id;
 }
 

@@ -5,6 +5,7 @@
  *     csv    the same behind a line of names, quoted where needed (RFC 4180)
  *     json   a line for each user: {"user": ..., "items": [{"rank": 1, "item": ..., "score": ..., field: ...}]}
  *     trec   a run for trec_eval: user Q0 item rank score run
+ *     qrels  what it compares runs with, the item to be found: user 0 item 1
  */
 #ifndef RECPIPE_LISTING_H
 #define RECPIPE_LISTING_H
@@ -14,7 +15,8 @@
 #include "data/catalog.h"
 #include "rank/why.h"
 
-enum listing_format { LISTING_TSV, LISTING_CSV, LISTING_JSON, LISTING_TREC };
+enum listing_format { LISTING_TSV, LISTING_CSV, LISTING_JSON, LISTING_TREC, LISTING_QRELS };
+#define LISTING_FORMATS "tsv", "csv", "json", "trec", "qrels" /* their names */
 
 struct listing {
 	FILE *file;
@@ -36,7 +38,7 @@ void listing_begin(const struct listing *listing);
  */
 void listing_add(const struct listing *listing, const char *id, const int32_t *item, const float *score, int32_t k,
 	const struct why *why);
-/* The item to be found, as trec_eval's relevance judgements have it: user 0 item 1. */
+/* The same of the item to be found, where the format is qrels. */
 void listing_target(const struct listing *listing, const char *id, int32_t item);
 /* What the fields say of an item of the catalog, as members of its entry. */
 void listing_set_fields(const struct listing *listing, json_t *entry, int32_t item);

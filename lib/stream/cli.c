@@ -130,15 +130,6 @@ void cli_parse(const struct cli_tool *tool, int argc, char **argv, struct cli *c
 	omp_set_num_threads(cli->threads);
 }
 
-void cli_check_stdin(const struct cli *cli, const char *option, const char *path)
-{
-	bool from_stdin = !cli->n_inputs;
-	for (int i = 0; i < cli->n_inputs; i++)
-		from_stdin |= !strcmp(cli->inputs[i], "-");
-	if (path && !strcmp(path, "-") && from_stdin)
-		die_usage("%s - and the stream cannot both be read from stdin", option);
-}
-
 void cli_finish(const struct cli *cli, struct bag_out *out, json_t *measured)
 {
 	json_t *record = json_build("{s:s, s:s, s:s*, s:s, s:O, s:I, s:i, s:f, s:f}", "tool", program_name, "version",
@@ -156,6 +147,9 @@ int cli_done(const struct cli *cli)
 {
 	free(cli->command);
 	free(cli->inputs);
+	for (int i = 0; i < cli->n_words; i++)
+		free(cli->words[i]);
+	free(cli->words);
 	json_decref(cli->options);
 	json_decref(cli->given);
 	return 0;

@@ -19,12 +19,15 @@ struct cli {
 	const char *output; /* -o FILE, or NULL for stdout */
 	char **inputs;      /* the remaining arguments, NULL-terminated; empty means stdin */
 	int n_inputs;
-	int threads;    /* -j N, of each rank; default: the processors (rank 0) may run on */
-	uint64_t seed;  /* --seed N; default 1 */
-	int level;      /* -#; default 1 */
-	bool quiet;     /* -q */
-	bool history;   /* unless --no-history */
-	char *command;  /* the command line, shell-quoted, for the history */
+	char **words; /* the options as they were given: "--name=value", or "--name" */
+	int n_words;
+	const char *of_stdin; /* what is read from there: "--items -", "the stream"; NULL: nothing is */
+	int threads;          /* -j N, of each rank; default: the processors (rank 0) may run on */
+	uint64_t seed;        /* --seed N; default 1 */
+	int level;            /* -#; default 1 */
+	bool quiet;           /* -q */
+	bool history;         /* unless --no-history */
+	char *command;        /* the command line, shell-quoted, for the history */
 	json_t *given;  /* the options that were given and change what comes out, as they are spelt; for the history */
 	double started; /* seconds_now() */
 	/* objects, whose texts settings borrow: of the tool's own options, of those of all tools, of chosen ones */
@@ -80,9 +83,6 @@ struct cli_tool {
  * was given before that is told.
  */
 void cli_parse(const struct cli_tool *tool, int argc, char **argv, struct cli *cli, void *settings);
-
-/* Wrong usage where an option's file and the stream are both stdin. path: "-", another or NULL. */
-void cli_check_stdin(const struct cli *cli, const char *option, const char *path);
 
 /*
  * Ends the stream, with the tool's record of the history unless --no-history: version, command, options, seed, threads,

@@ -84,8 +84,12 @@ static const struct option *find_long(const struct command *command, const char 
 
 static void add_word(struct command *command, struct word word)
 {
+	struct cli *cli = command->cli;
 	command->words = xreallocarray(command->words, (size_t)command->n_words + 1, sizeof word);
 	command->words[command->n_words++] = word;
+	cli->words = xreallocarray(cli->words, (size_t)cli->n_words + 1, sizeof *cli->words);
+	cli->words[cli->n_words++] = word.value ? xasprintf("--%s=%s", word.row->name, word.value) :
+											  xasprintf("--%s", word.row->name);
 }
 
 /* argv[at] is "--name" or "--name=value". Returns how many words it took. */
@@ -259,6 +263,35 @@ static bool give_word(struct command *command, const struct word *word, int firs
 	return false;
 }
 
+static bool is_repeated(const struct command *command, int at)
+{
+	const struct option *row = command->words[at].row;
+	while (row->kind != OPTION_OWN && ++at < command->n_words)
+		if (command->words[at].row == row)
+			return true;
+	return false;
+}
+
+/* Wrong usage where several are read from stdin: the stream, or files of options. */
+static void check_stdin(struct command *command)
+{
+	struct cli *cli = command->cli;
+	bool is_stream = !cli->n_inputs;
+	for (int i = 0; i < cli->n_inputs; i++)
+		is_stream |= !strcmp(cli->inputs[i], "-");
+	cli->of_stdin = is_stream ? "the stream" : NULL;
+	for (int i = 0; i < command->n_words; i++) {
+		const struct word *word = &command->words[i];
+		if (!word->row->may_be_stdin || strcmp(word->value, "-") || is_repeated(command, i))
+			continue;
+		char *spelt = option_spelt(word->row);
+		if (cli->of_stdin)
+			die_usage("%s - and %s cannot both be read from stdin", spelt, cli->of_stdin);
+		cli->of_stdin = xasprintf("%s -", spelt);
+		free(spelt);
+	}
+}
+
 /* What the command line says otherwise than the base. */
 static void tell_differences(const struct option *rows, const struct cli_section *section)
 {
@@ -323,6 +356,16 @@ static void fill(struct command *command, int section)
 	}
 	if (filled->values)
 		options_read(filled->table, filled->given, filled->values, NULL);
+}
+
+/* The tool's own options, and those of all, of which it stays known what was given. */
+static void fill_shared(struct command *command)
+{
+	for (int i = 0; i < 2; i++) {
+		json_t *complete = json_copy(command->section[i].given);
+		json_append(command->cli->options, complete); /* which keeps its texts */
+		options_read(command->section[i].table, complete, command->section[i].values, NULL);
+	}
 }
 
 static void print_keys(const struct command *command)
@@ -398,9 +441,10 @@ void cli_read_words(const struct cli_tool *tool, int argc, char **argv, struct c
 	bool *is_given = xcalloc((size_t)command.n_words + 1, sizeof *is_given);
 	for (int i = 0; i < command.n_words; i++)
 		is_given[i] = give_word(&command, &command.words[i], 0);
-	fill(&command, 0);
-	fill(&command, 1);
+	fill_shared(&command);
 	progress_quiet = cli->quiet;
+	if (!cli->help && !command.print_rows)
+		check_stdin(&command);
 	command.choice.for_help = cli->help || command.print_rows;
 	if (tool->choose)
 		tool->choose(settings, &command.choice);

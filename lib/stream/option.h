@@ -61,8 +61,8 @@ struct option {
 	/*
 	 * What the row is for, and wrong usage without that: "KEY=A|B", another row's value; "KEY!=A|B", where it has none
 	 * of these; "KEY", where it is given; "!KEY|KEY", where none of these is; and several, of which one will do, with
-	 * ", " between. The other row may stand in another table; where it is in none of those that go together this one
-	 * is no option.
+	 * ", " between, or all must hold, with "; ": "A=1, B; C=2" is (A or B) and C. The other row may stand in another
+	 * table; where it is in none of those that go together this one is no option.
 	 */
 	const char *only;
 	/* "KEY|KEY": other rows, in whichever table, that the default follows from, beside the data */
@@ -75,6 +75,7 @@ struct option {
 	char letter;          /* as in -k; 0: none */
 	/* is no part of an identity: never changes what comes out, or names a stream, whose groups are told by their ids */
 	bool no_effect;
+	bool may_be_stdin; /* where it is "-": then nothing else is read from there */
 	/* what the macros below set */
 	enum option_kind kind;
 	unsigned char size; /* of the field */

@@ -14,17 +14,23 @@ struct condition {
 	int length;
 	bool differs; /* none of these */
 	bool alone;   /* `values` are other keys, none of which is given */
+	bool is_last; /* of those of which one will do */
 };
 
 /* Returns what follows it, or NULL. */
 static const char *next_condition(const char *only, struct condition *condition)
 {
-	const int key = (int)strcspn(only, "!=,"), all = (int)strcspn(only, ",");
-	*condition = (struct condition){.differs = key && only[key] == '!', .alone = only[0] == '!'};
+	const int key = (int)strcspn(only, "!=,;"), all = (int)strcspn(only, ",;");
+	const char *next = only[all] ? only + all + 2 : NULL;
+	*condition = (struct condition){
+		.differs = key && only[key] == '!',
+		.alone = only[0] == '!',
+		.is_last = only[all] != ',',
+	};
 	if (condition->alone) {
 		condition->values = only + 1;
 		condition->length = all - 1;
-		return only[all] ? only + all + 2 : NULL;
+		return next;
 	}
 	snprintf(condition->key, sizeof condition->key, "%.*s", key, only);
 	const int values = key + condition->differs + 1;
@@ -32,14 +38,14 @@ static const char *next_condition(const char *only, struct condition *condition)
 		condition->values = only + values;
 		condition->length = all - values;
 	}
-	return only[all] ? only + all + 2 : NULL;
+	return next;
 }
 
 static bool is_among(const char *text, const struct condition *condition)
 {
 	const size_t length = strlen(text);
 	for (const char *at = condition->values, *end = at + condition->length; at < end;) {
-		const size_t n = strcspn(at, "|,");
+		const size_t n = strcspn(at, "|,;");
 		if (n == length && !strncmp(at, text, n))
 			return true;
 		at += n + 1;
@@ -80,18 +86,15 @@ static bool holds(const struct condition *condition, const char *text)
 }
 
 /* What .only says of it, for people, with what there is instead. */
-static void tell_condition(struct buffer *words, const struct condition *condition, const struct option *other,
-	const char *is)
+static char *told(const struct condition *condition, const struct option *other, const char *is)
 {
 	char *spelt = option_spelt(other);
-	char *told = !condition->values ? xasprintf("%s, which is not given", spelt) :
+	char *text = !condition->values ? xstrdup(spelt) :
 		condition->differs          ? xasprintf("%s other than %.*s", spelt, condition->length, condition->values) :
 									  xasprintf("%s%s%.*s%s%s%s", spelt, other->name ? " " : "=", condition->length,
 										  condition->values, *is ? ", which is " : "", is, *is ? " here" : "");
-	buffer_append(words, ", or ", words->size ? 5 : 0);
-	buffer_append(words, told, strlen(told));
-	free(told);
 	free(spelt);
+	return text;
 }
 
 /* Wrong usage where one of the keys that this one goes without is given. */
@@ -105,14 +108,16 @@ static void check_alone(const struct option *row, const struct condition *condit
 				die_usage("%s does not go with %s", option_spelt(row), option_spelt(other));
 }
 
-static void check_only(const struct option *row, const struct option_set sets[], int n)
+/* Of the conditions at `only` up to the last of which one will do. Returns what follows them, or NULL. */
+static const char *check_some(const struct option *row, const char *only, const struct option_set sets[], int n)
 {
 	struct buffer words = {0};
-	struct condition condition;
+	struct condition condition = {.is_last = false};
 	bool fits = false;
-	for (const char *at = row->only; at && !fits;) {
+	int n_told = 0;
+	while (!condition.is_last) {
 		const struct option_set *of;
-		at = next_condition(at, &condition);
+		only = next_condition(only, &condition);
 		if (condition.alone) {
 			check_alone(row, &condition, sets, n);
 			fits = true;
@@ -120,15 +125,20 @@ static void check_only(const struct option *row, const struct option_set sets[],
 		}
 		const struct option *other = find_keyed(sets, n, condition.key, &of);
 		char *is = other ? value_in(of, other) : xstrdup("");
-		fits = !is || (other && holds(&condition, is));
-		if (other && !fits)
-			tell_condition(&words, &condition, other, is);
+		fits |= !is || (other && holds(&condition, is));
+		if (other && !fits) {
+			char *text = told(&condition, other, is);
+			buffer_append(&words, ", or ", n_told++ ? 5 : 0);
+			buffer_append(&words, text, strlen(text));
+			free(text);
+		}
 		free(is);
 	}
-	if (fits)
-		buffer_free(&words);
-	else
-		die_usage("%s is for %.*s", option_spelt(row), (int)words.size, words.data);
+	if (!fits)
+		die_usage("%s is for %.*s%s", option_spelt(row), (int)words.size, words.data,
+			n_told == 1 && !condition.values ? ", which is not given" : "");
+	buffer_free(&words);
+	return only;
 }
 
 void options_check_only(const struct option_set sets[], int n)
@@ -136,19 +146,23 @@ void options_check_only(const struct option_set sets[], int n)
 	for (int i = 0; i < n; i++)
 		for (const struct option *row = sets[i].rows; row->kind; row++)
 			if (option_is_value(row) && row->only && json_object_get(sets[i].given, option_key(row)))
-				check_only(row, sets, n);
+				for (const char *at = row->only; at;)
+					at = check_some(row, at, sets, n);
 }
 
 bool option_has_use(const struct option *row, const struct option_set sets[], int n)
 {
-	struct condition condition;
-	const struct option_set *of;
-	bool has = !row->only;
-	for (const char *at = row->only; at && !has;) {
-		at = next_condition(at, &condition);
-		has = condition.alone || find_keyed(sets, n, condition.key, &of);
+	for (const char *at = row->only; at;) {
+		struct condition condition = {.is_last = false};
+		const struct option_set *of;
+		for (bool has = false; !condition.is_last;) {
+			at = next_condition(at, &condition);
+			has |= condition.alone || find_keyed(sets, n, condition.key, &of);
+			if (condition.is_last && !has)
+				return false;
+		}
 	}
-	return has;
+	return true;
 }
 
 const struct option *option_cause(const struct option *row, const struct option_set sets[], int n)

@@ -199,6 +199,9 @@ static const struct option beside_options[] = {
 	{"beside", WHOLE_OPTION(struct inner, half, 0, 9), .only = "shard", .help = "Where another is given"},
 	{"alone", WHOLE_OPTION(struct inner, half, 0, 9), .only = "!name|shard", .help = "Where others are not"},
 	{"derived", WHOLE_OPTION(struct inner, half, 0, 9), .only = "half=4", .help = "For what follows from values"},
+	{"both", WHOLE_OPTION(struct inner, half, 0, 9), .only = "colour=red, shard, beside; width!=65; !name",
+		.help = "All"},
+	{"half-there", WHOLE_OPTION(struct inner, half, 0, 9), .only = "colour=red; there", .help = "In part there is not"},
 	{"nowhere", WHOLE_OPTION(struct inner, half, 0, 9), .only = "there=9", .help = "For what there is not"},
 	{"follows", WHOLE_OPTION(struct inner, half, 0, 9), .depends = "there|colour|width", .help = "From values"},
 	{0},
@@ -246,6 +249,12 @@ static void rows_are_for_values_of_others(void **state)
 		{"{'beside': 1}", "{}", "--beside is for --shard, which is not given (see", false},
 		{"{'alone': 1, 'width': 3}", "{}", NULL, false},
 		{"{'alone': 1, 'name': 'x'}", "{}", "--alone does not go with --name (see", false},
+		{"{'both': 1, 'shard': '3'}", "{}", NULL, false},
+		{"{'both': 1, 'colour': 'red'}", "{}", NULL, false},
+		{"{'both': 1, 'width': 3}", "{}",
+			"--both is for --colour red, which is green here, or --shard, or --beside (see", false},
+		{"{'both': 1, 'colour': 'red', 'width': 65}", "{}", "--both is for --width other than 65 (see", false},
+		{"{'both': 1, 'colour': 'red', 'name': 'x'}", "{}", "--both does not go with --name (see", false},
 		{"{'derived': 1}", "{}", NULL, false},
 		{"{'derived': 1}", "{'half': 3}", "--derived is for --set half=4, which is 3 here (see", false},
 		{"{'derived': 1}", "{'half': 4}", NULL, false},
@@ -272,6 +281,8 @@ static void rows_of_no_use_and_what_values_follow_from(void **state)
 	assert_true(option_has_use(option_keyed(rows[0], "path"), sets, 2));
 	assert_true(option_has_use(option_keyed(rows[1], "either"), sets, 2));
 	assert_true(option_has_use(option_keyed(rows[1], "alone"), sets + 1, 1));
+	assert_true(option_has_use(option_keyed(rows[1], "both"), sets, 2));
+	assert_false(option_has_use(option_keyed(rows[1], "half-there"), sets, 2));
 	assert_false(option_has_use(option_keyed(rows[1], "nowhere"), sets, 2));
 	assert_ptr_equal(option_cause(follows, sets, 2), option_keyed(rows[0], "width"));
 	json_object_set(base, "width", json_object_get(given, "width"));
@@ -286,7 +297,7 @@ static void rows_of_no_use_and_what_values_follow_from(void **state)
 static void require_choices(const struct option *row, const struct option *const tables[])
 {
 	char *only = xstrdup(row->only), *rest = only, *condition;
-	while ((condition = strsep(&rest, ","))) {
+	while ((condition = strsep(&rest, ",;"))) {
 		char *key = condition + strspn(condition, " "), *values = strchr(key, '=');
 		if (*key == '!' || !values)
 			continue;
