@@ -434,7 +434,11 @@ open("pair/merges.txt", "w").write("\n".join(model["merges"]) + "\n")'
 	misused seq-tokenize --items-columns id,title events.csv
 	misused seq-tokenize --vocab-size 10 --items items.csv events.csv
 	misused seq-tokenize --vocab-size 300 events.csv
-	says "need --items"
+	says "is for --items, or --domain"
+	misused seq-tokenize --normal-form nfkc events.csv
+	misused seq-tokenize --sorted --min-item 5 events.csv
+	says "--sorted is for --min-item 0|1, which is 5 here"
+	misused seq-tokenize --split-time 2024-01-01 --holdout none events.csv
 	misused seq-tokenize --tokenizer t.json --vocab-size 300 --items items.csv events.csv
 	misused seq-tokenize --items - -o x
 	says "--items - and the stream cannot both be read from stdin"

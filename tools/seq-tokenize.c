@@ -81,6 +81,7 @@ static void read_domain(const char *option, const char *value, void *values)
 /* clang-format off */
 #define COLUMN_OPTION(role) .argument = "NAME", TEXT_OPTION(struct settings, tables.reading.column[role])
 /* clang-format on */
+#define WITH_ITEMS "items, domain"
 
 static const struct option options[] = {
 	{OPTIONS_TITLE("Events:")},
@@ -92,10 +93,10 @@ static const struct option options[] = {
 			"Names of the columns in files whose first line does not name them: user,item,rating,time; - for others"},
 	{"time-format", .argument = "FORMAT", TEXT_OPTION(struct settings, tables.time_format),
 		.help = "s, ms, us, ns or a form of strptime, like %d.%m.%Y (default by size; ISO 8601 dates)"},
-	{"rating-column", COLUMN_OPTION(ROLE_RATING), .help = "Column of the rating"},
+	{"rating-column", COLUMN_OPTION(ROLE_RATING), .only = "min-rating", .help = "Column of the rating"},
 	{"min-rating", .argument = "X", REAL_OPTION(struct settings, tables.reading.min_rating, -1e300, 1e300),
 		.help = "Only events rated X and higher"},
-	{"sorted", FLAG_OPTION(struct settings, is_sorted),
+	{"sorted", FLAG_OPTION(struct settings, is_sorted), .only = "min-item=0|1",
 		.help = "The events are sorted by user and time: as many as there are on disk, in the memory of the ids"},
 	{"duplicates", .argument = "WHICH", CHOICE_OPTION(struct settings, duplicates, duplicates_names),
 		.fallback = "keep", .help = "Of a user's events with one item: keep, exact (once at one time), first, last"},
@@ -107,29 +108,29 @@ static const struct option options[] = {
 		.help = "Events of one time: file (as they stand), shuffle (by --seed)"},
 	{"holdout", .argument = "WHAT", CHOICE_OPTION(struct settings, holdout, kept_names), .fallback = "last",
 		.help = "What is kept from training: last (each user's last two events), none"},
-	{"split-time", .argument = "TIME", TEXT_OPTION(struct settings, split),
+	{"split-time", .argument = "TIME", TEXT_OPTION(struct settings, split), .only = "holdout!=none",
 		.help = "Split by time, not leave-one-out: the test event is the first from TIME on"},
 	{OPTIONS_TITLE("Items:")},
 	{"items", .argument = "FILE", FILE_OPTION(struct settings, tables.items), .may_be_stdin = true,
 		.help = "Texts of the items: an id and attributes"},
-	{"item-id-column", COLUMN_OPTION(ROLE_ITEM_ID), .help = "Column of the id in FILE"},
-	{"items-columns", .argument = "A,B,...", OWN_OPTION(read_items_columns),
+	{"item-id-column", COLUMN_OPTION(ROLE_ITEM_ID), .only = WITH_ITEMS, .help = "Column of the id in FILE"},
+	{"items-columns", .argument = "A,B,...", OWN_OPTION(read_items_columns), .only = WITH_ITEMS,
 		.help = "Names of FILE's columns, where its first line does not name them"},
-	{"attributes", .argument = "A,B,...", OWN_OPTION(read_attributes),
+	{"attributes", .argument = "A,B,...", OWN_OPTION(read_attributes), .only = WITH_ITEMS,
 		.help = "Text columns, in this order (default all, the title first)"},
-	{"keep-entities", FLAG_OPTION(struct settings, tables.reading.text.keep_entities),
+	{"keep-entities", FLAG_OPTION(struct settings, tables.reading.text.keep_entities), .only = WITH_ITEMS,
 		.help = "Do not decode HTML entities"},
 	{"normal-form", .argument = "FORM",
 		CHOICE_OPTION(struct settings, tables.reading.text.normal_form, text_normal_forms), .fallback = "nfc",
-		.help = "Unicode's normal form of the texts: nfc, nfkc, none"},
-	{"tokenizer", .argument = "FILE", FILE_OPTION(struct settings, tokenizer),
+		.only = WITH_ITEMS, .help = "Unicode's normal form of the texts: nfc, nfkc, none"},
+	{"tokenizer", .argument = "FILE", FILE_OPTION(struct settings, tokenizer), .only = WITH_ITEMS,
 		.help = "tokenizer.json, GGUF, folder, vocab.json,merges.txt or stream (default byte-level BPE learned from "
 				"the texts)"},
 	{"vocab-size", .argument = "N", WHOLE_OPTION(struct settings, vocab_size, LEARNED_VOCAB_MIN, 1 << 24),
-		.derive = option_depends, .fallback = NUMBER_TEXT(LEARNED_VOCAB_DEFAULT),
+		.only = "!tokenizer; " WITH_ITEMS, .derive = option_depends, .fallback = NUMBER_TEXT(LEARNED_VOCAB_DEFAULT),
 		.help = "Size of the vocabulary learned"},
 	{OPTIONS_TITLE("Both:")},
-	{"domain", .argument = "NAME=ITEMS,EVENTS,...", OWN_OPTION(read_domain),
+	{"domain", .argument = "NAME=ITEMS,EVENTS,...", OWN_OPTION(read_domain), .only = "!items",
 		.help = "In place of --items and EVENTS, and more than once: the tables of a domain, whose ids become NAME:id"},
 	{"delimiter", .argument = "TEXT", OWN_OPTION(read_delimiter),
 		.help = "Between fields: a character, ::, tab or blanks (default as in the first line)"},
@@ -184,20 +185,8 @@ static void parse(int argc, char **argv, struct cli *cli, struct settings *setti
 		die_usage("--time-format %s: %s", tables->time_format, wrong);
 	if (settings->split)
 		settings->split_time = time_of(settings->split, tables->time_format);
-	if (settings->tokenizer && settings->vocab_size)
-		die_usage("--vocab-size is for a learned vocabulary, not for --tokenizer");
-	bool for_items = settings->tokenizer || settings->vocab_size || tables->attributes ||
-		reading->column[ROLE_ITEM_ID] || tables->items_columns;
-	if (tables->n_domains && (tables->items || cli->n_inputs))
-		die_usage("--domain names its items and events itself: no --items and no events beside it");
-	if (for_items && !tables_have_items(tables))
-		die_usage("--tokenizer, --vocab-size, --attributes, --item-id-column and --items-columns need --items");
-	if (reading->column[ROLE_RATING] && !reading->has_min_rating)
-		die_usage("--rating-column is for --min-rating");
-	if (settings->split && settings->holdout == KEPT_NONE)
-		die_usage("--split-time holds out what is later: no --holdout none beside it");
-	if (settings->is_sorted && settings->min_item > 1)
-		die_usage("--sorted writes sequences before all events of an item are counted: no --min-item beside it");
+	if (tables->n_domains && cli->n_inputs)
+		die_usage("--domain names its events itself: no %s beside it", cli->inputs[0]);
 }
 
 /* --- compute --- */
