@@ -447,7 +447,7 @@ open("pair/merges.txt", "w").write("\n".join(model["merges"]) + "\n")'
 	misused seq-tokenize --domain a:b=items.csv,events.csv -o x
 	misused seq-tokenize --domain a=items.csv,events.csv --domain a=items.csv,events.csv -o x
 	misused seq-tokenize --domain a=items.csv,events.csv events.csv -o x
-	says "no events beside it"
+	says "no events.csv beside it"
 }
 
 @test "--help and --version" {
