@@ -38,7 +38,8 @@ SANITIZE := $(if $(SAN),-O1 -fno-omit-frame-pointer -fsanitize=address$(comma)un
 # counts are written by exit(), and who dies leaves by _exit()
 COUNTED := $(if $(COVERAGE),-O1 --coverage -fprofile-update=atomic -Wl$(comma)--wrap=_exit)
 override CPPFLAGS += -D_GNU_SOURCE -Ilib $(BLAS_CFLAGS)
-override CFLAGS += -std=c11 -fopenmp -fno-math-errno -fno-trapping-math -MMD -MP $(WARNINGS) $(SANITIZE) $(COUNTED)
+override CFLAGS += -std=c11 -fopenmp -fno-math-errno -fno-trapping-math -MMD -MP $(WARNINGS) $(SANITIZE) $(COUNTED) \
+	-ffunction-sections -fdata-sections
 # as needed: what a tool does not call it does not wait for, of which OpenBLAS takes longest to start: where it stands first its
 # 12,000 names are not looked for in the others before. (lib/rank/http.c loads libmicrohttpd when it is asked for.)
 LDLIBS := -Wl,--as-needed $(BLAS_LIBS) -lmvec -lm -lzstd -lz -ljansson -lpcre2-8 -lutf8proc -lcsv
@@ -57,9 +58,14 @@ BENCHES := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.
 
 all: $(TOOLS:%=$(LINKED)/bin/%)
 
-$(LINKED)/bin/%: $(BUILD)/tools/%.o $(BUILD)/librecpipe.a
+$(LINKED)/bin/%: $(LINKED)/called/%.o
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+# What a tool calls of our library: told apart before those of others are there, of which it then waits for what that needs
+$(LINKED)/called/%.o: $(BUILD)/tools/%.o $(BUILD)/librecpipe.a
+	@mkdir -p $(@D)
+	$(Q)$(CC) -r -nostdlib -Wl,--gc-sections -Wl,-e,main -o $@ $(filter %.o,$^) $(filter %.a,$^)
 
 $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/librecpipe.a
 	@mkdir -p $(@D)
@@ -101,10 +107,9 @@ $(LINKED)/ranks.o: lib/stream/ranks.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) -DRECPIPE_MPI $(shell pkg-config --cflags ompi-c) $(CFLAGS) -c -o $@ $<
 
-# before the library, whose own is not needed then
-$(LINKED)/bin/seq-train: $(BUILD)/tools/seq-train.o $(LINKED)/ranks.o $(BUILD)/librecpipe.a
-	@mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS) $(shell pkg-config --libs ompi-c)
+# instead of the library's own
+$(LINKED)/called/seq-train.o: $(LINKED)/ranks.o
+$(LINKED)/bin/seq-train: LDLIBS += $(shell pkg-config --libs ompi-c)
 endif
 
 # --- set-up: what a bare machine lacks, as probe=package; a probe is a program, a header or python:module
