@@ -4,10 +4,10 @@
 #
 #     tests/precision.sh [SET...]        scientific and ml-1m
 #
-# $SEEDS (1 2 3) and $EPOCHS (15) say how long, $JOBS (all) on how many threads. Precisions are as asked for on any
-# processor, though slow where it has no instructions for them. The data are looked for in $RECPIPE_DATA (default
-# ../shared/data); what is in $PRECISIONS (default build/precision) is not computed again, what was interrupted goes on from
-# its checkpoint.
+# $PRECISION (f32 split bf16) and $SEEDS (1 2 3) say which, $EPOCHS (15) how long, $JOBS (all) on how many threads. Precisions
+# are as asked for on any processor, though slow where it has no instructions for them. The data are looked for in
+# $RECPIPE_DATA (default ../shared/data); what is in $PRECISIONS (default build/precision) is not computed again, what was
+# interrupted goes on from its checkpoint.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -40,7 +40,7 @@ for set; do
 		continue
 	fi
 	[ -e "$work/$set.tar.zst" ] || events "$set" | seq-tokenize -q -o "$work/$set.tar.zst"
-	for precision in f32 split bf16; do
+	for precision in ${PRECISION:-f32 split bf16}; do
 		for seed in "${seeds[@]}"; do
 			measure "$set" "$precision" "$seed"
 		done | awk -v name="$set $precision" '

@@ -99,19 +99,37 @@ static float from_bf16(uint16_t number)
 	return x;
 }
 
-static void pack_plain(const struct source *s, int parts, bool transpose, uint16_t *tile)
+/* Of a line of memory, SIDE or DEPTH numbers: all at once, as that is done by vectors. */
+INLINE void round_line(const float *x, float factor, int64_t n, int parts, uint16_t rounded[2][DEPTH])
 {
-	/* by place in the tile: pairs of the depth, and of these both, of each of SIDE */
+	for (int64_t i = 0; i < n; i++) {
+		const float whole = factor * x[i];
+		rounded[0][i] = round_to_bf16(whole);
+		if (parts == 2)
+			rounded[1][i] = round_to_bf16(whole - from_bf16(rounded[0][i]));
+	}
+}
+
+INLINE void pack_body(const struct source *s, int parts, bool transpose, uint16_t *tile)
+{
+	const int64_t lines = s->along ? s->n : s->depth, length = s->along ? s->depth : s->n;
+	uint16_t rounded[2][DEPTH];
 	memset(tile, 0, (size_t)(parts * TILE) * sizeof *tile);
-	for (int64_t i = 0; i < s->n; i++)
-		for (int64_t k = 0; k < s->depth; k++) {
-			float x = s->factor * (s->along ? s->x[i * s->stride + k] : s->x[k * s->stride + i]);
-			int64_t at = transpose == s->along ? k / 2 * 2 * SIDE + 2 * i + k % 2 : i * DEPTH + k;
-			uint16_t high = round_to_bf16(x);
-			tile[at] = high;
-			if (parts == 2)
-				tile[TILE + at] = round_to_bf16(x - from_bf16(high));
+	for (int64_t line = 0; line < lines; line++) {
+		round_line(s->x + line * s->stride, s->factor, length, parts, rounded);
+		for (int64_t j = 0; j < length; j++) {
+			const int64_t i = s->along ? line : j, k = s->along ? j : line;
+			/* by place in the tile: pairs of the depth, and of these both, of each of SIDE */
+			const int64_t at = transpose == s->along ? k / 2 * 2 * SIDE + 2 * i + k % 2 : i * DEPTH + k;
+			for (int part = 0; part < parts; part++)
+				tile[part * TILE + at] = rounded[part][j];
 		}
+	}
+}
+
+static void pack_plain(const struct source *source, int parts, bool transpose, uint16_t *tile)
+{
+	pack_body(source, parts, transpose, tile);
 }
 
 /* Of one row, a tile's columns side by side. */
@@ -127,7 +145,7 @@ INLINE void add_tile(const uint16_t *left, const uint16_t *right, float sum[SIDE
 		sum[j] = flush(sum[j] + flush(even[j] + odd[j]));
 }
 
-INLINE void block_body(const struct operands *o, int parts, int rows, int columns)
+static void block_plain(const struct operands *o, int parts, int rows, int columns)
 {
 	for (int64_t i = 0; i < rows * SIDE; i++)
 		for (int64_t column = 0; column < columns; column++) {
@@ -143,12 +161,7 @@ INLINE void block_body(const struct operands *o, int parts, int rows, int column
 		}
 }
 
-static void block_plain(const struct operands *o, int parts, int rows, int columns)
-{
-	block_body(o, parts, rows, columns);
-}
-
-/* --- AVX-512 BF16 and AMX --- */
+/* --- AVX2, AVX-512 BF16 and AMX --- */
 
 #ifdef __x86_64__
 
@@ -156,10 +169,80 @@ static void block_plain(const struct operands *o, int parts, int rows, int colum
 
 #include "nn/tiles.h"
 
-/* The same: fused products are the processor's. */
-__attribute__((target("avx2,fma"))) static void block_avx2(const struct operands *o, int parts, int rows, int columns)
+#define AVX2 __attribute__((target("avx2,fma")))
+#define AVX2_INLINE AVX2 static inline __attribute__((always_inline))
+#define PAIR_ROWS 2    /* of the left side at once: as many sums as there are registers for */
+#define TO_ZERO 0x8000 /* of MXCSR: results are flushed */
+
+/* Of eight pairs. */
+AVX2_INLINE __m256 second_numbers(__m256i pairs)
 {
-	block_body(o, parts, rows, columns);
+	return _mm256_castsi256_ps(_mm256_and_si256(pairs, _mm256_set1_epi32((int32_t)0xFFFF0000)));
+}
+
+AVX2_INLINE __m256 first_numbers(__m256i pairs)
+{
+	return _mm256_castsi256_ps(_mm256_slli_epi32(pairs, 16));
+}
+
+/* Of PAIR_ROWS rows, add_tile(); the halves are eight columns each. */
+AVX2_INLINE void add_tile_avx2(const uint16_t *left, const uint16_t *right, __m256 sum[PAIR_ROWS][2])
+{
+	__m256 even[PAIR_ROWS][2] = {{_mm256_setzero_ps()}}, odd[PAIR_ROWS][2] = {{_mm256_setzero_ps()}};
+	for (int k = 0; k < DEPTH; k += 2, left += 2, right += 2 * SIDE) {
+		const __m256i pairs[] = {_mm256_loadu_si256((const void *)right),
+			_mm256_loadu_si256((const void *)(right + SIDE))};
+#pragma GCC unroll 2
+		for (int i = 0; i < PAIR_ROWS; i++) {
+			int32_t pair;
+			memcpy(&pair, left + i * DEPTH, sizeof pair);
+			const __m256i both = _mm256_set1_epi32(pair);
+#pragma GCC unroll 2
+			for (int half = 0; half < 2; half++) {
+				even[i][half] = _mm256_fmadd_ps(first_numbers(both), first_numbers(pairs[half]), even[i][half]);
+				odd[i][half] = _mm256_fmadd_ps(second_numbers(both), second_numbers(pairs[half]), odd[i][half]);
+			}
+		}
+	}
+#pragma GCC unroll 2
+	for (int i = 0; i < PAIR_ROWS; i++)
+#pragma GCC unroll 2
+		for (int half = 0; half < 2; half++)
+			sum[i][half] = _mm256_add_ps(sum[i][half], _mm256_add_ps(even[i][half], odd[i][half]));
+}
+
+AVX2_INLINE void pair_rows(const struct operands *o, int parts, const uint16_t *left, const uint16_t *right, float *c)
+{
+	__m256 sum[PAIR_ROWS][2] = {{_mm256_setzero_ps()}};
+	for (int i = 0; o->add && i < 2 * PAIR_ROWS; i++)
+		sum[i / 2][i % 2] = _mm256_loadu_ps(c + i / 2 * o->stride_c + i % 2 * SIDE / 2);
+	for (int64_t tile = 0; tile < o->tiles; tile++, left += parts * TILE, right += parts * TILE)
+		for (int product = 0; product < n_summed(parts); product++)
+			add_tile_avx2(left + summed[product][0] * TILE, right + summed[product][1] * TILE, sum);
+	for (int i = 0; i < 2 * PAIR_ROWS; i++)
+		_mm256_storeu_ps(c + i / 2 * o->stride_c + i % 2 * SIDE / 2, sum[i / 2][i % 2]);
+}
+
+AVX2 __attribute__((noinline)) static void pairs_avx2(const struct operands *o, int parts, int rows, int columns)
+{
+	for (int64_t i = 0; i < rows * SIDE; i += PAIR_ROWS)
+		for (int64_t column = 0; column < columns; column++)
+			pair_rows(o, parts, o->left + i / SIDE * o->left_step + i % SIDE * DEPTH,
+				o->right + column * o->right_step, o->c + i * o->stride_c + column * SIDE);
+}
+
+AVX2 static void pack_avx2(const struct source *source, int parts, bool transpose, uint16_t *tile)
+{
+	pack_body(source, parts, transpose, tile);
+}
+
+/* The same: fused products, and the flushing of results, are the processor's. */
+static void block_avx2(const struct operands *o, int parts, int rows, int columns)
+{
+	const unsigned before = _mm_getcsr();
+	_mm_setcsr(before | TO_ZERO);
+	pairs_avx2(o, parts, rows, columns);
+	_mm_setcsr(before);
 }
 
 #define DOT __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")))
@@ -392,7 +475,7 @@ static const struct instructions {
 #ifdef __x86_64__
 	{CPU_AMX, pack_dot, block_amx},
 	{CPU_BF16, pack_dot, block_dot},
-	{CPU_AVX2, pack_plain, block_avx2},
+	{CPU_AVX2, pack_avx2, block_avx2},
 #endif
 	{CPU_NONE, pack_plain, block_plain},
 };

@@ -149,20 +149,31 @@ static void expect_same_bits(const struct product *p, int parts, enum cpu than, 
 }
 
 /* Large and small numbers among them, down to those that are not normal. */
-static void test_tiles_are_the_model(void **state)
+static void expect_bits_of_the_model(enum cpu model, enum cpu level)
 {
-	(void)state;
-	if (!cpu_use(CPU_AMX))
-		skip_for_lack_of_level(CPU_AMX);
+	if (!cpu_use(level))
+		skip_for_lack_of_level(level);
 	for (int which = 0; which < N_PRODUCTS; which++)
 		for (int parts = 1; parts <= 2; parts++) {
 			struct product p = product_of(which, false);
 			for (int64_t i = 0; i < p.n; i++)
 				p.b[i] *= powf(10, (float)(i % 70) - 37);
-			expect_same_bits(&p, parts, CPU_AVX2, CPU_AMX, 1);
+			expect_same_bits(&p, parts, model, level, 1);
 			free_product(&p);
 		}
 	cpu_use(cpu_best());
+}
+
+static void test_avx2_is_the_model(void **state)
+{
+	(void)state;
+	expect_bits_of_the_model(CPU_NONE, CPU_AVX2);
+}
+
+static void test_tiles_are_the_model(void **state)
+{
+	(void)state;
+	expect_bits_of_the_model(CPU_AVX2, CPU_AMX);
 }
 
 static void test_any_number_of_threads(void **state)
@@ -229,7 +240,7 @@ static void test_precision(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_exact), cmocka_unit_test(test_near),
-		cmocka_unit_test(test_tiles_are_the_model), cmocka_unit_test(test_any_number_of_threads),
+		cmocka_unit_test(test_avx2_is_the_model), cmocka_unit_test(test_tiles_are_the_model), cmocka_unit_test(test_any_number_of_threads),
 		cmocka_unit_test(test_not_finite), cmocka_unit_test(test_precision)};
 	return cmocka_run_group_tests_name("bf16", tests, NULL, NULL);
 }
