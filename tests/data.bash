@@ -1,7 +1,7 @@
 # Of scripts that measure on real data, from the project's folder: the tools on PATH; `data`, where sets are looked for
 # ($RECPIPE_DATA, default ../shared/data); and the sequence model they share.
 # shellcheck disable=SC2034
-PATH=$PWD/${RECPIPE_BIN:-build/bin}:$PATH
+PATH=$(realpath "${RECPIPE_BIN:-build/bin}"):$PATH
 data=${RECPIPE_DATA:-../shared/data}
 export LC_ALL=C
 

@@ -243,9 +243,7 @@ void from_recformer(struct item_vectors_job *job)
 	.help = "The LLM: a GGUF file or a Hugging Face folder (default the stream's model)"}
 #define PRODUCTS_OPTIONS {"integers", FLAG_OPTION(struct source_options, integers), \
 	.help = "With matrices in integers: faster, and nearly the same"}, \
-	{"precision", .argument = "NAME", CHOICE_OPTION(struct source_options, precision, precision_names), \
-	.fallback = "f32", \
-	.help = "Of products: f32, split (16 bits, with AMX) or bf16 (8 bits), where the processor makes them faster"}
+	PRECISION_OPTION(struct source_options, precision)
 /* clang-format on */
 
 static const struct option no_options[] = {{0}};

@@ -14,6 +14,12 @@
  */
 enum precision { PRECISION_F32, PRECISION_SPLIT, PRECISION_BF16 };
 extern const char *const precision_names[]; /* "f32", "split", "bf16", NULL */
+/* Of a struct with such a field (stream/option.h). What two parts lose is less than what seeds differ by. */
+/* clang-format off */
+#define PRECISION_OPTION(type, field) {"precision", .argument = "NAME", CHOICE_OPTION(type, field, precision_names), \
+	.fallback = "split", \
+	.help = "Of products, where the processor makes them faster: f32, split (16 bits, with AMX) or bf16 (8 bits)"}
+/* clang-format on */
 /* Returns what it was: f32 at first. Between products. */
 enum precision products_in(enum precision precision);
 /*

@@ -8,11 +8,7 @@
 #include "nn/vec.h"
 #include "stream/ranks.h"
 
-const struct option precision_options[] = {
-	{"precision", CHOICE_OPTION(struct optimisation, precision, precision_names), .argument = "NAME", .fallback = "f32",
-		.help = "Of products of matrices, where the processor has instructions for it: f32, split (16 bits) or bf16"},
-	{0},
-};
+const struct option precision_options[] = {PRECISION_OPTION(struct optimisation, precision), {0}};
 
 const struct option optimisation_options[] = {
 	{"learning-rate", .argument = "R", REAL_OPTION(struct optimisation, adamw.rate, 0, 10),
