@@ -5,8 +5,10 @@
 
 load helpers
 
-# what is recorded for this machine, or for the instructions that nearly all have
+# what is recorded for this machine, for it without tiles, or for the instructions that nearly all have
 setup_file() {
+	recorded && return
+	export RECPIPE_CPU=bf16
 	recorded && return
 	export RECPIPE_CPU=avx2 OPENBLAS_CORETYPE=Haswell
 	recorded || true

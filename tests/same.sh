@@ -61,8 +61,8 @@ checksum() {
 machine() {
 	local blas compiler level
 	history_of_a_training >history
-	# above AVX-512 are products in integers, which are the same bytes everywhere
-	level=$(key instructions | sed 's/^\(vnni\|bf16\|amx\)$/avx512/')
+	# up to tiles, above AVX-512 are products in integers alone, which are the same bytes everywhere
+	level=$(key instructions | sed 's/^\(vnni\|bf16\)$/avx512/')
 	blas=$(realpath "$(ldd "$bin/seq-train" | awk '/openblas/ { print $3 }')")
 	compiler=$(readelf -p .comment "$bin/seq-train" | grep -o '\(GCC\|clang\).*' | sort -u | paste -sd' ')
 	! grep -qE '__asan_init|__gcov_init' "$bin/seq-train" || compiler+=", instrumented"
