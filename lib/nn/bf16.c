@@ -227,8 +227,8 @@ AVX2 __attribute__((noinline)) static void pairs_avx2(const struct operands *o, 
 {
 	for (int64_t i = 0; i < rows * SIDE; i += PAIR_ROWS)
 		for (int64_t column = 0; column < columns; column++)
-			pair_rows(o, parts, o->left + i / SIDE * o->left_step + i % SIDE * DEPTH,
-				o->right + column * o->right_step, o->c + i * o->stride_c + column * SIDE);
+			pair_rows(o, parts, o->left + i / SIDE * o->left_step + i % SIDE * DEPTH, o->right + column * o->right_step,
+				o->c + i * o->stride_c + column * SIDE);
 }
 
 AVX2 static void pack_avx2(const struct source *source, int parts, bool transpose, uint16_t *tile)

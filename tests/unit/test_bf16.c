@@ -240,7 +240,8 @@ static void test_precision(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_exact), cmocka_unit_test(test_near),
-		cmocka_unit_test(test_avx2_is_the_model), cmocka_unit_test(test_tiles_are_the_model), cmocka_unit_test(test_any_number_of_threads),
-		cmocka_unit_test(test_not_finite), cmocka_unit_test(test_precision)};
+		cmocka_unit_test(test_avx2_is_the_model), cmocka_unit_test(test_tiles_are_the_model),
+		cmocka_unit_test(test_any_number_of_threads), cmocka_unit_test(test_not_finite),
+		cmocka_unit_test(test_precision)};
 	return cmocka_run_group_tests_name("bf16", tests, NULL, NULL);
 }
