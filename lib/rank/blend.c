@@ -1,11 +1,12 @@
 #include "rank/blend.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "rank/metric.h"
-#include "rank/rank.h"
+#include "rank/selection.h"
 
 #define KEPT 200 /* best items of a history, by each source */
 #define MEASURES "ndcg@10,ndcg@200"
@@ -172,13 +173,10 @@ static double values_of(const struct blend *blend, enum which which, const doubl
 #pragma omp parallel for schedule(static)
 	for (int64_t row = 0; row < blend->rows; row++) {
 		const double target = sum_of(blend, weights, scores + indptr[row] * blend->sources);
-		int64_t greater = 0, equal = 0;
-		for (int64_t i = indptr[row] + 1; i < indptr[row + 1] && greater < measure->cut; i++) {
-			const double other = sum_of(blend, weights, scores + i * blend->sources);
-			greater += other > target;
-			equal += other == target;
-		}
-		value[row] = measure_value(measure, greater, equal, ties);
+		struct standing standing = {0, 0};
+		for (int64_t i = indptr[row] + 1; i < indptr[row + 1] && standing.greater < measure->cut; i++)
+			standing_meet(&standing, sum_of(blend, weights, scores + i * blend->sources), target);
+		value[row] = measure_value(measure, standing.greater, standing.equal, ties);
 	}
 	for (int64_t row = 0; row < blend->rows; row++)
 		sum += value[row];
@@ -329,31 +327,34 @@ double blend_fit(const struct blend *blend, double at_least, double weights[])
 	return blend_measure(blend, weights);
 }
 
+/* Scores of the items that a source knows; the others stand behind all of them. */
+static void known_scores(const float *scores, int64_t n_items, const int32_t *row, float *known)
+{
+	for (int64_t item = 0; item < n_items; item++)
+		known[item] = row[item] < 0 ? -FLT_MAX : scores[item];
+}
+
 double blend_of_one(const struct blend *blend, const float *scores, int64_t n_items, const int32_t *row,
 	const struct histories *histories, const int32_t *target)
 {
 	double sum = 0;
-	bool *is_out = xcalloc((size_t)n_items, sizeof *is_out);
+	float *known = row ? xreallocarray(NULL, (size_t)n_items, sizeof *known) : NULL;
 	for (int64_t at = 0; at < histories->rows; at++, scores += n_items) {
-		const int64_t first = histories->indptr[at], end = histories->indptr[at + 1];
-		int64_t greater = 0, equal = 0;
+		int32_t greater, equal;
+		const struct ranks ranks = {.rows = 1,
+			.seen_indptr = histories->indptr + at,
+			.seen_item = histories->item,
+			.target = target + at,
+			.greater = &greater,
+			.equal = &equal};
 		if (row && row[target[at]] < 0)
 			continue;
-		for (int64_t i = first; i < end; i++)
-			is_out[histories->item[i]] = true;
-		is_out[target[at]] = true;
-		for (int64_t item = 0; item < n_items; item++) {
-			if (is_out[item] || (row && row[item] < 0))
-				continue;
-			greater += scores[item] > scores[target[at]];
-			equal += scores[item] == scores[target[at]];
-		}
-		sum += measure_value(&blend->measures.at[JUDGED], greater, equal, TIES_AVERAGE);
-		for (int64_t i = first; i < end; i++)
-			is_out[histories->item[i]] = false;
-		is_out[target[at]] = false;
+		if (row)
+			known_scores(scores, n_items, row, known);
+		if (rank_scores(row ? known : scores, n_items, &ranks) < 0) /* else blend_add() refuses them */
+			sum += measure_value(&blend->measures.at[JUDGED], greater, equal, TIES_AVERAGE);
 	}
-	free(is_out);
+	free(known);
 	return sum;
 }
 

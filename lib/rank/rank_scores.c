@@ -15,12 +15,13 @@ static bool all_finite(const float *scores, int64_t n)
 
 static void count_scores(const float *scores, int64_t n_items, struct selection *selection)
 {
-	const float target = selection->target_score = scores[selection->target];
-	selection_count(selection, scores, (int)n_items);
-	for (int64_t i = 0; i < selection->n_seen; i++) {
-		selection->greater -= scores[selection->seen[i]] > target;
-		selection->equal -= scores[selection->seen[i]] == target;
-	}
+	struct standing seen = {0, 0};
+	selection->target_score = scores[selection->target];
+	selection_count(selection, scores, n_items);
+	for (int64_t i = 0; i < selection->n_seen; i++)
+		standing_meet(&seen, (double)scores[selection->seen[i]], (double)selection->target_score);
+	selection->greater -= seen.greater;
+	selection->equal -= seen.equal;
 }
 
 #define PASS 64 /* scores that are passed over together where none of them is among the best */

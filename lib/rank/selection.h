@@ -8,6 +8,25 @@
 
 #include "rank/rank.h"
 
+/* Where a target stands among others. */
+struct standing {
+	int32_t greater, equal; /* how many score above it, and the same */
+};
+/* Exact for scores in either precision. */
+static inline void standing_meet(struct standing *standing, double other, double target)
+{
+	standing->greater += other > target;
+	standing->equal += other == target;
+}
+/* Of n others. */
+static inline struct standing standing_among(const float *scores, int64_t n, float target)
+{
+	struct standing standing = {0, 0};
+	for (int64_t i = 0; i < n; i++)
+		standing_meet(&standing, (double)scores[i], (double)target);
+	return standing;
+}
+
 struct best {
 	float score;
 	int32_t item;
@@ -43,16 +62,11 @@ void selections_answer(const struct ranks *ranks, int64_t row, struct selection 
 /* Takes the entry if it is one of the best and its item is not to be left out. */
 void selection_offer(struct selection *selection, struct best entry);
 /* The target is among them: selections_answer() takes it away. */
-static inline void selection_count(struct selection *selection, const float *scores, int n)
+static inline void selection_count(struct selection *selection, const float *scores, int64_t n)
 {
-	const float target = selection->target_score;
-	int32_t greater = 0, equal = 0;
-	for (int i = 0; i < n; i++) {
-		greater += scores[i] > target;
-		equal += scores[i] == target;
-	}
-	selection->greater += greater;
-	selection->equal += equal;
+	const struct standing standing = standing_among(scores, n, selection->target_score);
+	selection->greater += standing.greater;
+	selection->equal += standing.equal;
 }
 
 #endif
