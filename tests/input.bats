@@ -218,6 +218,7 @@ u,a,20191006\nu,a,20191007\nu,a,20191008\nu,a,20191009\n"
 	tells "1 event left out for their rating" "$text" --min-rating 4
 	makes 'user_id,item_id,liked\nu,a,1\nu,b,0\n' "u: a" --rating-column liked --min-rating 1
 	refuses "line 3, column rating: 'good': a number was expected" 'user_id,item_id,rating\nu,a,5\nu,b,good\n' --min-rating 4
+	refuses "line 2, column rating: '0x5': a number was expected" 'user_id,item_id,rating\nu,a,0x5\nu,b,3\n' --min-rating 4
 	refuses "no rating column by a usual name (name it with --rating-column)" "${H}u,a,1\n" --min-rating 4
 }
 

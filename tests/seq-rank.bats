@@ -228,6 +228,9 @@ without_group() {
 @test "seq-rank: wrong usage, full disks and truncated streams" {
 	misused seq-rank --shard 3/2 sasrec
 	misused seq-rank --shard 1/2x sasrec
+	misused seq-rank --shard 1/0x2 sasrec
+	misused seq-rank --shard " 1/2" sasrec
+	misused seq-rank --shard 1 sasrec
 	misused seq-rank -k 0 sasrec
 	misused seq-rank --format xml sasrec
 	misused seq-rank --split train sasrec

@@ -431,6 +431,8 @@ open("pair/merges.txt", "w").write("\n".join(model["merges"]) + "\n")'
 	says "%s is written s"
 	misused seq-tokenize --rating-column stars events.csv
 	misused seq-tokenize --min-rating many events.csv
+	misused seq-tokenize --min-rating 0x3 events.csv
+	misused seq-tokenize --min-user " 3" events.csv
 	misused seq-tokenize --items-columns id,title events.csv
 	misused seq-tokenize --vocab-size 10 --items items.csv events.csv
 	misused seq-tokenize --vocab-size 300 events.csv

@@ -46,10 +46,14 @@ struct settings {
 static void read_shard(const char *option, const char *value, void *values)
 {
 	struct settings *settings = values;
-	char rest;
-	if (sscanf(value, "%6d/%6d%c", &settings->shard, &settings->shards, &rest) != 2 || settings->shard < 1 ||
-		settings->shard > settings->shards)
+	const char *slash = strchr(value, '/');
+	char *part = xstrndup(value, strcspn(value, "/"));
+	int64_t shard, shards;
+	if (!slash || !parse_int(slash + 1, 1, 999999, &shards) || !parse_int(part, 1, shards, &shard))
 		die_usage("%s %s: I/N with 1 <= I <= N was expected", option, value);
+	settings->shard = (int)shard;
+	settings->shards = (int)shards;
+	free(part);
 }
 
 static void read_fields(const char *option, const char *value, void *values)

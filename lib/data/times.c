@@ -34,18 +34,6 @@ static enum time_unit unit_of(double number)
 	return unit;
 }
 
-/* Up to 18 digits, a sign before them; more than that, or anything else, is none. */
-static bool parse_whole(const char *text, int64_t *number)
-{
-	const char *digit = text + (*text == '-' || *text == '+');
-	int64_t value = 0;
-	int count = 0;
-	for (; count < 18 && is_digit(digit[count]); count++)
-		value = value * 10 + (digit[count] - '0');
-	*number = *text == '-' ? -value : value;
-	return count && !digit[count];
-}
-
 static void whole_time(int64_t number, enum time_unit unit, struct time *time)
 {
 	int64_t a_second = units[unit].a_second;
@@ -64,13 +52,13 @@ static bool parse_number(const char *text, struct time *time, enum time_unit *un
 	int64_t whole;
 	double value;
 	bool by_size = *unit == UNIT_UNKNOWN;
-	if (parse_whole(text, &whole) || parse_int(text, INT64_MIN + 1, INT64_MAX, &whole)) {
+	if (parse_int(text, INT64_MIN + 1, INT64_MAX, &whole)) {
 		if (by_size)
 			*unit = unit_of((double)whole);
 		whole_time(whole, *unit, time);
 		return true;
 	}
-	if (text[strspn(text, "+-.0123456789eE")] || !parse_float(text, -9e18, 9e18, &value))
+	if (!parse_float(text, -9e18, 9e18, &value))
 		return false;
 	if (by_size)
 		*unit = unit_of(value);
@@ -379,7 +367,8 @@ bool time_column_read(struct time_column *times, struct table *table, int column
 void time_column_end_table(struct time_column *times, const struct table *table, int column)
 {
 	int64_t number;
-	if (times->n_compact && times->n_compact * 10 >= times->n_numbers * 9 && parse_whole(times->compact, &number)) {
+	if (times->n_compact && times->n_compact * 10 >= times->n_numbers * 9 &&
+		parse_int(times->compact, 0, INT64_MAX, &number)) {
 		static const char *const parts[] = {"", "%H", "%H%M", "%H%M%S"};
 		die("%s: line %lld, column %s: '%s': a date, or a number of %s? --time-format %%Y%%m%%d%s or --time-format %s",
 			table_name(table), (long long)times->compact_line, table_column(table, column), times->compact,

@@ -384,21 +384,38 @@ double peak_memory_mib(void)
 	return (double)kib / 1024;
 }
 
+static bool is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+static const char *behind_sign(const char *text)
+{
+	return text + (*text == '-' || *text == '+');
+}
+
 bool parse_int(const char *text, int64_t low, int64_t high, int64_t *value)
 {
-	char *end;
-	errno = 0;
-	long long parsed = strtoll(text, &end, 10);
-	if (end == text || *end || errno || parsed < low || parsed > high)
+	const char *digit = behind_sign(text);
+	int64_t number = 0; /* below 0, as there is one more of these */
+	if (!is_digit(*digit))
 		return false;
-	*value = parsed;
+	for (; is_digit(*digit); digit++)
+		if (__builtin_mul_overflow(number, 10, &number) || __builtin_sub_overflow(number, *digit - '0', &number))
+			return false;
+	if (*digit || (*text != '-' && __builtin_sub_overflow(0, number, &number)) || number < low || number > high)
+		return false;
+	*value = number;
 	return true;
 }
 
+/* strtod() would take blanks before them, and hexadecimal ones. */
 bool parse_float(const char *text, double low, double high, double *value)
 {
+	const char *first = behind_sign(text);
 	char *end;
-	errno = 0;
+	if ((!is_digit(*first) && *first != '.') || first[strspn(first, "0123456789.eE+-")])
+		return false;
 	double parsed = strtod(text, &end);
 	if (end == text || *end || !(parsed >= low && parsed <= high))
 		return false;

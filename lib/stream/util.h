@@ -94,7 +94,10 @@ const char *by_number(int64_t number, const char *one, const char *many);
 double seconds_now(void);     /* monotonic */
 double peak_memory_mib(void); /* of this process so far; 0 where there is no /proc */
 
-/* Whole-string number parsing: false on junk, overflow or out of [low, high]. */
+/*
+ * Whole strings as decimal numbers, a sign before them or not: false on blanks or anything else, on overflow, and out
+ * of [low, high]. A float may have an exponent.
+ */
 bool parse_int(const char *text, int64_t low, int64_t high, int64_t *value) MUST_USE;
 bool parse_float(const char *text, double low, double high, double *value) MUST_USE;
 

@@ -352,6 +352,35 @@ static void an_identity_leaves_out_what_changes_nothing(void **state)
 		json_decref(all[i]);
 }
 
+/* Of command lines, tables and requests: decimal, and nothing beside it. */
+static void numbers_are_decimal(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *text;
+		int64_t value;
+	} whole[] = {{"0", 0}, {"-7", -7}, {"+7", 7}, {"007", 7}, {"9223372036854775807", INT64_MAX},
+		{"-9223372036854775808", INT64_MIN}};
+	static const char *const neither[] = {"", "-", "+", " 1", "1 ", "\t1", "0x10", "1x", "--1", "+-1", "1_000", "1,5",
+		"inf", "nan", "0x1p3", "e1", "1e", "1d", "\xd9\xa1"};
+	static const char *const no_whole[] = {"1e1", "1.0", ".5", "9223372036854775808", "-9223372036854775809",
+		"99999999999999999999999"};
+	int64_t value;
+	double real;
+	for (size_t i = 0; i < COUNT_OF(whole); i++)
+		assert_true(parse_int(whole[i].text, INT64_MIN, INT64_MAX, &value) && value == whole[i].value);
+	for (size_t i = 0; i < COUNT_OF(no_whole); i++)
+		assert_false(parse_int(no_whole[i], INT64_MIN, INT64_MAX, &value));
+	for (size_t i = 0; i < COUNT_OF(neither); i++) {
+		assert_false(parse_int(neither[i], INT64_MIN, INT64_MAX, &value));
+		assert_false(parse_float(neither[i], -1e300, 1e300, &real));
+	}
+	assert_false(parse_int("10", 0, 9, &value) || parse_int("-1", 0, 9, &value));
+	assert_false(parse_float("1e999", -1e308, 1e308, &real) || parse_float("2", 0, 1, &real));
+	assert_true(parse_float("-2.5e-1", -1, 1, &real) && real == -.25);
+	assert_true(parse_float(".5", -1, 1, &real) && real == .5 && parse_float("+1.", -1, 1, &real) && real == 1);
+}
+
 static void the_word_that_was_meant(void **state)
 {
 	(void)state;
@@ -377,6 +406,7 @@ int main(void)
 		cmocka_unit_test(rows_of_no_use_and_what_values_follow_from),
 		cmocka_unit_test(what_options_are_for_there_is),
 		cmocka_unit_test(an_identity_leaves_out_what_changes_nothing),
+		cmocka_unit_test(numbers_are_decimal),
 		cmocka_unit_test(the_word_that_was_meant),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
