@@ -197,6 +197,29 @@ assert all((old[i] == new[i]).all() for i in old)'
 	[ ! -e x.tar.zst ]
 }
 
+@test "emb-align-train: --start takes the projector of another stream and its language model, and no other catalog" {
+	align --projector table --epochs 2 llm.tar.zst -o old.tar.zst
+	seq-tokenize -q --tokenizer old.tar.zst --items more-items.csv more-events.csv -o more.tar.zst
+	align --only-new --projector table --epochs 2 old.tar.zst more.tar.zst -o joined.tar.zst
+	align --only-new --projector table --epochs 2 --start old.tar.zst more.tar.zst -o new.tar.zst
+	cmp <(tar --zstd -xOf joined.tar.zst projector) <(tar --zstd -xOf new.tar.zst projector)
+	[ "$(tar --zstd -tf new.tar.zst | grep -c 'meta.json$')" = "$(tar --zstd -tf new.tar.zst | grep 'meta.json$' | sort -u | wc -l)" ]
+	item-project new.tar.zst 2>said >items.tar.zst
+	! grep replaced said || return 1
+	fails align --start more.tar.zst more.tar.zst -o x.tar.zst
+	says "more.tar.zst: no "
+	misused emb-align-train --start - <more.tar.zst -o x.tar.zst
+	says "--start - and the stream cannot both be read from stdin"
+	[ ! -e x.tar.zst ]
+}
+
+# same training, though all its defaults are given
+@test "emb-align-train: a default that is given changes nothing, and a checkpoint goes on by it" {
+	align --projector table --epochs 1 --checkpoint a.ckpt llm.tar.zst -o a.tar.zst
+	align --projector table --epochs 1 --max-tokens 32 --start-token yes --checkpoint a.ckpt --resume llm.tar.zst -o b.tar.zst
+	cmp <(tar --zstd -xOf a.tar.zst projector) <(tar --zstd -xOf b.tar.zst projector)
+}
+
 @test "emb-align-train: --only-new of a network needs no training" {
 	align --epochs 3 llm.tar.zst -o old.tar.zst
 	seq-tokenize -q --tokenizer old.tar.zst --items more-items.csv more-events.csv -o more.tar.zst

@@ -336,10 +336,10 @@ u,a,20191006\nu,a,20191007\nu,a,20191008\nu,a,20191009\n"
 	says "cut.gz: truncated gzip file"
 	python3 -c 'b = bytearray(open("events.dat", "rb").read()); b[-6] ^= 1; open("bad.gz", "wb").write(b)'
 	fails seq-tokenize bad.gz -o x
-	says "bad.gz: corrupt gzip file: incorrect data check"
+	says "bad.gz: corrupt gzip file: its checksum is another"
 	{ cat events.dat; echo more; } >more.gz
 	fails seq-tokenize more.gz -o x
-	says "more.gz: corrupt gzip file: incorrect header check"
+	says "more.gz: corrupt gzip file: behind its end comes what is no gzip file"
 	gzip -c events.dat >twice.gz
 	fails seq-tokenize twice.gz -o x
 	says "twice.gz: gzip within gzip or zstd; before it is read: gzip -dc twice.gz >table.csv.gz"

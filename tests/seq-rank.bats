@@ -369,6 +369,11 @@ shown() {
 	printf 'no such item\n' >unknown
 	fails seq-rank -q --candidates unknown sasrec -o out
 	says "its 1 id is no item of the catalog"
+	fails seq-rank -q --candidates stock --exclude stock sasrec -o out
+	says "stock: it excludes all candidates, and nothing is left to recommend"
+	tar --zstd -xOf sequences catalog/000000.item_id.txt >all
+	fails seq-rank -q --exclude all sasrec -o out
+	says "all: it excludes the whole catalog"
 	seq-rank -q --exclude <(cat stock unknown) sasrec -o out 2>said
 	grep -q '1 of 41 ids is no item' said
 }
@@ -437,15 +442,19 @@ shown() {
 @test "seq-rank --serve: ids with blanks, JSON, a user of the stream, and errors in one line" {
 	seq-train -q --arch popular other -o model
 	printf 'x\tb1 b2\nx\tb1\tb2\nu 1\n{"user": "u 1", "k": 2}\n{"history": 3}\n{"histori": []}\n{"user": "nobody"}\n{\n' >lines
+	printf '{"user": "\\u0000"}\n{} {}\n{"history": [], "fields": [1]}\n' >>lines
 	seq-rank -q -k 3 --serve model <lines >answers 2>said
-	[ "$(wc -l <answers)" = 8 ]
+	[ "$(wc -l <answers)" = 11 ]
 	[ "$(sed -n 1p answers)" != "x	" ]
 	[ "$(sed -n 1p answers | tr ' ' '\t')" = "$(sed -n 2p answers)" ]
 	sed -n 4p answers | grep '"user":"u 1","items":\[{"rank":1'
 	sed -n 5p answers | grep 'a list of ids was expected'
 	sed -n 6p answers | grep '\\"histori\\" is not known'
 	sed -n 7p answers | grep 'is not known, and there is no'
-	sed -n 8p answers | grep 'not JSON'
+	sed -n 8p answers | grep 'not JSON: it ends before it is complete'
+	sed -n 9p answers | grep 'a text has \\\\u0000 in it'
+	sed -n 10p answers | grep 'more follows behind its end'
+	sed -n 11p answers | grep 'a list of names of attributes was expected'
 }
 
 @test "seq-rank --serve: a question for more than there is has all there is; --why and --fields are in answers to JSON" {
@@ -590,6 +599,6 @@ shown() {
 	[ "$(ask "{$item}" | grep -c title)" = 0 ]
 	[ "$(ask "{$item, \"fields\": []}" --fields title | grep -c title)" = 0 ]
 	ask "{$item, \"fields\": [\"colour\"]}" | grep 'the catalog has no attribute' >/dev/null
-	ask "{$item, \"fields\": [7]}" | grep 'the catalog has no attribute' >/dev/null
+	ask "{$item, \"fields\": [7]}" | grep 'a list of names of attributes was expected' >/dev/null
 	ask "{$item, \"fields\": \"title\"}" | grep 'a list of at most 64 attributes' >/dev/null
 }

@@ -446,6 +446,9 @@ assert len(curve) < 60 and h["best_epoch"] == 1 + curve.index(max(curve)) == len
 		--task pretrain --initialiser normal --weights x|--initialiser does not go with --weights
 		--task pretrain --words x --weights x|--words does not go with --weights
 		--task pretrain --set whiten=yes --size tiny|--set whiten does not go with --size
+		--task pretrain --size tiny --hidden-size 8 --layers 1 --set num_attention_heads=2|--size does not go with --hidden-size and --layers and --set num_attention_heads
+		--epochs 3 --set stop_after=4|--set stop_after 4 is more than --epochs, which is 3 here
+		--task finetune --epochs 3 --set second_stop_after=4|--set second_stop_after 4 is more than --epochs, which is 3 here
 	END
 	# by what the data decide
 	misused seq-train -q --arch ease -o x.tar.zst --set text_whiten=no data.tar.zst

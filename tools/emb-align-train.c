@@ -20,7 +20,7 @@
 /* --- options --- */
 
 struct settings {
-	const char *llm, *template;
+	const char *llm, *start_of, *template;
 	enum projector_kind projector;
 	int64_t max_tokens, show;
 	bool start; /* the LLM's start token stands before the vector */
@@ -32,6 +32,9 @@ struct settings {
 static const struct option options[] = {
 	{"llm", .argument = "PATH", FILE_OPTION(struct settings, llm),
 		.help = "The frozen LLM: a GGUF file or a Hugging Face folder (default the stream's model)"},
+	{"start", .argument = "STREAM", FILE_OPTION(struct settings, start_of), .no_effect = true, .may_be_stdin = true,
+		.help = "Start from the projector of this stream, and say texts by its model where there is no --llm; nothing "
+				"else of it is taken"},
 	{"projector", .argument = "KIND", CHOICE_OPTION(struct settings, projector, projector_names), .fallback = "mlp",
 		.help = "mlp, shared by all items, or table, a vector for each; --help shows the options of the one chosen"},
 	{"integers", FLAG_OPTION(struct settings, integers),
@@ -107,6 +110,15 @@ struct inputs {
 	struct model *llm;
 };
 
+/* Of the streams at hand, or of another one. */
+static void take(struct bag *bag, const struct group_kind *kind, void *group, const char *from)
+{
+	if (from)
+		bag_take_from(bag, kind, group, from);
+	else
+		bag_take(bag, kind, group);
+}
+
 static void load(const struct cli *cli, const struct settings *settings, struct bag_out *out, struct inputs *inputs)
 {
 	struct bag *bag = bag_open(cli->inputs);
@@ -114,8 +126,8 @@ static void load(const struct cli *cli, const struct settings *settings, struct 
 	bag_take(bag, &catalog_group, &inputs->catalog);
 	bag_take(bag, &tokenizer_group, &inputs->tokenizer);
 	if (!settings->llm)
-		bag_take(bag, &model_group, &inputs->model);
-	bag_take(bag, &projector_group, &inputs->projector);
+		take(bag, &model_group, &inputs->model, settings->start_of);
+	take(bag, &projector_group, &inputs->projector, settings->start_of);
 	bag_drop(bag, "projector");
 	bag_pass_to(bag, out);
 	bag_read(bag);

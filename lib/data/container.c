@@ -240,6 +240,18 @@ static bool next_member(struct container *container)
 	return false;
 }
 
+/* What went wrong, for people, and what to do. message: zlib's, or NULL. */
+static const char *gzip_problem(int result, const char *message)
+{
+	if (result == Z_MEM_ERROR)
+		return "there is not enough memory to decompress it";
+	if (message && !strcmp(message, "incorrect header check"))
+		return "behind its end comes what is no gzip file";
+	if (message && strstr(message, "check"))
+		return "its checksum is another: bytes were changed on the way; copy or make it anew";
+	return "bytes of it are damaged; copy or make it anew";
+}
+
 static size_t read_gzip(struct container *container, void *data, size_t size)
 {
 	z_stream *zlib = &container->zlib;
@@ -256,7 +268,7 @@ static size_t read_gzip(struct container *container, void *data, size_t size)
 		zlib->avail_out = (uInt)room;
 		int result = inflate(zlib, Z_NO_FLUSH);
 		if (result != Z_OK && result != Z_STREAM_END && result != Z_BUF_ERROR)
-			die("%s: corrupt gzip file: %s", container_name(container), zlib->msg ? zlib->msg : zError(result));
+			die("%s: corrupt gzip file: %s", container_name(container), gzip_problem(result, zlib->msg));
 		done += room - zlib->avail_out;
 		container->in_member = result != Z_STREAM_END;
 	}

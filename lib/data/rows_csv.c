@@ -113,8 +113,7 @@ static void parse(struct csv_reader *reader, const char *piece, size_t size)
 		if (at == size)
 			break;
 		if (csv_error(&reader->csv) != CSV_EPARSE)
-			die("%s: line %lld: %s", lines_name(reader->lines), (long long)lines_number(reader->lines),
-				csv_strerror(csv_error(&reader->csv)));
+			die_memory(0, 0); /* the only other one */
 		if (reader->csv.quoted && lines_number(reader->lines) != reader->field_line)
 			reject_late_quote(reader, piece, size, at);
 		else

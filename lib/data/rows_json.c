@@ -1,4 +1,3 @@
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -6,6 +5,7 @@
 #include "data/python_literal.h"
 #include "data/rows.h"
 #include "data/utf8.h"
+#include "stream/json.h"
 
 #define LINES_AHEAD 1000
 #define BYTES_AHEAD (8 << 20)
@@ -120,7 +120,7 @@ static json_t *parse_line(struct json_reader *reader, const char *line, size_t s
 		snprintf(problem, room,
 			"JSON that goes on behind the line's end, an object a line was expected (jq -c . makes them)");
 	else if (!object)
-		snprintf(problem, room, "not JSON, an object a line was expected: %.100s", error.text);
+		snprintf(problem, room, "not JSON, an object a line was expected: %.100s", json_problem(&error));
 	if (object && json_is_object(object))
 		return object;
 	if (object)

@@ -15,7 +15,8 @@ enum { SMALL = 1 };
 
 const struct option recformer_from_options[] = {
 	{OPTIONS_TITLE("Model:")},
-	{"size", CHOICE_OPTION(struct recformer_from, size, recformer_sizes), .argument = "NAME", .only = "!weights|model",
+	{"size", CHOICE_OPTION(struct recformer_from, size, recformer_sizes), .argument = "NAME",
+		.only = "!weights|model; !hidden_size, !num_hidden_layers, !num_attention_heads",
 		.help = "New: tiny (2 layers of 64), small (4 of 128, default), base (12 of 768, the paper's)"},
 	{"weights", .argument = "FOLDER", FILE_OPTION(struct recformer_from, weights), .only = "!model",
 		.help =

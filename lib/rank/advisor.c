@@ -172,8 +172,10 @@ bool question_fields(const struct advisor *advisor, const json_t *json, struct b
 	for (size_t i = 0; i < json_array_size(names); i++) {
 		const char *name = json_string_value(json_array_get(names, i));
 		const char *known = attribute_named(advisor->catalog, name);
+		if (!name)
+			return refuse(reason, "fields", "a list of names of attributes");
 		if (!known) {
-			snprintf(reason, REASON, "\"fields\": the catalog has no attribute \"%.100s\"", name ? name : "");
+			snprintf(reason, REASON, "\"fields\": the catalog has no attribute \"%.100s\"", name);
 			return false;
 		}
 		buffer_append(fields, &known, sizeof known);
@@ -229,7 +231,7 @@ static bool read_json_line(struct question *question, const struct advisor *advi
 	json_t *json = json_loadb(line, length, JSON_REJECT_DUPLICATES, &error);
 	if (!json) {
 		clear(question, advisor);
-		snprintf(reason, REASON, "not JSON: %.150s", error.text);
+		snprintf(reason, REASON, "not JSON: %.150s", json_problem(&error));
 		return false;
 	}
 	bool is_right = question_of_json(question, advisor, json, reason);

@@ -137,12 +137,19 @@ void assortment_offer(struct assortment *assortment, struct catalog *catalog, co
 	if (unknown)
 		warn("%s: %" PRId64 " of %s %s of the catalog, the first is \"%.100s\"", path, unknown,
 			counted(ids.count, "ids"), by_number(unknown, "is no item", "are no items"), first);
-	if (!assortment->offered) {
+	const bool had_any = assortment->offered;
+	if (!had_any) {
 		assortment->offered = xcalloc((size_t)catalog->n_items, sizeof *assortment->offered);
 		memset(assortment->offered, true, (size_t)catalog->n_items * sizeof *assortment->offered);
 	}
+	bool any = false;
 	for (int64_t item = 0; item < catalog->n_items; item++)
-		assortment->offered[item] &= listed[item] == only;
+		any |= assortment->offered[item] = assortment->offered[item] && listed[item] == only;
+	if (!any)
+		die("%s: %s, and nothing is left to recommend", path,
+			only        ? "all its items are excluded" :
+				had_any ? "it excludes all candidates" :
+						  "it excludes the whole catalog");
 	free(listed);
 	strings_free(&ids);
 }

@@ -218,7 +218,7 @@ static bool read_question(struct request *request)
 		http_reply_error(&request->question.reply, 400, "a JSON object was expected");
 	else
 		http_reply_error(&request->question.reply, 400, "not JSON: line %d, column %d: %s", error.line, error.column,
-			error.text);
+			json_problem(&error));
 	return false;
 }
 

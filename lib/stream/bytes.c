@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 
 #include "stream/descriptor.h"
 #include "stream/ranks.h"
@@ -116,6 +117,24 @@ static size_t read_plain(struct source *source, char *data, size_t size)
 	return done;
 }
 
+/* What went wrong, for people, and what to do. */
+static const char *zstd_problem(size_t result)
+{
+	switch (ZSTD_getErrorCode(result)) {
+	case ZSTD_error_checksum_wrong:
+		return "its checksum is another: bytes were changed on the way; copy or make it anew";
+	case ZSTD_error_version_unsupported:
+	case ZSTD_error_frameParameter_unsupported: return "it is compressed in a way that libzstd here does not know";
+	case ZSTD_error_frameParameter_windowTooLarge:
+		return "it is compressed for more memory than is taken; zstd without --long or --ultra was expected";
+	case ZSTD_error_dictionary_wrong: return "it is compressed with a dictionary, which is not here";
+	case ZSTD_error_memory_allocation: return "there is not enough memory to decompress it";
+	case ZSTD_error_prefix_unknown:
+		return "behind a frame comes what is none, as where something was written behind it";
+	default: return "bytes of it are damaged; copy or make it anew";
+	}
+}
+
 static size_t read_zstd(struct source *source, char *data, size_t size)
 {
 	ZSTD_outBuffer output = {data, size, 0};
@@ -124,7 +143,7 @@ static size_t read_zstd(struct source *source, char *data, size_t size)
 		size_t result = ZSTD_decompressStream(source->zstd, &output, &source->input);
 		if (ZSTD_isError(result)) {
 			char what[160];
-			snprintf(what, sizeof what, "corrupt stream: %s", ZSTD_getErrorName(result));
+			snprintf(what, sizeof what, "corrupt stream: %s", zstd_problem(result));
 			source_die(source, what);
 		}
 		if (source->input.pos > consumed || output.pos > produced) {
@@ -266,7 +285,7 @@ static void compress(struct sink *sink, const void *data, size_t size, ZSTD_EndD
 		ZSTD_outBuffer output = {sink->buffer, sink->capacity, 0};
 		left = ZSTD_compressStream2(sink->zstd, &output, &input, directive);
 		if (ZSTD_isError(left))
-			die("%s: zstd: %s", output_name(sink->output), ZSTD_getErrorName(left));
+			die("%s: cannot be compressed: %s", output_name(sink->output), ZSTD_getErrorName(left));
 		output_write(sink->output, sink->buffer, output.pos);
 	} while (directive == ZSTD_e_end ? left != 0 : input.pos < input.size);
 }

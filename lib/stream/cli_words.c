@@ -168,7 +168,7 @@ static void take_words(struct command *command, char **argv)
 static void add_section(struct command *command, struct cli_section section)
 {
 	section.given = section.given ? json_incref(section.given) : json_object();
-	json_append(command->cli->options, section.given); /* which keeps it */
+	json_append(command->cli->options, json_incref(section.given));
 	command->rows[command->n_sections] = options_of(section.table);
 	command->section[command->n_sections++] = section;
 }
@@ -358,13 +358,13 @@ static void fill(struct command *command, int section)
 		options_read(filled->table, filled->given, filled->values, NULL);
 }
 
-/* The tool's own options, and those of all, of which it stays known what was given. */
-static void fill_shared(struct command *command)
+/* The tool's own options, and those of all, in a copy: what they are for goes by what was given. */
+static void fill_own(struct command *command)
 {
 	for (int i = 0; i < 2; i++) {
 		json_t *complete = json_copy(command->section[i].given);
-		json_append(command->cli->options, complete); /* which keeps its texts */
 		options_read(command->section[i].table, complete, command->section[i].values, NULL);
+		json_array_set_new(command->cli->options, (size_t)i, complete);
 	}
 }
 
@@ -418,8 +418,10 @@ static void leave_out_useless(struct command *command)
 
 static void free_command(struct command *command)
 {
-	for (int i = 0; i < command->n_sections; i++)
+	for (int i = 0; i < command->n_sections; i++) {
 		free(command->rows[i]);
+		json_decref(command->section[i].given);
+	}
 	free(command->known);
 	free(command->words);
 	free(command->repeated);
@@ -441,7 +443,7 @@ void cli_read_words(const struct cli_tool *tool, int argc, char **argv, struct c
 	bool *is_given = xcalloc((size_t)command.n_words + 1, sizeof *is_given);
 	for (int i = 0; i < command.n_words; i++)
 		is_given[i] = give_word(&command, &command.words[i], 0);
-	fill_shared(&command);
+	fill_own(&command);
 	progress_quiet = cli->quiet;
 	if (!cli->help && !command.print_rows)
 		check_stdin(&command);
@@ -462,7 +464,7 @@ void cli_read_words(const struct cli_tool *tool, int argc, char **argv, struct c
 			die_usage("--%s is no option of %s", word->row->name, command.choice.of);
 	}
 	struct option_set sets[2 + CLI_SECTIONS];
-	options_check_only(sets, sets_of(&command, sets));
+	options_check(sets, sets_of(&command, sets));
 	for (int i = 2; i < command.n_sections; i++)
 		fill(&command, i);
 	if (command.repeated)

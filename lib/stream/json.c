@@ -6,12 +6,26 @@
 
 #include "stream/util.h"
 
+const char *json_problem(const json_error_t *error)
+{
+	switch (json_error_code(error)) {
+	case json_error_null_character:
+	case json_error_null_byte_in_key: return "a text has \\u0000 in it, which no text here may hold";
+	case json_error_premature_end_of_input: return "it ends before it is complete";
+	case json_error_end_of_input_expected: return "more follows behind its end";
+	case json_error_stack_overflow: return "lists and objects are too deep in each other";
+	case json_error_invalid_utf8: return "a byte of it is not UTF-8";
+	case json_error_numeric_overflow: return "a number is too large";
+	default: return error->text; /* what was expected, and near what */
+	}
+}
+
 json_t *json_parse(const char *text, size_t size, const char *where)
 {
 	json_error_t error;
 	json_t *document = json_loadb(text, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
 	if (!document)
-		die("%s: line %d, column %d: not JSON: %s", where, error.line, error.column, error.text);
+		die("%s: line %d, column %d: not JSON: %s", where, error.line, error.column, json_problem(&error));
 	return document;
 }
 
@@ -71,7 +85,7 @@ json_t *json_build(const char *format, ...)
 	json_t *value = json_vpack_ex(&error, 0, format, arguments);
 	va_end(arguments);
 	if (!value)
-		die("this cannot be written as JSON: %s", error.text);
+		die("this cannot be written as JSON: UTF-8 or a finite number was expected");
 	return value;
 }
 

@@ -12,6 +12,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* What is wrong with a text that is not JSON, for people; may be the error's own text. */
+const char *json_problem(const json_error_t *error);
 /* Parses text; the caller owns the reference. Dies on bad JSON with line and column. */
 json_t *json_parse(const char *text, size_t size, const char *where);
 

@@ -65,6 +65,7 @@ struct option {
 	 * table; where it is in none of those that go together this one is no option.
 	 */
 	const char *only;
+	const char *at_most; /* the key of another row whose number it is not to exceed, in whichever table */
 	/* "KEY|KEY": other rows, in whichever table, that the default follows from, beside the data */
 	const char *depends;
 	enum {
@@ -160,8 +161,8 @@ struct option_set {
 	const json_t *given, *base;
 	bool is_open; /* defaults may yet be others, and are not gone by */
 };
-/* Wrong usage where an option was given that its .only rules out. */
-void options_check_only(const struct option_set sets[], int n);
+/* Wrong usage where an option was given that its .only rules out, or that is more than its .at_most. */
+void options_check(const struct option_set sets[], int n);
 /* Whether its .only asks for rows that one of them has, or for nothing. */
 bool option_has_use(const struct option *row, const struct option_set sets[], int n);
 /* A row of .depends that was given and is not as in its base; NULL: there is none. */

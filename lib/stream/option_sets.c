@@ -85,27 +85,48 @@ static bool holds(const struct condition *condition, const char *text)
 	return condition->values ? is_among(text, condition) != condition->differs : *text;
 }
 
-/* What .only says of it, for people, with what there is instead. */
-static char *told(const struct condition *condition, const struct option *other, const char *is)
-{
-	char *spelt = option_spelt(other);
-	char *text = !condition->values ? xstrdup(spelt) :
-		condition->differs          ? xasprintf("%s other than %.*s", spelt, condition->length, condition->values) :
-									  xasprintf("%s%s%.*s%s%s%s", spelt, other->name ? " " : "=", condition->length,
-										  condition->values, *is ? ", which is " : "", is, *is ? " here" : "");
-	free(spelt);
-	return text;
-}
-
-/* Wrong usage where one of the keys that this one goes without is given. */
-static void check_alone(const struct option *row, const struct condition *condition, const struct option_set sets[],
-	int n)
+/* The first of the keys that a row goes without that is given; NULL: none is. */
+static const struct option *given_of(const struct condition *condition, const struct option_set sets[], int n)
 {
 	for (int i = 0; i < n; i++)
 		for (const struct option *other = sets[i].rows; other->kind; other++)
 			if (option_is_value(other) && is_among(option_key(other), condition) &&
 				json_object_get(sets[i].given, option_key(other)))
-				die_usage("%s does not go with %s", option_spelt(row), option_spelt(other));
+				return other;
+	return NULL;
+}
+
+/* What .only says of it, for people, with what there is instead. */
+static char *told(const struct condition *condition, const struct option *other, const char *is)
+{
+	char *spelt = option_spelt(other);
+	char *text = condition->alone || !condition->values ? xstrdup(spelt) :
+		condition->differs ? xasprintf("%s other than %.*s", spelt, condition->length, condition->values) :
+							 xasprintf("%s%s%.*s%s%s%s", spelt, other->name ? " " : "=", condition->length,
+								 condition->values, *is ? ", which is " : "", is, *is ? " here" : "");
+	free(spelt);
+	return text;
+}
+
+/* Whether it is fulfilled; if not, what it asks for is added to the words. */
+static bool is_fulfilled(const struct condition *condition, const struct option_set sets[], int n, struct buffer *words)
+{
+	const struct option_set *of = NULL;
+	const struct option *other = condition->alone ? given_of(condition, sets, n) :
+													find_keyed(sets, n, condition->key, &of);
+	if (!other)
+		return condition->alone;
+	char *is = of ? value_in(of, other) : xstrdup("");
+	const bool fits = of && (!is || holds(condition, is));
+	if (!fits) {
+		char *text = told(condition, other, is);
+		const char *between = condition->alone ? " and " : ", or ";
+		buffer_append(words, between, words->size ? strlen(between) : 0);
+		buffer_append(words, text, strlen(text));
+		free(text);
+	}
+	free(is);
+	return fits;
 }
 
 /* Of the conditions at `only` up to the last of which one will do. Returns what follows them, or NULL. */
@@ -113,41 +134,44 @@ static const char *check_some(const struct option *row, const char *only, const 
 {
 	struct buffer words = {0};
 	struct condition condition = {.is_last = false};
+	int tried = 0;
 	bool fits = false;
-	int n_told = 0;
-	while (!condition.is_last) {
-		const struct option_set *of;
+	for (; !condition.is_last; tried++) {
 		only = next_condition(only, &condition);
-		if (condition.alone) {
-			check_alone(row, &condition, sets, n);
-			fits = true;
-			continue;
-		}
-		const struct option *other = find_keyed(sets, n, condition.key, &of);
-		char *is = other ? value_in(of, other) : xstrdup("");
-		fits |= !is || (other && holds(&condition, is));
-		if (other && !fits) {
-			char *text = told(&condition, other, is);
-			buffer_append(&words, ", or ", n_told++ ? 5 : 0);
-			buffer_append(&words, text, strlen(text));
-			free(text);
-		}
-		free(is);
+		fits = fits || is_fulfilled(&condition, sets, n, &words);
 	}
 	if (!fits)
-		die_usage("%s is for %.*s%s", option_spelt(row), (int)words.size, words.data,
-			n_told == 1 && !condition.values ? ", which is not given" : "");
+		die_usage("%s %s %.*s%s", option_spelt(row), condition.alone ? "does not go with" : "is for", (int)words.size,
+			words.data, tried == 1 && !condition.values ? ", which is not given" : "");
 	buffer_free(&words);
 	return only;
 }
 
-void options_check_only(const struct option_set sets[], int n)
+/* Wrong usage where it is more than the value of another row. */
+static void check_at_most(const struct option *row, const struct option_set *set, const struct option_set sets[], int n)
+{
+	const struct option_set *of;
+	const struct option *other = find_keyed(sets, n, row->at_most, &of);
+	char *most = other ? value_in(of, other) : NULL;
+	int64_t number;
+	if (most && parse_int(most, INT64_MIN, INT64_MAX, &number) &&
+		json_integer_value(json_object_get(set->given, option_key(row))) > number)
+		die_usage("%s %lld is more than %s, which is %s here", option_spelt(row),
+			(long long)json_integer_value(json_object_get(set->given, option_key(row))), option_spelt(other), most);
+	free(most);
+}
+
+void options_check(const struct option_set sets[], int n)
 {
 	for (int i = 0; i < n; i++)
-		for (const struct option *row = sets[i].rows; row->kind; row++)
-			if (option_is_value(row) && row->only && json_object_get(sets[i].given, option_key(row)))
-				for (const char *at = row->only; at;)
-					at = check_some(row, at, sets, n);
+		for (const struct option *row = sets[i].rows; row->kind; row++) {
+			if (!option_is_value(row) || !json_object_get(sets[i].given, option_key(row)))
+				continue;
+			for (const char *at = row->only; at;)
+				at = check_some(row, at, sets, n);
+			if (row->at_most)
+				check_at_most(row, &sets[i], sets, n);
+		}
 }
 
 bool option_has_use(const struct option *row, const struct option_set sets[], int n)

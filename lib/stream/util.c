@@ -90,7 +90,7 @@ void die(const char *format, ...)
 
 void die_errno(const char *format, ...)
 {
-	const char *reason = strerror(errno);
+	const char *reason = errno ? strerror(errno) : NULL;
 	va_list arguments;
 	wait_before_dying();
 	va_start(arguments, format);

@@ -21,6 +21,7 @@ const struct option finetune_options[] = {
 	{.key = "second_stop_after",
 		WHOLE_OPTION(struct finetune_options, second_stop_after, 0, 1000000),
 		.fallback = "=stop_after",
+		.at_most = "epochs",
 		.help = "The same of the second stage; 0: there is none"},
 	{.key = "item_vectors",
 		CHOICE_OPTION(struct finetune_options, item_vectors, vectors_names),

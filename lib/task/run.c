@@ -16,6 +16,7 @@ const struct option run_options[] = {
 	{.key = "stop_after",
 		WHOLE_OPTION(struct run_options, stop_after, 0, 1000000),
 		.fallback = "=epochs",
+		.at_most = "epochs",
 		.help = "End after so many of the --epochs, which the schedule of the learning rate is made for"},
 	{"batch-size", .argument = "N", WHOLE_OPTION(struct run_options, batch_size, 1, 1 << 20),
 		.help = "Examples of a step"},

@@ -62,7 +62,7 @@ static void require_use(const struct training_job *job, const json_t *config)
 	struct option *of_model = options_of(job->architecture->options);
 	const struct option_set sets[] = {{of_training, job->said, job->options, false},
 		{of_model, job->said, config, false}};
-	options_check_only(sets, COUNT_OF(sets));
+	options_check(sets, COUNT_OF(sets));
 	free(of_training);
 	free(of_model);
 }

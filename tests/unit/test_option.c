@@ -201,6 +201,8 @@ static const struct option beside_options[] = {
 	{"derived", WHOLE_OPTION(struct inner, half, 0, 9), .only = "half=4", .help = "For what follows from values"},
 	{"both", WHOLE_OPTION(struct inner, half, 0, 9), .only = "colour=red, shard, beside; width!=65; !name",
 		.help = "All"},
+	{"all", WHOLE_OPTION(struct inner, half, 0, 9), .only = "!width, !name, !path", .help = "Where one is not"},
+	{"most", WHOLE_OPTION(struct inner, half, 0, 99), .at_most = "width", .help = "Up to another"},
 	{"half-there", WHOLE_OPTION(struct inner, half, 0, 9), .only = "colour=red; there", .help = "In part there is not"},
 	{"nowhere", WHOLE_OPTION(struct inner, half, 0, 9), .only = "there=9", .help = "For what there is not"},
 	{"follows", WHOLE_OPTION(struct inner, half, 0, 9), .depends = "there|colour|width", .help = "From values"},
@@ -223,7 +225,7 @@ static void check_only(const void *data)
 	const json_t *const *given = data;
 	const struct option_set sets[] = {{options_of(outer_options), given[0], given[1], given[2] != NULL},
 		{options_of(beside_options), given[0], NULL, false}};
-	options_check_only(sets, COUNT_OF(sets));
+	options_check(sets, COUNT_OF(sets));
 }
 
 static void rows_are_for_values_of_others(void **state)
@@ -249,6 +251,12 @@ static void rows_are_for_values_of_others(void **state)
 		{"{'beside': 1}", "{}", "--beside is for --shard, which is not given (see", false},
 		{"{'alone': 1, 'width': 3}", "{}", NULL, false},
 		{"{'alone': 1, 'name': 'x'}", "{}", "--alone does not go with --name (see", false},
+		{"{'all': 1, 'width': 3, 'name': 'x'}", "{}", NULL, false},
+		{"{'all': 1, 'width': 3, 'name': 'x', 'path': 'x', 'colour': 'red'}", "{}",
+			"--all does not go with --width and --name and --path (see", false},
+		{"{'most': 64}", "{}", NULL, false},
+		{"{'most': 65}", "{}", "--most 65 is more than --width, which is 64 here (see", false},
+		{"{'most': 65}", "{'width': 70}", NULL, false},
 		{"{'both': 1, 'shard': '3'}", "{}", NULL, false},
 		{"{'both': 1, 'colour': 'red'}", "{}", NULL, false},
 		{"{'both': 1, 'width': 3}", "{}",
