@@ -99,32 +99,47 @@ llm() {
 	END
 }
 
-# how killed_and_resumed kills a process; a file may have a way of its own
+# how killed_and_resumed kills a process, which may have ended by then; a file may have a way of its own
 kill_it() {
 	# where the command is a function, $1 is a shell, and what it started would go on
 	local children
 	children=$(cat "/proc/$1/task/$1/children" 2>/dev/null) || true
 	# shellcheck disable=SC2086 # none, or one
-	kill -KILL $children "$1"
+	kill -KILL $children "$1" 2>/dev/null || true
+}
+
+# killed_once CHECKPOINT OUT COMMAND...: runs the command until it has saved more than $BATS_TEST_TMPDIR/state, its
+# checkpoint of before, if there is one; fails where it ended first
+killed_once() {
+	local checkpoint=$1 out=$2 process state=$BATS_TEST_TMPDIR/state mark=$BATS_TEST_TMPDIR/mark
+	shift 2
+	rm -f "$checkpoint" "$out"
+	touch -d '1 hour ago' "$mark"
+	[ ! -e "$state" ] || { cp -p "$state" "$checkpoint" && touch -r "$checkpoint" "$mark"; }
+	"$@" --checkpoint "$checkpoint" --checkpoint-every 0 --resume -o "$out" 3>&- &
+	process=$!
+	until [ "$checkpoint" -nt "$mark" ] || ! kill -0 $process 2>/dev/null; do
+		sleep 0.01
+	done
+	kill_it $process
+	wait $process || true
+	[ ! -e "$out" ]
 }
 
 # killed_and_resumed CHECKPOINT OUT COMMAND...: runs the command, which keeps its state in CHECKPOINT and ends with OUT,
-# three times just until it has saved more, and then to its end
+# three times just until it has saved more, and then to its end. On a busy machine it may end before it is killed: then
+# it is run again from where it was.
 killed_and_resumed() {
-	local checkpoint=$1 out=$2 kills process
+	local checkpoint=$1 out=$2 kills tries
 	shift 2
-	rm -f "$checkpoint" "$out"
+	rm -f "$checkpoint" "$BATS_TEST_TMPDIR/state"
 	for kills in 1 2 3; do
-		touch -d '1 hour ago' "$BATS_TEST_TMPDIR/mark"
-		[ ! -e "$checkpoint" ] || touch -r "$checkpoint" "$BATS_TEST_TMPDIR/mark"
-		"$@" --checkpoint "$checkpoint" --checkpoint-every 0 --resume -o "$out" 3>&- &
-		process=$!
-		until [ "$checkpoint" -nt "$BATS_TEST_TMPDIR/mark" ] || ! kill -0 $process 2>/dev/null; do
-			sleep 0.01
+		for tries in {1..20}; do
+			killed_once "$checkpoint" "$out" "$@" && break
 		done
-		kill_it $process
-		wait $process || true
-		[ ! -e "$out" ] || { echo "ended before it was killed for time $kills"; return 1; }
+		[ ! -e "$out" ] || { echo "ended before it was killed for time $kills, $tries times" >&2; return 1; }
+		[ -e "$checkpoint" ] || { echo "left no checkpoint at time $kills" >&2; return 1; }
+		cp -p "$checkpoint" "$BATS_TEST_TMPDIR/state"
 	done
 	"$@" --checkpoint "$checkpoint" --checkpoint-every 0 --resume -o "$out"
 }

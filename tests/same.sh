@@ -133,7 +133,8 @@ model() {
 resumed() {
 	local name=$1 group=$2
 	shift 2
-	BATS_TEST_TMPDIR=$folder killed_and_resumed run.ckpt "$name.tar.zst" "$@" 2>/dev/null
+	BATS_TEST_TMPDIR=$folder killed_and_resumed run.ckpt "$name.tar.zst" "$@" 2>killed ||
+		{ echo "same.sh: $name: $(tail -n 1 killed)" >&2; return 1; }
 	rm -f run.ckpt
 	sums "$name" "$name.tar.zst" "$group"
 }
