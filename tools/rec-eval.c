@@ -71,7 +71,7 @@ static const struct option options[] = {
 		.help = "Cut-offs of measures that name none"},
 	{"ties", .argument = "RULE", CHOICE_OPTION(struct settings, ties, ties_names), .fallback = "average",
 		.help = "Rank among items of the target's score: average, best or worst"},
-	{"per-user", .letter = 'u', FLAG_OPTION(struct settings, per_user), .only = "format!=tsv",
+	{"per-user", .letter = 'u', FLAG_OPTION(struct settings, per_user), .only = "format!=tsv|table",
 		.help = "Lines for each user too"},
 	{"versus", .argument = "STREAM", OWN_OPTION(read_versus), .may_be_stdin = true, .only = "!per-user",
 		.help = "Difference to the ranking in STREAM, with interval and p-value; again for more of its runs"},
@@ -88,7 +88,7 @@ static const struct option options[] = {
 		.help = "table (default on a terminal), lines (default elsewhere), tsv or json"},
 	{"json", FLAG_OPTION(struct settings, json), .help = "The same as --format json"},
 	{"digits", .argument = "N", WHOLE_OPTION(struct settings, digits, 1, 15), .fallback = "4",
-		.help = "Decimals of table and lines"},
+		.only = "format!=json; !json", .help = "Decimals of table and lines"},
 	{0},
 };
 

@@ -30,7 +30,7 @@ struct cli {
 	char *command;        /* the command line, shell-quoted, for the history */
 	json_t *given;  /* the options that were given and change what comes out, as they are spelt; for the history */
 	double started; /* seconds_now() */
-	/* complete objects, whose texts settings borrow: of the tool's own options, of those of all tools, of chosen ones */
+	/* complete, their texts borrowed by settings: the tool's own options, those of all tools, chosen ones */
 	json_t *options;
 	bool help, version; /* asked for */
 };
