@@ -24,7 +24,7 @@ ranks() {
 
 # equals_numpy MODEL KEY=VALUE...: its scores are those of the definition
 equals_numpy() {
-	python3 -c 'import numpy' 2>/dev/null || skip "no NumPy"
+	needs_numpy
 	ranks "$1" >"$1.tsv"
 	"$ROOT/tests/baselines.py" "$1" "$1.tsv" "${@:2}"
 }

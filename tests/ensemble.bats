@@ -29,8 +29,7 @@ ndcg() {
 }
 
 @test "scores are the weighted sum of those of the models, standardised, and completed by texts where items were seldom met" {
-	needs python3
-	python3 -c 'import numpy' 2>/dev/null || skip "no NumPy"
+	needs_numpy
 	local model
 	for model in ease nearest sasrec; do
 		scores --model $model >$model.tsv

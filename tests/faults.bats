@@ -269,8 +269,7 @@ refused() {
 some() {
 	local program=$1
 	shift
-	needs python3
-	python3 -c 'import numpy' || skip "no numpy"
+	needs_numpy
 	! grep -qE '__asan_init|__gcov_init' "$RECPIPE_BIN/seq-train" ||
 		skip "what is built into the tools here allocates and writes for itself"
 	[ -e inputs ] || "$ROOT/tests/faults/inputs.sh" inputs

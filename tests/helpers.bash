@@ -33,6 +33,18 @@ needs() {
 	done
 }
 
+# as NumPy takes longer to start than most tools to end, it is asked for once
+needs_numpy() {
+	needs python3
+	[ -e "$BATS_RUN_TMPDIR/numpy" ] || python3 -c 'import numpy' 2>/dev/null || skip "no NumPy"
+	touch "$BATS_RUN_TMPDIR/numpy"
+}
+
+# numbers FILE [BYTES]: of an .npy of integers of so many bytes (4), a line each
+numbers() {
+	tail -c +129 "$1" | od -An -v -w"${2:-4}" -t d"${2:-4}" | tr -d ' '
+}
+
 # fails COMMAND...: it exits 1 with one line on stderr, which is left in $output
 fails() {
 	fails_with 1 "$@"

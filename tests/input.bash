@@ -9,14 +9,11 @@ member() {
 # sequences FILE: a line a user, "user: item item ..."
 sequences() {
 	rm -rf seen && mkdir seen && tar --zstd -xf "$1" -C seen
-	python3 - <<-'END'
-		import numpy
-		users = open("seen/sequences/000000.user_id.txt").read().split("\n")[:-1]
-		items = open("seen/catalog/000000.item_id.txt").read().split("\n")[:-1]
-		indptr, item = (numpy.load(f"seen/sequences/000000.{name}.npy") for name in ("indptr", "item"))
-		for i, user in enumerate(users):
-		    print(user + ":", *(items[k] for k in item[indptr[i]:indptr[i + 1]]))
-	END
+	numbers seen/sequences/000000.indptr.npy 8 >seen/indptr
+	numbers seen/sequences/000000.item.npy >seen/item
+	awk 'of == "id" { id[FNR - 1] = $0 } of == "item" { item[FNR - 1] = $0 } of == "indptr" { at[FNR] = $0 }
+		of == "user" { line = $0 ":"; for (k = at[FNR]; k < at[FNR + 1]; k++) line = line " " id[item[k]]; print line }' \
+		of=id seen/catalog/000000.item_id.txt of=item seen/item of=indptr seen/indptr of=user seen/sequences/000000.user_id.txt
 }
 
 # makes EVENTS-TEXT EXPECTED-SEQUENCES OPTION...

@@ -371,19 +371,20 @@ seeds() {
 @test "rec-eval a b c: other options, versions and streams without history are other systems" {
 	needs seq-tokenize seq-train seq-rank item-project
 	seq-tokenize -q --items "$EXAMPLE/items.csv" "$EXAMPLE/events.csv" -o data.tar.zst
+	local short=(--epochs 1 --hidden-size 8)
 	for seed in 1 2; do
-		seq-train -q --seed $seed --epochs 1 data.tar.zst | seq-rank -q -o plain-$seed.tar.zst
-		seq-train -q --seed $seed --epochs 1 --dropout 0.1 data.tar.zst | seq-rank -q -o dropout-$seed.tar.zst
-		seq-train -q --no-history --seed $seed --epochs 1 --dropout 0.2 data.tar.zst | seq-rank -q -o bare-$seed.tar.zst
+		seq-train -q --seed $seed "${short[@]}" data.tar.zst | seq-rank -q -o plain-$seed.tar.zst
+		seq-train -q --seed $seed "${short[@]}" --dropout 0.1 data.tar.zst | seq-rank -q -o dropout-$seed.tar.zst
+		seq-train -q --no-history --seed $seed "${short[@]}" --dropout 0.2 data.tar.zst | seq-rank -q -o bare-$seed.tar.zst
 	done
 	rec-eval --no-slices --format tsv {plain,dropout,bare}-?.tar.zst | cut -f 1,2 >systems
 	printf '%s\t%s\n' name runs plain 2 dropout 2 bare-1 1 bare-2 1 | diff - systems
 	rec-eval --format table plain-1.tar.zst dropout-1.tar.zst | has "^dropout-1: .*; .*--dropout 0.1"
 	# other seeds of what came before the training are other seeds too, other sources are not
 	for seed in 1 2; do
-		item-project -q --from tfidf --width 8 --seed $seed data.tar.zst | seq-train -q --epochs 1 --seed $seed |
+		item-project -q --from tfidf --width 8 --seed $seed data.tar.zst | seq-train -q "${short[@]}" --seed $seed |
 			seq-rank -q -o narrow-$seed.tar.zst
-		item-project -q --from tfidf --width 9 --seed $seed data.tar.zst | seq-train -q --epochs 1 --seed $seed |
+		item-project -q --from tfidf --width 9 --seed $seed data.tar.zst | seq-train -q "${short[@]}" --seed $seed |
 			seq-rank -q -o wide-$seed.tar.zst
 	done
 	rec-eval --no-slices --format tsv {narrow,wide}-?.tar.zst | cut -f 1,2 >systems
@@ -392,7 +393,7 @@ seeds() {
 	printf '%s\n' name "--width 8" "--width 9" | diff - systems
 	# the model of another stream is one of its seeds too
 	for seed in 1 2; do
-		seq-train -q --seed $seed --epochs 1 data.tar.zst -o model-$seed.tar.zst
+		seq-train -q --seed $seed "${short[@]}" data.tar.zst -o model-$seed.tar.zst
 		seq-rank -q --model model-$seed.tar.zst data.tar.zst -o of-model-$seed.tar.zst
 	done
 	[ "$(rec-eval --no-slices --format tsv of-model-?.tar.zst | sed -n '2s/\t[^\t]*/&/;2p' | cut -f 1,2)" = "of-model	2" ]

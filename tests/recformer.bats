@@ -134,8 +134,7 @@ parameters() {
 LEARNED=(--set item_vectors=learned --set stop_after=1 --set second_stop_after=3 --set temperature=0.1 --set item_decay=0.5)
 
 @test "recformer: items' own vectors, beside those of their texts" {
-	needs python3
-	python3 -c 'import numpy' || skip "no NumPy"
+	needs_numpy
 	seq-tokenize -q --tokenizer pre.tar.zst --holdout none --items items.csv events.csv -o all.tar.zst
 	finetune "${LEARNED[@]}" --epochs 4 pre.tar.zst all.tar.zst -o own.tar.zst
 	# the same model without them: no training with a task that has none keeps them
@@ -193,8 +192,7 @@ got = float(open("valid.out").read()); assert abs(best - got) < 6e-5, (best, got
 }
 
 @test "recformer: histories that are means of their items' vectors" {
-	needs python3
-	python3 -c 'import numpy' || skip "no NumPy"
+	needs_numpy
 	seq-tokenize -q --tokenizer pre.tar.zst --holdout none --items items.csv events.csv -o all.tar.zst
 	finetune --set histories=items --set item_vectors=learned --set temperature=0.1 --set item_decay=0.5 --epochs 4 \
 		pre.tar.zst all.tar.zst -o own.tar.zst
@@ -355,8 +353,7 @@ print(data[8 + n + a:8 + n + b].hex())')" ]
 }
 
 @test "recformer: a start from the words: the mean of them, and an LLM's" {
-	needs python3
-	python3 -c 'import numpy' || skip "no NumPy"
+	needs_numpy
 	llm data.tar.zst
 	anew=(seq-train -q --no-history --task pretrain --hidden-size 8 --layers 2 --set num_attention_heads=2 --epochs 0)
 	"${anew[@]}" --words llm --set words_weight=0 data.tar.zst -o start.tar.zst
@@ -473,8 +470,7 @@ encoder() {
 }
 
 @test "recformer: what starts from a trained encoder has its vectors of items, and is trained on from there" {
-	needs python3
-	python3 -c 'import numpy' || skip "no NumPy"
+	needs_numpy
 	encoder bert
 	start=(seq-train -q --no-history --task pretrain --weights bert --set words_weight=0)
 	"${start[@]}" --set pooler=no --epochs 0 bert.tar.zst -o plain.tar.zst

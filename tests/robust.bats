@@ -43,15 +43,14 @@ all_fail() {
 }
 
 @test "a flipped byte" {
-	needs python3
 	local size at
 	size=$(stat -c %s "$ranking")
 	for at in 0 4 20 700 $((size / 4)) $((size / 2)) $((size * 3 / 4)) $((size - 2)); do
-		python3 -c '
-import sys
-data = bytearray(open(sys.argv[1], "rb").read())
-data[int(sys.argv[2])] ^= 0x40
-open("flipped.tar.zst", "wb").write(data)' "$ranking" "$at"
+		cp "$ranking" flipped.tar.zst
+		# shellcheck disable=SC2059 # an octal number
+		printf "\\$(printf %o $(($(od -An -tu1 -j "$at" -N 1 "$ranking") ^ 0x40)))" |
+			dd of=flipped.tar.zst bs=1 seek="$at" conv=notrunc status=none
+		[ "$(cmp -l "$ranking" flipped.tar.zst | wc -l)" = 1 ]
 		all_fail flipped.tar.zst flipped.tar.zst
 	done
 }
@@ -167,13 +166,14 @@ open("flipped.tar.zst", "wb").write(data)' "$ranking" "$at"
 	says "ranking of $ranking: of another catalog than that of small.tar.zst"
 }
 
-# edited STREAM PYTHON: a plain tar of the stream, `members` (a list of [name, bytes]) changed by the code
+# edited STREAM PYTHON...: plain tars of the stream, edited.1.tar and so on, in each of which `members` (a list of [name, bytes]) are
+# changed by its code
 edited() {
 	zstd -dcq "$1" | python3 -c '
 import io, sys, tarfile
 import numpy
 source = tarfile.open(fileobj=sys.stdin.buffer, mode="r|")
-members = [[m.name, source.extractfile(m).read()] for m in source]
+unchanged = [[m.name, source.extractfile(m).read()] for m in source]
 def data(name):
     return next(m for m in members if m[0] == name)
 def array(name, change):
@@ -185,67 +185,85 @@ def array(name, change):
 def put(a, i, value):
     a[i] = value
     return a
-exec(sys.argv[1])
-out = tarfile.open("edited.tar", "w", format=tarfile.USTAR_FORMAT)
-for name, content in members:
-    info = tarfile.TarInfo(name)
-    info.size = len(content)
-    out.addfile(info, io.BytesIO(content))
-out.close()' "$2"
+for number, code in enumerate(sys.argv[1:], 1):
+    members = [list(m) for m in unchanged]
+    exec(code)
+    out = tarfile.open(f"edited.{number}.tar", "w", format=tarfile.USTAR_FORMAT)
+    for name, content in members:
+        info = tarfile.TarInfo(name)
+        info.size = len(content)
+        out.addfile(info, io.BytesIO(content))
+    out.close()' "${@:2}"
 }
 
-# refuses TOOL STREAM PYTHON WORD: the stream so changed is an error of the tool that has the word
-refuses() {
-	edited "$2" "$3"
-	fails "$1" -q edited.tar
-	says "$4"
+# refuse STREAM: of each line TOOL, PYTHON and TEXT of stdin, by tabs, the stream so changed is an error of the tool that has the text
+refuse() {
+	local tools=() codes=() texts=() tool code text i
+	while IFS=$'\t' read -r tool code text; do
+		tools+=("$tool") codes+=("$code") texts+=("$text")
+	done
+	edited "$1" "${codes[@]}"
+	for i in "${!tools[@]}"; do
+		fails "${tools[i]}" -q "edited.$((i + 1)).tar"
+		says "${texts[i]}"
+	done
+	[ "${#tools[@]}" -gt 0 ]
 }
 
 @test "values out of range, NaN, wrong shapes and types" {
-	python3 -c 'import numpy' || skip "no numpy"
-	refuses seq-rank "$model" 'array("sequences/000000.item.npy", lambda a: put(a, 5, 99999))' 99999
-	refuses seq-train "$model" 'array("sequences/000000.item.npy", lambda a: put(a, 5, -1))' -1
-	refuses seq-train "$model" 'array("sequences/000000.item.npy", lambda a: a.astype("<f4"))' item
-	refuses seq-train "$model" 'array("sequences/000000.item.npy", lambda a: a[:-1])' item
-	refuses seq-train "$model" 'array("sequences/000000.indptr.npy", lambda a: put(a, 1, 1 << 60))' indptr
-	refuses seq-rank "$model" 'array("model/count.npy", lambda a: put(a, 3, numpy.nan))' model/count
-	refuses seq-rank "$model" 'array("model/count.npy", lambda a: a[:-1])' model/count
-	refuses seq-rank "$model" 'array("model/count.npy", lambda a: a.astype("<i4"))' model/count
-	refuses seq-rank "$model" 'members.remove(data("model/count.npy"))' count
-	refuses seq-rank "$model" 'array("model/item_events.npy", lambda a: put(a, 3, -2))' 'model/item_events.npy: row 3: -2 events, 0 or more were expected'
-	refuses seq-rank "$model" 'array("model/item_events.npy", lambda a: a[:-1])' model/item_events.npy
-	refuses seq-rank "$model" 'array("model/item_events.npy", lambda a: a.astype("<f4"))' model/item_events.npy
-	refuses seq-rank "$model" 'm = data("model/item_events.npy"); members.insert(members.index(m), list(m))' 'a second item_events.npy'
-	refuses seq-rank "$model" 'members.remove(data("catalog/end.json"))' catalog
-	refuses rec-eval "$ranking" 'array("ranking/000000.greater.npy", lambda a: put(a, 0, 2000000000))' 2000000000
-	refuses rec-eval "$ranking" 'array("ranking/000000.top_item.npy", lambda a: put(a, 0, 5000))' 5000
+	needs_numpy
+	refuse "$model" <<-'END'
+		seq-rank	array("sequences/000000.item.npy", lambda a: put(a, 5, 99999))	99999
+		seq-train	array("sequences/000000.item.npy", lambda a: put(a, 5, -1))	-1
+		seq-train	array("sequences/000000.item.npy", lambda a: a.astype("<f4"))	item
+		seq-train	array("sequences/000000.item.npy", lambda a: a[:-1])	item
+		seq-train	array("sequences/000000.indptr.npy", lambda a: put(a, 1, 1 << 60))	indptr
+		seq-rank	array("model/count.npy", lambda a: put(a, 3, numpy.nan))	model/count
+		seq-rank	array("model/count.npy", lambda a: a[:-1])	model/count
+		seq-rank	array("model/count.npy", lambda a: a.astype("<i4"))	model/count
+		seq-rank	members.remove(data("model/count.npy"))	count
+		seq-rank	array("model/item_events.npy", lambda a: put(a, 3, -2))	model/item_events.npy: row 3: -2 events, 0 or more were expected
+		seq-rank	array("model/item_events.npy", lambda a: a[:-1])	model/item_events.npy
+		seq-rank	array("model/item_events.npy", lambda a: a.astype("<f4"))	model/item_events.npy
+		seq-rank	m = data("model/item_events.npy"); members.insert(members.index(m), list(m))	a second item_events.npy
+		seq-rank	members.remove(data("catalog/end.json"))	catalog
+	END
+	refuse "$ranking" <<-'END'
+		rec-eval	array("ranking/000000.greater.npy", lambda a: put(a, 0, 2000000000))	2000000000
+		rec-eval	array("ranking/000000.top_item.npy", lambda a: put(a, 0, 5000))	5000
+	END
 }
 
 @test "values of other widths and orders are converted, or refused by name" {
-	python3 -c 'import numpy' || skip "no numpy"
+	needs_numpy
 	rec-eval "$ranking" >expected
 	edited "$model" 'array("sequences/000000.item.npy", lambda a: a.astype("<i8"))
 array("model/count.npy", lambda a: a.astype("<f8"))'
-	seq-rank -q edited.tar | rec-eval | cmp expected -
-	refuses seq-rank "$model" 'array("sequences/000000.item.npy", lambda a: a.astype(">i4"))' item.npy
-	refuses seq-rank "$model" 'array("sequences/000000.item.npy", lambda a: a.astype("<i8") + (1 << 40))' item
+	seq-rank -q edited.1.tar | rec-eval | cmp expected -
+	refuse "$model" <<-'END'
+		seq-rank	array("sequences/000000.item.npy", lambda a: a.astype(">i4"))	item.npy
+		seq-rank	array("sequences/000000.item.npy", lambda a: a.astype("<i8") + (1 << 40))	item
+	END
 }
 
 @test "a catalog whose ids were exchanged under its fingerprint" {
-	python3 -c 'import numpy' || skip "no numpy"
-	refuses seq-rank "$model" 'm = data("catalog/000000.item_id.txt"); m[1] = m[1].replace(b"10133", b"x0133")' fingerprint
+	needs_numpy
+	refuse "$model" <<-'END'
+		seq-rank	m = data("catalog/000000.item_id.txt"); m[1] = m[1].replace(b"10133", b"x0133")	fingerprint
+	END
 }
 
 @test "broken configuration of a model names the member and the key" {
-	python3 -c 'import numpy' || skip "no numpy"
-	local text
-	for text in '{' '[]' '{}' '{"architecture": "no-such"}' '{"architecture": 5}'; do
-		edited "$model" "data('model/config.json')[1] = b'''$text'''"
-		fails seq-rank -q edited.tar
-		says model/config.json
-	done
-	refuses seq-rank "$model" 'data("model/config.json")[1] = b"{\"architecture\": \"sasrec\", \"hidden_size\": 1000000000000}"' model/
-	refuses seq-rank "$model" 'data("model/config.json")[1] = b"{\"architecture\": \"sasrec\", \"hidden_size\": -64}"' model/
+	needs_numpy
+	refuse "$model" <<-'END'
+		seq-rank	data("model/config.json")[1] = b"{"	model/config.json
+		seq-rank	data("model/config.json")[1] = b"[]"	model/config.json
+		seq-rank	data("model/config.json")[1] = b"{}"	model/config.json
+		seq-rank	data("model/config.json")[1] = b"{\"architecture\": \"no-such\"}"	model/config.json
+		seq-rank	data("model/config.json")[1] = b"{\"architecture\": 5}"	model/config.json
+		seq-rank	data("model/config.json")[1] = b"{\"architecture\": \"sasrec\", \"hidden_size\": 1000000000000}"	model/
+		seq-rank	data("model/config.json")[1] = b"{\"architecture\": \"sasrec\", \"hidden_size\": -64}"	model/
+	END
 }
 
 @test "wrong usage is one line and exit 2" {

@@ -27,7 +27,7 @@ setup() {
 
 @test "said.sh: a table of variants, and what the items make the LLM say" {
 	needs python3 zstd
-	python3 -c 'import numpy' || skip "no NumPy"
+	needs_numpy
 	seq-tokenize -q --items data/scientific/items.csv data/scientific/events.tsv -o data.tar.zst
 	llm data.tar.zst
 	export ARCHS=sasrec VARIANTS="ids tokens-initial mlp table-trainable" ALIGN="--epochs 1" TABLE="--epochs 1"
@@ -52,7 +52,7 @@ setup() {
 
 @test "pretraining.sh: an encoder as it is, trained on shares, and elsewhere before; what is there is not made again" {
 	needs python3 zstd
-	python3 -c 'import numpy' || skip "no NumPy"
+	needs_numpy
 	tar --zstd -xf "$ROOT/tests/golden/recformer_encoder.tar.zst" bert
 	for domain in electronics clothing health; do
 		mkdir -p data/pretrain/$domain

@@ -744,8 +744,7 @@ interrupted() {
 
 # grown: the streams early and full, with vectors of a language model; early lacks every tenth item, and full begins with the last
 grown() {
-	needs python3
-	python3 -c 'import numpy' || skip "no NumPy"
+	needs_numpy
 	awk -F, 'NR == 1 || NR % 10' "$EXAMPLE/items.csv" >early-items.csv
 	{ head -n 1 "$EXAMPLE/items.csv"; sed 1d "$EXAMPLE/items.csv" | tac; } >full-items.csv
 	awk -F, 'NR == FNR { there[$1]; next } FNR == 1 || $2 in there' early-items.csv "$EXAMPLE/events.csv" >early-events.csv

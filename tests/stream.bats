@@ -44,8 +44,7 @@ for member in tarfile.open(fileobj=sys.stdin.buffer, mode="r|"):
 }
 
 @test "every array is mapped by NumPy, aligned, and of the announced size" {
-	needs python3
-	python3 -c 'import numpy' || skip "no numpy"
+	needs_numpy
 	mkdir -p "$BATS_TEST_TMPDIR/x" && cd "$BATS_TEST_TMPDIR/x"
 	tar --zstd -xf "$BATS_FILE_TMPDIR/model.tar.zst"
 	find . -name '*.npy' | grep .
