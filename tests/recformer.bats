@@ -227,7 +227,7 @@ got = float(open("valid.out").read()); assert abs(best - got) < 6e-5, (best, got
 	cmp <(member own.tar.zst model/longformer.encoder.layer.0.output.dense.weight.npy) \
 		<(member pre.tar.zst model/longformer.encoder.layer.0.output.dense.weight.npy)
 	misused finetune --set histories=items pre.tar.zst all.tar.zst -o x.tar.zst
-	says "--set histories=items trains items' own vectors alone: it needs --set item_vectors=learned"
+	says "--set histories=items trains items' own vectors alone: it needs --task finetune --set item_vectors=learned"
 	resumed "${FINETUNE[@]}" --set histories=items --set item_vectors=learned --epochs 150 --patience 150 data.tar.zst pre.tar.zst
 }
 

@@ -441,7 +441,8 @@ assert len(curve) < 60 and h["best_epoch"] == 1 + curve.index(max(curve)) == len
 		--task pretrain --set words_weight=0 --set tie_word_embeddings=yes|is for --set words_weight other than 0
 		--task finetune --set tie_word_embeddings=yes|is no option of --arch recformer --task finetune
 		--task finetune --set item_vector_scale=3|is for --set item_vectors=learned, which is encoded here
-		--task finetune --set histories=items|it needs --set item_vectors=learned
+		--task finetune --set histories=items|it needs --task finetune --set item_vectors=learned
+		--task pretrain --set histories=items|it needs --task finetune --set item_vectors=learned
 		--task finetune --set pooling=first --set histories=text --set item_decay=0.1|is for --set pooling=mean, which is first here, or
 		--task pretrain --initialiser normal --weights x|--initialiser does not go with --weights
 		--task pretrain --words x --weights x|--words does not go with --weights

@@ -36,9 +36,13 @@ static struct optimisation optimisation_of(struct training_job *job, const struc
 	return optimisation;
 }
 
-static void check(const struct training_job *job)
+static void check(const struct training_job *job, bool learns_vectors)
 {
 	const struct encoder_training *options = job->values;
+	const char *histories = json_string_value(json_object_get(job->said, "histories"));
+	if (histories && !strcmp(histories, "items") && !learns_vectors)
+		die_usage("--set histories=items trains items' own vectors alone: it needs --task finetune --set "
+				  "item_vectors=learned");
 	json_t *config = json_deep_copy(job->config);
 	if (options->from.size >= 0)
 		recformer_size(config, options->from.size);
@@ -50,6 +54,11 @@ static void check(const struct training_job *job)
 	architecture_check(job->architecture, config, "options");
 	die_status = 1;
 	json_decref(config);
+}
+
+static void check_pretraining(const struct training_job *job)
+{
+	check(job, false);
 }
 
 /* own: of each item a vector of its own, too. */
@@ -138,7 +147,7 @@ const struct training pretraining = {
 	.needs_sequences = true,
 	.needs_text = true,
 	.takes_model = true,
-	.check = check,
+	.check = check_pretraining,
 	.train = pretrain,
 };
 
@@ -166,11 +175,7 @@ static const struct option finetuning_options[] = {
 
 static void check_finetuning(const struct training_job *job)
 {
-	const struct finetuning *options = job->values;
-	const char *histories = json_string_value(json_object_get(job->said, "histories"));
-	if (histories && !strcmp(histories, "items") && options->finetune.item_vectors != VECTORS_LEARNED)
-		die_usage("--set histories=items trains items' own vectors alone: it needs --set item_vectors=learned");
-	check(job);
+	check(job, ((const struct finetuning *)job->values)->finetune.item_vectors == VECTORS_LEARNED);
 }
 
 static void write_items(const struct training_job *job, const struct model *model, const float *vectors,
