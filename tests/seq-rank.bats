@@ -338,6 +338,8 @@ shown() {
 	[ "$(awk '$1 == "stranger" && $2 == 1 { print $3 }' lists)" = "$(cat popular.item)" ]
 	misused seq-rank --users users --split test sasrec
 	: >empty
+	fails seq-rank -q --users sasrec sasrec -o out
+	says "sasrec: a tensor stream; ids as text were expected, one a line"
 	fails seq-rank -q --users empty sasrec -o out
 	says "one a line was expected"
 }

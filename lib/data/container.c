@@ -18,6 +18,7 @@ struct container {
 	bool is_gzip, in_member, at_end;
 	z_stream zlib;
 	unsigned char *packed;
+	const char *expected;
 };
 
 /* --- what a file is --- */
@@ -106,7 +107,7 @@ static _Noreturn void die_kind(const struct container *container, const char *wh
 {
 	const char *name = container_name(container);
 	if (!advice)
-		die("%s: %s; a table as text was expected: CSV, TSV or JSON lines", name, what);
+		die("%s: %s; %s", name, what, container->expected);
 		/* advice is a format of this file's own, with one %s */
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
@@ -139,7 +140,7 @@ static void refuse_tar(const struct container *container, const unsigned char *h
 	if (size < 263 || memcmp(head + 257, "ustar", 5))
 		return;
 	if (memchr(head, 0, 100) && strstr((const char *)head, "/meta.json"))
-		die("%s: a tensor stream; a table as text was expected: CSV, TSV or JSON lines", container_name(container));
+		die_kind(container, "a tensor stream", NULL);
 	die_kind(container, "a tar archive", "tar -xf %s");
 }
 
@@ -275,9 +276,10 @@ static size_t read_gzip(struct container *container, void *data, size_t size)
 	return done;
 }
 
-struct container *container_open(const char *path)
+struct container *container_open(const char *path, const char *expected)
 {
 	struct container *container = xcalloc(1, sizeof *container);
+	container->expected = expected;
 	container->source = source_open(path);
 	size_t size = source_read(container->source, container->head, HEAD_BYTES);
 	if (size > 2 && !memcmp(container->head, "\x1f\x8b\x08", 3)) {

@@ -1,5 +1,5 @@
 /*
- * The bytes of a file that holds a table, whatever it is packed in: gzip and
+ * The bytes of a file that holds text, whatever it is packed in: gzip and
  * zstd are taken apart, told by their first bytes and not by the file's name.
  * What cannot be read is named, with what to run before. The only file that
  * knows zlib.
@@ -10,8 +10,11 @@
 #include <stddef.h>
 
 struct container;
-/* path "-" is stdin. Dies where it cannot be opened, or holds no text. The path is borrowed. */
-struct container *container_open(const char *path);
+/*
+ * path "-" is stdin. Dies where it cannot be opened, or holds no text, and says what was expected: "ids were expected".
+ * Both are borrowed.
+ */
+struct container *container_open(const char *path, const char *expected);
 /* Fills data with `size` bytes; fewer only at the proven end. Dies where the file is truncated or corrupt. */
 size_t container_read(struct container *container, void *data, size_t size);
 /* The path, or "stdin", for messages. */

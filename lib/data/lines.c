@@ -27,10 +27,10 @@ static bool refill(struct lines *lines)
 	return lines->at < lines->filled;
 }
 
-struct lines *lines_open(const char *path)
+struct lines *lines_open(const char *path, const char *expected)
 {
 	struct lines *lines = xcalloc(1, sizeof *lines);
-	lines->container = container_open(path);
+	lines->container = container_open(path, expected);
 	lines->bytes = xmalloc(READ_BYTES);
 	lines->ended = true;
 	if (refill(lines) && lines->filled >= 3 && !memcmp(lines->bytes, "\xef\xbb\xbf", 3))
@@ -161,7 +161,7 @@ static void check_id(const struct lines *lines, const char *id, size_t size)
 struct strings lines_ids(const char *path)
 {
 	struct strings ids = {0};
-	struct lines *lines = lines_open(path);
+	struct lines *lines = lines_open(path, "ids as text were expected, one a line");
 	struct buffer scratch = {0};
 	const char *id;
 	size_t size;

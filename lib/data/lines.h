@@ -9,8 +9,8 @@
 #define LINE_MAX_BYTES (64 << 20)
 
 struct lines;
-/* path "-" is stdin. See container.h for what is unpacked and what is refused. */
-struct lines *lines_open(const char *path);
+/* path "-" is stdin. See container.h for what is unpacked and what is refused, as other than expected. */
+struct lines *lines_open(const char *path, const char *expected);
 void lines_close(struct lines *lines);
 
 /* What is read already and not handed out, without moving on; false at the end of the file. Borrowed. */

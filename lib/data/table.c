@@ -359,7 +359,7 @@ static void take_names(struct table *table, char *const *given)
 struct table *table_open(const char *path, const struct table_format *format)
 {
 	struct table *table = xcalloc(1, sizeof *table);
-	table->lines = lines_open(path);
+	table->lines = lines_open(path, "a table as text was expected: CSV, TSV or JSON lines");
 	table->skip_bad = format->skip_bad;
 	choose_reader(table, format);
 	look_ahead(table);
