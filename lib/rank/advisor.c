@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "stream/option.h"
+
 #define FIELDS_MAX 64 /* that a question may ask for */
 
 /* The first look-up builds the index of a column. */
@@ -98,17 +100,19 @@ static bool add_list(struct question *question, const struct advisor *advisor, s
 
 static bool check_keys(const json_t *json, char reason[REASON])
 {
-	static const char *const known[] = {"user", "history", "k", "exclude", "why", "fields"};
+	static const char *const known[] = {"user", "history", "k", "exclude", "why", "fields", NULL};
 	const char *key;
 	json_t *value;
 	json_object_foreach ((json_t *)(uintptr_t)json, key, value) {
-		bool is_known = false;
-		for (size_t i = 0; i < COUNT_OF(known); i++)
-			is_known |= !strcmp(key, known[i]);
-		if (!is_known) {
-			snprintf(reason, REASON, "\"%.40s\" is not known; user, history, k, exclude, why and fields are", key);
-			return false;
-		}
+		int i = 0;
+		while (known[i] && strcmp(key, known[i]) != 0)
+			i++;
+		if (known[i])
+			continue;
+		char *list = list_words(known, " and ");
+		snprintf(reason, REASON, "\"%.40s\" is not known; %s are", key, list);
+		free(list);
+		return false;
 	}
 	return true;
 }

@@ -32,6 +32,8 @@ json_t *json_parse(const char *text, size_t size, const char *where)
 static json_t *get(const json_t *object, const char *key, const char *expected, const char *where)
 {
 	json_t *value = json_object_get(object, key);
+	if (!json_is_object(object))
+		die("%s: a JSON object with \"%s\" was expected", where, key);
 	if (!value)
 		die("%s: no \"%s\", %s was expected", where, key, expected);
 	return value;

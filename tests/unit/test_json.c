@@ -78,6 +78,32 @@ static void values_of_another_kind(void **state)
 		expect_death(get_it, &wrong[i], wrong[i].says);
 }
 
+static void parse(const void *text)
+{
+	json_get_string(json_parse(text, strlen(text), "that"), "key", "that");
+}
+
+static void what_is_no_json(void **state)
+{
+	(void)state;
+	static const char *const wrong[][2] = {
+		{"", "that: line 1, column 0: not JSON: it ends before it is complete"},
+		{"{\"key\": ", "not JSON: it ends before it is complete"},
+		{"{} {}", "not JSON: more follows behind its end"},
+		{"{\"key\": \"\\u0000\"}", "not JSON: a text has \\u0000 in it, which no text here may hold"},
+		{"{\"\\u0000\": 1}", "not JSON: a text has \\u0000 in it"},
+		{"{\"key\": \"\xff\"}", "not JSON: a byte of it is not UTF-8"},
+		{"{\"key\": 1e999}", "not JSON: a number is too large"},
+		{"{\"key\": 99999999999999999999}", "not JSON: a number is too large"},
+		{"{\"key\": 1, \"key\": 2}", "not JSON: duplicate object key near '\"key\"'"},
+		{"{\"key\" 1}", "not JSON: ':' expected near '1'"},
+		{"[]", "that: a JSON object with \"key\" was expected"},
+		{"3", "that: a JSON object with \"key\" was expected"},
+	};
+	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+		expect_death(parse, wrong[i][0], wrong[i][1]);
+}
+
 static void build_text(const void *context)
 {
 	json_build("{s:s}", "key", context);
@@ -112,6 +138,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(values_of_their_kind),
 		cmocka_unit_test(values_of_another_kind),
+		cmocka_unit_test(what_is_no_json),
 		cmocka_unit_test(what_cannot_be_written),
 	};
 	return cmocka_run_group_tests_name("json", tests, NULL, NULL);
