@@ -340,6 +340,8 @@ open("pair/merges.txt", "w").write("\n".join(model["merges"]) + "\n")'
 	printf 'item_id,title\na,x\na,y\n,z\n' >items.csv
 	fails seq-tokenize --items items.csv events.csv -o x
 	says "items.csv: line 3, column item_id: 'a': this item was listed before"
+	fails seq-tokenize --items "$EXAMPLE/events.csv" "$EXAMPLE/items.csv" -o x
+	says "this item was listed before; is it a table of events?"
 	seq-tokenize --skip-bad --items items.csv events.csv 2>said >s
 	output=$(<said)
 	says "2 wrong rows left out, the first: items.csv: line 3, column item_id: 'a'"

@@ -101,6 +101,11 @@ static int find_only(const struct table *table, const char *const names[])
 	return found < 0 ? found : table_find(table, table_column(table, found));
 }
 
+bool columns_have_user(const struct table *table)
+{
+	return find_usual(table, roles[ROLE_USER].usual, false) >= 0;
+}
+
 int columns_title(const struct table *table)
 {
 	static const char *const names[] = {"title", "itemtitle", "producttitle", "movietitle", "booktitle", "name",

@@ -27,6 +27,8 @@ void columns_of_items(const struct table *table, const char *const wanted[N_ROLE
 
 /* Of a table of items: what they are called, by the usual names of a title; -1: no column has one. */
 int columns_title(const struct table *table);
+/* Whether a column is called as that of a user usually is, which tables of events have. */
+bool columns_have_user(const struct table *table);
 
 /* Columns not taken that could be meant for the role, "session_id, visitor"; NULL: none. To be freed. */
 char *columns_others(const struct table *table, const struct columns *columns, enum role role);

@@ -180,7 +180,10 @@ void dataset_read_items(struct dataset *dataset, const char *path, const struct 
 		if (!problem && !strcmp(table_field(table, id, NULL), table_column(table, id)))
 			problem = "the header line again, an item was expected";
 		if (!problem && strings_find(&dataset->item_id, text, length) >= 0)
-			problem = "this item was listed before";
+			problem = columns_have_user(table) ?
+				"this item was listed before; is it a table of events? It has a column of "
+				"users, and events stand behind the options" :
+				"this item was listed before";
 		if (problem) {
 			table_reject(table, id, problem);
 			continue;
