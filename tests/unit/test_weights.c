@@ -282,7 +282,7 @@ static void safetensors_headers(void **state)
 		{" {}", "its header does not begin with {"},
 		{"{", "f.safetensors: line 1"},
 		{"{}", "64 bytes after the last tensor"},
-		{"{\"a\":3}", "f.safetensors: a: no \"dtype\""},
+		{"{\"a\":3}", "f.safetensors: a: a JSON object with \"dtype\" was expected"},
 		{"{\"a\":{\"dtype\":\"F32\"}}", "a: \"shape\": a list of 0 to 4 numbers was expected"},
 		{"{\"a\":{\"dtype\":\"F32\",\"shape\":[16]}}", "a: \"data_offsets\": a list of 2 to 2 numbers"},
 		{"{" TENSOR("a", "Q4", "[16]", "[0,64]") "}", "a: dtype \"Q4\" is not known"},
