@@ -128,7 +128,7 @@ part() {
 		;;
 	own)
 		for seed in "${seeds[@]}"; do
-			train "own.contrast.$seed" --task pretrain --set words_weight=0 "${contrast[@]}" --seed "$seed" --size tiny "${start[@]}" \
+			train "own.contrast.$seed" --task pretrain --set words_weight=0 "${contrast[@]}" --seed "$seed" "${start[@]}" \
 				"$work/scientific.tar.zst"
 			train "own.$seed" --task finetune "${own[@]}" --seed "$seed" "$work/own.contrast.$seed.tar.zst" "$work/scientific.tar.zst"
 		done
@@ -137,7 +137,7 @@ part() {
 		;;
 	scratch)
 		for seed in "${seeds[@]}"; do
-			tuned scratch "$seed" "$work/scientific.tar.zst" --size tiny "${start[@]}"
+			tuned scratch "$seed" "$work/scientific.tar.zst" "${start[@]}"
 		done
 		mapfile -t files < <(of_seeds scratch)
 		for seen in remove keep; do figures "recformer, not pre-trained" $seen all "${files[@]}"; done
@@ -146,7 +146,7 @@ part() {
 		few_users
 		for seed in "${seeds[@]}"; do
 			tuned few "$seed" "$work/few.data.tar.zst" "$work/pretrained.tar.zst"
-			tuned few.scratch "$seed" "$work/few.data.tar.zst" --size tiny "${start[@]}"
+			tuned few.scratch "$seed" "$work/few.data.tar.zst" "${start[@]}"
 		done
 		to_rank=("$work/scientific.tar.zst")
 		for seen in remove keep; do
