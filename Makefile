@@ -53,7 +53,7 @@ LIB_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(filter-out lib/nn/vec.c,$(wildcard 
 	$(if $(filter nn,$(FLOORS)),$(VEC_OBJECTS)) $(if $(COVERAGE),$(BUILD)/tests/unit/counted.o)
 UNITS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c))
 MODELLED := $(if $(filter x86_64%,$(shell $(CC) -dumpmachine)),$(addprefix $(BUILD)/modelled/,test_bf16 test_integer test_precision test_rank))
-MODELLED_OBJECTS := $(addprefix $(BUILD)/modelled/,tests/unit/modelled/instructions.o lib/nn/bf16.o lib/nn/integer.o \
+MODELLED_OBJECTS := $(addprefix $(BUILD)/modelled/,tests/unit/modelled/instructions.o lib/nn/bf16_kernels.o lib/nn/integer.o \
 	lib/nn/kernel.o lib/rank/rank_scan.o)
 BENCHES := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c))
 
