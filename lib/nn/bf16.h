@@ -1,7 +1,7 @@
 /*
- * Products in bfloat16, with sums in f32: on AMX's tiles, by AVX-512's dot products, or in plain C, which is the model
- * of the tiles' arithmetic to the bit. Numbers are rounded to one part, of 8 bits, or split in two, x = high + low, of
- * which high x high + high x low + low x high are summed: about 16 bits.
+ * Products in bfloat16, with sums in f32: on AMX's tiles, by AVX-512's dot products, or in plain C or AVX2's vectors,
+ * which are the model of the tiles' arithmetic to the bit. Numbers are rounded to one part, of 8 bits, or split in two,
+ * x = high + low, of which high x high + high x low + low x high are summed: about 16 bits.
  *
  * Operands are packed first: tiles of 16 rows of the left side, or columns of the right, by 32 of the depth that is
  * summed over, where pairs along the depth lie side by side. What is left of a tile is zero. Numbers too small to be
