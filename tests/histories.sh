@@ -20,7 +20,8 @@ threads=${THREADS:-1}
 read -ra seeds <<<"${SEEDS:-1 2 3}"
 read -ra variants <<<"${VARIANTS:-words states tuned}"
 read -ra models <<<"${MODELS:-nearest ease sasrec}"
-read -ra tune <<<"${TUNE:---template {title} --max-tokens 16 --last 8 --learning-rate 0.0002 --schedule linear --checkpoint-every 300}"
+tuning="--template {title} --max-tokens 16 --last 8 --learning-rate 0.0002 --schedule linear --checkpoint-every 300"
+read -ra tune <<<"${TUNE:-$tuning}"
 llm=$1
 shift
 mkdir -p "$work"
