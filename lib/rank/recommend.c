@@ -110,7 +110,9 @@ struct recommender *recommender_new(const struct model *model, const struct asso
 	recommender->assortment = assortment ? *assortment : (struct assortment){.n_items = recommender->n_candidates};
 	list_candidates(recommender);
 	if (!recommender->n_candidates)
-		die("%s: none of the items that may be recommended is known to it", where);
+		die("%s: it knows none of the items that may be recommended; a model trained on this catalog would, or others "
+			"may be recommended",
+			where);
 	if (!model->architecture->score)
 		recommender->ranker = ranker_new(gather_vectors(recommender), recommender->n_candidates, model->width, where);
 	else if (model->architecture->same_for_all)
