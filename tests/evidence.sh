@@ -48,10 +48,7 @@ trains() {
 	tenth) part=10 ;;
 	hundredth) part=100 ;;
 	cold)
-		events "$1" >"$work/$1.events"
-		awk -F '[,\t]' 'FNR == 1 { if (NR != FNR) print; next }
-			NR == FNR { if (!($1 in last) || $3 + 0 >= time[$1]) { last[$1] = FNR; time[$1] = $3 + 0 } next }
-			$2 % 10 != 7 || last[$1] == FNR' "$work/$1.events" "$work/$1.events"
+		cold_events "$1"
 		return
 		;;
 	esac

@@ -8,6 +8,7 @@
 #     zero-shot       the encoder as it is: nearest by its vectors, and as a Recformer; how alike both order the items
 #     all tenth hundredth     contrast of the domain's own histories from there, then the two stages of fine-tuning
 #     own own-tenth own-hundredth     items' own vectors beside those of their texts from there, histories as means of items
+#     cold own-cold   the same two where a tenth of the items is left out of training: of those whose test item is such a one
 #     beside          the first of these, together with ease by ids and words, and ease alone
 #     elsewhere       pre-training on electronics, clothing and health; then untrained, and the same shares
 #
@@ -33,19 +34,20 @@ read -ra own <<<"${OWN:-$own}"
 [ -d "$data/$set" ] || { echo "skipped: no $data/$set"; exit; }
 mkdir -p "$work"
 
-# share NAME REST: of the set's users, every so manieth, in the encoder's tokens
+# share NAME REST: of the set's users, every so manieth, or all but cold items, in the encoder's tokens
 share() {
 	[ -e "$work/$1.data.tar.zst" ] && return
-	events "$set" | awk -F '[,\t]' -v part="$2" 'FNR == 1 || $1 % part == 0' |
+	if [ "$1" = cold ]; then cold_events "$set"; else events "$set" | awk -F '[,\t]' -v part="$2" 'FNR == 1 || $1 % part == 0'; fi |
 		seq-tokenize -q --tokenizer "$ENCODER" --items "$data/$set/items.csv" -o "$work/$1.data.tar.zst"
 }
 
 # figure TITLE STREAM: by its model, of the users that are measured
 figure() {
-	local title=$1
+	local title=$1 users=measured split=${SPLIT:-valid} slice=all
 	shift
-	seq-rank -q -j "$threads" --split "${SPLIT:-valid}" "$@" "$work/measured.data.tar.zst" 2>/dev/null | rec-eval -q -m ndcg,recall -k 10 --format lines |
-		awk -F '\t' -v title="$title" '$2 == "all" { value[$1] = $3 }
+	[[ $part != *cold ]] || users=cold split=test slice=target:cold
+	seq-rank -q -j "$threads" --split "$split" "$@" "$work/$users.data.tar.zst" 2>/dev/null | rec-eval -q -m ndcg,recall -k 10 --format lines |
+		awk -F '\t' -v title="$title" -v slice=$slice '$2 == slice { value[$1] = $3 }
 			END { printf "%-40s %s  %s\n", title, value["ndcg@10"], value["recall@10"] }'
 }
 
@@ -107,9 +109,9 @@ for part; do
 		figure "recformer from it, untrained" "$work/start.tar.zst"
 		;;
 	all) tuned start all start ;;
-	own | own-tenth | own-hundredth)
+	own | own-tenth | own-hundredth | own-cold)
 		users=${part#own} users=${users#-}
-		case $users in tenth) share tenth 10 ;; hundredth) share hundredth 100 ;; *) users=all ;; esac
+		case $users in tenth) share tenth 10 ;; hundredth) share hundredth 100 ;; cold) share cold 1 ;; *) users=all ;; esac
 		for seed in "${seeds[@]}"; do
 			train "$start.own.$users.$seed" --task finetune --set histories=items --set item_vectors=learned --set whiten=yes \
 				"${own[@]}" --seed "$seed" "$work/$start.tar.zst" "$work/$users.data.tar.zst"
@@ -119,6 +121,11 @@ for part; do
 	beside)
 		keep "$work/ease.tar.zst" seq-train -q --arch ease --set text=words "$work/all.data.tar.zst"
 		beside "${SPLIT:-valid}"
+		;;
+	cold)
+		share cold 1
+		figure "$start, untrained" "$work/$start.tar.zst"
+		tuned "$start" cold "$start"
 		;;
 	tenth) share tenth 10; tuned start tenth start ;;
 	hundredth) share hundredth 100; tuned start hundredth start ;;
