@@ -254,6 +254,20 @@ assert all((old[i] == new[i]).all() for i in old)'
 	rows start.tar.zst alone.tar.zst 'assert any((old[i] != new[i]).any() for i in old)'
 }
 
+@test "emb-align-train: --model takes the language model of another stream, and nothing else" {
+	align --epochs 1 llm.tar.zst -o whole.tar.zst
+	align --epochs 1 --model llm.tar.zst shop.tar.zst -o other.tar.zst
+	cmp <(tar --zstd -xOf whole.tar.zst projector) <(tar --zstd -xOf other.tar.zst projector)
+	[ "$(tar --zstd -tf other.tar.zst | grep -c catalog/meta.json)" = 1 ]
+	align --epochs 1 --model other.tar.zst shop.tar.zst -o anew.tar.zst
+	cmp <(tar --zstd -xOf whole.tar.zst projector) <(tar --zstd -xOf anew.tar.zst projector)
+	misused emb-align-train --llm x --model llm.tar.zst shop.tar.zst
+	says "--model does not go with --llm"
+	fails align --model shop.tar.zst shop.tar.zst -o x.tar.zst
+	says "shop.tar.zst: no model in it"
+	[ ! -e x.tar.zst ]
+}
+
 @test "emb-align-train: streams and models it cannot learn from" {
 	fails align shop.tar.zst -o x.tar.zst
 	says "no LLM"

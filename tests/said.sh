@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
 # What an LLM's item vectors give a sequence model (SAID, WWW 2024): popular, markov, learned ids, and items by TF-IDF,
 # by token vectors, by an LLM's mean hidden states and by SAID, frozen and trainable, for sasrec and gru; with the
-# paired test against learned ids. VARIANT-initial are vectors that are learned from the principal axes of these on.
+# paired test against learned ids. VARIANT-initial are vectors that are learned from the principal axes of these on;
+# VARIANT+tfidf are beside TF-IDF's in one embedding.
 #
-#     tests/said.sh LLM SET ...      LLM: a GGUF file or a Hugging Face folder; sets: scientific, beauty, ml-1m
+#     tests/said.sh LLM SET ...      LLM: a GGUF file, a Hugging Face folder or a stream with one (of seq-train --task histories);
+#                                    sets: scientific, beauty, ml-1m
 #     tests/said.sh LLM say          what 200 (ITEMS) items of scientific make the LLM say, with a table; hours
 #     ARCHS=ease+sasrec VARIANTS="ids tfidf mlp" tests/said.sh LLM SET ...
 #                                    what they add to the linear model with the items' words: both rank together, as much of each
@@ -18,7 +20,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-[ $# -ge 2 ] || { sed -n '2,19s/^# \{0,1\}//p' "$0"; exit 2; }
+[ $# -ge 2 ] || { sed -n '2,21s/^# \{0,1\}//p' "$0"; exit 2; }
 # shellcheck source=tests/data.bash
 . tests/data.bash
 work=${SAID:-build/said}
@@ -32,7 +34,8 @@ read -ra align <<<"${ALIGN:---epochs 2}"
 read -ra table <<<"${TABLE:---epochs 20}"
 read -ra say <<<"${SAY:---epochs 300 --integers}"
 threads=${THREADS:-$(nproc)}
-llm=$1
+llm=$1 by=(--llm "$1")
+[[ $llm != *.tar.zst ]] || by=(--model "$llm")
 shift
 mkdir -p "$work"
 
@@ -46,7 +49,7 @@ teach() {
 	local name=$1-$2 from=$3
 	[ -e "$work/$name.said.tar.zst" ] && return
 	shift 3
-	emb-align-train -j "$threads" --llm "$llm" "$@" --checkpoint "$work/$name.ckpt" --resume -o "$work/$name.said.tar.zst" "$from" \
+	emb-align-train -j "$threads" "${by[@]}" "$@" --checkpoint "$work/$name.ckpt" --resume -o "$work/$name.said.tar.zst" "$from" \
 		2>>"$work/$name.log"
 	rm -f "$work/$name.ckpt"
 }
@@ -58,7 +61,11 @@ vectors() { # SET VARIANT: the stream with the embedding, made once
 	case $variant in
 	ids) ln -sf "$set.tar.zst" "$out" ;;
 	tfidf) item-project -q --from tfidf "$work/$set.tar.zst" -o "$out" ;;
-	tokens | llm) item-project -q -j "$threads" --from "$variant" --llm "$llm" --max-tokens 32 "$work/$set.tar.zst" -o "$out" ;;
+	*+tfidf)
+		vectors "$set" "${variant%+tfidf}"
+		item-project -q --from tfidf --join "$work/$set-${variant%+tfidf}.tar.zst" -o "$out"
+		;;
+	tokens | llm) item-project -q -j "$threads" --from "$variant" "${by[@]}" --max-tokens 32 "$work/$set.tar.zst" -o "$out" ;;
 	mlp)
 		teach "$set" mlp "$work/$set.tar.zst" "${align[@]}"
 		item-project -q "$work/$set-mlp.said.tar.zst" -o "$out"

@@ -20,7 +20,7 @@
 /* --- options --- */
 
 struct settings {
-	const char *llm, *start_of, *template;
+	const char *llm, *model, *start_of, *template;
 	enum projector_kind projector;
 	int64_t max_tokens, show;
 	bool start; /* the LLM's start token stands before the vector */
@@ -32,9 +32,11 @@ struct settings {
 static const struct option options[] = {
 	{"llm", .argument = "PATH", FILE_OPTION(struct settings, llm),
 		.help = "The frozen LLM: a GGUF file or a Hugging Face folder (default the stream's model)"},
+	{"model", .argument = "STREAM", FILE_OPTION(struct settings, model), .no_effect = true, .may_be_stdin = true,
+		.only = "!llm", .help = "The frozen LLM is the model of this stream; nothing else of it is taken"},
 	{"start", .argument = "STREAM", FILE_OPTION(struct settings, start_of), .no_effect = true, .may_be_stdin = true,
-		.help = "Start from the projector of this stream, and say texts by its model where there is no --llm; nothing "
-				"else of it is taken"},
+		.help = "Start from the projector of this stream, and say texts by its model where no other LLM is given; "
+				"nothing else of it is taken"},
 	{"projector", .argument = "KIND", CHOICE_OPTION(struct settings, projector, projector_names), .fallback = "mlp",
 		.help = "mlp, shared by all items, or table, a vector for each; --help shows the options of the one chosen"},
 	{"integers", FLAG_OPTION(struct settings, integers),
@@ -59,6 +61,8 @@ static const char examples[] = "  seq-tokenize --tokenizer llm.gguf --items item
 							   "    rec-eval\n"
 							   "  emb-align-train --llm llm.gguf --projector table --checkpoint a.ckpt \\\n"
 							   "    --resume --show 5 shop.tar.zst -o said.tar.zst\n"
+							   "  seq-train --task histories --weights llm.gguf shop.tar.zst -o tuned.tar.zst\n"
+							   "  emb-align-train --model tuned.tar.zst shop.tar.zst -o said.tar.zst\n"
 							   "  seq-tokenize --items items.csv events.csv | seq-train --arch llama |\n"
 							   "    emb-align-train | item-project | seq-train | ...\n";
 
@@ -126,7 +130,7 @@ static void load(const struct cli *cli, const struct settings *settings, struct 
 	bag_take(bag, &catalog_group, &inputs->catalog);
 	bag_take(bag, &tokenizer_group, &inputs->tokenizer);
 	if (!settings->llm)
-		take(bag, &model_group, &inputs->model, settings->start_of);
+		take(bag, &model_group, &inputs->model, settings->model ? settings->model : settings->start_of);
 	take(bag, &projector_group, &inputs->projector, settings->start_of);
 	bag_drop(bag, "projector");
 	bag_pass_to(bag, out);
@@ -144,8 +148,8 @@ static void open_llm(const struct settings *settings, struct inputs *inputs)
 		tokenizer_require(inputs->tokenizer.tokenizer, inputs->llm->belongs_to, settings->llm);
 	} else {
 		if (!inputs->model.group.complete || !is_llm(inputs->model.model))
-			die("no LLM: neither --llm PATH, nor a model of arch llama or gpt2 in the stream "
-				"(seq-train --arch llama trains one)");
+			die("%s: no LLM: neither --llm PATH, nor a model of arch llama or gpt2 there (seq-train --arch llama trains one)",
+				settings->model ? settings->model : "stream");
 		inputs->llm = inputs->model.model;
 		llm_freeze(inputs->llm);
 		model_require_tokenizer(&inputs->model, &inputs->catalog);
@@ -191,6 +195,8 @@ static json_t *identity_of(const struct settings *settings, const struct cli *cl
 	identity_add(identity, "the catalog", projector->catalog);
 	identity_add(identity, "the tokenizer", projector->tokenizer);
 	identity_add(identity, "the stream's projector", inputs->projector.group.id);
+	if (inputs->llm == inputs->model.model)
+		identity_add(identity, "the stream's LLM", inputs->model.group.id);
 	identity_add(identity, "the LLM's config", llm_config);
 	char vectors[17];
 	fingerprint_text(fingerprint(FINGERPRINT_START, llm_token_vectors(inputs->llm),
