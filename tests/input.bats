@@ -162,6 +162,27 @@ seconds() {
 	refuses "line 2, column timestamp: '1 ': a time was expected" "${H}u,a,\"1 \"\n" --time-format s
 }
 
+@test "forms of times that strptime would read as other times are wrong usage" {
+	printf '%bu,a,2019-10-13\n' "$H" >day.csv
+	while IFS='|' read -r format problem; do
+		misused seq-tokenize --time-format "$format" day.csv
+		says "--time-format $format: $problem"
+	done <<-'END'
+		%Y-%M-%d|a day needs a month beside it, %m or %b (%M are minutes)
+		%Y/%M|%M are minutes, and need an hour beside them (months are %m)
+		%d/%m/%Y %H:%m|%m is there twice (minutes are %M)
+		%G-W%V-%u|ISO weeks (%G, %V) are not read
+		%Y-W%W|%U and %W need a day of the week beside them, %u or %a
+		%m/%d/%Y %H:%M %p|%p goes with an hour to 12, %I (%H are those to 24)
+		%m/%d/%Y %I:%M|%I needs %p beside it (hours to 24 are %H)
+		%-d %B|s, ms, us, ns or a form of strptime with a year, like %Y%m%d, was expected
+	END
+	[ "$(seconds 'Oct 1 2019, 02:00:00 PM' -- --time-format '%b %-d %Y, %r')" = 1569938400 ]
+	[ "$(seconds 2019-274 -- --time-format %Y-%j)" = 1569888000 ]
+	[ "$(seconds '2019 W40 1' -- --time-format '%Y W%W %u')" = 1570406400 ]
+	[ "$(seconds '100% 10/2019' -- --time-format '100%% %m/%Y')" = 1569888000 ]
+}
+
 @test "times that may be two things are refused, with both" {
 	refuses "line 2, column timestamp: '20191001': a date, or a number of seconds? --time-format %Y%m%d or --time-format s" \
 		"${H}u,a,20191001\nu,b,20191002\n"
@@ -172,6 +193,10 @@ u,a,20191006\nu,a,20191007\nu,a,20191008\nu,a,20191009\n"
 	refuses "line 2, column timestamp: '12/1/2010 8:26': a time was expected; is it --time-format '%m/%d/%Y %H:%M' or '%d/%m/%Y %H:%M'?" \
 		"${H}u,a,12/1/2010 8:26\n"
 	refuses "is it --time-format '%m/%d/%Y %I:%M:%S %p' or" "${H}u,a,11/11/2019 9:05:58 AM\n"
+	# only what reads it is offered
+	refuses "a time was expected; is it --time-format '%m/%d/%Y %I:%M %p'?" "${H}u,a,11/13/2019 9:05 AM\n"
+	refuses "a time was expected; is it --time-format '%d.%m.%Y'?" "${H}u,a,13.11.2019\n"
+	refuses "a time was expected, in seconds or as" "${H}u,a,31.31.2019\n"
 	refuses "is it --time-format '%m.%d.%y' or '%d.%m.%y'?" "${H}u,a,1.12.10\n"
 	# of numbers that count, some look like dates
 	tells "" "${H}u,a,20191001\nu,b,20191032\nu,c,5\n"

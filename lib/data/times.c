@@ -184,17 +184,50 @@ static const char *find_special(const char *format)
 	return NULL;
 }
 
+/* The letters of a form's conversions, without the flags that may stand before them. To be freed. */
+static char *conversions_of(const char *format)
+{
+	char *letters = xcalloc(strlen(format) + 1, 1), *end = letters;
+	for (const char *percent = format; (percent = strchr(percent, '%')) && percent[1]; percent++) {
+		percent += 1 + strspn(percent + 1, "-_0^#EO");
+		if (!*percent)
+			break;
+		*end++ = *percent;
+	}
+	return letters;
+}
+
+/*
+ * Forms that strptime() takes, and by which it would silently read another time than the text's: those with one of
+ * `any` (NULL: each form) and none of `beside`.
+ */
+static const struct {
+	const char *any, *beside, *problem;
+} form_rules[] = {
+	{"s", "", "%s is written s"},
+	{"GgV", "", "ISO weeks (%G, %V) are not read"},
+	{NULL, "YyDFcx", "s, ms, us, ns or a form of strptime with a year, like %Y%m%d, was expected"},
+	{"de", "mbBhDFcx", "a day needs a month beside it, %m or %b (%M are minutes)"},
+	{"M", "HkIlrRTcX", "%M are minutes, and need an hour beside them (months are %m)"},
+	{"UW", "aAuw", "%U and %W need a day of the week beside them, %u or %a"},
+	{"p", "Il", "%p goes with an hour to 12, %I (%H are those to 24)"},
+	{"Il", "p", "%I needs %p beside it (hours to 24 are %H)"},
+};
+
 const char *time_format_problem(const char *format)
 {
 	if (unit_named(format))
 		return NULL;
-	bool has_date = false;
-	for (const char *percent = format; (percent = strchr(percent, '%')) && percent[1]; percent += 2) {
-		if (percent[1] == 's')
-			return "%s is written s";
-		has_date |= strchr("YyDFcxG", percent[1]) != NULL;
-	}
-	return has_date ? NULL : "s, ms, us, ns or a form of strptime with a year, like %Y%m%d, was expected";
+	char *letters = conversions_of(format);
+	const char *problem = NULL;
+	for (size_t i = 0; i < COUNT_OF(form_rules) && !problem; i++)
+		if ((!form_rules[i].any || strpbrk(letters, form_rules[i].any)) && !strpbrk(letters, form_rules[i].beside))
+			problem = form_rules[i].problem;
+	for (const char *letter = letters; *letter && !problem; letter++)
+		if (!strchr("%nt", *letter) && strchr(letter + 1, *letter))
+			problem = *letter == 'm' ? "%m is there twice (minutes are %M)" : "the same conversion is there twice";
+	free(letters);
+	return problem;
 }
 
 /*
@@ -256,8 +289,8 @@ static bool is_compact_date(const char *text, size_t length)
 	return true;
 }
 
-/* What a date that is not read could be: "10/1/2019 8:26 AM". NULL: no idea. To be freed. */
-static char *guess_formats(const char *text)
+/* The form of a date such as "10/1/2019 8:26 AM", with the day or the month first; NULL: no such date. To be freed. */
+static char *form_of_date(const char *text, bool day_first)
 {
 	size_t first = strspn(text, "0123456789");
 	char border = text[first];
@@ -274,13 +307,29 @@ static char *guess_formats(const char *text)
 	for (const char *byte = rest; *byte; byte++)
 		colons += *byte == ':';
 	bool halves = strpbrk(rest, "AaPp") != NULL;
-	char *clock = xasprintf("%s%s%s", colons ? halves ? " %I:%M" : " %H:%M" : "", colons > 1 ? ":%S" : "",
+	return xasprintf("%%%c%c%%%c%c%%%c%s%s%s", day_first ? 'd' : 'm', border, day_first ? 'm' : 'd', border,
+		digits == 4 ? 'Y' : 'y', colons ? halves ? " %I:%M" : " %H:%M" : "", colons > 1 ? ":%S" : "",
 		colons && halves ? " %p" : "");
-	char y = digits == 4 ? 'Y' : 'y';
-	char *formats = xasprintf("--time-format '%%m%c%%d%c%%%c%s' or '%%d%c%%m%c%%%c%s'?", border, border, y, clock,
-		border, border, y, clock);
-	free(clock);
-	return formats;
+}
+
+/* The form, or the two, by which a date that is not read could be. NULL: no idea. To be freed. */
+static char *guess_formats(const char *text)
+{
+	char *form[2];
+	bool reads[2];
+	struct time time;
+	for (int day_first = 0; day_first < 2; day_first++) {
+		form[day_first] = form_of_date(text, day_first);
+		reads[day_first] = form[day_first] && parse_time_as(form[day_first], text, &time);
+	}
+	char *guess = NULL;
+	if (reads[0] && reads[1])
+		guess = xasprintf("--time-format '%s' or '%s'?", form[0], form[1]);
+	else if (reads[0] || reads[1])
+		guess = xasprintf("--time-format '%s'?", form[reads[1]]);
+	free(form[0]);
+	free(form[1]);
+	return guess;
 }
 
 static void reject_text(const struct time_column *times, struct table *table, int column)
