@@ -311,6 +311,8 @@ u,a,20191006\nu,a,20191007\nu,a,20191008\nu,a,20191009\n"
 	refuses "line 2, column user_id: '': empty, an id was expected" '{"user_id": "u", "item_id": "a"}\n{"item_id": "b"}\n'
 	refuses "line 2: '{\"user_id\": \"u\", ': JSON that goes on behind the line's end" '{"user_id": "u", "item_id": "a"}\n{"user_id": "u", \n"item_id": "a"}\n'
 	refuses "no line with an object of named values" '{\n  "user_id": "u"\n}\n'
+	refuses "bad.csv: line 1: '{\"user_id\": NaN}': not JSON, an object a line was expected" '{"user_id": NaN}\n{"user_id": NaN}\n'
+	refuses "bad.csv: line 2: '{\"user_id\": \"u\",}': not JSON, an object a line was expected" '\n{"user_id": "u",}\n'
 	refuses "one JSON array, not an object a line; before it is read: jq -c '.[]' bad.csv >table.jsonl" '[{"user_id": "u", "item_id": "a"}]\n'
 	refuses "its lines name the columns themselves" '{"user_id": "u", "item_id": "a"}\n' --columns user,item
 	{ for _ in $(seq 1000); do echo '{"user_id": "u", "item_id": "a"}'; done; echo '{"user_id": "u", "item_id": "a", "late": 1}'; } >late.jsonl
@@ -327,7 +329,7 @@ u,a,20191006\nu,a,20191007\nu,a,20191008\nu,a,20191009\n"
 	printf "{'asin': '1', 'title': 'x}\n" >items.txt
 	printf '%b1,1,1\n' "$H" >met.csv
 	fails seq-tokenize --items items.txt met.csv -o x
-	says "items.txt: no line with an object of named values"
+	says "items.txt: line 1: '{'asin': '1', 'title': 'x}': neither JSON nor what Python prints for a dict"
 }
 
 @test "quotes inside fields are characters, as Python's csv module reads them" {

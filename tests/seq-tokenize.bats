@@ -348,6 +348,20 @@ open("pair/merges.txt", "w").write("\n".join(model["merges"]) + "\n")'
 	printf 'item_id\na\n' >items.csv
 	fails seq-tokenize --items items.csv events.csv -o x
 	says "items.csv: no text column beside the id"
+	printf 'item_id,title\n' >items.csv
+	fails seq-tokenize --items items.csv events.csv -o x
+	says "items.csv: no items"
+	fails seq-tokenize --items - events.csv -o x <items.csv
+	says "stdin: no items"
+	fails seq-tokenize --skip-bad --items <(printf 'item_id,title\n,pen\n') events.csv -o x
+	says "no items but 1 wrong row, the first: "
+	# without names, and names beside those that the file has
+	printf '7,pen,1.25\n8,ink,2\n' >items.csv
+	fails seq-tokenize --items items.csv events.csv -o x
+	says "items.csv: the first line should name the columns, and has 7, pen, 1.25; where no line does: --items-columns item,title,..., in their order"
+	printf 'item_id,title\na,x\n' >items.csv
+	fails seq-tokenize --items items.csv --items-columns item,title events.csv -o x
+	says "items.csv: line 1, column item: 'item_id': the header line again, an item was expected"
 	printf 'name,title\na,x\n' >items.csv
 	fails seq-tokenize --items items.csv events.csv -o x
 	says "items.csv: no item id column by a usual name (name it with --item-id-column); the columns are name, title"

@@ -133,6 +133,13 @@ static bool may_be(const char *plain, enum role role)
 	return false;
 }
 
+bool columns_names_item(const char *item)
+{
+	char name[NAME_MAX_BYTES];
+	plain_name(item, name);
+	return index_of(roles[ROLE_ITEM].usual, name) >= 0 || !strcmp(name, "id");
+}
+
 bool columns_are_named(const char *user, const char *item)
 {
 	char names[2][NAME_MAX_BYTES];
@@ -273,18 +280,23 @@ static char *guess_names(const struct table *table)
 	return names.data;
 }
 
-static _Noreturn void die_without_names(const struct table *table)
+/* "; column 3 is a list ..." of a first line that is an event; to be freed. */
+static char *told_list(const struct table *table)
 {
-	char *list = "";
-	for (int column = 0; column < table_columns(table) && !*list; column++) {
+	for (int column = 0; column < table_columns(table); column++) {
 		const char *text = table_column(table, column);
 		if (is_list_of_codes(text) || is_printed_list(text, strlen(text)))
-			list = xasprintf("; column %d is a list, a row for each event was expected", column + 1);
+			return xasprintf("; column %d is a list, a row for each event was expected", column + 1);
 	}
-	die("%s: the first line should name the columns, and has %s%s; where no line does: --columns %s, in their order "
-		"(- for "
-		"what does not count)",
-		table_name(table), table_column_list(table), list, guess_names(table));
+	return xstrdup("");
+}
+
+static _Noreturn void die_without_names(const struct table *table, const char *more, const char *option,
+	const char *names)
+{
+	die("%s: the first line should name the columns, and has %s%s; where no line does: %s %s, in their order "
+		"(- for what does not count)",
+		table_name(table), table_column_list(table), more, option, names);
 }
 
 static void require_table(const struct table *table, const char *what, const char *names, const char *row)
@@ -342,7 +354,7 @@ static _Noreturn void die_unnamed(const struct table *table, const struct column
 {
 	require_table(table, "events", "user_id,item_id,timestamp", "event");
 	if (table_header_is_data(table))
-		die_without_names(table);
+		die_without_names(table, told_list(table), "--columns", guess_names(table));
 	char *others = columns_others(table, columns, role);
 	const char *lists = role == ROLE_ITEM && !others ? name_of_lists(table) : NULL;
 	char *more = others ? xasprintf("; is it %s?", others) :
@@ -388,6 +400,8 @@ void columns_of_items(const struct table *table, const char *const wanted[N_ROLE
 		id = find_only(table, (const char *const[]){"id", NULL});
 	if (id < 0)
 		require_table(table, "items", "item_id,title", "item");
+	if (id < 0 && table_header_is_data(table))
+		die_without_names(table, "", "--items-columns", table_columns(table) > 2 ? "item,title,..." : "item,title");
 	if (id < 0)
 		die_column(table, "item id column by a usual name (name it with --item-id-column)");
 	columns->of[ROLE_ITEM_ID] = id;

@@ -44,6 +44,8 @@ _Noreturn void die_column(const struct table *table, const char *what);
 const char *role_option(enum role role);
 /* Whether two fields are names that the columns of a user and of an item usually have: a header line, not a row. */
 bool columns_are_named(const char *user, const char *item);
+/* Whether a field is a name that the column of an item's id usually has. */
+bool columns_names_item(const char *item);
 
 /* What programs print for a list: "[1, 2]", "['a']", "(3 4)"; "[unknown]" is none. */
 bool is_printed_list(const char *text, size_t length);

@@ -22,9 +22,9 @@ void dataset_require_overlap(const struct dataset *dataset, const char *items_pa
 {
 	if (dataset->n_described > described)
 		return;
-	die("%s: its %s %s not in the events, whose first item is '%s' (are these the columns of the ids?)", items_path,
-		counted(dataset->attributes.n_items, "items"), by_number(dataset->attributes.n_items, "is", "are"),
-		strings_at(&dataset->item_id, dataset->first_item));
+	die("%s: its %s %s not in the events, whose first item is '%s' (are these the columns of the ids?)",
+		input_name(items_path), counted(dataset->attributes.n_items, "items"),
+		by_number(dataset->attributes.n_items, "is", "are"), strings_at(&dataset->item_id, dataset->first_item));
 }
 
 /* What programs write where there is no id. */

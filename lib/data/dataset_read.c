@@ -177,7 +177,9 @@ void dataset_read_items(struct dataset *dataset, const char *path, const struct 
 		text = full_id(reading, &scratch, text, &length);
 		if (!problem && table_is_list(table, id))
 			problem = "a list, one id was expected";
-		if (!problem && !strcmp(table_field(table, id, NULL), table_column(table, id)))
+		const char *name = table_field(table, id, NULL);
+		const bool is_header = row == 1 && reading->format.columns && columns_names_item(name);
+		if (!problem && (is_header || !strcmp(name, table_column(table, id))))
 			problem = "the header line again, an item was expected";
 		if (!problem && strings_find(&dataset->item_id, text, length) >= 0)
 			problem = columns_have_user(table) ?

@@ -51,11 +51,16 @@ bool tables_have_items(const struct tables *tables)
 static void read_items(struct dataset *dataset, const char *path, const char *domain, const struct tables *tables)
 {
 	struct reading reading = tables->reading;
+	const int64_t before = dataset->item_id.count;
 	reading.format.columns = tables->items_columns;
 	reading.domain = domain;
 	dataset_read_items(dataset, path, &reading, tables->attributes);
 	if (!dataset->attributes.n)
-		die("%s: no text column beside the id", path);
+		die("%s: no text column beside the id", input_name(path));
+	if (dataset->item_id.count == before && dataset->first_problem)
+		die("no items but %s, the first: %s", counted(dataset->n_skipped, "wrong rows"), dataset->first_problem);
+	if (dataset->item_id.count == before)
+		die("%s: no items", input_name(path));
 }
 
 /* items: the path of those that the events are of, or NULL. */
@@ -69,7 +74,7 @@ static void read_events(struct dataset *dataset, char *const paths[], const char
 	dataset->first_item = -1;
 	for (char *const *path = paths; *path; path++)
 		dataset_read_events(dataset, *path, &reading);
-	const char *name = strcmp(*paths, "-") ? *paths : "stdin";
+	const char *name = input_name(*paths);
 	if (dataset->n_read == before && dataset->first_problem)
 		die("no events but %s, the first: %s", counted(dataset->n_skipped, "wrong rows"), dataset->first_problem);
 	if (dataset->n_read == before)

@@ -165,14 +165,10 @@ struct strings lines_ids(const char *path)
 	struct buffer scratch = {0};
 	const char *id;
 	size_t size;
-	bool any = false;
 	while (lines_whole(lines, &scratch, &id, &size)) {
 		check_id(lines, id, size);
 		strings_add(&ids, id, size);
-		any |= size > 0;
 	}
-	if (!any)
-		die("%s: no ids; one a line was expected", lines_name(lines));
 	lines_close(lines);
 	buffer_free(&scratch);
 	return ids;

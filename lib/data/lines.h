@@ -38,8 +38,7 @@ const char *lines_unpacker(const struct lines *lines);
 void lines_progress(const struct lines *lines, int64_t *done, int64_t *total);
 
 /*
- * The lines of a file of ids, empty ones too. Dies where none has an id, and at one that no id can be, with a NUL
- * inside or not UTF-8.
+ * The lines of a file of ids, empty ones too. Dies at one that no id can be, with a NUL inside or not UTF-8.
  */
 struct strings lines_ids(const char *path);
 

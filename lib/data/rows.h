@@ -43,6 +43,7 @@ struct row_reader {
 	void (*free)(struct row_reader *reader);
 	const struct strings *names; /* of the columns, where the format has them; NULL: in the first row */
 	char *note;                  /* what is worth telling when all is read, or NULL */
+	bool first_is_wrong;         /* where there are no names: the first row has a problem */
 };
 
 /*

@@ -16,6 +16,7 @@ struct json_reader {
 	struct strings keys;
 	struct buffer scratch, json, value;
 	const json_t **value_of; /* by key, of the line at hand */
+	bool goes_on;            /* that line is JSON as far as it goes */
 
 	struct buffer ahead; /* the lines that the keys were taken from, each with a NUL; lines of blanks are left out */
 	struct line_ahead {
@@ -107,6 +108,7 @@ static json_t *parse_line(struct json_reader *reader, const char *line, size_t s
 {
 	json_error_t error;
 	bool is_python = python_literal_begins(line, size);
+	reader->goes_on = false;
 	if (is_python && !python_literal_to_json(line, size, &reader->json)) {
 		snprintf(problem, room, "neither JSON nor what Python prints for a dict");
 		return NULL;
@@ -116,7 +118,8 @@ static json_t *parse_line(struct json_reader *reader, const char *line, size_t s
 		size = reader->json.size;
 	}
 	json_t *object = json_loadb(line, size, JSON_ALLOW_NUL, &error);
-	if (!object && json_error_code(&error) == json_error_premature_end_of_input)
+	reader->goes_on = !object && json_error_code(&error) == json_error_premature_end_of_input;
+	if (reader->goes_on)
 		snprintf(problem, room,
 			"JSON that goes on behind the line's end, an object a line was expected (jq -c . makes them)");
 	else if (!object)
@@ -143,6 +146,7 @@ static void look_ahead(struct json_reader *reader)
 			lines_open_end(reader->lines)};
 		buffer_append(&reader->ahead, line, size);
 		json_t *object = parse_line(reader, line, size, problem, sizeof problem);
+		reader->reader.first_is_wrong |= !object && reader->n_ahead == 1 && !reader->goes_on;
 		for (void *at = json_object_iter(object); at; at = json_object_iter_next(object, at)) {
 			const char *key = json_object_iter_key(at);
 			if (strings_find(&reader->keys, key, strlen(key)) < 0 && reader->keys.count < COLUMNS_MAX)
@@ -251,8 +255,8 @@ struct row_reader *json_reader(struct lines *lines)
 {
 	struct json_reader *reader = xcalloc(1, sizeof *reader);
 	reader->lines = lines;
-	look_ahead(reader);
 	reader->reader = (struct row_reader){.next = next, .free = free_reader, .names = &reader->keys};
+	look_ahead(reader);
 	reader->value_of = xcalloc((size_t)reader->keys.count + 1, sizeof *reader->value_of);
 	return &reader->reader;
 }

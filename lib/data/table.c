@@ -346,7 +346,8 @@ static void take_names(struct table *table, char *const *given)
 		die("%s: its lines name the columns themselves, no names were expected beside them", table_name(table));
 	if (of_format)
 		count = (int)of_format->count;
-	if (!count)
+	/* a first row that is wrong is told in its own words, as reading it dies */
+	if (!count && (!table->reader->first_is_wrong || table_next(table)))
 		die("%s: no line with an object of named values; before it is read: jq -c . %s >table.jsonl", table_name(table),
 			container_shell_name(table_name(table)));
 	char **names = xcalloc((size_t)count, sizeof *names);

@@ -91,7 +91,7 @@ static struct fit set_rows(struct item_vectors_job *job, const struct strings *i
 
 static void tell_fit(const struct item_vectors_job *job, const struct fit *fit, int64_t rows)
 {
-	const char *path = job->options.ids;
+	const char *path = input_name(job->options.ids);
 	if (fit->missing == job->catalog.n_items)
 		die("%s: its %s %s of the catalog; the first is \"%.100s\"", path, counted(rows, "ids"),
 			by_number(rows, "is no item", "are no items"), fit->first_unknown);
@@ -118,8 +118,8 @@ void from_file(struct item_vectors_job *job)
 		die("%s: %s, a row for each item was expected: (items, width)", path, tensor_describe(&tensor, shape));
 	struct strings ids = lines_ids(job->options.ids);
 	if (ids.count != tensor.shape[0])
-		die("%s: %s, and %s has %s: an id for each was expected", job->options.ids, counted(ids.count, "lines"), path,
-			counted(tensor.shape[0], "rows"));
+		die("%s: %s, and %s has %s: an id for each was expected", input_name(job->options.ids),
+			counted(ids.count, "lines"), path, counted(tensor.shape[0], "rows"));
 	if (!ids.count)
 		die("%s: no rows", path);
 	float *rows = tensor_as(&tensor, F4, path);

@@ -31,7 +31,7 @@ void ensemble_read(struct ensemble *ensemble)
 		bag_take(bag, &model_group, &ensemble->group[i]);
 		bag_read(bag);
 		if (!ensemble->group[i].group.complete)
-			die("%s: no model in it; %s", ensemble->paths[i], model_group.writer);
+			die("%s: no model in it; %s", input_name(ensemble->paths[i]), model_group.writer);
 	}
 	group_require(&model_group, &ensemble->group[0].group);
 }

@@ -236,7 +236,7 @@ void runs_read(struct runs *runs, char *const *paths)
 	bag_take_history(bag, runs->history);
 	bag_read(bag);
 	if (!runs->count)
-		die("%s: no ranking in the stream; %s", paths[0] ? paths[0] : "stdin", ranking_group.writer);
+		die("%s: no ranking in the stream; %s", input_name(paths[0]), ranking_group.writer);
 	tell_unranked(with_model, with_ranking);
 	json_decref(with_model);
 	json_decref(with_ranking);

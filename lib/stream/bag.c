@@ -525,7 +525,7 @@ static void read_from(const struct seen *seen, struct bag *with)
 	bag_pass_to(bag, with->out);
 	bag_read(bag);
 	if (!seen->group->complete)
-		die("%s: no %s in it; %s", seen->from, seen->name, seen->kind->writer);
+		die("%s: no %s in it; %s", input_name(seen->from), seen->name, seen->kind->writer);
 }
 
 void bag_read(struct bag *bag)

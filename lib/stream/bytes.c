@@ -38,7 +38,7 @@ struct source *source_open(const char *path)
 {
 	struct source *source = xcalloc(1, sizeof *source);
 	bool is_stdin = !strcmp(path, "-");
-	source->name = is_stdin ? "stdin" : path;
+	source->name = input_name(path);
 	source->input.src = source->buffer;
 	if (ranks_index()) {
 		source->fd = -1;

@@ -20,7 +20,7 @@ struct source;
 struct source *source_open(const char *path);
 /* Fills data with `size` bytes; fewer only at the proven end. Dies on truncated or corrupt frames. */
 size_t source_read(struct source *source, void *data, size_t size);
-/* The path, or "stdin", for messages. */
+/* input_name() of its path. */
 const char *source_name(const struct source *source);
 /* Whether another process writes them while they are read. */
 bool source_is_pipe(const struct source *source);

@@ -349,6 +349,11 @@ const char *number_text(int64_t number, char text[32])
 	return text;
 }
 
+const char *input_name(const char *path)
+{
+	return path && strcmp(path, "-") != 0 ? path : "stdin";
+}
+
 const char *by_number(int64_t number, const char *one, const char *many)
 {
 	return number == 1 ? one : many;

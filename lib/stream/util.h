@@ -91,6 +91,9 @@ const char *counted(int64_t number, const char *plural);
 /* The verb of such a number: one of 1, many of others. */
 const char *by_number(int64_t number, const char *one, const char *many);
 
+/* A path as messages have it: "stdin" for "-", and for NULL, where no path was given. */
+const char *input_name(const char *path);
+
 double seconds_now(void);     /* monotonic */
 double peak_memory_mib(void); /* of this process so far; 0 where there is no /proc */
 
