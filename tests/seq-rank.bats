@@ -332,7 +332,7 @@ shown() {
 @test "seq-rank: users of a file, and strangers get what is popular" {
 	printf '%s\n' "$(tail -n 1 "$EXAMPLE/events.csv" | cut -d, -f1)" stranger >users
 	seq-rank -k 5 --users users --format tsv sasrec >lists 2>said
-	grep -q '1 of the 2 users of users has no history' said
+	grep -q 'users: 1 of 2 users has no history, the first is "stranger": the most popular items are recommended' said
 	seq-rank -q -k 5 --split next --format tsv sasrec | awk -F'\t' -v u="$(head -n 1 users)" '$1 == u' | diff - <(grep -v stranger lists)
 	tail -n +2 "$EXAMPLE/events.csv" | cut -d, -f2 | sort | uniq -c | sort -k1,1nr | awk 'NR == 1 { print $2 }' >popular.item
 	[ "$(awk '$1 == "stranger" && $2 == 1 { print $3 }' lists)" = "$(cat popular.item)" ]
@@ -353,7 +353,7 @@ shown() {
 	done | cmp - whole
 	printf 'some prose\nin lines\n' >prose
 	seq-rank -q -k 3 --users prose --format tsv sasrec 2>said >/dev/null
-	grep -q 'prose: the stream has none of its 2 users: the most popular items are recommended to all; an id a line was expected' said
+	grep -q 'prose: the stream has none of its 2 users, the first is "some prose": the most popular items are recommended to all; an id a line was expected' said
 }
 
 @test "seq-rank: only what is in stock, and nothing that is excluded" {
@@ -378,6 +378,20 @@ shown() {
 	says "all: it excludes the whole catalog"
 	seq-rank -q --exclude <(cat stock unknown) sasrec -o out 2>said
 	grep -q '1 of 41 ids is no item' said
+	# nothing may be sold out, or nothing of the catalog
+	: >nothing
+	for excluded in nothing unknown; do
+		seq-rank -k 20 --split next --exclude $excluded --format tsv sasrec 2>said | cmp - <(seq-rank -q -k 20 --split next --format tsv sasrec)
+		cat said >>all.said
+	done
+	grep -q 'nothing: no ids; nothing is excluded' all.said
+	grep -q 'unknown: 1 of 1 id is no item of the catalog, the first is "no such item"' all.said
+	fails seq-rank -q --candidates nothing sasrec -o out
+	says "nothing: no ids; one a line was expected"
+	fails seq-rank -q --candidates - sasrec -o out <unknown
+	says "stdin: its 1 id is no item of the catalog"
+	fails seq-rank -q --model - sequences -o out <sequences
+	says "stdin: no model in it; seq-train trains one"
 }
 
 @test "seq-rank: a catalog that has grown or another order gives known items the same places" {
@@ -412,6 +426,23 @@ shown() {
 		assert all(r["title"] == titles[r["item"]] for r in rows)
 		assert all(w in met[r["user"]] for r in rows for w in (r["why_1"], r["why_2"]) if w)
 		assert any(r["why_1"] for r in rows)
+	END
+	# attributes that are called as what lists say themselves
+	awk -F, -v OFS=, 'NR == 1 { print "item_id,rank,score,item" } NR > 1 { print $1, "r" NR, "s" NR, "i" NR }' "$EXAMPLE/items.csv" >called.csv
+	seq-tokenize -q --items called.csv "$EXAMPLE/events.csv" -o called
+	echo 1 >one
+	for format in csv json; do
+		seq-rank -q -k 1 --users one --format $format --fields rank,item,score --model sasrec called >called.$format
+	done
+	echo '{"user": "1", "k": 1}' | seq-rank -q --serve --fields rank,item,score --model sasrec called >called.answer
+	python3 - <<-'END'
+		import csv, json
+		header, row = csv.reader(open("called.csv"))
+		assert header == ["user", "rank", "item", "score", "rank-2", "item-2", "score-2"], header
+		for name in "called.json", "called.answer":
+		    entry = json.load(open(name))["items"][0]
+		    assert [str(entry[name]) for name in ("rank", "item", "rank-2", "item-2", "score-2")] == row[1:3] + row[4:], entry
+		    assert abs(entry["score"] - float(row[3])) < 1e-6, entry
 	END
 	fails seq-rank -q --format csv --fields brand sasrec -o out
 	says "no text called \"brand\""
@@ -583,6 +614,8 @@ shown() {
 	says "--candidates - cannot be read from stdin: there --serve reads its questions"
 	misused seq-rank --run mine --format tsv model
 	says "--run is for --format trec, which is tsv here"
+	misused seq-rank --run "a b" --format trec model
+	says "--run 'a b': a name without blanks was expected"
 	misused seq-rank -q --format qrels --users two.txt model
 	says "--format qrels writes targets, and what comes next has none"
 	misused seq-rank --similar --why model

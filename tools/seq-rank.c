@@ -130,6 +130,9 @@ static void check_settings(struct settings *settings, const struct cli *cli)
 	ensemble_check(&settings->ensemble);
 	if (settings->similar && settings->ensemble.n_models > 1)
 		die_usage("--similar goes by the vectors of one model: --model is given %d times", settings->ensemble.n_models);
+	const char *run_name = settings->run_name;
+	if (run_name && (!*run_name || run_name[strcspn(run_name, LISTING_BLANKS)]))
+		die_usage("--run '%s': a name without blanks was expected", run_name);
 	if (is_asked(settings) && cli->of_stdin)
 		die_usage("%s cannot be read from stdin: %s", cli->of_stdin,
 			settings->listen ? "--listen reads it again on SIGHUP; name a file" :
@@ -335,18 +338,22 @@ static void add_user(struct run *run, struct batch *batch, const struct sequence
 static void add_strangers(struct run *run, struct batch *batch, const struct writer *writer, struct asked_users *asked)
 {
 	const int64_t strangers = asked_users_strangers(asked);
+	const char *first = NULL;
 	for (const char *id; (id = asked_users_stranger(asked));) {
+		first = first ? first : id;
 		batch_add_unknown(batch, id);
 		if (batch->rows == batch->capacity)
 			flush_batch(batch, run, writer);
 	}
 	if (strangers == asked->ids.count && strangers)
-		warn("%s: the stream has none of its %s: the most popular items are recommended to all; an id a line "
-			 "was expected",
-			asked->path, counted(strangers, "users"));
+		warn(
+			"%s: the stream has none of its %s, the first is \"%.100s\": the most popular items are recommended to all; "
+			"an id a line was expected",
+			input_name(asked->path), counted(strangers, "users"), first);
 	else if (strangers)
-		notice("%" PRId64 " of the %s of %s %s no history: the most popular items are recommended", strangers,
-			counted(asked->ids.count, "users"), asked->path, by_number(strangers, "has", "have"));
+		notice("%s: %" PRId64 " of %s %s no history, the first is \"%.100s\": the most popular items are recommended",
+			input_name(asked->path), strangers, counted(asked->ids.count, "users"), by_number(strangers, "has", "have"),
+			first);
 }
 
 static void rank_users(struct run *run, const struct writer *writer)

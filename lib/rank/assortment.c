@@ -104,7 +104,8 @@ int64_t assortment_of_model(struct assortment *assortment, struct model_group *g
 											assortment_match(assortment, group, groups->catalog);
 }
 
-struct strings ids_read(const char *path)
+/* The lines of a file of ids; empty ones are left out. */
+static struct strings read_ids(const char *path)
 {
 	struct strings ids = {0}, lines = lines_ids(path);
 	for (int64_t i = 0; i < lines.count; i++) {
@@ -116,11 +117,19 @@ struct strings ids_read(const char *path)
 	return ids;
 }
 
+struct strings ids_read(const char *path)
+{
+	struct strings ids = read_ids(path);
+	if (!ids.count)
+		die("%s: no ids; one a line was expected", input_name(path));
+	return ids;
+}
+
 void assortment_offer(struct assortment *assortment, struct catalog *catalog, const char *path, bool only)
 {
-	struct strings ids = ids_read(path);
+	struct strings ids = only ? ids_read(path) : read_ids(path); /* nothing may be sold out */
+	const char *name = input_name(path), *first = NULL;
 	int64_t unknown = 0;
-	const char *first = NULL;
 	assortment->n_items = catalog->n_items;
 	bool *listed = xcalloc((size_t)catalog->n_items, sizeof *listed);
 	for (int64_t i = 0; i < ids.count; i++) {
@@ -131,11 +140,13 @@ void assortment_offer(struct assortment *assortment, struct catalog *catalog, co
 		else if (!unknown++)
 			first = id;
 	}
-	if (unknown == ids.count)
-		die("%s: its %s %s of the catalog; the first is \"%.100s\"", path, counted(unknown, "ids"),
+	if (unknown && unknown == ids.count && only)
+		die("%s: its %s %s of the catalog; the first is \"%.100s\"", name, counted(unknown, "ids"),
 			by_number(unknown, "is no item", "are no items"), first);
-	if (unknown)
-		warn("%s: %" PRId64 " of %s %s of the catalog, the first is \"%.100s\"", path, unknown,
+	if (!ids.count)
+		notice("%s: no ids; nothing is excluded", name);
+	else if (unknown)
+		warn("%s: %" PRId64 " of %s %s of the catalog, the first is \"%.100s\"", name, unknown,
 			counted(ids.count, "ids"), by_number(unknown, "is no item", "are no items"), first);
 	const bool had_any = assortment->offered;
 	if (!had_any) {
@@ -146,7 +157,7 @@ void assortment_offer(struct assortment *assortment, struct catalog *catalog, co
 	for (int64_t item = 0; item < catalog->n_items; item++)
 		any |= assortment->offered[item] = assortment->offered[item] && listed[item] == only;
 	if (!any)
-		die("%s: %s, and nothing is left to recommend", path,
+		die("%s: %s, and nothing is left to recommend", name,
 			only        ? "all its items are excluded" :
 				had_any ? "it excludes all candidates" :
 						  "it excludes the whole catalog");

@@ -36,7 +36,7 @@ int64_t assortment_of_model(struct assortment *assortment, struct model_group *m
 int64_t assortment_match(struct assortment *assortment, struct model_group *model, const struct catalog *catalog);
 /*
  * Only the items that are listed in a file, an id a line; or, not, all but them. Ids that nobody knows are counted in
- * one line; dies where all are.
+ * one line; of those that are to be offered, dies where all are, or there are none.
  */
 void assortment_offer(struct assortment *assortment, struct catalog *catalog, const char *path, bool only);
 /* Counts all events. */

@@ -23,7 +23,7 @@ void listing_check(const struct listing *listing)
 static const char *plain(const struct listing *listing, const char *id)
 {
 	const bool is_trec = listing->format >= LISTING_TREC;
-	const char *separators = is_trec ? " \t\v\f\r" : "\t";
+	const char *separators = is_trec ? LISTING_BLANKS : "\t";
 	if (!*id || id[strcspn(id, separators)])
 		die("id \"%s\": --format %s cannot hold an id that is empty or has %s; json and csv can", id,
 			format_names[listing->format], is_trec ? "blanks" : "tabs");
@@ -50,6 +50,28 @@ static const char *id_of(const struct listing *listing, int32_t item)
 	return item < 0 ? "" : strings_at(&listing->catalog->item_id, item);
 }
 
+/* What a list says of each item itself, in one format or another: an attribute of such a name goes by another. */
+static const struct {
+	const char *own, *field;
+} own_names[] = {
+	{"user", "user-2"},
+	{"to", "to-2"},
+	{"rank", "rank-2"},
+	{"item", "item-2"},
+	{"score", "score-2"},
+	{"why", "why-2"},
+	{"why_1", "why_1-2"},
+	{"why_2", "why_2-2"},
+};
+
+static const char *field_name(const char *attribute)
+{
+	for (size_t i = 0; i < COUNT_OF(own_names); i++)
+		if (!strcmp(attribute, own_names[i].own))
+			return own_names[i].field;
+	return attribute;
+}
+
 void listing_begin(const struct listing *listing)
 {
 	if (listing->format != LISTING_CSV)
@@ -57,7 +79,7 @@ void listing_begin(const struct listing *listing)
 	fprintf(listing->file, "%s,rank,item,score", listing->whose);
 	for (int i = 0; listing->fields && listing->fields[i]; i++) {
 		fputc(',', listing->file);
-		quoted(listing->file, listing->fields[i]);
+		quoted(listing->file, field_name(listing->fields[i]));
 	}
 	fprintf(listing->file, "%s\n", listing->has_why ? ",why_1,why_2" : "");
 }
@@ -98,7 +120,8 @@ static void add_tsv(const struct listing *listing, const char *id, int32_t rank,
 void listing_set_fields(const struct listing *listing, json_t *entry, int32_t item)
 {
 	for (int i = 0; listing->fields && listing->fields[i]; i++)
-		json_set(entry, listing->fields[i], json_string(catalog_text(listing->catalog, item, listing->fields[i])));
+		json_set(entry, field_name(listing->fields[i]),
+			json_string(catalog_text(listing->catalog, item, listing->fields[i])));
 }
 
 static json_t *entry_json(const struct listing *listing, int32_t rank, int32_t item, float score, const struct why *why)
