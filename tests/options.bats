@@ -83,3 +83,21 @@ forms() {
 		(! grep -E '.{81}' said) || return 1
 	done
 }
+
+@test "commands in man pages are shown as they are written, in 80 columns" {
+	needs mandoc
+	local page
+	for page in "$ROOT"/man/*; do
+		mandoc -Tutf8 -O width=78 "$page" >said
+		python3 - "$page" <<-'END'
+			import re, sys
+			shown = re.sub(".\b", "", open("said", encoding="utf-8").read()) # bold and underlined
+			wide = [line for line in shown.split("\n") if len(line) > 80]
+			assert not wide, wide
+			for line in open(sys.argv[1]):
+			    # of a line that is filled, mandoc breaks what is longer and takes quotes for those of an argument
+			    if re.match(r"\.D[l1] ", line):
+			        assert '"' not in line and len(line.replace(r"\(dq", '"')) < 71, line
+		END
+	done
+}
