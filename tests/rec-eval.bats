@@ -231,7 +231,7 @@ END
 @test "rec-eval --versus: what cannot be compared is an error, another rule for seen items a warning" {
 	make_ranking catalog --item-prefix x
 	fails rec-eval a/ranking.tar --versus catalog/ranking.tar
-	says "a/ranking.tar ranks the catalog"
+	says "a/ranking.tar and catalog/ranking.tar rank items of different catalogs (400 items and 400 items)"
 	make_ranking valid --split valid
 	fails rec-eval a/ranking.tar --versus valid/ranking.tar
 	says "validation targets"
@@ -445,7 +445,7 @@ seeds() {
 @test "rec-eval a b c: what does not rank the same is an error, other users a warning" {
 	make_ranking other --id 5 --item-prefix x
 	fails rec-eval a/ranking.tar other/ranking.tar
-	says "a/ranking.tar ranks the catalog"
+	says "a/ranking.tar and other/ranking.tar rank items of different catalogs (400 items and 400 items)"
 	make_ranking valid --id 5 --split valid
 	fails rec-eval a/ranking.tar valid/ranking.tar
 	says "validation targets"

@@ -482,6 +482,10 @@ assert len(curve) < 60 and h["best_epoch"] == 1 + curve.index(max(curve)) == len
 	grep -x model/count.npy names >out
 	grep -x catalog/000000.item_id.txt names >out
 	grep -x sequences/end.json names >out
+	seq-train --arch popular - markov.tar.zst -o popular.tar.zst <data.tar.zst 2>said
+	grep -q 'model of markov.tar.zst replaced by a new one; --model goes on from one' said
+	seq-train --arch markov --model markov.tar.zst markov.tar.zst -o out.tar.zst 2>said
+	(! grep replaced said) || return 1
 }
 
 @test "seq-train: a language model of the items' texts learns, for a tokenizer and not a catalog" {

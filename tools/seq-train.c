@@ -168,6 +168,16 @@ static void parse(int argc, char **argv, struct cli *cli, struct settings *setti
 
 /* --- load --- */
 
+/* files: whose models are not gone on from, as one may have hoped */
+static void tell_left_behind(const json_t *files)
+{
+	const json_t *file;
+	size_t i;
+	json_array_foreach (files, i, file)
+		if (!i || !json_equal(file, json_array_get(files, i - 1))) /* a file may be given twice */
+			notice("model of %s replaced by a new one; --model goes on from one", json_string_value(file));
+}
+
 static void load(const struct cli *cli, struct training_job *job)
 {
 	const struct training *training = job->training;
@@ -178,12 +188,15 @@ static void load(const struct cli *cli, struct training_job *job)
 	bag_take(bag, &sequences_group, &inputs->sequences);
 	bag_take(bag, &embedding_group, &inputs->embedding);
 	bag_take(bag, &tokenizer_group, &inputs->tokenizer);
-	bag_drop(bag, "model");
+	json_t *with_model = json_array();
+	bag_drop(bag, MODEL_GROUP);
 	bag_drop(bag, "ranking");
 	if (training->takes_model) {
 		if (!inputs->start.group.complete)
 			bag_take(bag, &model_group, &inputs->start);
 		bag_drop(bag, "embedding");
+	} else if (!inputs->start.group.complete) {
+		bag_take_sources(bag, MODEL_GROUP, with_model);
 	}
 	bag_pass_to(bag, job->out);
 	bag_read(bag);
@@ -193,6 +206,8 @@ static void load(const struct cli *cli, struct training_job *job)
 		sequences_check(&inputs->sequences, &inputs->catalog);
 	if (inputs->embedding.group.complete && training->takes_embedding)
 		embedding_check(&inputs->embedding, &inputs->catalog);
+	tell_left_behind(with_model);
+	json_decref(with_model);
 }
 
 static void free_job(struct training_job *job)

@@ -184,7 +184,9 @@ void runs_check_comparable(const struct ranking *a, const struct ranking *b)
 {
 	const char *of_a = group_source(&a->group), *of_b = group_source(&b->group);
 	if (strcmp(a->catalog, b->catalog))
-		die("%s ranks the catalog %s, %s ranks %s", of_a, a->catalog, of_b, b->catalog);
+		die("%s and %s rank items of different catalogs (%s and %s), which cannot be compared; seq-rank --model ranks one "
+			"stream of seq-tokenize by either model",
+			of_a, of_b, counted(a->n_items, "items"), counted(b->n_items, "items"));
 	if (a->part != b->part)
 		die("%s and %s: one ranks for test targets, the other for validation targets", of_a, of_b);
 	if (a->seen_removed != b->seen_removed)
@@ -241,11 +243,10 @@ void runs_read(struct runs *runs, char *const *paths)
 	json_decref(with_model);
 	json_decref(with_ranking);
 	drop_repeated(runs);
-	for (int i = 0; i < runs->count; i++) {
+	for (int i = 1; i < runs->count; i++)
+		runs_check_comparable(&runs->run[0].ranking, &runs->run[i].ranking);
+	for (int i = 0; i < runs->count; i++)
 		ranking_check(&runs->run[i].ranking, &runs->catalog, run_source(&runs->run[i]));
-		if (i)
-			runs_check_comparable(&runs->run[0].ranking, &runs->run[i].ranking);
-	}
 	if (runs->sequences.group.complete)
 		sequences_check(&runs->sequences, &runs->catalog);
 	if (runs->count > 1)
