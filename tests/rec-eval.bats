@@ -56,6 +56,34 @@ same_figures() {
 	grep -qx "users	all	3" lines
 }
 
+@test "rec-eval: a ranking of what is in stock says so, and is not taken for that of the whole catalog" {
+	needs seq-tokenize seq-train seq-rank
+	printf '%s\n' user,item,time a,w,1 a,x,2 a,y,3 a,z,4 b,z,1 b,y,2 b,w,3 b,x,4 | seq-tokenize -q | seq-train -q --arch popular -o model
+	printf '%s\n' w z >stock
+	printf '%s\n' x y >sold
+	seq-rank model -o all.tar.zst 2>said
+	grep -q '2 users, test targets among 4 items' said
+	seq-rank --candidates stock model -o some.tar.zst 2>said
+	grep -q '2 users, test targets among 2 items' said
+	seq-rank -q --exclude sold model -o same.tar.zst
+	rec-eval -q some.tar.zst >lines
+	grep -qx "items	all	4" lines
+	grep -qx "offered	all	2" lines
+	rec-eval -q all.tar.zst >lines
+	(! grep ^offered lines) || return 1
+	rec-eval -q --format table some.tar.zst | has 'ranks among 2 that were offered, of 4 items'
+	# the same items are one ranking, others are another
+	rec-eval --format json --no-slices some.tar.zst same.tar.zst 2>said | has '"offered": 2'
+	(! grep offered said) || return 1
+	rec-eval --format tsv --no-slices all.tar.zst some.tar.zst 2>said >lines
+	[ "$(cut -f 1 lines | tail -n +2 | paste -sd ' ' -)" = "all some" ]
+	grep -q 'all.tar.zst and some.tar.zst were ranked with other --candidates or --exclude: 4 and 2 items were offered, of 4' said
+	seq-rank -q --shard 1/2 model -o 1.tar.zst
+	seq-rank -q --shard 2/2 --candidates stock model -o 2.tar.zst
+	fails rec-eval -q 1.tar.zst 2.tar.zst
+	says "shard 2 of 2 is missing"
+}
+
 # figures STREAM OPTION...: of each user and of all, as tests/golden/trec_eval.tar.zst has trec_eval's
 figures() {
 	rec-eval -u --no-slices -m ndcg,recall,precision,hr,mrr@20 -k 5,10,20 "$@" | grep '^[^	]*@' | sort

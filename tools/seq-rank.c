@@ -273,6 +273,7 @@ static struct writer writer_open(const struct run *run, struct bag_out *bag)
 			.model_id = run->ensemble.id,
 			.part = settings->part,
 			.seen_removed = settings->seen == SEEN_REMOVE,
+			.offered = run->assortment.offered,
 			.k = settings->k,
 		};
 		ranking_begin(bag, &of, settings->shard, settings->shards);
@@ -403,13 +404,14 @@ static void finish(struct run *run, struct writer *writer, double seconds)
 		output_commit(writer->output);
 	}
 	const char *seen = settings->seen == SEEN_KEEP ? "kept" : "removed";
+	const char *offers = counted(recommender_offers(run->recommender), "items");
 	if (settings->part == PART_NEXT)
-		notice("%s, recommendations among %s, seen items %s, %.1f s", counted(run->n_ranked, "users"),
-			counted(recommender_offers(run->recommender), "items"), seen, seconds);
+		notice("%s, recommendations among %s, seen items %s, %.1f s", counted(run->n_ranked, "users"), offers, seen,
+			seconds);
 	else
 		notice("%s, %s targets among %s, seen items %s, %.1f s; %s without a target", counted(run->n_ranked, "users"),
-			part_names[settings->part], counted(run->catalog.n_items, "items"), seen, seconds,
-			counted(run->n_without_target, "users"));
+			part_names[settings->part], run->assortment.offered ? offers : counted(run->catalog.n_items, "items"), seen,
+			seconds, counted(run->n_without_target, "users"));
 }
 
 static void rank_all(struct run *run)

@@ -32,7 +32,11 @@ static void begin(void *group, const char *where)
 		die("%s: \"seen\" is \"%s\", \"keep\" or \"remove\" was expected", where, seen);
 	group_fingerprint(&ranking->group, "catalog", ranking->catalog, where);
 	ranking->seen_removed = !strcmp(seen, "remove");
-	ranking->n_items = json_get_int(meta, "n_items", 0, INT32_MAX, where);
+	ranking->n_items = ranking->n_offered = json_get_int(meta, "n_items", 0, INT32_MAX, where);
+	if (json_object_get(meta, "offered")) {
+		ranking->n_offered = json_get_int(meta, "offered", 0, ranking->n_items, where);
+		group_fingerprint(&ranking->group, "offered_items", ranking->offered, where);
+	}
 }
 
 /* A column of one number a row, behind those there are. */
@@ -156,12 +160,26 @@ void ranking_free(struct ranking *ranking)
 
 /* --- writing --- */
 
+/* Which items are offered, and how many. */
+static uint64_t offered_items(const struct ranking_of *of, int64_t *n)
+{
+	uint64_t print = FINGERPRINT_START;
+	*n = 0;
+	for (int64_t item = 0; item < of->catalog->n_items; item++)
+		if (of->offered[item]) {
+			print = fingerprint(print, &item, sizeof item);
+			++*n;
+		}
+	return print;
+}
+
 /* The same for all shards of a ranking. */
 static uint64_t ranking_id(const struct ranking_of *of)
 {
+	int64_t n;
 	char *text = xasprintf("%s %s %s %s %s %d", of->catalog->fingerprint, of->sequences->group.id, of->model_id,
 		part_names[of->part], of->seen_removed ? "remove" : "keep", of->k);
-	uint64_t id = fingerprint(FINGERPRINT_START, text, strlen(text));
+	uint64_t id = fingerprint(of->offered ? offered_items(of, &n) : FINGERPRINT_START, text, strlen(text));
 	free(text);
 	return id;
 }
@@ -177,6 +195,13 @@ void ranking_begin(struct bag_out *out, const struct ranking_of *of, int shard, 
 		of->seen_removed ? "remove" : "keep", "protocol", protocols[holdout]);
 	if (holdout == HOLDOUT_TIME)
 		json_set(meta, "split_time", json_integer(of->sequences->split_time));
+	if (of->offered) {
+		int64_t n;
+		char items[17];
+		fingerprint_text(offered_items(of, &n), items);
+		json_set(meta, "offered", json_integer(n));
+		json_set(meta, "offered_items", json_string(items));
+	}
 	bag_begin(out, &ranking_group, ranking_id(of), shard, shards, meta);
 }
 

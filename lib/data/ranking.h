@@ -13,6 +13,8 @@ struct ranking {
 	enum part part;    /* "split": "valid" or "test" */
 	bool seen_removed; /* "seen": "remove" or "keep" */
 	int64_t n_items;   /* of the catalog */
+	int64_t n_offered; /* "offered": of these, where some were left out */
+	char offered[17];  /* "offered_items": a fingerprint of which; "": all */
 	struct strings user_id;
 	int64_t n_users;     /* rows */
 	int32_t *target;     /* row of the catalog; -1: the user has no target */
@@ -35,7 +37,8 @@ struct ranking_of {
 	const char *model, *model_id;      /* its architecture, its group's id */
 	enum part part;
 	bool seen_removed;
-	int k; /* entries of the lists */
+	const bool *offered; /* by item; others stand behind all of these; NULL: all are */
+	int k;               /* entries of the lists */
 };
 /* Of consecutive users. */
 struct ranking_rows {

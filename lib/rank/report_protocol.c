@@ -40,6 +40,8 @@ json_t *report_protocol(const struct report *report, const struct run *run)
 	json_set(protocol, "seen", json_string(ranking->seen_removed ? "removed" : "kept"));
 	json_set(protocol, "ties", json_string(ties_names[report->ties]));
 	json_set(protocol, "items", json_integer(ranking->n_items));
+	if (*ranking->offered)
+		json_set(protocol, "offered", json_integer(ranking->n_offered));
 	json_set(protocol, "tied", json_integer(slices->tied));
 	if (slices->users[SLICE_ALL] != ranking->n_users)
 		json_set(protocol, "targetless", json_integer(ranking->n_users - slices->users[SLICE_ALL]));
@@ -71,8 +73,13 @@ void report_write_protocol(FILE *out, const struct report *report, const struct 
 		fprintf(out, " (%s more %s none)", number_text(without, a), by_number(without, "has", "have"));
 	if (holdout)
 		fprintf(out, ", %s%s%s", holdout, order ? ", equal times: " : "", order ? order : "");
-	fprintf(out, "\nranks among all %s %s, seen items %s\n", number_text(ranking->n_items, a),
-		by_number(ranking->n_items, "item", "items"), ranking->seen_removed ? "removed" : "kept");
+	if (*ranking->offered)
+		fprintf(out, "\nranks among %s that were offered, of %s %s, seen items %s\n",
+			number_text(ranking->n_offered, a), number_text(ranking->n_items, b),
+			by_number(ranking->n_items, "item", "items"), ranking->seen_removed ? "removed" : "kept");
+	else
+		fprintf(out, "\nranks among all %s %s, seen items %s\n", number_text(ranking->n_items, a),
+			by_number(ranking->n_items, "item", "items"), ranking->seen_removed ? "removed" : "kept");
 	fprintf(out, "equal scores: %s rank", ties_names[report->ties]);
 	if (report->runs->count == 1)
 		fprintf(out, "; %s %s", number_text(slices->tied, a),

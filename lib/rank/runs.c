@@ -21,7 +21,7 @@ const char *run_source(const struct run *run)
 
 static bool same_system(const struct runs *runs, const struct ranking *a, const struct ranking *b)
 {
-	return a->seen_removed == b->seen_removed &&
+	return a->seen_removed == b->seen_removed && !strcmp(a->offered, b->offered) &&
 		history_alike(runs->history, ranking_group.name, a->group.id, b->group.id);
 }
 
@@ -191,6 +191,9 @@ void runs_check_comparable(const struct ranking *a, const struct ranking *b)
 		die("%s and %s: one ranks for test targets, the other for validation targets", of_a, of_b);
 	if (a->seen_removed != b->seen_removed)
 		warn("%s and %s: one removes seen items, the other keeps them", of_a, of_b);
+	if (strcmp(a->offered, b->offered))
+		warn("%s and %s were ranked with other --candidates or --exclude: %lld and %s were offered, of %lld", of_a,
+			of_b, (long long)a->n_offered, counted(b->n_offered, "items"), (long long)a->n_items);
 }
 
 static void check_users(const struct runs *runs)
