@@ -205,7 +205,11 @@ u,a,20191006\nu,a,20191007\nu,a,20191008\nu,a,20191009\n"
 @test "a time before 1970 is counted, and disables no check" {
 	tells "warning: 1 of 3 times is before 1970, the first in line 3 of told.csv: '-1'" "${H}u,a,1600000000\nu,b,-1\nv,a,1600000001\n"
 	fails seq-tokenize --split-time 1700000000 told.csv -o x
-	says "no user has events both before and after"
+	says "--split-time 1700000000: no user has events both before and after; the times run from -1 to 2020-09-13T12:26:41"
+	# what stands for "never" in a database
+	tells "warning: 1 of 3 times is after 2099, the first in line 3 of told.csv: '9999-12-31'" "${H}u,a,2019-01-01\nu,b,9999-12-31\nv,a,2019-01-02\n"
+	fails seq-tokenize --split-time 2018-01-01 told.csv -o x
+	says "--split-time 2018-01-01: no user has events"
 }
 
 @test "a file that was cut off" {

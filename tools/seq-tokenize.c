@@ -267,6 +267,14 @@ static json_t *measured(const struct dataset *dataset, const struct dataset_fact
 	return found;
 }
 
+static int64_t users_of_split(const struct settings *settings, struct dataset *dataset)
+{
+	char *option = xasprintf("--split-time %s", settings->split);
+	const int64_t users = dataset_split_users(dataset, settings->split_time, option);
+	free(option);
+	return users;
+}
+
 int main(int argc, char **argv)
 {
 	process_begin();
@@ -280,7 +288,7 @@ int main(int argc, char **argv)
 	dataset_filter(&dataset, settings.min_item > 0 || !tables_have_items(&settings.tables));
 	struct dataset_facts facts;
 	dataset_describe(&dataset, &facts);
-	int64_t split_users = settings.split ? dataset_split_users(&dataset, settings.split_time, "--split-time") : 0;
+	const int64_t split_users = settings.split ? users_of_split(&settings, &dataset) : 0;
 	struct tokenizer *tokenizer = find_tokenizer(&settings, &dataset);
 
 	struct bag_out *out = bag_create(cli.output, cli.level);

@@ -202,7 +202,7 @@ void dataset_tell(const struct dataset *dataset, const struct dataset_facts *fac
 json_t *dataset_facts_json(const struct dataset *dataset, const struct dataset_facts *facts);
 /*
  * How many users have events before this time as well as from it on: those a split by time can test. A time of another
- * unit, or beyond the data, would leave none: it dies then, naming the option.
+ * unit, or beyond the data, would leave none: it dies then, with the option as it was given.
  */
 int64_t dataset_split_users(struct dataset *dataset, int64_t time, const char *option);
 

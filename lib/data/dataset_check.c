@@ -90,6 +90,13 @@ static void check_lists(struct dataset *dataset)
 			(long long)lists->n_events, counted(dataset->n_read, "events"), lists->example);
 }
 
+static void note_odd_times(struct dataset *dataset, const struct odd_times *odd, const char *when)
+{
+	if (odd->n)
+		dataset_note(dataset, "warning: %lld of %s %s %s, the first in %s", (long long)odd->n,
+			counted(dataset->times.n_times, "times"), by_number(odd->n, "is", "are"), when, odd->first);
+}
+
 static void check_times(struct dataset *dataset)
 {
 	const struct time_column *times = &dataset->times;
@@ -99,9 +106,8 @@ static void check_times(struct dataset *dataset)
 	if (!times->of_day && dataset->finer_time)
 		dataset_note(dataset, "warning: the times are whole days, and column %s is finer (--time-column)",
 			dataset->finer_time);
-	if (times->n_before_1970)
-		dataset_note(dataset, "warning: %lld of %s %s before 1970, the first in %s", (long long)times->n_before_1970,
-			counted(times->n_times, "times"), by_number(times->n_before_1970, "is", "are"), times->first_before_1970);
+	note_odd_times(dataset, &times->before_1970, "before 1970");
+	note_odd_times(dataset, &times->from_2100, "after 2099");
 }
 
 void dataset_check(struct dataset *dataset)

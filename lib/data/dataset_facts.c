@@ -1,12 +1,14 @@
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "data/catalog.h"
 #include "data/dataset.h"
 #include "stream/progress.h"
 
 #define SORTED_BUCKETS 65536
-#define FEW_TIMES 32 /* that are sorted one by one */
+#define LEAST_DATE 100000000 /* smaller times may count anything */
+#define FEW_TIMES 32         /* that are sorted one by one */
 
 /* So that they compare as the numbers without sign that they are sorted as. */
 static unsigned byte_of(int64_t time, int shift)
@@ -258,6 +260,17 @@ void dataset_describe(struct dataset *dataset, struct dataset_facts *facts)
 	}
 }
 
+/* A date, or the number where it counts something else than seconds since 1970. To be freed. */
+static char *time_text(int64_t time)
+{
+	struct tm date;
+	char text[32];
+	const time_t seconds = (time_t)time;
+	if (time >= LEAST_DATE && gmtime_r(&seconds, &date) && strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &date))
+		return xstrdup(text);
+	return xasprintf("%lld", (long long)time);
+}
+
 int64_t dataset_split_users(struct dataset *dataset, int64_t time, const char *option)
 {
 	int64_t count = 0, first = INT64_MAX, last = INT64_MIN;
@@ -273,8 +286,8 @@ int64_t dataset_split_users(struct dataset *dataset, int64_t time, const char *o
 			last = part->time[end - 1] > last ? part->time[end - 1] : last;
 		}
 	if (!count)
-		die("%s %lld: no user has events both before and after; the times run from %lld to %lld", option,
-			(long long)time, (long long)first, (long long)last);
+		die("%s: no user has events both before and after; the times run from %s to %s", option, time_text(first),
+			time_text(last));
 	return count;
 }
 

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #define NANOSECONDS 1000000000
+#define YEAR_2100 INT64_C(4102444800)
 
 static bool is_digit(char c)
 {
@@ -387,6 +388,15 @@ static bool is_cut(const struct time_column *times, const struct table *table, i
 	return table_open_end(table) && column == table_columns(table) - 1 && length < times->shortest;
 }
 
+static void count_odd(struct odd_times *odd, const struct table *table, const char *text)
+{
+	if (odd->n++)
+		return;
+	char *where = place(table);
+	odd->first = xasprintf("%s: '%s'", where, text);
+	free(where);
+}
+
 bool time_column_read(struct time_column *times, struct table *table, int column, struct time *time)
 {
 	size_t length;
@@ -406,8 +416,10 @@ bool time_column_read(struct time_column *times, struct table *table, int column
 		times->shortest = length;
 	if (!times->format && is_digit(text[length - 1]) && (length < 5 || is_digit(text[4])))
 		note_compact(times, table, text, length);
-	if (time->seconds < 0 && !times->n_before_1970++)
-		times->first_before_1970 = xasprintf("%s: '%s'", place(table), text);
+	if (time->seconds < 0)
+		count_odd(&times->before_1970, table, text);
+	else if (time->seconds >= YEAR_2100)
+		count_odd(&times->from_2100, table, text);
 	times->of_day |= time->nanoseconds || time->seconds % 86400;
 	times->n_times++;
 	return true;
@@ -443,7 +455,8 @@ bool time_column_is_number(const struct time_column *times)
 void time_column_free(struct time_column *times)
 {
 	free(times->first);
-	free(times->first_before_1970);
+	free(times->before_1970.first);
+	free(times->from_2100.first);
 	free(times->compact);
 	*times = (struct time_column){0};
 }

@@ -37,8 +37,10 @@ struct time_column {
 	bool of_day;         /* some time is no whole day */
 	int64_t n_times;
 
-	int64_t n_before_1970;
-	char *first_before_1970;
+	struct odd_times {
+		int64_t n;
+		char *first;          /* "line 3 of sales.csv: '-1'" */
+	} before_1970, from_2100; /* which may stand for none: 9999-12-31 */
 
 	/* of the table being read */
 	int64_t n_numbers, n_compact; /* of these, those that are dates as well, as 20191001 */
