@@ -208,7 +208,7 @@ without_group() {
 	printf 'user,item,time\na,x,1\na,y,2\nb,x,1\n' >short.csv
 	seq-tokenize -q short.csv | seq-train -q --arch popular -o short
 	fails seq-rank -q short -o none
-	says "none of 2 users has a test target"
+	says "none of 2 users has a test target, for which one needs three events; --split next ranks without"
 	fails seq-rank -q --format trec other.popular
 	says "blanks"
 	seq-rank -q --format tsv other.popular >/dev/null

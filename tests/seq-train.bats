@@ -509,6 +509,7 @@ assert (get("hidden_size", "n_embd"), get("num_hidden_layers", "n_layer"), get("
 	fails seq-train -q --arch llama data.tar.zst -o x.tar.zst
 	says "no items with text"
 	fails seq-rank -q llama.tar.zst -o x.tar.zst
+	says "model of llama.tar.zst: llama learned texts and ranks no items; seq-train --arch sasrec, say, trains a model that does"
 	[ ! -e x.tar.zst ]
 }
 

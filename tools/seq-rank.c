@@ -424,7 +424,9 @@ static void rank_all(struct run *run)
 	double started = seconds_now();
 	rank_users(run, &writer);
 	if (!run->n_ranked && settings->shards == 1)
-		die("sequences: none of %s has a %s target", counted(run->users.n_users, "users"), part_names[settings->part]);
+		die("sequences: none of %s has a %s target%s; --split next ranks without", counted(run->users.n_users, "users"),
+			part_names[settings->part],
+			run->users.part.holdout == HOLDOUT_LAST ? ", for which one needs three events" : "");
 	finish(run, &writer, seconds_now() - started);
 }
 

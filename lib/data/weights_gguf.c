@@ -71,7 +71,8 @@ static int64_t vocab_size(const struct metadata *metadata)
 {
 	const struct gguf_tensor *embedding = tensor_of(metadata, "token_embd.weight");
 	if (!embedding)
-		die("%s: no token_embd.weight", metadata->gguf->path);
+		die("%s: no token_embd.weight, which every language model has; a vocabulary without its weights?",
+			metadata->gguf->path);
 	return embedding->shape[1];
 }
 

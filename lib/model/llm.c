@@ -46,7 +46,7 @@ void llm_read_layer(struct model *model, int64_t layer)
 {
 	const int layers = transformer_layers(model->state);
 	if (layer > layers)
-		die("--layer %lld: the LLM has %d layers", (long long)layer, layers);
+		die("--layer %lld: the LLM has %s", (long long)layer, counted(layers, "layers"));
 	if (layer < layers)
 		transformer_cut(model->state, (int)layer);
 }

@@ -93,6 +93,9 @@ int64_t assortment_of_model(struct assortment *assortment, struct model_group *g
 {
 	struct model *model = group->model;
 	assortment->n_items = groups->catalog->n_items;
+	if (model->architecture->reads_tokens && !model->architecture->encode)
+		die("model of %s: %s learned texts and ranks no items; seq-train --arch sasrec, say, trains a model that does",
+			group_source(&group->group), model->architecture->name);
 	if (model->architecture->encode) {
 		model_require_tokenizer(group, groups->catalog);
 		encoder_rank_catalog(model, groups->catalog, groups->embedding, group->group.id);
