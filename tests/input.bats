@@ -214,7 +214,7 @@ u,a,20191006\nu,a,20191007\nu,a,20191008\nu,a,20191009\n"
 
 @test "a file that was cut off" {
 	refuses "line 3: 2 fields, 3 were expected (user_id, item_id, timestamp); the file ends in this line: cut off?" "${H}u,a,1600000000\nu,b"
-	refuses "line 3, column timestamp: '16000': shorter than every time before, and the file ends in this line: cut off?" \
+	refuses "line 3, column timestamp: '16000': shorter than every time before, and the file ends in this line: cut off? a line break behind it says that it is whole" \
 		"${H}u,a,1600000000\nu,b,16000"
 	refuses "line 4, column timestamp: '2020-01-0': a time was expected, and the file ends in this line: cut off?" "${H}u,a,2020-01-01\nu,b,2020-01-02\nu,c,2020-01-0"
 	refuses "line 3, column timestamp: '16000': shorter" 'user_id\titem_id\ttimestamp\nu\ta\t1600000000\nu\tb\t16000'

@@ -409,7 +409,9 @@ bool time_column_read(struct time_column *times, struct table *table, int column
 	if (unit && unit != times->unit && !same_unit(times, table, column, unit))
 		return false;
 	if (is_cut(times, table, column, length)) {
-		table_reject(table, column, "shorter than every time before, and the file ends in this line: cut off?");
+		table_reject(table, column,
+			"shorter than every time before, and the file ends in this line: cut off? a line break behind it says that "
+			"it is whole");
 		return false;
 	}
 	if (!times->shortest || length < times->shortest)
