@@ -84,6 +84,26 @@ same_figures() {
 	says "shard 2 of 2 is missing"
 }
 
+@test "rec-eval: a model that may have learned the targets is told" {
+	needs seq-tokenize seq-train seq-rank
+	printf '%s\n' user,item,time a,w,1 a,x,2 a,y,3 a,z,4 b,z,1 b,y,2 b,w,3 b,x,4 >events.csv
+	seq-tokenize -q events.csv -o held.tar.zst
+	seq-tokenize -q --holdout none events.csv | seq-train -q --arch markov -o all.tar.zst
+	seq-train -q --arch markov held.tar.zst -o model.tar.zst
+	seq-rank -q --model all.tar.zst held.tar.zst -o told.tar.zst
+	rec-eval --no-slices told.tar.zst 2>said >lines
+	grep -q 'told.tar.zst: its model was trained on events of seq-tokenize --holdout none, and these are of --holdout last: as far as it learned the targets, its figures are too good' said
+	seq-tokenize -q --split-time 4 events.csv | seq-rank -q --model model.tar.zst | rec-eval --no-slices 2>said >lines
+	grep -q 'seq-tokenize --split-time none, and these are of --split-time 4:' said
+	# of the same, of newer events, and where there is no history
+	head -n 4 events.csv | seq-tokenize -q | seq-train -q --arch markov -o older.tar.zst
+	for model in model older; do
+		seq-rank -q --model $model.tar.zst held.tar.zst | rec-eval --no-slices 2>said >lines
+		(! grep learned said) || return 1
+	done
+	seq-rank -q --no-history --model all.tar.zst held.tar.zst | rec-eval --no-slices 2>said >lines
+}
+
 # figures STREAM OPTION...: of each user and of all, as tests/golden/trec_eval.tar.zst has trec_eval's
 figures() {
 	rec-eval -u --no-slices -m ndcg,recall,precision,hr,mrr@20 -k 5,10,20 "$@" | grep '^[^	]*@' | sort
