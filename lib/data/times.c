@@ -335,7 +335,8 @@ static char *guess_formats(const char *text)
 
 static void reject_text(const struct time_column *times, struct table *table, int column)
 {
-	bool may_be_cut = table_open_end(table) && column == table_columns(table) - 1;
+	/* where no time was read before, it is rather the form of them all */
+	bool may_be_cut = table_open_end(table) && column == table_columns(table) - 1 && times->shortest;
 	char *formats = guess_formats(table_field(table, column, NULL)), *problem;
 	if (may_be_cut)
 		problem = xstrdup("a time was expected, and the file ends in this line: cut off?");
