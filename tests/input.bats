@@ -218,6 +218,8 @@ u,a,20191006\nu,a,20191007\nu,a,20191008\nu,a,20191009\n"
 		"${H}u,a,1600000000\nu,b,16000"
 	refuses "line 4, column timestamp: '2020-01-0': a time was expected, and the file ends in this line: cut off?" "${H}u,a,2020-01-01\nu,b,2020-01-02\nu,c,2020-01-0"
 	refuses "line 3, column timestamp: '16000': shorter" 'user_id\titem_id\ttimestamp\nu\ta\t1600000000\nu\tb\t16000'
+	refuses "line 2, column time: '10:15:00': a time of day alone, a date with it was expected, in one column (--time-column)" \
+		'user_id,item_id,date,time\nu,a,2019-10-01,10:15:00\n'
 	refuses "line 2, column timestamp: '13.10.2019': a time was expected; is it --time-format '%d.%m.%Y'?" "${H}u,a,13.10.2019"
 	tells "told.csv ends without a line break: line 3, if it was cut off there, is not whole" "${H}u,a,1600000000\nu,b,1600000001"
 	refuses "line 2: '{\"user_id\": \"u\", \"item_': " '{"user_id": "u", "item_id": "a"}\n{"user_id": "u", "item_'

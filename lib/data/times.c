@@ -337,13 +337,16 @@ static void reject_text(const struct time_column *times, struct table *table, in
 {
 	/* where no time was read before, it is rather the form of them all */
 	bool may_be_cut = table_open_end(table) && column == table_columns(table) - 1 && times->shortest;
-	char *formats = guess_formats(table_field(table, column, NULL)), *problem;
+	const char *text = table_field(table, column, NULL);
+	char *formats = guess_formats(text), *problem;
 	if (may_be_cut)
 		problem = xstrdup("a time was expected, and the file ends in this line: cut off?");
 	else if (times->format)
 		problem = xasprintf("a time was expected, in the form %s", times->format);
 	else if (formats)
 		problem = xasprintf("a time was expected; is it %s", formats);
+	else if (strchr(text, ':') && !text[strspn(text, "0123456789:.")])
+		problem = xstrdup("a time of day alone, a date with it was expected, in one column (--time-column)");
 	else
 		problem = xstrdup("a time was expected, in seconds or as 2011-11-21T08:26:00 (others: --time-format)");
 	table_reject(table, column, problem);
