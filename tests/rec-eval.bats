@@ -102,6 +102,18 @@ same_figures() {
 		(! grep learned said) || return 1
 	done
 	seq-rank -q --no-history --model all.tar.zst held.tar.zst | rec-eval --no-slices 2>said >lines
+	# what was pre-trained on the same, and then on another domain
+	printf '%s\n' item,title w,wine x,xylophone y,yarn z,zebra >items.csv
+	mkdir other && sed 's/^[w-z],/other-&/' items.csv >other/items.csv
+	sed 's/,[w-z],/,other-&/; s/-,/-/' events.csv >other/events.csv
+	seq-tokenize -q --holdout none --items items.csv events.csv |
+		seq-train -q --task pretrain --hidden-size 8 --layers 2 --set num_attention_heads=2 --epochs 0 -o encoder.tar.zst
+	for folder in . other; do
+		seq-tokenize -q --tokenizer encoder.tar.zst --items $folder/items.csv $folder/events.csv |
+			seq-rank -q --model encoder.tar.zst | rec-eval --no-slices 2>$folder/said >lines
+	done
+	grep -q learned said
+	(! grep learned other/said) || return 1
 }
 
 # figures STREAM OPTION...: of each user and of all, as tests/golden/trec_eval.tar.zst has trec_eval's

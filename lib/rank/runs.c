@@ -243,11 +243,18 @@ static const char *tokenized_with(const json_t *history, const char *sequences, 
 static void check_trained_on(const struct runs *runs, const struct run *run)
 {
 	static const char *const options[][2] = {{"--holdout", "last"}, {"--split-time", "none"}};
-	const json_t *meta = run->ranking.group.meta, *model = json_object_get(meta, "model_id");
-	const char *id = json_string_value(model);
+	const json_t *meta = run->ranking.group.meta;
+	const char *id = json_string_value(json_object_get(meta, "model_id"));
 	const json_t *trained = id ? history_writer(runs->history, MODEL_GROUP, id) : NULL;
-	const char *learned = json_string_value(json_object_get(json_object_get(trained, "read"), sequences_group.name));
+	const json_t *read = json_object_get(trained, "read");
+	const char *learned = json_string_value(json_object_get(read, sequences_group.name));
 	const char *ranked = json_string_value(json_object_get(meta, "sequences"));
+	const char *catalog = json_string_value(json_object_get(read, catalog_group.name));
+	const char *task = json_string_value(json_object_get(json_object_get(trained, "options"), "--task"));
+	/* on other domains */
+	if (task && !strcmp(task, "pretrain") && catalog && runs->catalog.group.complete &&
+		strcmp(catalog, runs->catalog.group.id) != 0)
+		return;
 	for (size_t i = 0; i < COUNT_OF(options); i++) {
 		const char *a = tokenized_with(runs->history, learned, options[i][0], options[i][1]);
 		const char *b = tokenized_with(runs->history, ranked, options[i][0], options[i][1]);
