@@ -313,6 +313,20 @@ static char *form_of_date(const char *text, bool day_first)
 		colons && halves ? " %p" : "");
 }
 
+/* With names of months: as Goodreads and Twitter have it, C's ctime(), mails, people; and reviewTime of Amazon's reviews. */
+static const char *const common_forms[] = {"%a %b %d %H:%M:%S %z %Y", "%a %b %d %H:%M:%S %Y",
+	"%a, %d %b %Y %H:%M:%S %z", "%b %d, %Y %I:%M:%S %p", "%b %d, %Y %H:%M:%S", "%b %d, %Y", "%b %d %Y",
+	"%d %b %Y %H:%M:%S", "%d %b %Y", "%d-%b-%Y", "%d-%b-%y", "%m %d, %Y", "%Y.%m.%d %H:%M:%S", "%Y.%m.%d"};
+
+static char *guess_common_form(const char *text)
+{
+	struct time time;
+	for (size_t i = 0; i < COUNT_OF(common_forms); i++)
+		if (parse_time_as(common_forms[i], text, &time))
+			return xasprintf("--time-format '%s'?", common_forms[i]);
+	return NULL;
+}
+
 /* The form, or the two, by which a date that is not read could be. NULL: no idea. To be freed. */
 static char *guess_formats(const char *text)
 {
@@ -323,7 +337,7 @@ static char *guess_formats(const char *text)
 		form[day_first] = form_of_date(text, day_first);
 		reads[day_first] = form[day_first] && parse_time_as(form[day_first], text, &time);
 	}
-	char *guess = NULL;
+	char *guess = reads[0] || reads[1] ? NULL : guess_common_form(text);
 	if (reads[0] && reads[1])
 		guess = xasprintf("--time-format '%s' or '%s'?", form[0], form[1]);
 	else if (reads[0] || reads[1])
