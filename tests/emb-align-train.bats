@@ -207,7 +207,7 @@ assert all((old[i] == new[i]).all() for i in old)'
 	item-project new.tar.zst 2>said >items.tar.zst
 	! grep replaced said || return 1
 	fails align --start more.tar.zst more.tar.zst -o x.tar.zst
-	says "more.tar.zst: no "
+	says "more.tar.zst: no model in it; --llm names a language model, seq-train --arch llama trains one"
 	misused emb-align-train --start - <more.tar.zst -o x.tar.zst
 	says "--start - and the stream cannot both be read from stdin"
 	[ ! -e x.tar.zst ]

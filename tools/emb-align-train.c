@@ -126,11 +126,13 @@ static void take(struct bag *bag, const struct group_kind *kind, void *group, co
 static void load(const struct cli *cli, const struct settings *settings, struct bag_out *out, struct inputs *inputs)
 {
 	struct bag *bag = bag_open(cli->inputs);
+	struct group_kind llm_group = model_group;
+	llm_group.writer = "--llm names a language model, seq-train --arch llama trains one";
 	inputs->catalog.keeps_text = true;
 	bag_take(bag, &catalog_group, &inputs->catalog);
 	bag_take(bag, &tokenizer_group, &inputs->tokenizer);
 	if (!settings->llm)
-		take(bag, &model_group, &inputs->model, settings->model ? settings->model : settings->start_of);
+		take(bag, &llm_group, &inputs->model, settings->model ? settings->model : settings->start_of);
 	take(bag, &projector_group, &inputs->projector, settings->start_of);
 	bag_drop(bag, "projector");
 	bag_pass_to(bag, out);
