@@ -347,9 +347,8 @@ static void add_strangers(struct run *run, struct batch *batch, const struct wri
 			flush_batch(batch, run, writer);
 	}
 	if (strangers == asked->ids.count && strangers)
-		warn(
-			"%s: the stream has none of its %s, the first is \"%.100s\": the most popular items are recommended to all; "
-			"an id a line was expected",
+		warn("%s: the stream has none of its %s, the first is \"%.100s\": the most popular items are recommended to "
+			 "all; an id a line was expected",
 			input_name(asked->path), counted(strangers, "users"), first);
 	else if (strangers)
 		notice("%s: %" PRId64 " of %s %s no history, the first is \"%.100s\": the most popular items are recommended",

@@ -313,7 +313,7 @@ static char *form_of_date(const char *text, bool day_first)
 		colons && halves ? " %p" : "");
 }
 
-/* With names of months: as Goodreads and Twitter have it, C's ctime(), mails, people; and reviewTime of Amazon's reviews. */
+/* With names of months: as Goodreads and Twitter have it, C's ctime(), mails, people; and Amazon's reviewTime. */
 static const char *const common_forms[] = {"%a %b %d %H:%M:%S %z %Y", "%a %b %d %H:%M:%S %Y",
 	"%a, %d %b %Y %H:%M:%S %z", "%b %d, %Y %I:%M:%S %p", "%b %d, %Y %H:%M:%S", "%b %d, %Y", "%b %d %Y",
 	"%d %b %Y %H:%M:%S", "%d %b %Y", "%d-%b-%Y", "%d-%b-%y", "%m %d, %Y", "%Y.%m.%d %H:%M:%S", "%Y.%m.%d"};

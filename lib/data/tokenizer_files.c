@@ -214,8 +214,8 @@ static struct tokenizer *load_folder(const char *path)
 		tokenizer = load_wordpiece(vocab);
 	free(vocab);
 	if (!tokenizer)
-		die("%s: no tokenizer there: tokenizer.json, vocab.json with merges.txt, encoder.json with vocab.bpe or vocab.txt "
-			"was expected; a GGUF file is named itself",
+		die("%s: no tokenizer there: tokenizer.json, vocab.json with merges.txt, encoder.json with vocab.bpe or "
+			"vocab.txt was expected; a GGUF file is named itself",
 			path);
 	free(file);
 	return tokenizer;

@@ -42,7 +42,7 @@ void listing_add(const struct listing *listing, const char *id, const int32_t *i
 	const struct why *why);
 /* The same of the item to be found, where the format is qrels. */
 void listing_target(const struct listing *listing, const char *id, int32_t item);
-/* What the fields say of an item of the catalog, as members of its entry; where that has the name already, as NAME-2. */
+/* What the fields say of an item of the catalog, as members of its entry; where that has the name, as NAME-2. */
 void listing_set_fields(const struct listing *listing, json_t *entry, int32_t item);
 /* The same list as JSON, as a server answers it. */
 json_t *listing_json(const struct listing *listing, const int32_t *item, const float *score, int32_t k,

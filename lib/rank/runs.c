@@ -184,8 +184,8 @@ void runs_check_comparable(const struct ranking *a, const struct ranking *b)
 {
 	const char *of_a = group_source(&a->group), *of_b = group_source(&b->group);
 	if (strcmp(a->catalog, b->catalog))
-		die("%s and %s rank items of different catalogs (%s and %s), which cannot be compared; seq-rank --model ranks one "
-			"stream of seq-tokenize by either model",
+		die("%s and %s rank items of different catalogs (%s and %s), which cannot be compared; seq-rank --model ranks "
+			"one stream of seq-tokenize by either model",
 			of_a, of_b, counted(a->n_items, "items"), counted(b->n_items, "items"));
 	if (a->part != b->part)
 		die("%s and %s: one ranks for test targets, the other for validation targets", of_a, of_b);
@@ -260,9 +260,8 @@ static void check_trained_on(const struct runs *runs, const struct run *run)
 		const char *b = tokenized_with(runs->history, ranked, options[i][0], options[i][1]);
 		if (!a || !b || !strcmp(a, b))
 			continue;
-		warn(
-			"%s: its model was trained on events of seq-tokenize %s %s, and these are of %s %s: as far as it learned the "
-			"targets, its figures are too good",
+		warn("%s: its model was trained on events of seq-tokenize %s %s, and these are of %s %s: as far as it learned "
+			 "the targets, its figures are too good",
 			run_source(run), options[i][0], a, options[i][0], b);
 		return;
 	}
