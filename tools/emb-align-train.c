@@ -150,8 +150,8 @@ static void open_llm(const struct settings *settings, struct inputs *inputs)
 		tokenizer_require(inputs->tokenizer.tokenizer, inputs->llm->belongs_to, settings->llm);
 	} else {
 		if (!inputs->model.group.complete || !is_llm(inputs->model.model))
-			die("%s: no LLM: neither --llm PATH, nor a model of arch llama or gpt2 there (seq-train --arch llama trains "
-				"one)",
+			die("%s: no LLM: neither --llm PATH, nor a model of arch llama or gpt2 there (seq-train --arch llama "
+				"trains one)",
 				settings->model ? settings->model : "stream");
 		inputs->llm = inputs->model.model;
 		llm_freeze(inputs->llm);
