@@ -209,3 +209,24 @@ ndcg() {
 	seq-rank -q --format tsv --model ease --model nearest --weights 2,1 all >out
 	[ -s out ]
 }
+
+@test "models that may have learned what is held out are told, as weights are chosen by what they say of it" {
+	local model=(seq-rank -q -j1 --model all --model nearest)
+	seq-tokenize -q --holdout none --items "$EXAMPLE/items.csv" "$EXAMPLE/events.csv" |
+		seq-train -q --arch ease --set text=none -o all
+	told() {
+		grep -c 'the model of all was trained on events of seq-tokenize --holdout none, and these are of --holdout last:' said
+	}
+	"${model[@]}" shop 2>said -o out
+	[ "$(told)" = 1 ]
+	"${model[@]}" --split next --users some --format tsv shop 2>said >out
+	[ "$(told)" = 1 ]
+	# rec-eval does not see these
+	seq-rank -q -j1 --model all --format trec shop 2>said >out
+	[ "$(told)" = 1 ]
+	# nothing is measured, or learned
+	"${model[@]}" --split next --users some --weights 1,1 --format tsv shop 2>said >out
+	[ ! -s said ]
+	seq-rank -q -j1 --model ease --model nearest shop 2>said -o out
+	[ ! -s said ]
+}

@@ -95,6 +95,13 @@ same_figures() {
 	grep -q 'told.tar.zst: its model was trained on events of seq-tokenize --holdout none, and these are of --holdout last: as far as it learned the targets, its figures are too good' said
 	seq-tokenize -q --split-time 4 events.csv | seq-rank -q --model model.tar.zst | rec-eval --no-slices 2>said >lines
 	grep -q 'seq-tokenize --split-time none, and these are of --split-time 4:' said
+	# of a later week, and what its vectors of the items came from
+	head -n 8 events.csv | seq-tokenize -q | seq-rank -q --model model.tar.zst | rec-eval --no-slices 2>said >lines
+	grep -q 'its model was trained where there were 8 events, and these are 7: as far as it learned the targets' said
+	seq-tokenize -q --holdout none events.csv | seq-train -q --hidden-size 8 --epochs 1 -o all-sasrec.tar.zst
+	item-project -q --from model --model all-sasrec.tar.zst held.tar.zst | seq-train -q --hidden-size 8 --epochs 1 |
+		seq-rank -q | rec-eval --no-slices 2>said >lines
+	grep -q 'its model was trained on events of seq-tokenize --holdout none' said
 	# of the same, of newer events, and where there is no history
 	head -n 4 events.csv | seq-tokenize -q | seq-train -q --arch markov -o older.tar.zst
 	for model in model older; do

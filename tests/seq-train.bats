@@ -874,6 +874,21 @@ start() {
 log = json.load(sys.stdin); print(log["best_epoch"], *("%.4f" % log["start"][key] for key in ("ndcg@10", "recall@10")))'
 }
 
+@test "seq-train: --model: one that may have learned what is held out is told" {
+	printf '%s\n' user,item,time a,w,1 a,x,2 a,y,3 a,z,4 b,z,1 b,y,2 b,w,3 b,x,4 >events.csv
+	seq-tokenize -q events.csv -o held.tar.zst
+	seq-tokenize -q --holdout none events.csv -o all.tar.zst
+	for stream in held all; do
+		seq-train -q --hidden-size 8 --epochs 1 $stream.tar.zst -o of-$stream.tar.zst
+	done
+	said_by seq-train -q --epochs 1 --model of-all.tar.zst held.tar.zst -o out.tar.zst
+	grep -q 'the model of of-all.tar.zst was trained on events of seq-tokenize --holdout none, and these are of --holdout last:' told
+	for stream in held all; do
+		said_by seq-train -q --epochs 1 --model of-held.tar.zst $stream.tar.zst -o out.tar.zst
+		(! grep learned told) || return 1
+	done
+}
+
 @test "seq-train: --model: what it goes on from is measured, and kept where no epoch is better" {
 	needs python3
 	seq-train -q -j1 --hidden-size 16 --epochs 12 --batch-size 16 --learning-rate 0.003 data.tar.zst -o good.tar.zst

@@ -193,6 +193,16 @@ static enum part part_of(const struct run *run)
 	return has_targets ? PART_TEST : PART_NEXT;
 }
 
+/* Of a single model in a stream rec-eval tells it. */
+static void tell_learned(const struct run *run)
+{
+	const struct settings *settings = run->settings;
+	const bool is_joined = run->ensemble.n > 1, is_measured = settings->part != PART_NEXT;
+	const struct group *sequences = is_asked(settings) ? &run->known.group : &run->users.part.group;
+	if (is_joined ? is_measured || !settings->ensemble.n_weights : is_measured && settings->format != FORMAT_STREAM)
+		ensemble_tell_learned(&run->ensemble, sequences, &run->catalog);
+}
+
 /* What is offered, and what is popular. */
 static void stock(struct run *run)
 {
@@ -215,6 +225,7 @@ static void prepare(struct run *run)
 	if (settings->part == PART_NEXT && settings->format == FORMAT_LISTINGS + LISTING_QRELS)
 		die_usage("--format qrels writes targets, and what comes next has none");
 	ensemble_match(&run->ensemble, &run->assortment, &groups);
+	tell_learned(run);
 	ensemble_choose(&run->ensemble, &settings->ensemble, &run->assortment, is_asked(settings) ? NULL : &run->users,
 		run->known.group.complete ? &run->known : NULL, &run->catalog);
 	stock(run);

@@ -7,6 +7,7 @@
 
 #include "nn/blas.h"
 #include "nn/matrix.h"
+#include "rank/learned.h"
 #include "stream/cli.h"
 #include "stream/process.h"
 #include "stream/ranks.h"
@@ -20,6 +21,7 @@ struct settings {
 	const char *model, *like;
 	struct like pattern; /* of --like */
 	json_t *warm_config; /* of a model that goes on */
+	json_t *history;     /* of its stream, and of the others */
 	struct training_job job;
 };
 
@@ -38,10 +40,11 @@ static const struct option options[] = {
 };
 
 /* The model of --model, whose architecture is the default. */
-static const struct architecture *read_start(const struct settings *settings, struct training_inputs *inputs)
+static const struct architecture *read_start(struct settings *settings, struct training_inputs *inputs)
 {
 	struct bag *bag = bag_open((char *const[]){(char *)(uintptr_t)settings->model, NULL});
 	bag_take(bag, &model_group, &inputs->start);
+	bag_take_history(bag, settings->history);
 	bag_read(bag);
 	if (!inputs->start.group.complete)
 		die("--model %s: no model in it; seq-train trains one", settings->model);
@@ -157,7 +160,7 @@ static void parse(int argc, char **argv, struct cli *cli, struct settings *setti
 		.usage_without_input = true,
 		.binary_output = true,
 	};
-	*settings = (struct settings){0};
+	*settings = (struct settings){.history = json_array()};
 	cli_parse(&tool, argc, argv, cli, settings);
 	settings->job.like = settings->like;
 	settings->job.seed = cli->seed;
@@ -178,8 +181,22 @@ static void tell_left_behind(const json_t *files)
 			notice("model of %s replaced by a new one; --model goes on from one", json_string_value(file));
 }
 
-static void load(const struct cli *cli, struct training_job *job)
+/* A model that went on where what it had learned is held out seems better, and may be stopped too late. */
+static void tell_learned(const struct settings *settings)
 {
+	const struct training_inputs *inputs = &settings->job.inputs;
+	const struct group *start = &inputs->start.group, *sequences = &inputs->sequences.group;
+	/* what counts does so anew */
+	if (!start->complete || !sequences->complete || inputs->start.model->architecture->count)
+		return;
+	char *whose = xasprintf("the model of %s", group_source(start));
+	learned_warn(settings->history, start->id, sequences->id, inputs->catalog.group.id, whose, "figures are too good");
+	free(whose);
+}
+
+static void load(const struct cli *cli, struct settings *settings)
+{
+	struct training_job *job = &settings->job;
 	const struct training *training = job->training;
 	struct training_inputs *inputs = &job->inputs;
 	struct bag *bag = bag_open(cli->inputs);
@@ -198,6 +215,7 @@ static void load(const struct cli *cli, struct training_job *job)
 	} else if (!inputs->start.group.complete) {
 		bag_take_sources(bag, MODEL_GROUP, with_model);
 	}
+	bag_take_history(bag, settings->history);
 	bag_pass_to(bag, job->out);
 	bag_read(bag);
 	if (training->needs_text && (!inputs->catalog.indptr || !inputs->tokenizer.tokenizer))
@@ -207,6 +225,7 @@ static void load(const struct cli *cli, struct training_job *job)
 	if (inputs->embedding.group.complete && training->takes_embedding)
 		embedding_check(&inputs->embedding, &inputs->catalog);
 	tell_left_behind(with_model);
+	tell_learned(settings);
 	json_decref(with_model);
 }
 
@@ -229,6 +248,7 @@ static void free_settings(struct settings *settings)
 	free_job(&settings->job);
 	like_free(&settings->pattern);
 	json_decref(settings->warm_config);
+	json_decref(settings->history);
 }
 
 int main(int argc, char **argv)
@@ -243,7 +263,7 @@ int main(int argc, char **argv)
 	blas_reserve(cli.threads);
 
 	job->out = bag_create(cli.output, cli.level);
-	load(&cli, job);
+	load(&cli, &settings);
 	json_t *measured = job->training->train(job);
 	products_describe(measured);
 	cli_finish(&cli, job->out, measured);

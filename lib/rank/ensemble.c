@@ -8,6 +8,7 @@
 #include "model/items.h"
 #include "model/unmet.h"
 #include "nn/vec.h"
+#include "rank/learned.h"
 #include "stream/progress.h"
 
 /* --- reading --- */
@@ -16,6 +17,8 @@ void ensemble_take(struct ensemble *ensemble, struct bag *bag, const struct ense
 {
 	ensemble->paths = options->models;
 	ensemble->n = options->n_models ? options->n_models : 1;
+	ensemble->history = json_array();
+	bag_take_history(bag, ensemble->history);
 	if (options->n_models > 1)
 		bag_drop(bag, model_group.name);
 	else if (options->n_models)
@@ -29,11 +32,24 @@ void ensemble_read(struct ensemble *ensemble)
 	for (int i = 0; i < ensemble->n && ensemble->n > 1; i++) {
 		struct bag *bag = bag_open((char *const[]){ensemble->paths[i], NULL});
 		bag_take(bag, &model_group, &ensemble->group[i]);
+		bag_take_history(bag, ensemble->history);
 		bag_read(bag);
 		if (!ensemble->group[i].group.complete)
 			die("%s: no model in it; %s", input_name(ensemble->paths[i]), model_group.writer);
 	}
 	group_require(&model_group, &ensemble->group[0].group);
+}
+
+void ensemble_tell_learned(const struct ensemble *ensemble, const struct group *sequences,
+	const struct catalog *catalog)
+{
+	for (int i = 0; i < ensemble->n; i++) {
+		const struct group *model = &ensemble->group[i].group;
+		char *whose = xasprintf("the model of %s", group_source(model));
+		learned_warn(ensemble->history, model->id, sequences->id, catalog->group.id, whose,
+			ensemble->n > 1 ? "figures are too good, and weights are chosen by such" : "figures are too good");
+		free(whose);
+	}
 }
 
 /* --- scores --- */
@@ -413,4 +429,5 @@ void ensemble_free(struct ensemble *ensemble)
 		assortment_free(&ensemble->part[i]);
 		free(ensemble->unmet[i]);
 	}
+	json_decref(ensemble->history);
 }

@@ -38,6 +38,7 @@ struct ensemble {
 	struct architecture architecture; /* of the whole: its name is "ease+sasrec"; NULL: one model ranks alone */
 	struct model *model;              /* the whole, or the only one */
 	char id[17];                      /* tells it from others, weights included */
+	json_t *history;                  /* of their streams, and of that at hand */
 };
 
 /* Before the bag is read. The options' texts are borrowed. */
@@ -47,6 +48,9 @@ void ensemble_read(struct ensemble *ensemble);
 /* What of the catalog they rank together, as assortment_of_model() says of each; how many items none knows is told. */
 void ensemble_match(struct ensemble *ensemble, struct assortment *assortment, const struct item_groups *groups);
 
+/* Warns of each model that may have learned what these sequences hold out. */
+void ensemble_tell_learned(const struct ensemble *ensemble, const struct group *sequences,
+	const struct catalog *catalog);
 /*
  * The weights of several models: given or, as the best for the validation items of all users, chosen and told, never
  * worse for these than the best model by itself: where nothing else is found, it has all the weight. Users come chunk

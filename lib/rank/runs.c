@@ -5,6 +5,7 @@
 
 #include "model/model_group.h"
 #include "rank/evaluate.h"
+#include "rank/learned.h"
 #include "stream/bag.h"
 #include "stream/history.h"
 #include "stream/progress.h"
@@ -228,43 +229,15 @@ static void tell_unranked(const json_t *with_model, const json_t *with_ranking)
 	}
 }
 
-/* The option that seq-tokenize made these sequences with, or what it is without; NULL: the history does not tell. */
-static const char *tokenized_with(const json_t *history, const char *sequences, const char *option, const char *without)
-{
-	const json_t *writer = sequences ? history_writer(history, sequences_group.name, sequences) : NULL;
-	const json_t *value = json_object_get(json_object_get(writer, "options"), option);
-	return writer ? value ? json_string_value(value) : without : NULL;
-}
-
-/*
- * A model of all events, as one is to recommend by, has learned what others hold out. For a model that went on from
- * another, or several together, the history of the stream does not tell.
- */
+/* Of several models together seq-rank tells it. */
 static void check_trained_on(const struct runs *runs, const struct run *run)
 {
-	static const char *const options[][2] = {{"--holdout", "last"}, {"--split-time", "none"}};
 	const json_t *meta = run->ranking.group.meta;
-	const char *id = json_string_value(json_object_get(meta, "model_id"));
-	const json_t *trained = id ? history_writer(runs->history, MODEL_GROUP, id) : NULL;
-	const json_t *read = json_object_get(trained, "read");
-	const char *learned = json_string_value(json_object_get(read, sequences_group.name));
-	const char *ranked = json_string_value(json_object_get(meta, "sequences"));
-	const char *catalog = json_string_value(json_object_get(read, catalog_group.name));
-	const char *task = json_string_value(json_object_get(json_object_get(trained, "options"), "--task"));
-	/* on other domains */
-	if (task && !strcmp(task, "pretrain") && catalog && runs->catalog.group.complete &&
-		strcmp(catalog, runs->catalog.group.id) != 0)
-		return;
-	for (size_t i = 0; i < COUNT_OF(options); i++) {
-		const char *a = tokenized_with(runs->history, learned, options[i][0], options[i][1]);
-		const char *b = tokenized_with(runs->history, ranked, options[i][0], options[i][1]);
-		if (!a || !b || !strcmp(a, b))
-			continue;
-		warn("%s: its model was trained on events of seq-tokenize %s %s, and these are of %s %s: as far as it learned "
-			 "the targets, its figures are too good",
-			run_source(run), options[i][0], a, options[i][0], b);
-		return;
-	}
+	char *whose = xasprintf("%s: its model", run_source(run));
+	learned_warn(runs->history, json_string_value(json_object_get(meta, "model_id")),
+		json_string_value(json_object_get(meta, "sequences")),
+		runs->catalog.group.complete ? runs->catalog.group.id : NULL, whose, "its figures are too good");
+	free(whose);
 }
 
 void runs_read(struct runs *runs, char *const *paths)

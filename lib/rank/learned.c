@@ -1,0 +1,93 @@
+#include "rank/learned.h"
+
+#include <string.h>
+
+#include "data/catalog.h"
+#include "data/embedding.h"
+#include "data/sequences.h"
+#include "model/model_group.h"
+#include "stream/history.h"
+#include "stream/util.h"
+
+/* A hostile history may lead in circles. */
+#define STEPS_MAX 100
+
+/* Of these sequences what they were made with, and from how much. */
+struct told {
+	const json_t *records;
+	const char *sequences, *catalog;
+	const char *whose, *what;
+	int steps;
+};
+
+static const char *text_at(const json_t *record, const char *part, const char *key)
+{
+	return json_string_value(json_object_get(json_object_get(record, part), key));
+}
+
+/* One that learned from the events of users, and of this catalog. */
+static bool learns_events(const struct told *told, const json_t *trained)
+{
+	const char *task = text_at(trained, "options", "--task"), *arch = text_at(trained, "options", "--arch");
+	const struct architecture *architecture = arch ? architecture_named(arch) : NULL;
+	const char *catalog = text_at(trained, "read", catalog_group.name);
+	if (!task)
+		return !architecture || !architecture->reads_tokens; /* language models read the items' texts */
+	const bool is_of_domains = !strcmp(task, "pretrain") || !strcmp(task, "histories");
+	return !is_of_domains || !catalog || !told->catalog || !strcmp(catalog, told->catalog);
+}
+
+/* Whether the sequences that it learned from may have what ours hold out; told, if so. */
+static bool tell_learned(const struct told *told, const char *learned)
+{
+	static const char *const options[][2] = {{"--holdout", "last"}, {"--split-time", "none"}};
+	const json_t *of_learned = history_writer(told->records, sequences_group.name, learned);
+	const json_t *of_ours = history_writer(told->records, sequences_group.name, told->sequences);
+	const char *holdout = text_at(of_ours, "options", "--holdout");
+	if (!of_learned || !of_ours || (holdout && !strcmp(holdout, "none")))
+		return false;
+	for (size_t i = 0; i < COUNT_OF(options); i++) {
+		const char *a = text_at(of_learned, "options", options[i][0]), *b = text_at(of_ours, "options", options[i][0]);
+		a = a ? a : options[i][1];
+		b = b ? b : options[i][1];
+		if (!strcmp(a, b))
+			continue;
+		warn(
+			"%s was trained on events of seq-tokenize %s %s, and these are of %s %s: as far as it learned the targets, "
+			"%s",
+			told->whose, options[i][0], a, options[i][0], b, told->what);
+		return true;
+	}
+	const json_int_t n_learned = json_integer_value(json_object_get(of_learned, "events"));
+	const json_int_t n_ours = json_integer_value(json_object_get(of_ours, "events"));
+	if (n_learned <= n_ours)
+		return false;
+	warn("%s was trained where there were %s, and these are %lld: as far as it learned the targets, %s", told->whose,
+		counted(n_learned, "events"), (long long)n_ours, told->what);
+	return true;
+}
+
+/* Of the group, or of what it was made from; whether one was told. */
+static bool tell(struct told *told, const char *group, const char *id)
+{
+	static const char *const made_from[] = {MODEL_GROUP, "embedding"};
+	const json_t *writer = id ? history_writer(told->records, group, id) : NULL;
+	if (!writer || ++told->steps > STEPS_MAX)
+		return false;
+	const char *learned = text_at(writer, "read", sequences_group.name);
+	if (!strcmp(group, MODEL_GROUP) && learned && strcmp(learned, told->sequences) != 0 &&
+		learns_events(told, writer) && tell_learned(told, learned))
+		return true;
+	for (size_t i = 0; i < COUNT_OF(made_from); i++)
+		if (tell(told, made_from[i], text_at(writer, "read", made_from[i])))
+			return true;
+	return false;
+}
+
+void learned_warn(const json_t *records, const char *model, const char *sequences, const char *catalog,
+	const char *whose, const char *what)
+{
+	struct told told = {.records = records, .sequences = sequences, .catalog = catalog, .whose = whose, .what = what};
+	if (sequences)
+		tell(&told, MODEL_GROUP, model);
+}
