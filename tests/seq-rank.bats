@@ -185,6 +185,18 @@ without_group() {
 	test "$(grep -E '^[bc]' answers | cut -f2 | sort -u | wc -l)" = 1
 	test "$(grep -c 'unknown item "nosuch-item"' complaints)" = 2
 	grep -q 'line 6: longer than' complaints
+	# in JSON, as the first and as another one, which is not of the user before
+	endless() {
+		printf '{"user": "h", "history": ["'
+		head -c 2000000 /dev/zero | tr '\0' x
+		printf '"]}\n'
+	}
+	{
+		endless
+		printf '{"user": "i", "history": ["nosuch-item"], "k": 1}\n'
+		endless
+	} | seq-rank -q --serve sasrec 2>complaints >answers
+	sed -n '1p; 3p' answers | uniq -c | grep -q '^ *2 {"error":"longer than 1048576 bytes: not answered"}$'
 	printf '' | seq-rank -q --serve sasrec | cmp - /dev/null
 }
 

@@ -28,7 +28,7 @@ static void set_text(struct buffer *buffer, const char *text, size_t length)
 	buffer_append(buffer, "", 1);
 }
 
-static void clear(struct question *question, const struct advisor *advisor)
+void question_clear(struct question *question, const struct advisor *advisor)
 {
 	question->history.size = question->exclude.size = question->unknown.size = question->fields.size = 0;
 	set_text(&question->user, "", 0);
@@ -190,7 +190,7 @@ bool question_fields(const struct advisor *advisor, const json_t *json, struct b
 
 bool question_of_json(struct question *question, const struct advisor *advisor, const json_t *json, char reason[REASON])
 {
-	clear(question, advisor);
+	question_clear(question, advisor);
 	if (!json_is_object(json)) {
 		snprintf(reason, REASON, "an object with \"user\" or \"history\" was expected");
 		return false;
@@ -234,7 +234,7 @@ static bool read_json_line(struct question *question, const struct advisor *advi
 	json_error_t error;
 	json_t *json = json_loadb(line, length, JSON_REJECT_DUPLICATES, &error);
 	if (!json) {
-		clear(question, advisor);
+		question_clear(question, advisor);
 		snprintf(reason, REASON, "not JSON: %.150s", json_problem(&error));
 		return false;
 	}
@@ -249,7 +249,7 @@ bool question_of_line(struct question *question, const struct advisor *advisor, 
 	if (length && *line == '{')
 		return read_json_line(question, advisor, line, length, reason);
 	const char *end = line + length, *tab = memchr(line, '\t', length);
-	clear(question, advisor);
+	question_clear(question, advisor);
 	question->wants_why = false; /* its answer has no place for that */
 	set_text(&question->user, line, tab ? (size_t)(tab - line) : length);
 	if (!tab) {

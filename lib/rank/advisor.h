@@ -37,6 +37,8 @@ struct question {
 	struct buffer unknown; /* the first of them, NUL-terminated */
 };
 void question_free(struct question *question);
+/* Of nobody, with no history: what is asked where a question cannot be read. */
+void question_clear(struct question *question, const struct advisor *advisor);
 
 #define REASON 256
 /*

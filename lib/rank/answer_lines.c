@@ -126,8 +126,10 @@ static void answer_line(struct service *service)
 		tell_places(service);
 	bool is_right = !service->is_too_long &&
 		question_of_line(&service->question, service->advisor, service->line, service->length, reason);
-	if (service->is_too_long)
+	if (service->is_too_long) {
+		question_clear(&service->question, service->advisor);
 		snprintf(reason, sizeof reason, "longer than %d bytes: not answered", QUESTION_BYTES);
+	}
 	if (!is_right)
 		warn("stdin: line %" PRId64 ": %s", service->number, reason);
 	else
