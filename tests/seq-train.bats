@@ -331,6 +331,8 @@ for name, near in ("split", 1e-3), ("bf16", 3e-2):
 	fails train --learning-rate 0.01 --set norm=post --checkpoint a.ckpt --resume -o b.tar.zst
 	says "--learning-rate was 0.001, is 0.01"
 	says "--set norm was pre, is post"
+	fails train --set valid_users=9 --checkpoint a.ckpt --resume -o b.tar.zst
+	says "--set valid_users was all, is 9"
 	[ ! -e b.tar.zst ]
 	head -c 3000 a.ckpt >cut.ckpt
 	fails train --checkpoint cut.ckpt --resume -o b.tar.zst
@@ -372,7 +374,7 @@ assert len(curve) < 60 and h["best_epoch"] == 1 + curve.index(max(curve)) == len
 	says "sasrec"
 	# whatever the stream has, and before it is read
 	misused seq-train -o x.tar.zst --hidden-size 10 --heads 3 missing.tar.zst
-	says "num_attention_heads"
+	says "--hidden-size 10 is not a multiple of --heads 3"
 	misused seq-train -o x.tar.zst --heads 3 missing.tar.zst
 	misused seq-train -o x.tar.zst --set norm=sideways missing.tar.zst
 	# means that never begin, of which nothing or infinity would be learned

@@ -157,9 +157,7 @@ const struct option recformer_options[] = {
 void recformer_check(const void *state, const char *where)
 {
 	const struct recformer *r = state;
-	if (r->d % r->heads)
-		die("%s: \"hidden_size\" %lld is not a multiple of \"num_attention_heads\" %d", where, (long long)r->d,
-			r->heads);
+	option_require_multiple(recformer_options, where, "hidden_size", r->d, "num_attention_heads", r->heads);
 	if (r->window % 2)
 		die("%s: \"attention_window\" is %lld, an even number was expected", where, (long long)r->window);
 	if (r->limits.items >= r->item_positions)

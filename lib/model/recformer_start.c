@@ -67,7 +67,7 @@ static struct model *start_anew(const struct recformer_start *start)
 	if (start->from->whiten)
 		die("--set whiten=yes: no model in the stream whose vectors it would whiten");
 	set_tokens(start->config, start->tokenizer);
-	struct model *model = make(start, "options");
+	struct model *model = make(start, OPTIONS_GIVEN);
 	const char *initialiser = json_string_value(json_object_get(model->config, "initialiser"));
 	if (start->from->words)
 		words_of_llm(model, start->from->words, start->tokenizer);
@@ -104,7 +104,7 @@ static struct model *start_from_model(const struct recformer_start *start)
 	const struct model *model = start->model;
 	options_inherit(recformer_architecture.options, start->config, model->config, DERIVED_KEPT);
 	tokenizer_require(start->tokenizer, model->belongs_to, "model");
-	struct model *made = make(start, "options");
+	struct model *made = make(start, OPTIONS_GIVEN);
 	for (int i = 0; i < made->params.count; i++) {
 		struct param *param = made->params.list[i];
 		const struct param *from = params_find(&model->params, param->name);

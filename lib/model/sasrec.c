@@ -215,9 +215,7 @@ static const struct option options[] = {
 static void check(const void *state, const char *where)
 {
 	const struct sasrec *s = state;
-	if (s->d % s->heads)
-		die("%s: \"hidden_size\" %lld is not a multiple of \"num_attention_heads\" %d", where, (long long)s->d,
-			s->heads);
+	option_require_multiple(options, where, "hidden_size", s->d, "num_attention_heads", s->heads);
 }
 
 static void declare(struct model *model, const char *where)

@@ -126,12 +126,10 @@ const struct option transformer_options[] = {
 static void check_heads(const struct transformer *t, const char *where)
 {
 	const struct family *family = family_of(t);
-	if (t->heads % t->key_heads)
-		die("%s: \"num_attention_heads\" %d is not a multiple of \"num_key_value_heads\" %d", where, t->heads,
-			t->key_heads);
-	if (family->learned_positions && t->d % t->heads)
-		die("%s: \"hidden_size\" %lld is not a multiple of \"num_attention_heads\" %d", where, (long long)t->d,
-			t->heads);
+	const char *heads = "num_attention_heads";
+	option_require_multiple(transformer_options, where, heads, t->heads, "num_key_value_heads", t->key_heads);
+	if (family->learned_positions)
+		option_require_multiple(transformer_options, where, "hidden_size", t->d, heads, t->heads);
 	if (t->max_length > t->longest - t->position_offset)
 		die("%s: \"max_length\" is %lld, at most %lld was expected", where, (long long)t->max_length,
 			(long long)(t->longest - t->position_offset));

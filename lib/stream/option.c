@@ -57,6 +57,18 @@ char *option_spelt(const struct option *row)
 	return row->name ? xasprintf("--%s", row->name) : xasprintf(row->help ? "--set %s" : "%s", row->key);
 }
 
+void option_require_multiple(const struct option *table, const char *where, const char *key, int64_t value,
+	const char *of, int64_t unit)
+{
+	if (value % unit == 0)
+		return;
+	if (strcmp(where, OPTIONS_GIVEN) != 0)
+		die("%s: \"%s\" %lld is not a multiple of \"%s\" %lld", where, key, (long long)value, of, (long long)unit);
+	struct option *rows = options_of(table);
+	char *whole = option_spelt(option_keyed(rows, key)), *part = option_spelt(option_keyed(rows, of));
+	die_usage("%s %lld is not a multiple of %s %lld", whole, (long long)value, part, (long long)unit);
+}
+
 static int count_rows(const struct option *table)
 {
 	int n = 0;

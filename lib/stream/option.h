@@ -126,6 +126,11 @@ const struct option *option_keyed(const struct option *rows, const char *key);
 const char *option_key(const struct option *row);
 /* "--learning-rate", or "--set norm" of a row without a name; to be freed. */
 char *option_spelt(const struct option *row);
+/* Where values come from that options gave, and no config.json: `where` for those who check them. */
+#define OPTIONS_GIVEN "options"
+/* Dies where the value of a key is no multiple of that of another, naming `where` and the keys, or the options. */
+void option_require_multiple(const struct option *table, const char *where, const char *key, int64_t value,
+	const char *of, int64_t unit);
 bool option_takes_value(const struct option *row);
 /* Whether it is a value, not a title or the like. */
 bool option_is_value(const struct option *row);

@@ -250,7 +250,7 @@ static bool is_derived(const struct option *table, const struct option *rows, co
 			json_set(others, key, json_incref(value));
 	}
 	void *values = xcalloc(1, size_of_values(rows));
-	options_read(table, others, values, "options");
+	options_read(table, others, values, OPTIONS_GIVEN);
 	const bool same = json_equal(json_object_get(others, option_key(row)), json_object_get(base, option_key(row)));
 	free(values);
 	json_decref(others);

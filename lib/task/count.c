@@ -136,7 +136,7 @@ static json_t *train(struct training_job *job)
 	}
 	const bool has_content = !job->architecture->reads_items || content_choose(job->config, &groups);
 	blas_set_threads(job->threads);
-	struct model *model = model_new(json_deep_copy(job->config), catalog->n_items, catalog->fingerprint, "options");
+	struct model *model = model_new(json_deep_copy(job->config), catalog->n_items, catalog->fingerprint, OPTIONS_GIVEN);
 	if (!has_content)
 		notice("%s: there is no word in the texts of the items: it goes by events alone", model->architecture->name);
 	json_t *identity = training_identity(job, model, false);

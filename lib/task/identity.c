@@ -50,10 +50,18 @@ uint64_t identity_fingerprint(const json_t *identity)
 
 #define MOST_TOLD 4
 
+/* A number without a bound is "all". NULL: none was given. To be freed. */
+static char *told_value(const json_t *value)
+{
+	if (!value)
+		return xstrdup("not given");
+	return json_is_integer(value) && json_integer_value(value) == INT32_MAX ? xstrdup("all") : option_text(value);
+}
+
 /* "--learning-rate was 0.001, is 0.01"; what is no option has a fingerprint, which says nothing. */
 static void tell_difference(struct buffer *text, const char *name, const json_t *was, const json_t *is)
 {
-	char *values[] = {was ? option_text(was) : xstrdup("not given"), is ? option_text(is) : xstrdup("not given")};
+	char *values[] = {told_value(was), told_value(is)};
 	bool shown = *name == '-' && !json_is_object(was) && !json_is_object(is);
 	char *told = shown ? xasprintf("%s was %.60s, is %.60s", name, values[0], values[1]) :
 						 xasprintf("%s%s differs", *name == '-' ? "the contents of " : "", name);

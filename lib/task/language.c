@@ -137,7 +137,7 @@ void language_check(const struct training_job *job, const struct run_options *ru
 {
 	training_require_epochs(job, run);
 	die_status = 2;
-	architecture_check(job->architecture, job->config, "options");
+	architecture_check(job->architecture, job->config, OPTIONS_GIVEN);
 	die_status = 1;
 }
 
@@ -179,7 +179,7 @@ static json_t *train(struct training_job *job)
 	char of_tokenizer[17];
 	fingerprint_text(tokenizer_fingerprint(tokenizer), of_tokenizer);
 	struct model *model = model_new(json_deep_copy(job->config), tokenizer_vocab_size(tokenizer), of_tokenizer,
-		"options");
+		OPTIONS_GIVEN);
 	json_t *identity = training_identity(job, model, training->optimisation.schedule != SCHEDULE_CONSTANT);
 	struct rng rng;
 	rng_seed(&rng, job->seed);

@@ -76,7 +76,7 @@ static struct model *start(struct training_job *job, struct rng *rng)
 	} else {
 		char of_tokenizer[17];
 		fingerprint_text(tokenizer_fingerprint(tokenizer), of_tokenizer);
-		model = model_new(json_deep_copy(job->config), tokenizer_vocab_size(tokenizer), of_tokenizer, "options");
+		model = model_new(json_deep_copy(job->config), tokenizer_vocab_size(tokenizer), of_tokenizer, OPTIONS_GIVEN);
 		model_initialise(model, rng);
 		notice("no LLM in the stream and no --weights: a new one, of %s, is trained on these histories alone",
 			counted(model->params.trainable, "parameters"));

@@ -39,7 +39,7 @@ static void check(const struct training_job *job)
 	const struct next_item_training *training = job->values;
 	training_require_epochs(job, &training->run);
 	die_status = 2;
-	architecture_check(job->architecture, job->config, "options");
+	architecture_check(job->architecture, job->config, OPTIONS_GIVEN);
 	die_status = 1;
 }
 
@@ -149,7 +149,7 @@ static struct run_options run_of(struct training_job *job, bool is_short)
 static struct model *new_model(const struct training_job *job)
 {
 	return model_new(json_deep_copy(job->config), job->inputs.catalog.n_items, job->inputs.catalog.fingerprint,
-		"options");
+		OPTIONS_GIVEN);
 }
 
 /* An LLM's vectors share a few large directions, beside which those that tell items apart would hardly be heard. */

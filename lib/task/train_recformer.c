@@ -51,7 +51,7 @@ static void check(const struct training_job *job, bool learns_vectors)
 		json_object_del(config, "num_attention_heads");
 	}
 	die_status = 2;
-	architecture_check(job->architecture, config, "options");
+	architecture_check(job->architecture, config, OPTIONS_GIVEN);
 	die_status = 1;
 	json_decref(config);
 }
