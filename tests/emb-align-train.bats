@@ -395,3 +395,15 @@ data[:8 + n] = struct.pack("<Q", len(text)) + text')"
 	END
 	[ ! -e x.tar.zst ]
 }
+
+@test "emb-align-train: of few items none are held out, and nothing is said of how well these do" {
+	printf '%s\n' item,title x,'red lamp' y,'blue lamp' z,'green chair' >items.csv
+	printf '%s\n' user,item,time a,x,1 a,y,2 a,z,3 b,y,1 b,z,2 >events.csv
+	seq-tokenize -q --items items.csv events.csv -o few.tar.zst
+	seq-train --arch llama --hidden-size 16 --layers 1 --heads 2 --epochs 2 few.tar.zst -o llm.tar.zst 2>said
+	grep -q 'nothing is held out to validate on: all of 2 epochs, and the last one is kept' said
+	(! grep NLL said) || return 1
+	emb-align-train --epochs 2 llm.tar.zst -o said.tar.zst 2>said
+	(! grep -e held-out -e 'NLL 0[.]0000' said) || return 1
+	grep -q 'best epoch 2 of 2: NLL' said
+}

@@ -324,7 +324,7 @@ static struct align_result sum_up(const struct align *task, const int64_t items[
 	return result;
 }
 
-static bool validate_table(struct task *base, struct trainer *trainer, int64_t epoch, double measured[])
+static bool validate_learned(struct task *base, struct trainer *trainer, int64_t epoch, double measured[])
 {
 	const struct align *task = (const struct align *)base;
 	struct align_result result = sum_up(task, task->learned, task->n_learned);
@@ -336,7 +336,7 @@ static bool validate_table(struct task *base, struct trainer *trainer, int64_t e
 	return false;
 }
 
-static bool validate_mlp(struct task *base, struct trainer *trainer, int64_t epoch, double measured[])
+static bool validate_held_out(struct task *base, struct trainer *trainer, int64_t epoch, double measured[])
 {
 	struct align *task = (struct align *)base;
 	(void)epoch;
@@ -345,7 +345,7 @@ static bool validate_mlp(struct task *base, struct trainer *trainer, int64_t epo
 	measured[0] = held_out.nll;
 	measured[1] = held_out.accuracy;
 	measured[2] = sum_up(task, task->learned, task->n_learned).accuracy;
-	return task->n_held_out > 0;
+	return true;
 }
 
 static void measure_all(struct align *task, struct trainer *trainer, const int64_t items[], int64_t n,
@@ -409,6 +409,22 @@ static void list_items(struct align *task)
 		die("catalog: no item with a text to learn");
 }
 
+/* A network is measured on items that it has not learned; a table, and where all are learned, on these. */
+static void name_measures(struct align *task)
+{
+	struct task *base = &task->task;
+	if (!task->n_held_out) {
+		base->validate = validate_learned;
+		memcpy(base->measures, (const char *[]){"NLL", "accuracy", "exact"}, 3 * sizeof(char *));
+		memcpy(base->keys, (const char *[]){"nll", "accuracy", "exact"}, 3 * sizeof(char *));
+		return;
+	}
+	base->validate = validate_held_out;
+	base->lower_is_better = true;
+	memcpy(base->measures, (const char *[]){"held-out NLL", "accuracy", "learned accuracy"}, 3 * sizeof(char *));
+	memcpy(base->keys, (const char *[]){"held_out_nll", "held_out_accuracy", "accuracy"}, 3 * sizeof(char *));
+}
+
 static void list_states(struct align *task)
 {
 	int64_t n = task->projector->n_items;
@@ -433,20 +449,12 @@ struct task *align_task(struct projector *projector, const struct model *llm, co
 	task->nll = xcalloc(n, sizeof *task->nll);
 	task->said = xcalloc(n, sizeof *task->said);
 	if (is_table(task)) {
-		task->task.validate = validate_table;
-		memcpy(task->task.measures, (const char *[]){"NLL", "accuracy", "exact"}, 3 * sizeof(char *));
-		memcpy(task->task.keys, (const char *[]){"nll", "accuracy", "exact"}, 3 * sizeof(char *));
 		task->descent = descent_new(projector->n_items, projector->width, &options->descent);
 		task->task.optimiser = &task->descent->optimiser;
 		task->done = xcalloc(n, sizeof *task->done);
-	} else {
-		task->task.validate = validate_mlp;
-		task->task.lower_is_better = true;
-		memcpy(task->task.measures, (const char *[]){"held-out NLL", "accuracy", "learned accuracy"},
-			3 * sizeof(char *));
-		memcpy(task->task.keys, (const char *[]){"held_out_nll", "held_out_accuracy", "accuracy"}, 3 * sizeof(char *));
 	}
 	list_items(task);
+	name_measures(task);
 	list_states(task);
 	return &task->task;
 }

@@ -104,8 +104,9 @@ struct task *language_task(struct model *model, const struct item_tokens *texts,
 	*task = (struct language){.task = {.step = step, .validate = validate, .free = free_task},
 		.texts = RAGGED(I4, I4),
 		.batch = RAGGED(I4, I4)};
-	language_measures(&task->task);
 	list_texts(task, texts, ends);
+	if (task->n_valid)
+		language_measures(&task->task);
 	task->next = next_new(model, &(struct loss_options){.loss = LOSS_CE}, workers);
 	return &task->task;
 }
