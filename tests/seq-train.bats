@@ -648,6 +648,8 @@ assert (config["embedding_size"], config["dropout"]) == (8, 0.1) and training["b
 	seq-train -q --epochs 1 --hidden-size 8 data.tar.zst -o tuned.tar.zst
 	misused seq-train --like tuned.tar.zst --arch gru -o x.tar.zst data.tar.zst
 	says "--arch gru: the model of --like tuned.tar.zst is sasrec"
+	misused seq-train -q --like tuned.tar.zst --epochs 0 -o x.tar.zst data.tar.zst
+	says "--epochs 0 would learn nothing"
 	misused seq-train --like - -o x.tar.zst
 	misused seq-train --set stop_after=0 -o x.tar.zst data.tar.zst
 	mkdir parts && tar --zstd -xf tuned.tar.zst -C parts

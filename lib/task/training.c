@@ -47,7 +47,7 @@ void training_require_epochs(const struct training_job *job, const struct run_op
 {
 	if (run_length(run) || job->inputs.start.model)
 		return;
-	if (job->like)
+	if (job->like && !json_object_get(job->said, "epochs"))
 		die("%s: model/training.json: no epoch was better than the model that it went on from, and there is none here; "
 			"--model goes on from one, --set stop_after= is another number of epochs",
 			job->like);
