@@ -314,6 +314,14 @@ array("model/count.npy", lambda a: a.astype("<f8"))'
 	says 'RECPIPE_CPU is "fast": none, avx2, avx512, vnni, bf16 or amx was expected'
 }
 
+@test "more threads than OpenBLAS was built for are no line of its own" {
+	seq-tokenize -q "$EXAMPLE/events.csv" | seq-train -q --hidden-size 8 --epochs 1 -o model.tar.zst
+	seq-rank -q -j 100 model.tar.zst -o out.tar.zst 2>said
+	[ ! -s said ]
+	# where it has no room for so many
+	seq-rank -q -j 2000 model.tar.zst -o out.tar.zst 2>said || [ "$(wc -l <said)" = 1 ]
+}
+
 @test "tools that multiply no matrices do not wait for OpenBLAS to start, and none for a server nobody asked for" {
 	ldd "$RECPIPE_BIN/seq-train" | grep blas
 	[ "$(ldd "$RECPIPE_BIN"/{seq-tokenize,rec-eval} | grep -c blas)" = 0 ]

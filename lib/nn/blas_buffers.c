@@ -1,7 +1,10 @@
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/time.h>
+#include <unistd.h>
 
 #include "nn/blas.h"
 #include "stream/util.h"
@@ -9,11 +12,45 @@
 /* Other libraries than OpenBLAS do not have them. */
 extern void *blas_memory_alloc(int) __attribute__((weak));
 extern void blas_memory_free(void *) __attribute__((weak));
+extern char *openblas_get_config(void) __attribute__((weak));
 extern int openblas_get_parallel(void) __attribute__((weak));
 extern void openblas_set_num_threads(int) __attribute__((weak));
 
 #define WITH_OPENMP 2 /* what openblas_get_parallel() says of that flavour */
 #define LONG_ENOUGH 1 /* second of processor time for what takes milliseconds */
+
+/*
+ * With more threads than it was built for OpenBLAS writes a warning, once, when it makes room for more buffers; it says
+ * nothing that one could do, and where there is no room it is the first of two lines. So it writes into nowhere then.
+ */
+static int kept_stderr = -1;
+
+static bool is_built_for(int threads)
+{
+	const char *most = openblas_get_config ? strstr(openblas_get_config(), "MAX_THREADS=") : NULL;
+	return !most || threads <= atoi(most + strlen("MAX_THREADS="));
+}
+
+static void mute(void)
+{
+	const int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	if (nowhere < 0)
+		return;
+	kept_stderr = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	if (kept_stderr >= 0)
+		dup2(nowhere, STDERR_FILENO);
+	close(nowhere);
+}
+
+/* In handlers of signals, too. */
+static void unmute(void)
+{
+	if (kept_stderr < 0)
+		return;
+	dup2(kept_stderr, STDERR_FILENO);
+	close(kept_stderr);
+	kept_stderr = -1;
+}
 
 /*
  * Where there is no room for a buffer OpenBLAS asks for it again, and again, for ever. So it gets its buffers while
@@ -22,6 +59,7 @@ extern void openblas_set_num_threads(int) __attribute__((weak));
 static void end_waiting(int signal_number)
 {
 	(void)signal_number;
+	unmute();
 	program_name = program_invocation_short_name;
 	last_words("OpenBLAS gets no memory for its buffers: more address space (ulimit -v) or fewer threads (-j, and "
 			   "OMP_NUM_THREADS when it starts) are needed");
@@ -62,9 +100,14 @@ void blas_reserve(int threads)
 	/* those it keeps for its own threads, in products outside of a team; besides, one for each member of a team */
 	if (openblas_get_parallel && openblas_set_num_threads && openblas_get_parallel() == WITH_OPENMP)
 		openblas_set_num_threads(threads);
-	for (int i = 0; i < threads; i++)
-		if (!(buffer[i] = blas_memory_alloc(0)))
-			die("-j %d: OpenBLAS has no buffers for so many threads", threads);
+	if (!is_built_for(threads))
+		mute();
+	int n = 0;
+	while (n < threads && (buffer[n] = blas_memory_alloc(0)))
+		n++;
+	unmute();
+	if (n < threads)
+		die("-j %d: OpenBLAS has no buffers for so many threads", threads);
 	for (int i = 0; i < threads; i++)
 		blas_memory_free(buffer[i]);
 	keep_time(false);
