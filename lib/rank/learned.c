@@ -25,16 +25,22 @@ static const char *text_at(const json_t *record, const char *part, const char *k
 	return json_string_value(json_object_get(json_object_get(record, part), key));
 }
 
-/* One that learned from the events of users, and of this catalog. */
-static bool learns_events(const struct told *told, const json_t *trained)
+/* One that learned from the events of users, and of this catalog. is_language: without a task it read texts. */
+static bool learns_events(const struct told *told, const json_t *trained, bool is_language)
 {
-	const char *task = text_at(trained, "options", "--task"), *arch = text_at(trained, "options", "--arch");
-	const struct architecture *architecture = arch ? architecture_named(arch) : NULL;
-	const char *catalog = text_at(trained, "read", catalog_group.name);
+	const char *task = text_at(trained, "options", "--task"), *catalog = text_at(trained, "read", catalog_group.name);
 	if (!task)
-		return !architecture || !architecture->reads_tokens; /* language models read the items' texts */
+		return !is_language;
 	const bool is_of_domains = !strcmp(task, "pretrain") || !strcmp(task, "histories");
 	return !is_of_domains || !catalog || !told->catalog || !strcmp(catalog, told->catalog);
+}
+
+/* Whether the model that this one or these vectors were made from is one of language. */
+static bool is_from_language(const json_t *writer)
+{
+	const char *task = text_at(writer, "options", "--task"), *from = text_at(writer, "options", "--from");
+	return (task && !strcmp(task, "histories")) || (from && (!strcmp(from, "llm") || !strcmp(from, "tokens"))) ||
+		text_at(writer, "read", "projector");
 }
 
 /* Whether the sequences that it learned from may have what ours hold out; told, if so. */
@@ -68,7 +74,7 @@ static bool tell_learned(const struct told *told, const char *learned)
 }
 
 /* Of the group, or of what it was made from; whether one was told. */
-static bool tell(struct told *told, const char *group, const char *id)
+static bool tell(struct told *told, const char *group, const char *id, bool is_language)
 {
 	static const char *const made_from[] = {MODEL_GROUP, "embedding"};
 	const json_t *writer = id ? history_writer(told->records, group, id) : NULL;
@@ -76,10 +82,10 @@ static bool tell(struct told *told, const char *group, const char *id)
 		return false;
 	const char *learned = text_at(writer, "read", sequences_group.name);
 	if (!strcmp(group, MODEL_GROUP) && learned && strcmp(learned, told->sequences) != 0 &&
-		learns_events(told, writer) && tell_learned(told, learned))
+		learns_events(told, writer, is_language) && tell_learned(told, learned))
 		return true;
 	for (size_t i = 0; i < COUNT_OF(made_from); i++)
-		if (tell(told, made_from[i], text_at(writer, "read", made_from[i])))
+		if (tell(told, made_from[i], text_at(writer, "read", made_from[i]), is_from_language(writer)))
 			return true;
 	return false;
 }
@@ -89,5 +95,5 @@ void learned_warn(const json_t *records, const char *model, const char *sequence
 {
 	struct told told = {.records = records, .sequences = sequences, .catalog = catalog, .whose = whose, .what = what};
 	if (sequences)
-		tell(&told, MODEL_GROUP, model);
+		tell(&told, MODEL_GROUP, model, false);
 }
