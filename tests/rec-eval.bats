@@ -175,6 +175,17 @@ figures() {
 	done
 }
 
+@test "rec-eval: a user who is called as a slice is told, as lines do not tell them apart" {
+	needs seq-tokenize seq-train seq-rank
+	printf '%s\n' user,item,time all,w,1 all,x,2 all,y,3 b,x,1 b,y,2 b,w,3 >events.csv
+	seq-tokenize -q events.csv | seq-train -q --arch markov | seq-rank -q -o run.tar.zst
+	rec-eval -q -u -m mrr run.tar.zst >lines 2>said
+	grep -q 'run.tar.zst: a user is called "all", as what follows' said
+	[ "$(grep -c '^mrr	all	' lines)" = 2 ]
+	rec-eval -q -u -m mrr --json run.tar.zst >json 2>said
+	(! grep called said) || return 1
+}
+
 @test "rec-eval: slices where the options put them; none without sequences" {
 	rec-eval --head 100 --history 2,4 a/base.tar a/ranking.tar >lines
 	grep -q "^users	target:tail	0$" lines

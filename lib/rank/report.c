@@ -81,6 +81,20 @@ static void write_user_lines(FILE *out, const struct report *report)
 					report->digits, user_value(report, row, i));
 }
 
+/* Lines have users and slices in the same place. */
+static void tell_namesakes(const struct report *report, const json_t *by_slice)
+{
+	const struct run *run = report->runs->run;
+	for (int64_t row = 0; row < run->ranking.n_users; row++) {
+		const char *user = strings_at(&run->ranking.user_id, row);
+		if (run->ranking.target[row] < 0 || !json_object_get(by_slice, user))
+			continue;
+		warn("%s: a user is called \"%s\", as what follows the users' lines is; --json keeps them apart",
+			run_source(run), user);
+		return;
+	}
+}
+
 static json_t *users_json(const struct report *report)
 {
 	const struct ranking *ranking = &report->runs->run->ranking;
@@ -104,8 +118,10 @@ static void write_run(FILE *out, const struct report *report, const struct figur
 	json_t *by_slice = report_figures(report, run, figures->mean);
 	const char *of;
 	if (report->format == REPORT_LINES) {
-		if (report->per_user)
+		if (report->per_user) {
 			write_user_lines(out, report);
+			tell_namesakes(report, by_slice);
+		}
 		report_write_lines(out, report, protocol, "all", "");
 		json_object_foreach (by_slice, of, values)
 			report_write_lines(out, report, values, of, "");
