@@ -116,6 +116,8 @@ tfidf-plain tfidf --set history_mean=0 --set average=0
 tfidf-both tfidf --set reversal=.5 --set item_dropout=.3
 cosine ids --set score=cosine
 wide ids --hidden-size 128
+wider ids --hidden-size 256
+tfidf-wide tfidf --hidden-size 128
 from-end ids --set positions=end
 slow ids --learning-rate .0005
 sampled ids --loss sampled --negatives 256
