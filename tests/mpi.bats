@@ -112,7 +112,7 @@ like_one() {
 	# what only another rank knows
 	fails_with 2 timeout 60 mpirun -q --oversubscribe -n 1 "$MPI_BIN/seq-train" -q data.tar.zst -o x.tar.zst : \
 		-n 1 "$MPI_BIN/seq-train" -q --heads 3 data.tar.zst -o x.tar.zst
-	says "num_attention_heads"
+	says "not a multiple of --heads 3"
 }
 
 # a rank dies, and by mpirun the others
