@@ -40,6 +40,7 @@ stream() {
 	[ -e "$path" ] && return
 	case $kind in
 	tfidf) item-project -q --from tfidf "$items" -o "$path" ;;
+	tfidf-*) item-project -q --from tfidf --width "${kind#*-}" "$items" -o "$path" ;;
 	encoder) encoded "$items" -o "$path" ;;
 	relaxed) encoded --whiten-groups 4 "$items" -o "$path" ;;
 	joined) item-project -q --from tfidf "$items" | encoded --join >"$path.part" && mv "$path.part" "$path" ;;
@@ -118,6 +119,7 @@ cosine ids --set score=cosine
 wide ids --hidden-size 128
 wider ids --hidden-size 256
 tfidf-wide tfidf --hidden-size 128
+tfidf-876 tfidf-876 --hidden-size 128
 from-end ids --set positions=end
 slow ids --learning-rate .0005
 sampled ids --loss sampled --negatives 256
