@@ -149,10 +149,11 @@ static void open_llm(const struct settings *settings, struct inputs *inputs)
 		inputs->llm = llm_open(settings->llm, LLM_SAYS);
 		tokenizer_require(inputs->tokenizer.tokenizer, inputs->llm->belongs_to, settings->llm);
 	} else {
-		if (!inputs->model.group.complete || !is_llm(inputs->model.model))
+		const struct group *group = &inputs->model.group;
+		if (!group->complete || !is_llm(inputs->model.model))
 			die("%s: no LLM: neither --llm PATH, nor a model of arch llama or gpt2 there (seq-train --arch llama "
 				"trains one)",
-				settings->model ? settings->model : "stream");
+				group->complete ? group_source(group) : "stream");
 		inputs->llm = inputs->model.model;
 		llm_freeze(inputs->llm);
 		model_require_tokenizer(&inputs->model, &inputs->catalog);

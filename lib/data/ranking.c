@@ -160,26 +160,30 @@ void ranking_free(struct ranking *ranking)
 
 /* --- writing --- */
 
-/* Which items are offered, and how many. */
-static uint64_t offered_items(const struct ranking_of *of, int64_t *n)
+/* Which items are offered; FINGERPRINT_START where all are. */
+static uint64_t offered_items(const struct ranking_of *of)
 {
 	uint64_t print = FINGERPRINT_START;
-	*n = 0;
-	for (int64_t item = 0; item < of->catalog->n_items; item++)
-		if (of->offered[item]) {
+	for (int64_t item = 0; of->offered && item < of->catalog->n_items; item++)
+		if (of->offered[item])
 			print = fingerprint(print, &item, sizeof item);
-			++*n;
-		}
 	return print;
+}
+
+static int64_t count_offered(const struct ranking_of *of)
+{
+	int64_t n = 0;
+	for (int64_t item = 0; item < of->catalog->n_items; item++)
+		n += of->offered[item];
+	return n;
 }
 
 /* The same for all shards of a ranking. */
 static uint64_t ranking_id(const struct ranking_of *of)
 {
-	int64_t n;
 	char *text = xasprintf("%s %s %s %s %s %d", of->catalog->fingerprint, of->sequences->group.id, of->model_id,
 		part_names[of->part], of->seen_removed ? "remove" : "keep", of->k);
-	uint64_t id = fingerprint(of->offered ? offered_items(of, &n) : FINGERPRINT_START, text, strlen(text));
+	uint64_t id = fingerprint(offered_items(of), text, strlen(text));
 	free(text);
 	return id;
 }
@@ -196,10 +200,9 @@ void ranking_begin(struct bag_out *out, const struct ranking_of *of, int shard, 
 	if (holdout == HOLDOUT_TIME)
 		json_set(meta, "split_time", json_integer(of->sequences->split_time));
 	if (of->offered) {
-		int64_t n;
 		char items[17];
-		fingerprint_text(offered_items(of, &n), items);
-		json_set(meta, "offered", json_integer(n));
+		fingerprint_text(offered_items(of), items);
+		json_set(meta, "offered", json_integer(count_offered(of)));
 		json_set(meta, "offered_items", json_string(items));
 	}
 	bag_begin(out, &ranking_group, ranking_id(of), shard, shards, meta);

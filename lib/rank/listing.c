@@ -51,25 +51,15 @@ static const char *id_of(const struct listing *listing, int32_t item)
 }
 
 /* What a list says of each item itself, in one format or another: an attribute of such a name goes by another. */
-static const struct {
-	const char *own, *field;
-} own_names[] = {
-	{"user", "user-2"},
-	{"to", "to-2"},
-	{"rank", "rank-2"},
-	{"item", "item-2"},
-	{"score", "score-2"},
-	{"why", "why-2"},
-	{"why_1", "why_1-2"},
-	{"why_2", "why_2-2"},
-};
+static const char *const own_names[] = {"user", "to", "rank", "item", "score", "why", "why_1", "why_2"};
 
-static const char *field_name(const char *attribute)
+/* To be freed. */
+static char *field_name(const char *attribute)
 {
 	for (size_t i = 0; i < COUNT_OF(own_names); i++)
-		if (!strcmp(attribute, own_names[i].own))
-			return own_names[i].field;
-	return attribute;
+		if (!strcmp(attribute, own_names[i]))
+			return xasprintf("%s-2", attribute);
+	return xstrdup(attribute);
 }
 
 void listing_begin(const struct listing *listing)
@@ -79,7 +69,9 @@ void listing_begin(const struct listing *listing)
 	fprintf(listing->file, "%s,rank,item,score", listing->whose);
 	for (int i = 0; listing->fields && listing->fields[i]; i++) {
 		fputc(',', listing->file);
-		quoted(listing->file, field_name(listing->fields[i]));
+		char *name = field_name(listing->fields[i]);
+		quoted(listing->file, name);
+		free(name);
 	}
 	fprintf(listing->file, "%s\n", listing->has_why ? ",why_1,why_2" : "");
 }
@@ -119,9 +111,11 @@ static void add_tsv(const struct listing *listing, const char *id, int32_t rank,
 
 void listing_set_fields(const struct listing *listing, json_t *entry, int32_t item)
 {
-	for (int i = 0; listing->fields && listing->fields[i]; i++)
-		json_set(entry, field_name(listing->fields[i]),
-			json_string(catalog_text(listing->catalog, item, listing->fields[i])));
+	for (int i = 0; listing->fields && listing->fields[i]; i++) {
+		char *name = field_name(listing->fields[i]);
+		json_set(entry, name, json_string(catalog_text(listing->catalog, item, listing->fields[i])));
+		free(name);
+	}
 }
 
 static json_t *entry_json(const struct listing *listing, int32_t rank, int32_t item, float score, const struct why *why)
